@@ -1,0 +1,104 @@
+"""Clear words for bad input, said before anything is computed or written."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+class InputError(ValueError):
+    """What was given cannot be used; the message says what was expected and what came."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise :class:`InputError` with ``message`` unless ``condition`` holds.
+
+    Example:
+        >>> require(1 + 1 == 2, "arithmetic is broken")
+    """
+    if not condition:
+        raise InputError(message)
+
+
+def check_in_range(
+    name: str, value: float, low: float = -math.inf, high: float = math.inf
+) -> float:
+    """Return ``value`` if it is a number in ``[low, high]``, else raise :class:`InputError`.
+
+    Example:
+        >>> check_in_range("rate", 0.4, 0.0, 1.0)
+        0.4
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    require(
+        number and low <= value <= high,  # a NaN fails the comparison
+        f"{name}: expected a number in [{low:g}, {high:g}], got {value!r}",
+    )
+    return value
+
+
+def check_at_least(name: str, value: int, low: int) -> int:
+    """Return ``value`` if it is a whole number of at least ``low``, else raise :class:`InputError`.
+
+    Example:
+        >>> check_at_least("epochs", 3, 1)
+        3
+    """
+    require(
+        isinstance(value, int) and not isinstance(value, bool) and value >= low,
+        f"{name}: expected a whole number of at least {low}, got {value!r}",
+    )
+    return value
+
+
+def check_outputs_and_targets(outputs: Tensor, targets: Tensor) -> None:
+    """Raise :class:`InputError` unless these are logits and labels of one batch.
+
+    Shapes and dtypes alone: nothing here waits for a device.
+
+    Args:
+        outputs: ``[batch, classes]``, floating point.
+        targets: ``[batch]``, int64.
+    """
+    require(
+        outputs.ndim == 2 and outputs.is_floating_point(),
+        "outputs: expected floating-point logits [batch, classes], "
+        f"got {outputs.dtype} {list(outputs.shape)}",
+    )
+    require(
+        targets.dtype == torch.int64 and targets.ndim == 1,
+        f"targets: expected int64 labels [batch], got {targets.dtype} {list(targets.shape)}",
+    )
+    require(
+        outputs.shape[0] == targets.shape[0],
+        f"outputs and targets: expected one batch, got {outputs.shape[0]} and {targets.shape[0]}",
+    )
+    require(outputs.shape[1] >= 2, f"outputs: expected two classes or more, got {outputs.shape[1]}")
+
+
+def check_labels(name: str, targets: Tensor, num_classes: int) -> None:
+    """Raise :class:`InputError` unless every label is in ``0 .. num_classes - 1``.
+
+    Reads the values, which waits for the device: for data at rest, not for every step.
+    """
+    require(
+        targets.dtype == torch.int64 and targets.ndim == 1,
+        f"{name}: expected int64 labels [samples], got {targets.dtype} {list(targets.shape)}",
+    )
+    require(targets.numel() > 0, f"{name}: expected at least one sample, got none")
+    low, high = int(targets.min()), int(targets.max())
+    require(
+        low >= 0 and high < num_classes,
+        f"{name}: expected labels in 0..{num_classes - 1}, got {low}..{high}",
+    )
+
+
+def check_finite(name: str, values: Tensor) -> None:
+    """Raise :class:`InputError` if ``values`` holds a NaN or an infinity (waits for the device)."""
+    bad = int((~torch.isfinite(values)).sum())
+    require(
+        bad == 0,
+        f"{name}: expected finite values, got {bad} of {values.numel()} that are NaN or infinite",
+    )

@@ -1,0 +1,91 @@
+"""The shapes of the data that the parts of metaloss hand to one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Samples drawn together.
+
+    Attributes:
+        inputs: what the model takes, ``[batch, ...]``.
+        targets: class labels, ``[batch]``, int64.
+        index: each sample's id, ``[batch]``, int64: its position in the set it was drawn from.
+            ``None`` where nothing needs it.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    index: Tensor | None = None
+
+
+@runtime_checkable
+class Loader(Protocol):
+    """A source of batches that is a pure function of the epoch's number.
+
+    Nothing is hidden in it: the same epoch always gives the same batches, so that a resumed run
+    needs two integers and no generator state.
+    """
+
+    @property
+    def num_samples(self) -> int:
+        """Samples in the set."""
+        ...
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        ...
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of epoch ``number``, counted from 0."""
+        ...
+
+
+@runtime_checkable
+class TaskLike(Protocol):
+    """A data set with noisy training labels, as the training loop sees it."""
+
+    @property
+    def name(self) -> str:
+        """What the records call it."""
+        ...
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        ...
+
+    @property
+    def train(self) -> Loader:
+        """Training samples with the labels to train on, noisy ones among them."""
+        ...
+
+    @property
+    def meta(self) -> Loader | None:
+        """Clean samples that the adjuster is meta-trained on; ``None`` if there are none."""
+        ...
+
+    @property
+    def validation(self) -> Loader | None:
+        """Held-out samples for choices; ``None`` if there are none."""
+        ...
+
+    @property
+    def test(self) -> Loader:
+        """Clean samples that nothing is chosen by."""
+        ...
+
+    @property
+    def train_targets(self) -> Int[Tensor, " samples"]:
+        """The labels of ``train``, addressed by a batch's ``index``."""
+        ...
+
+    @property
+    def flipped(self) -> Bool[Tensor, " samples"] | None:
+        """Which of ``train_targets`` are wrong; ``None`` where nobody knows."""
+        ...
