@@ -16,6 +16,7 @@ def require(condition: bool, message: str) -> None:
     """Raise :class:`InputError` with ``message`` unless ``condition`` holds.
 
     Example:
+        >>> from metaloss.checks import require
         >>> require(1 + 1 == 2, "arithmetic is broken")
     """
     if not condition:
@@ -28,6 +29,7 @@ def check_in_range(
     """Return ``value`` if it is a number in ``[low, high]``, else raise :class:`InputError`.
 
     Example:
+        >>> from metaloss.checks import check_in_range
         >>> check_in_range("rate", 0.4, 0.0, 1.0)
         0.4
     """
@@ -43,6 +45,7 @@ def check_at_least(name: str, value: int, low: int) -> int:
     """Return ``value`` if it is a whole number of at least ``low``, else raise :class:`InputError`.
 
     Example:
+        >>> from metaloss.checks import check_at_least
         >>> check_at_least("epochs", 3, 1)
         3
     """

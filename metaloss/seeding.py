@@ -18,6 +18,7 @@ def derive(seed: int, *stream: str | int) -> int:
         A number in ``[0, 2**63)``, the same on every machine.
 
     Example:
+        >>> from metaloss.seeding import derive
         >>> derive(0, "noise") == derive(0, "noise"), derive(0, "noise") == derive(1, "noise")
         (True, False)
     """
@@ -25,12 +26,12 @@ def derive(seed: int, *stream: str | int) -> int:
     return int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big") >> 1
 
 
-def generator(
-    seed: int, *stream: str | int, device: torch.device | str = "cpu"
-) -> torch.Generator:
+def generator(seed: int, *stream: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator for one named stream; see :func:`derive`.
 
     Example:
+        >>> import torch
+        >>> from metaloss.seeding import generator
         >>> torch.rand(1, generator=generator(0, "noise")).shape
         torch.Size([1])
     """

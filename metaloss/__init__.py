@@ -1,0 +1,23 @@
+"""Learn the hyperparameters of a loss, one value per sample, through the training step."""
+
+from metaloss.adjusters import (
+    Adjuster,
+    BaseAdjuster,
+    ConstantAdjuster,
+    GroupedAdjuster,
+    OracleAdjuster,
+    ScheduledAdjuster,
+)
+from metaloss.checks import InputError
+from metaloss.objective import AdjustedLoss
+
+__all__ = [
+    "AdjustedLoss",
+    "Adjuster",
+    "BaseAdjuster",
+    "ConstantAdjuster",
+    "GroupedAdjuster",
+    "InputError",
+    "OracleAdjuster",
+    "ScheduledAdjuster",
+]

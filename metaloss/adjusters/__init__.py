@@ -1,0 +1,15 @@
+"""From features to hyperparameters, inside their ranges."""
+
+from metaloss.adjusters.base import BaseAdjuster
+from metaloss.adjusters.constant import ConstantAdjuster, OracleAdjuster
+from metaloss.adjusters.mlp import Adjuster, GroupedAdjuster
+from metaloss.adjusters.scheduled import ScheduledAdjuster
+
+__all__ = [
+    "Adjuster",
+    "BaseAdjuster",
+    "ConstantAdjuster",
+    "GroupedAdjuster",
+    "OracleAdjuster",
+    "ScheduledAdjuster",
+]

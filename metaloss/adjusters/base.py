@@ -1,0 +1,81 @@
+"""From features to hyperparameters, inside their ranges."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from metaloss.checks import check_in_range, require
+from metaloss.losses import Hyperparameter
+
+
+class BaseAdjuster(nn.Module, ABC):
+    """Predicts the hyperparameters of each sample from its features.
+
+    Args:
+        hyperparameters: what to predict, in the order of the columns.
+
+    Attributes:
+        num_features: columns it reads; ``None`` if it reads none and takes any.
+    """
+
+    num_features: int | None = None
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, hyperparameters: Sequence[Hyperparameter]) -> None:
+        super().__init__()
+        self.hyperparameters = tuple(hyperparameters)
+        self.register_buffer("low", row(h.low for h in hyperparameters), persistent=False)
+        self.register_buffer("high", row(h.high for h in hyperparameters), persistent=False)
+
+    @abstractmethod
+    def forward(
+        self, features: Float[Tensor, "batch features"]
+    ) -> Float[Tensor, "batch hyperparameters"]:
+        """The hyperparameters of each sample, ``[batch, d']``."""
+
+    def set_progress(self, fraction: float) -> None:
+        """Take note of how much of training is done, from 0 to 1."""
+
+    def bounded(
+        self, logits: Float[Tensor, "batch hyperparameters"]
+    ) -> Float[Tensor, "batch hyperparameters"]:
+        """``low + (high - low) sigmoid(logits)``: the paper's scale ``s``, with a lower end."""
+        return self.low + (self.high - self.low) * torch.sigmoid(logits)
+
+
+def row(values: Iterable[float]) -> Float[Tensor, " hyperparameters"]:
+    """One value a hyperparameter, as a tensor."""
+    return torch.tensor(tuple(values), dtype=torch.float32)
+
+
+def some(hyperparameters: Sequence[Hyperparameter]) -> Sequence[Hyperparameter]:
+    """The hyperparameters, if there is one to predict."""
+    require(
+        len(hyperparameters) > 0,
+        "hyperparameters: expected one or more to predict, got none (this loss has nothing to "
+        "adjust: use ConstantAdjuster)",
+    )
+    return hyperparameters
+
+
+def chosen(
+    hyperparameters: Sequence[Hyperparameter],
+    values: Mapping[str, float],
+    otherwise: Mapping[str, float],
+) -> Float[Tensor, " hyperparameters"]:
+    """The values given by name, checked, with ``otherwise`` for the rest."""
+    names = [h.name for h in hyperparameters]
+    for name in values:
+        require(name in names, f"values: expected names of ({', '.join(names)}), got {name!r}")
+    return row(
+        check_in_range(h.name, values[h.name], h.low, h.high)
+        if h.name in values
+        else otherwise[h.name]
+        for h in hyperparameters
+    )

@@ -1,0 +1,119 @@
+"""Adjusters that are learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from metaloss.adjusters.base import BaseAdjuster, some
+from metaloss.checks import check_at_least
+from metaloss.conditioners import Conditioner
+from metaloss.losses import Hyperparameter, LossFamily
+
+
+class Adjuster(BaseAdjuster):
+    r"""NARL-Adjuster: an MLP of one hidden layer, bounded into each hyperparameter's range.
+
+    .. math:: \Lambda = s \cdot \sigma(W_2^\top \mathrm{ReLU}(W_1^\top m))
+              \qquad\text{(Section 3.2)}
+
+    Args:
+        num_features: columns of the features.
+        hyperparameters: what to predict.
+        hidden: hidden units; 100 in the paper.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.conditioners import Margin
+        >>> from metaloss.losses import GCE
+        >>> adjuster = Adjuster.for_loss(GCE(), Margin())
+        >>> adjuster(torch.zeros(5, 1)).shape
+        torch.Size([5, 1])
+    """
+
+    num_features: int
+
+    def __init__(
+        self, num_features: int, hyperparameters: Sequence[Hyperparameter], hidden: int = 100
+    ) -> None:
+        super().__init__(some(hyperparameters))
+        self.num_features = check_at_least("num_features", num_features, 1)
+        self.hidden = check_at_least("hidden", hidden, 1)
+        self.net = nn.Sequential(
+            nn.Linear(num_features, hidden), nn.ReLU(), nn.Linear(hidden, len(hyperparameters))
+        )
+
+    @classmethod
+    def for_loss(cls, loss: LossFamily, conditioner: Conditioner, hidden: int = 100) -> Adjuster:
+        """One that fits a loss and a conditioner."""
+        return cls(conditioner.num_features, loss.hyperparameters, hidden)
+
+    def forward(
+        self, features: Float[Tensor, "batch features"]
+    ) -> Float[Tensor, "batch hyperparameters"]:
+        """The hyperparameters of each sample."""
+        return self.bounded(self.net(features))
+
+
+class GroupedAdjuster(BaseAdjuster):
+    """An MLP with a head for each class group, as CMW-Net has.
+
+    The last ``num_groups`` features say, one-hot, which head a sample uses; the others go through
+    the hidden layer that all heads share.
+
+    Args:
+        num_features: columns of the features, the group's among them.
+        num_groups: number of groups.
+        hyperparameters: what to predict.
+        hidden: hidden units.
+
+    Raises:
+        InputError: no feature is left beside the group's columns.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.conditioners import ClassGroup, Concat, LossValue
+        >>> from metaloss.losses import WeightedCE
+        >>> group = ClassGroup(num_groups=2, groups=(0, 1, 1))
+        >>> adjuster = GroupedAdjuster.for_loss(WeightedCE(), Concat([LossValue(), group]), 2)
+        >>> adjuster(torch.tensor([[0.5, 0.0, 1.0]])).shape
+        torch.Size([1, 1])
+
+    References:
+        Shu et al., CMW-Net: learning a class-aware sample weighting mapping for robust deep
+        learning, 2022.
+    """
+
+    num_features: int
+
+    def __init__(
+        self,
+        num_features: int,
+        num_groups: int,
+        hyperparameters: Sequence[Hyperparameter],
+        hidden: int = 100,
+    ) -> None:
+        super().__init__(some(hyperparameters))
+        check_at_least("num_groups", num_groups, 1)
+        self.num_features = check_at_least("num_features", num_features, num_groups + 1)
+        self.num_groups = num_groups
+        self.hidden = check_at_least("hidden", hidden, 1)
+        self.trunk = nn.Sequential(nn.Linear(num_features - num_groups, hidden), nn.ReLU())
+        self.heads = nn.Linear(hidden, num_groups * len(hyperparameters))
+
+    @classmethod
+    def for_loss(
+        cls, loss: LossFamily, conditioner: Conditioner, num_groups: int, hidden: int = 100
+    ) -> GroupedAdjuster:
+        """One that fits a loss and a conditioner whose last features are the group's."""
+        return cls(conditioner.num_features, num_groups, loss.hyperparameters, hidden)
+
+    def forward(
+        self, features: Float[Tensor, "batch features"]
+    ) -> Float[Tensor, "batch hyperparameters"]:
+        """The hyperparameters of each sample, from its group's head."""
+        shared, group = features.tensor_split([self.num_features - self.num_groups], dim=1)
+        heads = self.heads(self.trunk(shared)).unflatten(1, (self.num_groups, -1))
+        return self.bounded((heads * group.unsqueeze(2)).sum(dim=1))

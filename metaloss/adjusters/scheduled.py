@@ -1,0 +1,71 @@
+"""An adjuster that changes as training proceeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from metaloss.adjusters.base import BaseAdjuster
+from metaloss.checks import require
+
+
+class ScheduledAdjuster(BaseAdjuster):
+    r"""Snapshots :math:`\theta^{(k)}` of an adjuster, switched as training goes (Algorithm 2).
+
+    Args:
+        adjusters: the snapshots, in the order in which they were taken; they are frozen.
+        until: up to which fraction of training each is used, ascending, the last 1. Evenly spaced
+            if not given: for three, 1/3, 2/3 and 1, the paper's.
+
+    Raises:
+        InputError: no snapshot, snapshots that do not fit together, or fractions that do not
+            ascend to 1.
+
+    Example:
+        >>> import torch
+        >>> from metaloss import ConstantAdjuster, ScheduledAdjuster
+        >>> from metaloss.losses import GCE
+        >>> def constant(q):
+        ...     return ConstantAdjuster(GCE().hyperparameters, {"q": q})
+        >>> adjuster = ScheduledAdjuster([constant(0.25), constant(0.5)])
+        >>> adjuster.set_progress(0.9)
+        >>> adjuster(torch.empty(1, 0))
+        tensor([[0.5000]])
+    """
+
+    def __init__(
+        self, adjusters: Sequence[BaseAdjuster], until: Sequence[float] | None = None
+    ) -> None:
+        require(len(adjusters) > 0, "adjusters: expected one snapshot or more, got none")
+        first = adjusters[0]
+        super().__init__(first.hyperparameters)
+        require(
+            all(
+                a.hyperparameters == first.hyperparameters and a.num_features == first.num_features
+                for a in adjusters
+            ),
+            "adjusters: expected snapshots of one adjuster, got different features or "
+            "hyperparameters",
+        )
+        count = len(adjusters)
+        self.until = tuple(until) if until else tuple((k + 1) / count for k in range(count))
+        ascending = all(a < b for a, b in zip(self.until, self.until[1:], strict=False))
+        require(
+            len(self.until) == count and ascending and self.until[-1] == 1 and self.until[0] > 0,
+            f"until: expected {count} fractions ascending to 1, got {self.until}",
+        )
+        self.num_features = first.num_features
+        self.adjusters = nn.ModuleList(adjusters).requires_grad_(False)
+        self.current = count - 1  # until somebody says how far training has come
+
+    def set_progress(self, fraction: float) -> None:
+        """Choose the snapshot for this part of training; the last one for 1."""
+        self.current = min(sum(fraction >= bound for bound in self.until), len(self.adjusters) - 1)
+
+    def forward(
+        self, features: Float[Tensor, "batch features"]
+    ) -> Float[Tensor, "batch hyperparameters"]:
+        """What the snapshot in use gives."""
+        return self.adjusters[self.current](features)

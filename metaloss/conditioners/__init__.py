@@ -1,0 +1,23 @@
+"""What an adjuster is told about each sample."""
+
+from metaloss.conditioners.base import Conditioner
+from metaloss.conditioners.classes import ClassGroup, ClassOneHot, group_by_size
+from metaloss.conditioners.concat import Concat
+from metaloss.conditioners.flipped import Flipped
+from metaloss.conditioners.loss_value import LossValue
+from metaloss.conditioners.margin import Margin
+from metaloss.conditioners.moving_average import MovingAverage
+from metaloss.conditioners.progress import Progress
+
+__all__ = [
+    "ClassGroup",
+    "ClassOneHot",
+    "Concat",
+    "Conditioner",
+    "Flipped",
+    "LossValue",
+    "Margin",
+    "MovingAverage",
+    "Progress",
+    "group_by_size",
+]

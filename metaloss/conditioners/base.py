@@ -1,0 +1,79 @@
+"""What an adjuster is told about each sample.
+
+A conditioner turns a batch's outputs and labels into features. The criterion detaches them from
+the network unless told otherwise. Most are pure; the few with a life of their own have three
+hooks, each called by the training loop and by nobody else: ``prepare`` once before training,
+``observe`` after every ordinary step (never inside a lookahead) and ``set_progress`` as training
+proceeds.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from metaloss.checks import InputError
+
+
+class Conditioner(nn.Module, ABC):
+    """What an adjuster is told about each sample.
+
+    To define one, set ``num_features`` and write ``forward``.
+
+    Attributes:
+        num_features: columns of the features.
+        needs_index: whether ``forward`` must be given the samples' ids.
+    """
+
+    num_features: int
+    needs_index: bool = False
+    # Buffers whose size comes from the data, so that a checkpoint may bring another size.
+    sized_by_data: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def forward(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch features"]:
+        """The features of each sample, ``[batch, num_features]``."""
+
+    def prepare(self, targets: Int[Tensor, " samples"], num_classes: int) -> None:
+        """Learn what there is to know of the training set before training starts.
+
+        Args:
+            targets: the training labels, addressed by a batch's index.
+            num_classes: number of classes.
+        """
+
+    def observe(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> None:
+        """Remember a batch that an ordinary step was made on."""
+
+    def set_progress(self, fraction: float) -> None:
+        """Take note of how much of training is done, from 0 to 1."""
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        for name in self.sized_by_data:
+            loaded = state_dict.get(prefix + name)
+            if loaded is not None:
+                setattr(self, name, getattr(self, name).new_empty(loaded.shape))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def given(conditioner: Conditioner, index: Tensor | None) -> Tensor:
+    """The samples' ids, or an :class:`InputError` that says how to pass them."""
+    if index is None:
+        raise InputError(
+            f"{type(conditioner).__name__} addresses samples by their ids: call the criterion as "
+            "criterion(outputs, targets, index)"
+        )
+    return index

@@ -1,0 +1,138 @@
+"""The label itself, and groups of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metaloss.checks import check_at_least, require
+from metaloss.conditioners.base import Conditioner
+from metaloss.losses.numerics import full_precision
+
+
+class ClassOneHot(Conditioner):
+    """The label, one column a class.
+
+    Args:
+        num_classes: number of classes.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.conditioners import ClassOneHot
+        >>> ClassOneHot(3)(torch.zeros(1, 3), torch.tensor([2]))
+        tensor([[0., 0., 1.]])
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = self.num_features = check_at_least("num_classes", num_classes, 2)
+
+    def forward(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
+    ) -> Float[Tensor, "batch classes"]:
+        """A one in the label's column."""
+        return F.one_hot(targets, self.num_features).to(full_precision(outputs).dtype)
+
+
+class ClassGroup(Conditioner):
+    """The label's group, one column a group: classes of like size, as in CMW-Net.
+
+    Args:
+        num_groups: number of groups.
+        groups: the group of each class, in ``0 .. num_groups - 1``. If not given, ``prepare``
+            groups the classes by their number of training samples with scikit-learn's KMeans;
+            group 0 holds the rarest.
+
+    Raises:
+        InputError: a group out of range; or, in ``prepare``, fewer distinct class sizes than
+            groups.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.conditioners import ClassGroup
+        >>> conditioner = ClassGroup(num_groups=2, groups=(0, 0, 1))
+        >>> conditioner(torch.zeros(1, 3), torch.tensor([2]))
+        tensor([[0., 1.]])
+
+    References:
+        Shu et al., CMW-Net: learning a class-aware sample weighting mapping for robust deep
+        learning, 2022.
+    """
+
+    sized_by_data = ("class_groups",)
+    class_groups: Tensor
+
+    def __init__(self, num_groups: int = 3, groups: Sequence[int] | None = None) -> None:
+        super().__init__()
+        self.num_groups = self.num_features = check_at_least("num_groups", num_groups, 1)
+        self.groups = None if groups is None else tuple(groups)
+        require(
+            all(0 <= g < num_groups for g in self.groups or ()),
+            f"groups: expected one of 0..{num_groups - 1} for each class, got {groups}",
+        )
+        self.register_buffer("class_groups", torch.tensor(self.groups or (), dtype=torch.int64))
+
+    def prepare(self, targets: Int[Tensor, " samples"], num_classes: int) -> None:
+        """Group the classes by size, unless the groups were given."""
+        if self.groups is not None:
+            require(
+                len(self.groups) == num_classes,
+                f"groups: expected one for each of {num_classes} classes, got {len(self.groups)}",
+            )
+            return
+        sizes = torch.bincount(targets.cpu(), minlength=num_classes)
+        self.class_groups = group_by_size(sizes, self.num_groups).to(self.class_groups.device)
+
+    def forward(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
+    ) -> Float[Tensor, "batch groups"]:
+        """A one in the column of the label's group."""
+        require(
+            len(self.class_groups) > 0,
+            "ClassGroup: the classes have no groups yet; give groups=..., or call "
+            "prepare(targets, num_classes) with the training labels",
+        )
+        groups = self.class_groups[targets]
+        return F.one_hot(groups, self.num_features).to(full_precision(outputs).dtype)
+
+
+def group_by_size(sizes: Int[Tensor, " classes"], num_groups: int) -> Int[Tensor, " classes"]:
+    """Group classes by their number of samples with KMeans; group 0 holds the rarest.
+
+    Args:
+        sizes: samples of each class, ``[classes]``.
+        num_groups: number of groups.
+
+    Returns:
+        The group of each class, ``[classes]``.
+
+    Raises:
+        InputError: there are fewer distinct sizes than groups.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.conditioners import group_by_size
+        >>> group_by_size(torch.tensor([500, 10, 490, 12]), 2)
+        tensor([1, 0, 1, 0])
+    """
+    from sklearn.cluster import KMeans
+
+    distinct = len(set(sizes.tolist()))
+    require(
+        distinct >= num_groups,
+        f"class groups: expected at least {num_groups} different class sizes, got {distinct}; "
+        "give the groups, or ask for fewer",
+    )
+    found = KMeans(num_groups, n_init=10, random_state=0).fit(sizes.double().numpy()[:, None])
+    order = torch.from_numpy(found.cluster_centers_[:, 0].argsort().argsort())
+    return order[torch.from_numpy(found.labels_).long()]

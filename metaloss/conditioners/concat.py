@@ -1,0 +1,67 @@
+"""Several conditioners side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from metaloss.checks import require
+from metaloss.conditioners.base import Conditioner
+
+
+class Concat(Conditioner):
+    """Several conditioners side by side.
+
+    Args:
+        conditioners: one or more.
+
+    Raises:
+        InputError: there is none.
+
+    Example:
+        >>> from metaloss.conditioners import Concat, LossValue, Margin
+        >>> Concat([Margin(), LossValue()]).num_features
+        2
+    """
+
+    def __init__(self, conditioners: Sequence[Conditioner]) -> None:
+        super().__init__()
+        require(len(conditioners) > 0, "Concat: expected one conditioner or more, got none")
+        self.conditioners = nn.ModuleList(conditioners)
+        self.num_features = sum(c.num_features for c in conditioners)
+        self.needs_index = any(c.needs_index for c in conditioners)
+
+    def prepare(self, targets: Int[Tensor, " samples"], num_classes: int) -> None:
+        """Prepare each."""
+        for conditioner in self._parts():
+            conditioner.prepare(targets, num_classes)
+
+    def observe(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> None:
+        """Let each observe."""
+        for conditioner in self._parts():
+            conditioner.observe(outputs, targets, index)
+
+    def set_progress(self, fraction: float) -> None:
+        """Tell each."""
+        for conditioner in self._parts():
+            conditioner.set_progress(fraction)
+
+    def forward(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch features"]:
+        """The features of each, in order."""
+        return torch.cat([c(outputs, targets, index) for c in self._parts()], dim=1)
+
+    def _parts(self) -> list[Conditioner]:
+        return list(self.conditioners)  # type: ignore[arg-type]

@@ -1,0 +1,49 @@
+"""What only an oracle knows."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from metaloss.checks import require
+from metaloss.conditioners.base import Conditioner, given
+from metaloss.losses.numerics import full_precision
+
+
+class Flipped(Conditioner):
+    """Whether a sample's label is wrong: what only an oracle knows.
+
+    Args:
+        flipped: ``[samples]``, addressed by a batch's index.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.conditioners import Flipped
+        >>> conditioner = Flipped(torch.tensor([False, True]))
+        >>> conditioner(torch.zeros(1, 2), torch.tensor([0]), index=torch.tensor([1]))
+        tensor([[1.]])
+    """
+
+    num_features = 1
+    needs_index = True
+    sized_by_data = ("flipped",)
+    flipped: Tensor
+
+    def __init__(self, flipped: Shaped[Tensor, " samples"]) -> None:
+        super().__init__()
+        require(
+            flipped.dtype == torch.bool and flipped.ndim == 1,
+            f"flipped: expected bool [samples], got {flipped.dtype} {list(flipped.shape)}",
+        )
+        self.register_buffer("flipped", flipped)
+
+    def forward(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],  # noqa: ARG002
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch 1"]:
+        """1 where the label is wrong."""
+        known = self.flipped[given(self, index)]
+        return known.unsqueeze(1).to(full_precision(outputs).dtype)

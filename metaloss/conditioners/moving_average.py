@@ -1,0 +1,93 @@
+"""Features averaged over training, one memory a sample."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metaloss.checks import check_in_range, require
+from metaloss.conditioners.base import Conditioner, given
+
+
+class MovingAverage(Conditioner):
+    r"""An exponential moving average of another conditioner's features, one a sample.
+
+    .. math:: \bar f_t = \rho \bar f_{t-1} + (1 - \rho) f_t
+
+    Here :math:`f_t` is the current value and :math:`\bar f_{t-1}` what was last observed; a
+    sample's first value stands for itself. A single margin is noisy, and a wrong label that the network has
+    only just fitted looks right: its past does not.
+
+    ``forward`` reads the memory and leaves it; ``observe`` writes it.
+
+    Args:
+        conditioner: what to average.
+        decay: :math:`\rho`, in [0, 1).
+
+    Example:
+        >>> import torch
+        >>> from metaloss.conditioners import Margin, MovingAverage
+        >>> conditioner = MovingAverage(Margin(), decay=0.5)
+        >>> first, second = torch.tensor([[4.0, 0.0]]), torch.tensor([[0.0, 0.0]])
+        >>> label, index = torch.tensor([0]), torch.tensor([0])
+        >>> conditioner.prepare(targets=label, num_classes=2)
+        >>> conditioner.observe(first, label, index)
+        >>> conditioner(second, label, index)
+        tensor([[2.]])
+    """
+
+    needs_index = True
+    sized_by_data = ("memory", "seen")
+    memory: Tensor
+    seen: Tensor
+
+    def __init__(self, conditioner: Conditioner, decay: float = 0.7) -> None:
+        super().__init__()
+        check_in_range("decay", decay, 0.0, 1.0)
+        require(decay < 1.0, "decay: expected less than 1, which would never learn anything, got 1")
+        self.conditioner = conditioner
+        self.decay = decay
+        self.num_features = conditioner.num_features
+        self.register_buffer("memory", torch.zeros(0, conditioner.num_features))
+        self.register_buffer("seen", torch.zeros(0, dtype=torch.bool))
+
+    def prepare(self, targets: Int[Tensor, " samples"], num_classes: int) -> None:
+        """Make room for one value a training sample, forgetting any from before."""
+        self.conditioner.prepare(targets, num_classes)
+        self.memory = self.memory.new_zeros(len(targets), self.num_features)
+        self.seen = self.seen.new_zeros(len(targets))
+
+    def set_progress(self, fraction: float) -> None:
+        """Pass it on."""
+        self.conditioner.set_progress(fraction)
+
+    def forward(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch features"]:
+        """The averages as they will be once this batch is observed."""
+        index = given(self, index)
+        current = self.conditioner(outputs, targets, index)
+        require(
+            len(self.seen) > 0,
+            "MovingAverage: there is no memory yet; call prepare(targets, num_classes) with the "
+            "training labels before training",
+        )
+        averaged = self.decay * self.memory[index].to(current.dtype) + (1 - self.decay) * current
+        return torch.where(self.seen[index].unsqueeze(1), averaged, current)
+
+    def observe(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> None:
+        """Write this batch's averages down."""
+        index = given(self, index)
+        with torch.no_grad():
+            self.memory[index] = self(outputs, targets, index).to(self.memory.dtype)
+            self.seen[index] = True
+        self.conditioner.observe(outputs, targets, index)

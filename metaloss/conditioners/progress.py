@@ -1,0 +1,43 @@
+"""How far training has come."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metaloss.conditioners.base import Conditioner
+from metaloss.losses.numerics import full_precision
+
+
+class Progress(Conditioner):
+    """How much of training is done, from 0 to 1, the same for every sample.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.conditioners import Progress
+        >>> conditioner = Progress()
+        >>> conditioner.set_progress(0.5)
+        >>> conditioner(torch.zeros(1, 2), torch.tensor([0]))
+        tensor([[0.5000]])
+    """
+
+    num_features = 1
+    fraction: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("fraction", torch.zeros(()))
+
+    def set_progress(self, fraction: float) -> None:
+        """Take note of how much of training is done."""
+        self.fraction.fill_(fraction)
+
+    def forward(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],  # noqa: ARG002
+        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
+    ) -> Float[Tensor, "batch 1"]:
+        """The fraction, once a sample."""
+        return self.fraction.to(full_precision(outputs).dtype).expand(len(outputs), 1)

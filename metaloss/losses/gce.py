@@ -1,0 +1,45 @@
+"""Generalized cross entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metaloss.losses.base import Hyperparameter, LossFamily
+from metaloss.losses.numerics import expm1_quotient, true_class_log_prob
+
+
+@dataclass(frozen=True)
+class GCE(LossFamily):
+    r"""Generalized cross entropy, from cross entropy (:math:`q \to 0`) to half MAE (:math:`q = 1`).
+
+    .. math:: \mathcal{L}_{GCE} = \frac{1 - f_y^q}{q}    \qquad\text{(Eq. 2)}
+
+    Example:
+        >>> from metaloss.losses import GCE
+        >>> import torch
+        >>> GCE()(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([[1.0]]))
+        tensor([0.5000])
+
+    References:
+        Zhang and Sabuncu, Generalized cross entropy loss for training deep neural networks with
+        noisy labels, 2018; its default is theirs.
+    """
+
+    hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
+        Hyperparameter("q", low=0.0, high=1.0, default=0.7, clean=0.0, noisy=1.0),
+    )
+
+    def per_sample(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        hparams: Float[Tensor, "batch 1"],
+    ) -> Float[Tensor, " batch"]:
+        """The loss of each sample."""
+        (q,) = hparams.unbind(dim=1)
+        log_p = true_class_log_prob(outputs, targets)
+        return -expm1_quotient(log_p, q)  # 1 - p^q = -expm1(q log p)

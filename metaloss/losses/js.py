@@ -1,0 +1,72 @@
+"""Jensen-Shannon divergence as a loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metaloss.losses.base import Hyperparameter, LossFamily
+from metaloss.losses.numerics import log1p_ratio, true_class_log_prob
+
+
+@dataclass(frozen=True)
+class JS(LossFamily):
+    r"""Jensen-Shannon divergence, from cross entropy (:math:`\pi_1 \to 0`) to half MAE (1).
+
+    .. math:: \mathcal{L}_{JS} = \frac{\pi_1 D_{KL}(y \| m) + \pi_2 D_{KL}(f \| m)}{Z},
+              \quad m = \pi_1 y + \pi_2 f,\ \pi_2 = 1 - \pi_1,\ Z = -\pi_2 \log \pi_2
+              \qquad\text{(Eq. 5)}
+
+    With a one-hot label everything but the label's class gathers into one term: for
+    :math:`p = f_y`, :math:`s = 1 - p` and :math:`m_y = p + \pi_1 s`,
+
+    .. math:: \mathcal{L}_{JS} = s + \frac{-\pi_1 \log p - m_y \log(1 + \pi_1 s / p)}
+              {-\pi_2 \log(1 - \pi_1)}
+
+    The range stops short of both ends, where the derivative in :math:`\pi_1` grows without bound
+    (at 0 like :math:`1/p`, at 1 like :math:`1 / (\pi_2 \log^2 \pi_2)`); the loss itself is defined
+    on the whole of :math:`[0, 1)`.
+
+    Example:
+        >>> from metaloss.losses import JS
+        >>> import torch
+        >>> JS()(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([[0.5]]))
+        tensor([0.6226])
+
+    References:
+        Englesson and Azizpour, Generalized Jensen-Shannon divergence loss for learning with noisy
+        labels, 2021.
+    """
+
+    hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
+        Hyperparameter("pi_1", low=1e-3, high=1 - 1e-3, default=0.5, clean=1e-3, noisy=1 - 1e-3),
+    )
+
+    def per_sample(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        hparams: Float[Tensor, "batch 1"],
+    ) -> Float[Tensor, " batch"]:
+        """The loss of each sample."""
+        (pi,) = hparams.unbind(dim=1)
+        log_p = true_class_log_prob(outputs, targets)
+        p, s = log_p.exp(), -torch.expm1(log_p)
+        mixed = _mixed(pi, s, p, log_p)
+        return s - (log_p + mixed) / ((1 - pi) * log1p_ratio(-pi))
+
+
+def _mixed(pi: Tensor, s: Tensor, p: Tensor, log_p: Tensor) -> Tensor:
+    """``(p + pi s) log(1 + pi s / p) / pi``, also where ``p`` underflows and where ``pi`` is 0."""
+    likely = pi * s <= p
+    # With t = pi s / p at most 1, the product is s (1 + t) log(1 + t) / t.
+    safe_p = torch.where(likely, p, 1.0).clamp_min(torch.finfo(p.dtype).tiny)
+    t = torch.where(likely, pi * s, 0.0) / safe_p
+    near = s * (1 + t) * log1p_ratio(t)
+    m = torch.where(likely, 1.0, p + pi * s)
+    far = m * (m.log() - log_p) / torch.where(likely, 1.0, pi)
+    return torch.where(likely, near, far)

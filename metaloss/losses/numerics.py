@@ -1,0 +1,90 @@
+"""Functions of one variable whose textbook form divides zero by zero.
+
+Each is a power series near the bad point and the textbook form elsewhere. ``torch.where`` sends a
+zero gradient through the branch it does not take, so that branch is given a harmless argument:
+zero times infinity would be NaN.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+_SERIES_BELOW = 0.25
+
+
+def full_precision(values: Tensor) -> Tensor:
+    """Half-precision values as float32, others as they are.
+
+    Exponents and logarithms of probabilities lose everything in eight bits of mantissa.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.losses.numerics import full_precision
+        >>> full_precision(torch.zeros(1, dtype=torch.bfloat16)).dtype
+        torch.float32
+    """
+    return values.float() if values.dtype in {torch.bfloat16, torch.float16} else values
+
+
+def true_class_log_prob(
+    outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    """``log f_y``, the log of the softmax at the label; at most 0.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.losses.numerics import true_class_log_prob
+        >>> true_class_log_prob(torch.zeros(1, 4), torch.tensor([2])).exp()
+        tensor([0.2500])
+    """
+    return -F.cross_entropy(outputs, targets, reduction="none")
+
+
+def expm1_quotient(
+    x: Float[Tensor, " batch"], q: Float[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    r"""``(exp(q x) - 1) / q``, which is ``x`` where ``q`` is 0, with its first two derivatives.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.losses.numerics import expm1_quotient
+        >>> expm1_quotient(torch.tensor([-2.0, -2.0]), torch.tensor([0.0, 1.0]))
+        tensor([-2.0000, -0.8647])
+    """
+    product = q * x
+    small = product.abs() < _SERIES_BELOW
+    # x sum (q x)^n / (n + 1)!: the thirteenth term is below 1e-17 where the series is used.
+    series = [1 / math.factorial(n + 1) for n in range(13)]
+    near = x * _horner(series, torch.where(small, product, 0.0))
+    far = torch.expm1(product) / torch.where(small, 1.0, q)
+    return torch.where(small, near, far)
+
+
+def log1p_ratio(x: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    r"""``log(1 + x) / x``, which is 1 at 0, with its first two derivatives; for ``x > -1``.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.losses.numerics import log1p_ratio
+        >>> log1p_ratio(torch.tensor([0.0]))
+        tensor([1.])
+    """
+    small = x.abs() < _SERIES_BELOW
+    # log(1 + x) = 2 artanh(z) with z = x / (2 + x), whose series converges far faster.
+    safe = torch.where(small, x, 0.0)
+    z = safe / (2 + safe)
+    near = 2 / (2 + safe) * _horner([1 / (2 * n + 1) for n in range(12)], z * z)
+    far = torch.where(small, 1.0, x)
+    return torch.where(small, near, torch.log1p(far) / far)
+
+
+def _horner(coefficients: list[float], x: Tensor) -> Tensor:
+    value = torch.full_like(x, coefficients[-1])
+    for c in reversed(coefficients[:-1]):
+        value = value * x + c
+    return value

@@ -1,0 +1,58 @@
+"""Polynomial soft weighting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metaloss.losses.base import Hyperparameter, LossFamily
+from metaloss.losses.numerics import true_class_log_prob
+
+
+@dataclass(frozen=True)
+class PolySoft(LossFamily):
+    r"""The latent loss of polynomial soft weights, flat where cross entropy passes :math:`\lambda`.
+
+    .. math:: \mathcal{L}_{Poly} = \frac{(d - 1) \lambda}{d}
+              \left[1 - \left(1 - \frac{\mathcal{L}_{CE}}{\lambda}\right)_+^{d / (d - 1)}\right]
+              \qquad\text{(Eq. 4)}
+
+    A sample's weight, :math:`d\mathcal{L}/d\mathcal{L}_{CE} = (1 - \mathcal{L}_{CE} /
+    \lambda)_+^{1 / (d - 1)}`, falls from 1 to 0 and stays there. The paper gives no scale:
+    :math:`\lambda` reaches 10, beyond the cross entropy of guessing among 20,000 classes, and
+    :math:`d` runs from 1.1 (steep: :math:`w = (1 - u)^{10}`) to 5 (nearly a threshold).
+
+    Example:
+        >>> from metaloss.losses import PolySoft
+        >>> import torch
+        >>> PolySoft()(torch.tensor([[0.0, 100.0]]), torch.tensor([0]), torch.tensor([[4.0, 2.0]]))
+        tensor([2.])
+
+    References:
+        Gong et al., Decomposition-based evolutionary multiobjective optimization to self-paced
+        learning, 2018.
+    """
+
+    hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
+        Hyperparameter("lam", low=0.0, high=10.0, default=4.0, clean=10.0, noisy=0.0),
+        Hyperparameter("d", low=1.1, high=5.0, default=2.0),
+    )
+
+    def per_sample(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        hparams: Float[Tensor, "batch 2"],
+    ) -> Float[Tensor, " batch"]:
+        """The loss of each sample."""
+        lam, d = hparams.unbind(dim=1)
+        ce = -true_class_log_prob(outputs, targets)
+        inside = ce < lam
+        # log(1 - CE / lambda), with 0 standing in where the loss is flat and the log is not defined
+        log_rest = torch.log1p(-torch.where(inside, ce, 0.0) / torch.where(inside, lam, 1.0))
+        rise = -torch.expm1(d / (d - 1) * log_rest)
+        return (d - 1) / d * lam * torch.where(inside, rise, 1.0)

@@ -1,0 +1,64 @@
+"""Symmetric cross entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metaloss.checks import check_in_range, require
+from metaloss.losses.base import Hyperparameter, LossFamily
+from metaloss.losses.numerics import true_class_log_prob
+
+
+@dataclass(frozen=True)
+class SL(LossFamily):
+    r"""Symmetric cross entropy: cross entropy and its reverse, weighted.
+
+    .. math:: \mathcal{L}_{SL} = \gamma_1 \mathcal{L}_{CE} + \gamma_2 \mathcal{L}_{RCE},
+              \qquad \mathcal{L}_{RCE} = -A \sum_{j \ne y} f_j = -A (1 - f_y)
+              \qquad\text{(Eq. 3)}
+
+    The paper gives no scale for the coefficients: both range over :math:`[0, 1]`, which holds the
+    default of the loss's authors for CIFAR-10, :math:`(0.1, 1)`.
+
+    Args:
+        A: what stands for :math:`\log 0`; negative. -4 is the authors' value.
+
+    Raises:
+        InputError: ``A`` is not negative.
+
+    Example:
+        >>> from metaloss.losses import SL
+        >>> import torch
+        >>> SL()(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([[0.0, 1.0]]))
+        tensor([2.])
+
+    References:
+        Wang et al., Symmetric cross entropy for robust learning with noisy labels, 2019.
+    """
+
+    hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
+        Hyperparameter("gamma_1", low=0.0, high=1.0, default=0.1, clean=1.0, noisy=0.0),
+        Hyperparameter("gamma_2", low=0.0, high=1.0, default=1.0),
+    )
+    A: float = -4.0
+
+    def __post_init__(self) -> None:
+        """Check ``A``."""
+        check_in_range("A", self.A, high=0.0)
+        require(self.A < 0, f"A: expected a negative number, got {self.A}")
+
+    def per_sample(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        hparams: Float[Tensor, "batch 2"],
+    ) -> Float[Tensor, " batch"]:
+        """The loss of each sample."""
+        gamma_1, gamma_2 = hparams.unbind(dim=1)
+        log_p = true_class_log_prob(outputs, targets)
+        return -gamma_1 * log_p + gamma_2 * self.A * torch.expm1(log_p)

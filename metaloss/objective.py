@@ -1,0 +1,169 @@
+"""The adjusted loss: a criterion whose hyperparameters are predicted for each sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from metaloss.adjusters import BaseAdjuster, ConstantAdjuster
+from metaloss.checks import check_finite, check_in_range, check_labels, require
+from metaloss.conditioners import Conditioner
+from metaloss.losses import LossFamily
+
+
+class PerSample(NamedTuple):
+    """What the criterion found for each sample.
+
+    Attributes:
+        losses: ``[batch]``.
+        hparams: ``[batch, d']``, in the order of the loss's ``hyperparameters``.
+    """
+
+    losses: Float[Tensor, " batch"]
+    hparams: Float[Tensor, "batch hyperparameters"]
+
+
+class AdjustedLoss(nn.Module):
+    r"""A loss whose hyperparameters an adjuster predicts for each sample (Eq. 8).
+
+    .. math:: L(w; \theta) = \frac1n \sum_i \mathcal{L}\bigl(f(x_i; w), y_i;
+              h(m(x_i, y_i); \theta)\bigr)
+
+    Use it as any PyTorch criterion. Three hooks are for what has a life of its own (moving
+    averages, class groups, progress, snapshots); the training loop of :mod:`metaloss.training`
+    calls them, and a loop of your own does where the parts you chose need it.
+
+    Args:
+        loss: a family.
+        conditioner: what the adjuster is told; ``None`` if it needs to be told nothing.
+        adjuster: predicts the hyperparameters.
+        detach: hold the features fixed in the derivatives, as the paper's code does. Otherwise
+            the gradient also flows from the hyperparameters through the features into the network.
+
+    Raises:
+        InputError: the adjuster does not predict this loss's hyperparameters, or does not read
+            this conditioner's features.
+
+    Example:
+        >>> import torch
+        >>> from metaloss import Adjuster, AdjustedLoss
+        >>> from metaloss.conditioners import Margin
+        >>> from metaloss.losses import GCE
+        >>> criterion = AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
+        >>> outputs = torch.randn(8, 10, requires_grad=True)
+        >>> criterion(outputs, torch.randint(10, (8,))).backward()
+    """
+
+    def __init__(
+        self,
+        loss: LossFamily,
+        conditioner: Conditioner | None,
+        adjuster: BaseAdjuster,
+        detach: bool = True,
+    ) -> None:
+        super().__init__()
+        predicted, expected = adjuster.hyperparameters, loss.hyperparameters
+        require(
+            predicted == expected,
+            f"adjuster: expected one for {type(loss).__name__}'s {_ranges(expected)}, "
+            f"got one for {_ranges(predicted)}",
+        )
+        given = 0 if conditioner is None else conditioner.num_features
+        require(
+            adjuster.num_features in {None, given},
+            f"adjuster: expected one that reads the conditioner's {given} features, "
+            f"got one that reads {adjuster.num_features}",
+        )
+        self.loss = loss
+        self.conditioner = conditioner
+        self.adjuster = adjuster
+        self.detach = detach
+
+    @classmethod
+    def fixed(cls, loss: LossFamily, values: Mapping[str, float] | None = None) -> AdjustedLoss:
+        """The conventional loss: the same hyperparameters for every sample (Eq. 6).
+
+        Args:
+            loss: a family.
+            values: from a hyperparameter's name to its value; defaults for the rest.
+
+        Example:
+            >>> import torch
+            >>> from metaloss.losses import GCE
+            >>> AdjustedLoss.fixed(GCE(), {"q": 1.0})(torch.zeros(1, 2), torch.tensor([0]))
+            tensor(0.5000)
+        """
+        return cls(loss, None, ConstantAdjuster(loss.hyperparameters, values))
+
+    def forward(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """The mean loss of a batch.
+
+        Args:
+            outputs: logits ``[batch, classes]``.
+            targets: labels ``[batch]``, int64.
+            index: the samples' ids ``[batch]``, int64, where the conditioner needs them.
+
+        Raises:
+            InputError: a wrong shape or dtype; on the CPU also a label out of range or a logit
+                that is not finite. (On an accelerator values are not looked at: it would wait.)
+        """
+        if outputs.device.type == "cpu" and not torch.compiler.is_compiling():
+            check_labels("targets", targets, outputs.shape[-1])
+            check_finite("outputs", outputs.detach())
+        return self.per_sample(outputs, targets, index).losses.mean()
+
+    def per_sample(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> PerSample:
+        """The loss and the hyperparameters of each sample; arguments as for the criterion."""
+        hparams = self.adjuster(self.features(outputs, targets, index))
+        return PerSample(self.loss(outputs, targets, hparams), hparams)
+
+    def features(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch features"]:
+        """What the adjuster is told of each sample."""
+        if self.conditioner is None:
+            return outputs.new_empty(len(outputs), 0)
+        return self.conditioner(outputs.detach() if self.detach else outputs, targets, index)
+
+    def prepare(self, targets: Int[Tensor, " samples"], num_classes: int) -> None:
+        """Show the conditioner the training labels, once before training."""
+        if self.conditioner is not None:
+            self.conditioner.prepare(targets, num_classes)
+
+    def observe(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> None:
+        """Let the conditioner remember a batch, after an ordinary step on it."""
+        if self.conditioner is not None:
+            self.conditioner.observe(outputs.detach(), targets, index)
+
+    def progress(self, fraction: float) -> None:
+        """Say how much of training is done, from 0 to 1: moves snapshots and ``Progress``."""
+        check_in_range("progress", fraction, 0.0, 1.0)
+        self.adjuster.set_progress(fraction)
+        if self.conditioner is not None:
+            self.conditioner.set_progress(fraction)
+
+
+def _ranges(hyperparameters: tuple[object, ...]) -> str:
+    return "(" + ", ".join(f"{h.name} in [{h.low:g}, {h.high:g}]" for h in hyperparameters) + ")"  # type: ignore[attr-defined]
