@@ -1,0 +1,139 @@
+"""The hypergradient of a clean loss through a lookahead, from a live model and optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+import torchopt
+from torch import Tensor, nn
+from torchopt.base import GradientTransformation
+
+from metaloss.bilevel.optimizers import functional
+from metaloss.bilevel.problem import MetaLoss, Problem, Solution
+from metaloss.bilevel.unroll import unroll
+from metaloss.checks import InputError, check_at_least, require
+from metaloss.objective import AdjustedLoss
+from metaloss.types import Batch
+
+STRATEGIES: dict[str, Callable[[Problem], Solution]] = {"unroll": unroll}
+
+
+@dataclass(frozen=True)
+class Lookahead:
+    r"""Looks K training steps ahead and differentiates a clean loss there (Eq. 10, 11).
+
+    .. math:: \frac{d}{d\theta} L_{meta}\bigl(w_K(\theta)\bigr), \qquad
+              w_{k+1} = \Phi\bigl(w_k, \nabla_w L(w_k; \theta)\bigr)
+
+    :math:`\Phi` is the live optimizer's own step, with its current state and settings. The model,
+    its buffers, the optimizer, every ``.grad`` and the random number generators are left as they
+    were.
+
+    Args:
+        steps: K, the training steps to look ahead; 1 in the paper.
+        strategy: ``"unroll"``, reverse mode through the unrolled steps.
+        meta_loss: from the outputs and targets of the clean batch to a scalar.
+        transform: a TorchOpt gradient transformation to look ahead with, its state fresh, instead
+            of the live optimizer's step.
+
+    Raises:
+        InputError: fewer than one step, or an unknown strategy.
+
+    Example:
+        >>> import torch
+        >>> from metaloss import Adjuster, AdjustedLoss
+        >>> from metaloss.bilevel import Lookahead
+        >>> from metaloss.conditioners import Margin
+        >>> from metaloss.losses import GCE
+        >>> criterion = AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
+        >>> model = torch.nn.Linear(5, 3)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        >>> batch = torch.randn(8, 5), torch.randint(3, (8,))
+        >>> grads = Lookahead().hypergradient(model, optimizer, criterion, [batch], batch)
+        >>> sorted(grads)
+        ['net.0.bias', 'net.0.weight', 'net.2.bias', 'net.2.weight']
+    """
+
+    steps: int = 1
+    strategy: str = "unroll"
+    meta_loss: MetaLoss = F.cross_entropy
+    transform: GradientTransformation | None = None
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        check_at_least("steps", self.steps, 1)
+        require(
+            self.strategy in STRATEGIES,
+            f"strategy: expected one of {', '.join(STRATEGIES)}, got {self.strategy!r}",
+        )
+
+    def hypergradient(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer | torchopt.Optimizer,
+        criterion: AdjustedLoss,
+        train_batches: Sequence[Batch | tuple[Tensor, ...]],
+        meta_batch: Batch | tuple[Tensor, ...],
+    ) -> dict[str, Tensor]:
+        """The gradient of the clean loss in the adjuster's parameters.
+
+        Args:
+            model: any module; in the mode (train or eval) that the lookahead shall use.
+            optimizer: the live optimizer of the model's parameters.
+            criterion: the adjusted loss.
+            train_batches: K batches ``(inputs, targets)`` or ``(inputs, targets, index)``.
+            meta_batch: clean ``(inputs, targets)``.
+
+        Returns:
+            A tensor for each of the adjuster's trainable parameters, by name.
+
+        Raises:
+            InputError: not K batches, no adjuster parameter to learn, or an optimizer that cannot
+                be looked ahead with.
+        """
+        return self.solve(model, optimizer, criterion, train_batches, meta_batch).hypergradient
+
+    def solve(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer | torchopt.Optimizer,
+        criterion: AdjustedLoss,
+        train_batches: Sequence[Batch | tuple[Tensor, ...]],
+        meta_batch: Batch | tuple[Tensor, ...],
+    ) -> Solution:
+        """The hypergradient and the clean loss it is of; arguments as for ``hypergradient``."""
+        require(
+            len(train_batches) == self.steps,
+            f"train_batches: expected one for each of {self.steps} steps, got {len(train_batches)}",
+        )
+        params = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        require(len(params) > 0, "model: expected a trainable parameter, got none")
+        problem = Problem(
+            model=model,
+            params=params,
+            buffers={name: b.detach().clone() for name, b in model.named_buffers()},
+            criterion=criterion,
+            theta=_theta(criterion),
+            train_batches=[Batch(*batch) for batch in train_batches],
+            meta_batch=Batch(*meta_batch),
+            meta_loss=self.meta_loss,
+            make_optimizer=lambda reached: functional(
+                optimizer, {name: params[name] for name in reached}, self.transform
+            ),
+        )
+        devices = {p.device for p in params.values()}
+        with torch.random.fork_rng([d for d in devices if d.type != "cpu"]), torch.enable_grad():
+            return STRATEGIES[self.strategy](problem)
+
+
+def _theta(criterion: AdjustedLoss) -> dict[str, nn.Parameter]:
+    theta = {n: p for n, p in criterion.adjuster.named_parameters() if p.requires_grad}
+    if not theta:
+        raise InputError(
+            f"criterion: expected an adjuster with parameters to learn, got "
+            f"{type(criterion.adjuster).__name__}, which has none"
+        )
+    return theta
