@@ -21,7 +21,7 @@ class Batch(NamedTuple):
 
     inputs: Tensor
     targets: Tensor
-    index: Tensor | None = None
+    index: Tensor | None = None  # type: ignore[assignment]  # the tuple's method is not missed
 
 
 @runtime_checkable

@@ -3,27 +3,28 @@ r"""The optimizer's step as a pure function, taken over from the live optimizer.
 .. math:: (w', s') = \Phi(w, s, g)
 
 TorchOpt's gradient transformations supply it: chains of small pure functions whose steps can be
-differentiated. Three of its habits are mended here. Its momentum remembers in a closure whether it
-has been called, which is no function of the state, so :func:`heavy_ball` keeps that in the state.
-Its RMSprop, and its Adam unless ``eps_root`` is positive, differentiate a square root at 0 where a
-gradient is exactly zero, and give NaN.
+differentiated; :mod:`metaloss.bilevel.transforms` replaces the two that are not quite that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torchopt
 from torch import Tensor, nn
-from torchopt.base import GradientTransformation
+from torchopt.base import GradientTransformation, UninitializedState
 from torchopt.transform import add_decayed_weights, scale, scale_by_adam
 
+from metaloss.bilevel.transforms import (
+    EPS_ROOT,
+    HeavyBallState,
+    RootMeanSquareState,
+    heavy_ball,
+    root_mean_square,
+)
 from metaloss.checks import InputError, require
-
-# Under the square root of a second moment: too small to change a step, enough to differentiate it.
-EPS_ROOT = 1e-30
 
 Params = dict[str, Tensor]
 State = tuple[Any, ...]
@@ -121,19 +122,16 @@ def _from_torchopt(
             all(id(p) in name_of for p in held),
             "optimizer: expected a torchopt.Optimizer of this model's used parameters alone",
         )
-        state = optimizer.impl.init(held) if isinstance(live, _UNINITIALIZED) else live
+        state = optimizer.impl.init(held) if isinstance(live, UninitializedState) else live
         groups.append(Group(tuple(name_of[id(p)] for p in held), optimizer.impl))
         states.append(state)
-    _check_all_held(groups, {name: None for name in name_of.values()})
+    _check_all_held(groups, name_of.values())
     return FunctionalOptimizer(tuple(groups), tuple(states))
 
 
-_UNINITIALIZED = torchopt.base.UninitializedState
-
-
-def _check_all_held(groups: Sequence[Group], params: Mapping[str, object]) -> None:
+def _check_all_held(groups: Sequence[Group], names: Iterable[str]) -> None:
     held = {name for group in groups for name in group.names}
-    missing = [name for name in params if name not in held]
+    missing = [name for name in names if name not in held]
     require(
         not missing,
         "optimizer: expected every trainable parameter of the model, but it does not hold "
@@ -238,106 +236,6 @@ def _buffers(key: str, params: Sequence[Tensor], states: ParamStates) -> dict[st
     return {"buffers": _tensors(key, params, states), "started": started}
 
 
-def _replaced(state: State, kind: type, live: Mapping[str, Any]) -> State:
-    """The chain's state with the live optimizer's values in the part of this kind, if it has one."""
+def _replaced(state: State, kind: type[Any], live: Mapping[str, Any]) -> State:
+    """The chain's state with the live optimizer's values in its part of this kind, if any."""
     return tuple(part._replace(**live) if isinstance(part, kind) else part for part in state)
-
-
-class HeavyBallState(NamedTuple):
-    """Momentum buffers, and which of them have been filled."""
-
-    buffers: tuple[Tensor, ...]
-    started: tuple[bool, ...]
-
-
-def heavy_ball(
-    momentum: float, dampening: float = 0.0, nesterov: bool = False
-) -> GradientTransformation:
-    """``torch.optim.SGD``'s momentum, as a transformation that is a function of its state alone.
-
-    A buffer's first value is the gradient itself, undampened, as it is in ``torch.optim``.
-
-    Example:
-        >>> import torch
-        >>> ball = heavy_ball(0.9)
-        >>> params = gradient = (torch.ones(1),)
-        >>> state = ball.init(params)
-        >>> for _ in range(2):
-        ...     update, state = ball.update(gradient, state, params=params, inplace=False)
-        >>> update[0]
-        tensor([1.9000])
-    """
-
-    def init(params: Sequence[Tensor]) -> HeavyBallState:
-        return HeavyBallState(
-            tuple(torch.zeros_like(p) for p in params), tuple(False for _ in params)
-        )
-
-    def update(
-        updates: Sequence[Tensor],
-        state: HeavyBallState,
-        *,
-        params: object = None,  # noqa: ARG001 - TorchOpt's signature
-        inplace: bool = False,  # noqa: ARG001
-    ) -> tuple[tuple[Tensor, ...], HeavyBallState]:
-        buffers = tuple(
-            momentum * b + (1 - dampening) * g if started else g
-            for g, b, started in zip(updates, state.buffers, state.started, strict=True)
-        )
-        new_state = HeavyBallState(buffers, tuple(True for _ in buffers))
-        if nesterov:
-            return tuple(g + momentum * b for g, b in zip(updates, buffers, strict=True)), new_state
-        return buffers, new_state
-
-    return GradientTransformation(init, update)
-
-
-class RootMeanSquareState(NamedTuple):
-    """Averages of squared gradients and of gradients."""
-
-    square: tuple[Tensor, ...]
-    mean: tuple[Tensor, ...]
-
-
-def root_mean_square(
-    alpha: float = 0.99, eps: float = 1e-8, centered: bool = False
-) -> GradientTransformation:
-    """``torch.optim.RMSprop``'s rescaling, differentiable where a gradient is exactly zero.
-
-    Example:
-        >>> import torch
-        >>> rms = root_mean_square(alpha=0.0)
-        >>> gradient = (torch.tensor([3.0]),)
-        >>> update, _ = rms.update(gradient, rms.init(gradient), inplace=False)
-        >>> update[0]
-        tensor([1.])
-    """
-
-    def init(params: Sequence[Tensor]) -> RootMeanSquareState:
-        zeros = tuple(torch.zeros_like(p) for p in params)
-        return RootMeanSquareState(zeros, zeros)
-
-    def update(
-        updates: Sequence[Tensor],
-        state: RootMeanSquareState,
-        *,
-        params: object = None,  # noqa: ARG001 - TorchOpt's signature
-        inplace: bool = False,  # noqa: ARG001
-    ) -> tuple[tuple[Tensor, ...], RootMeanSquareState]:
-        square = tuple(
-            alpha * s + (1 - alpha) * g * g for g, s in zip(updates, state.square, strict=True)
-        )
-        mean = state.mean
-        variance = square
-        if centered:
-            mean = tuple(
-                alpha * m + (1 - alpha) * g for g, m in zip(updates, state.mean, strict=True)
-            )
-            # Rounding can take a variance of zero below it.
-            variance = tuple((s - m * m).clamp_min(0) for s, m in zip(square, mean, strict=True))
-        rescaled = tuple(
-            g / ((v + EPS_ROOT).sqrt() + eps) for g, v in zip(updates, variance, strict=True)
-        )
-        return rescaled, RootMeanSquareState(square, mean)
-
-    return GradientTransformation(init, update)

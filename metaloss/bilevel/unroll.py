@@ -7,22 +7,20 @@ that others are held against, and the way out where an operator has no other rul
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
-from metaloss.bilevel.optimizers import Params, State
+from metaloss.bilevel.optimizers import Params
 from metaloss.bilevel.problem import Problem, Solution
+from metaloss.types import Batch
 
 
 def unroll(problem: Problem) -> Solution:
     """The hypergradient by reverse mode through K differentiable optimizer steps (Eq. 10, 11)."""
     params: Params = {name: p.detach().requires_grad_() for name, p in problem.params.items()}
-    optimizer = state = None
-    for batch in problem.train_batches:
-        grads = _gradients(problem, params, batch)
-        if optimizer is None:
-            optimizer = problem.make_optimizer(tuple(grads))
-            state = optimizer.state
-        params, state = optimizer.step(params, state, grads)
+    grads = _gradients(problem, params, problem.train_batches[0])
+    optimizer = problem.make_optimizer(tuple(grads))
+    params, state = optimizer.step(params, optimizer.state, grads)
+    for batch in problem.train_batches[1:]:
+        params, state = optimizer.step(params, state, _gradients(problem, params, batch))
     meta_loss = problem.held_out_loss(params)
     found = torch.autograd.grad(meta_loss, list(problem.theta.values()), allow_unused=True)
     return Solution(
@@ -34,7 +32,7 @@ def unroll(problem: Problem) -> Solution:
     )
 
 
-def _gradients(problem: Problem, params: Params, batch: object) -> dict[str, Tensor]:
+def _gradients(problem: Problem, params: Params, batch: Batch) -> dict[str, Tensor]:
     loss = problem.train_loss(params, batch)
     grads = torch.autograd.grad(loss, list(params.values()), create_graph=True, allow_unused=True)
     return {name: g for name, g in zip(params, grads, strict=True) if g is not None}

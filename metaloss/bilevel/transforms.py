@@ -1,0 +1,118 @@
+"""Gradient transformations that are functions of their state alone, and smooth at zero.
+
+Two of TorchOpt's are not. Its momentum remembers in a closure whether it has been called. Its
+RMSprop, and its Adam unless ``eps_root`` is positive, differentiate a square root at 0 where a
+gradient is exactly zero, and give NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchopt.base import GradientTransformation
+
+# Under the square root of a second moment: too small to change a step, enough to differentiate it.
+EPS_ROOT = 1e-30
+
+
+class HeavyBallState(NamedTuple):
+    """Momentum buffers, and which of them have been filled."""
+
+    buffers: tuple[Tensor, ...]
+    started: tuple[bool, ...]
+
+
+def heavy_ball(
+    momentum: float, dampening: float = 0.0, nesterov: bool = False
+) -> GradientTransformation:
+    """``torch.optim.SGD``'s momentum, as a transformation that is a function of its state alone.
+
+    A buffer's first value is the gradient itself, undampened, as it is in ``torch.optim``.
+
+    Example:
+        >>> import torch
+        >>> ball = heavy_ball(0.9)
+        >>> params = gradient = (torch.ones(1),)
+        >>> state = ball.init(params)
+        >>> for _ in range(2):
+        ...     update, state = ball.update(gradient, state, params=params, inplace=False)
+        >>> update[0]
+        tensor([1.9000])
+    """
+
+    def init(params: Sequence[Tensor]) -> HeavyBallState:
+        return HeavyBallState(
+            tuple(torch.zeros_like(p) for p in params), tuple(False for _ in params)
+        )
+
+    def update(
+        updates: Sequence[Tensor],
+        state: HeavyBallState,
+        *,
+        params: object = None,  # noqa: ARG001 - TorchOpt's signature
+        inplace: bool = False,  # noqa: ARG001
+    ) -> tuple[tuple[Tensor, ...], HeavyBallState]:
+        buffers = tuple(
+            momentum * b + (1 - dampening) * g if started else g
+            for g, b, started in zip(updates, state.buffers, state.started, strict=True)
+        )
+        new_state = HeavyBallState(buffers, tuple(True for _ in buffers))
+        if nesterov:
+            return tuple(g + momentum * b for g, b in zip(updates, buffers, strict=True)), new_state
+        return buffers, new_state
+
+    return GradientTransformation(init, update)
+
+
+class RootMeanSquareState(NamedTuple):
+    """Averages of squared gradients and of gradients."""
+
+    square: tuple[Tensor, ...]
+    mean: tuple[Tensor, ...]
+
+
+def root_mean_square(
+    alpha: float = 0.99, eps: float = 1e-8, centered: bool = False
+) -> GradientTransformation:
+    """``torch.optim.RMSprop``'s rescaling, differentiable where a gradient is exactly zero.
+
+    Example:
+        >>> import torch
+        >>> rms = root_mean_square(alpha=0.0)
+        >>> gradient = (torch.tensor([3.0]),)
+        >>> update, _ = rms.update(gradient, rms.init(gradient), inplace=False)
+        >>> update[0]
+        tensor([1.])
+    """
+
+    def init(params: Sequence[Tensor]) -> RootMeanSquareState:
+        zeros = tuple(torch.zeros_like(p) for p in params)
+        return RootMeanSquareState(zeros, zeros)
+
+    def update(
+        updates: Sequence[Tensor],
+        state: RootMeanSquareState,
+        *,
+        params: object = None,  # noqa: ARG001 - TorchOpt's signature
+        inplace: bool = False,  # noqa: ARG001
+    ) -> tuple[tuple[Tensor, ...], RootMeanSquareState]:
+        square = tuple(
+            alpha * s + (1 - alpha) * g * g for g, s in zip(updates, state.square, strict=True)
+        )
+        mean = state.mean
+        variance = square
+        if centered:
+            mean = tuple(
+                alpha * m + (1 - alpha) * g for g, m in zip(updates, state.mean, strict=True)
+            )
+            # Rounding can take a variance of zero below it.
+            variance = tuple((s - m * m).clamp_min(0) for s, m in zip(square, mean, strict=True))
+        rescaled = tuple(
+            g / ((v + EPS_ROOT).sqrt() + eps) for g, v in zip(updates, variance, strict=True)
+        )
+        return rescaled, RootMeanSquareState(square, mean)
+
+    return GradientTransformation(init, update)
