@@ -32,7 +32,7 @@ def unroll(problem: Problem) -> Solution:
     )
 
 
-def _gradients(problem: Problem, params: Params, batch: Batch) -> dict[str, Tensor]:
+def _gradients(problem: Problem, params: Params, batch: Batch) -> Params:
     loss = problem.train_loss(params, batch)
     grads = torch.autograd.grad(loss, list(params.values()), create_graph=True, allow_unused=True)
     return {name: g for name, g in zip(params, grads, strict=True) if g is not None}
