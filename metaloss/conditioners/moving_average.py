@@ -16,8 +16,8 @@ class MovingAverage(Conditioner):
     .. math:: \bar f_t = \rho \bar f_{t-1} + (1 - \rho) f_t
 
     Here :math:`f_t` is the current value and :math:`\bar f_{t-1}` what was last observed; a
-    sample's first value stands for itself. A single margin is noisy, and a wrong label that the network has
-    only just fitted looks right: its past does not.
+    sample's first value stands for itself. A single margin is noisy, and a wrong
+    label that the network has only just fitted looks right: its past does not.
 
     ``forward`` reads the memory and leaves it; ``observe`` writes it.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -248,16 +248,26 @@ class Ranged(LossFamily):
         return self.loss.per_sample(outputs, targets, hparams)
 
 
-class _FrozenDict(dict[str, object]):
-    """A mapping that can be hashed, so that a family built on one is a value like any other."""
+class _FrozenDict(Mapping[str, Any]):
+    """A mapping that can be hashed and not changed: a family built on one is a value too."""
 
-    def __hash__(self) -> int:  # type: ignore[override]
-        return hash(tuple(sorted(self.items())))
+    def __init__(self, items: Mapping[str, Any]) -> None:
+        self._items = dict(items)
 
-    def _refuse(self, *_: object) -> None:
-        raise TypeError("a loss family's values cannot be changed; build another family")
+    def __getitem__(self, name: str) -> Any:
+        return self._items[name]
 
-    __setitem__ = __delitem__ = _refuse
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._items.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._items)
 
 
 def _by_name(loss: LossFamily, given: Mapping[str, object]) -> dict[str, Hyperparameter]:

@@ -56,17 +56,25 @@ class JS(LossFamily):
         (pi,) = hparams.unbind(dim=1)
         log_p = true_class_log_prob(outputs, targets)
         p, s = log_p.exp(), -torch.expm1(log_p)
-        mixed = _mixed(pi, s, p, log_p)
-        return s - (log_p + mixed) / ((1 - pi) * log1p_ratio(-pi))
+        near = (pi < 0.5) & (pi * s <= p)
+        return torch.where(
+            near,
+            _near_cross_entropy(torch.where(near, pi, 0.0), log_p, torch.where(near, p, 1.0), s),
+            _near_mae(torch.where(near, 0.5, pi), log_p, p, s),
+        )
 
 
-def _mixed(pi: Tensor, s: Tensor, p: Tensor, log_p: Tensor) -> Tensor:
-    """``(p + pi s) log(1 + pi s / p) / pi``, also where ``p`` underflows and where ``pi`` is 0."""
-    likely = pi * s <= p
-    # With t = pi s / p at most 1, the product is s (1 + t) log(1 + t) / t.
-    safe_p = torch.where(likely, p, 1.0).clamp_min(torch.finfo(p.dtype).tiny)
-    t = torch.where(likely, pi * s, 0.0) / safe_p
-    near = s * (1 + t) * log1p_ratio(t)
-    m = torch.where(likely, 1.0, p + pi * s)
-    far = m * (m.log() - log_p) / torch.where(likely, 1.0, pi)
-    return torch.where(likely, near, far)
+def _near_cross_entropy(pi: Tensor, log_p: Tensor, p: Tensor, s: Tensor) -> Tensor:
+    """``s - (log p + s (1 + t) log(1 + t) / t) / (pi_2 r)``, ``t = pi_1 s / p`` at most 1."""
+    t = pi * s / p.clamp_min(torch.finfo(p.dtype).tiny)
+    return s - (log_p + s * (1 + t) * log1p_ratio(t)) / ((1 - pi) * log1p_ratio(-pi))
+
+
+def _near_mae(pi: Tensor, log_p: Tensor, p: Tensor, s: Tensor) -> Tensor:
+    """``s + (p log p - m log(m) / pi_2) / -log(pi_2)``: no ``log p`` without a ``p`` beside it."""
+    m = p + pi * s
+    small = m < 0.5
+    # log m from m itself where m is small, from 1 - m = pi_2 s where that is, as near pi_1 = 1.
+    log_m = torch.where(small, m, 1.0).log() / torch.where(small, 1 - pi, 1.0)
+    log_m = torch.where(small, log_m, -s * log1p_ratio(torch.where(small, 0.0, (pi - 1) * s)))
+    return s + (p * log_p - m * log_m) / -torch.log1p(-pi)

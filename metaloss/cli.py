@@ -1,0 +1,135 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from metaloss.checks import InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Learn the hyperparameters of a loss, one value per sample, through the training step.",
+)
+
+DEMO = "experiments/demo.gin"
+
+Out = Annotated[
+    Path | None,
+    typer.Option(help="A new folder for the results.", show_default="runs/NAME-TIME"),
+]
+Files = Annotated[
+    list[str] | None,
+    typer.Option("--gin_file", help="Another gin file to read after it. Repeatable."),
+]
+Params = Annotated[
+    list[str] | None,
+    typer.Option("--gin_param", help="A binding, such as 'EPOCHS = 3'. Repeatable."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on in the folder of a run that was stopped.")
+]
+
+
+@app.command()
+def demo(out: Out = None, gin_param: Params = None) -> None:
+    """Train on digits with 40% wrong labels: cross entropy, GCE, adjusted GCE and PolySoft."""
+    _experiment(DEMO, out or _stamped("demo"), [], gin_param or [], resume=False)
+
+
+@app.command()
+def train(
+    config: Annotated[
+        str, typer.Argument(metavar="CONFIG.gin", help="A path, or a file of the package's.")
+    ],
+    out: Out = None,
+    gin_file: Files = None,
+    gin_param: Params = None,
+    resume: Resume = False,
+) -> None:
+    """Run the experiment of a gin file: every method and seed, and the table they make."""
+    place = out or _stamped(Path(config).stem)
+    _experiment(config, place, gin_file or [], gin_param or [], resume)
+
+
+def _experiment(
+    config: str, out: Path, files: Sequence[str], bindings: Sequence[str], resume: bool
+) -> None:
+    from metaloss.config import configuration
+    from metaloss.console import observer, results_table
+    from metaloss.training import Experiment, RunFolder
+
+    console = Console()
+    folder = RunFolder(out, resume)
+    with configuration([config, *files], bindings) as parsed:
+        experiment = parsed.build(Experiment)
+        experiment.check()
+        if resume:
+            _check_same(folder, parsed.text)
+        else:
+            folder.write("config.gin", parsed.text)
+        with observer(console) as watching:
+            rows = experiment.run(folder, watching)
+        folder.write("operative.gin", parsed.operative)
+    console.print(results_table(rows, experiment.last))
+    for picture in draw(experiment, folder):
+        console.print(f"picture: {picture}", soft_wrap=True, highlight=False)
+    console.print(f"results: {folder.path / 'results.json'}", soft_wrap=True, highlight=False)
+
+
+def draw(experiment: Any, folder: Any) -> list[Path]:
+    """Draw what the first seed's adjusters learned; the pictures made."""
+    from metaloss.diagnostics import Learned, draw_learned
+    from metaloss.pretrained import load_adjuster
+
+    learned = []
+    for method in experiment.methods:
+        run = folder.run(method.name, experiment.seeds[0])
+        if run.adjuster.is_dir():
+            criterion = load_adjuster(run.adjuster, _parts(method))
+            learned.append(Learned(method.name, criterion, run.read_tensors("samples")))
+    if not learned:
+        return []
+    path = folder.path / "hyperparameters.png"
+    draw_learned(learned, path)
+    return [path]
+
+
+def _parts(method: Any) -> list[type]:
+    """The classes that a method's card may name beside the package's own."""
+    parts = [getattr(method, name, None) for name in ("loss", "conditioner")]
+    classes = [type(part) for part in parts if part is not None]
+    adjuster = getattr(method, "adjuster", None)
+    return [*classes, adjuster] if isinstance(adjuster, type) else classes
+
+
+def _check_same(folder: Any, text: str) -> None:
+    if (folder.path / "config.gin").read_text() != text:
+        raise InputError(
+            f"{folder.path}: expected the configuration that the run was started with "
+            "(its config.gin), got another"
+        )
+
+
+def _stamped(name: str) -> Path:
+    return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def main() -> None:
+    """Run the command line; what cannot be used ends in one line and exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        # Gin adds lines that say which binding the bad value came from.
+        line = Text.assemble(("error: ", "bold red"), " ".join(str(error).split()))
+        Console(stderr=True).print(line, soft_wrap=True)
+        sys.exit(2)

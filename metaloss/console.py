@@ -1,0 +1,159 @@
+"""What a person sees while an experiment runs: bars on a terminal, lines in a log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from metaloss.training import Observer, RunInfo
+
+
+class Bars(Observer):
+    """A bar for the run and one for all runs, with rates, losses, accuracy and time left.
+
+    Args:
+        console: where to draw.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=console,
+        )
+
+    def __enter__(self) -> Bars:
+        self.progress.start()
+        self.all = self.progress.add_task("all runs", total=None, figures="")
+        self.one = self.progress.add_task("", total=None, figures="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def begin(self, info: RunInfo) -> None:
+        """Point the bars at this run."""
+        self.offset = (info.number - 1) * info.steps
+        self.progress.update(self.all, total=info.runs * info.steps, completed=self.offset)
+        self.progress.reset(
+            self.one, total=info.steps, description=f"{info.method}, seed {info.seed}", figures=""
+        )
+
+    def step(self, step: int) -> None:
+        """Move the bars."""
+        self.progress.update(self.one, completed=step)
+        self.progress.update(self.all, completed=self.offset + step)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Show the epoch's figures."""
+        self.progress.update(self.one, figures=figures(record))
+
+    def end(self, record: dict[str, Any]) -> None:
+        """Say what came of it."""
+        self.progress.console.print(
+            f"[bold]{record['method']}[/], seed {record['seed']}: {record['accuracy']:.2f}% "
+            f"in {record['seconds']:.1f} s",
+            highlight=False,
+        )
+
+
+class Lines(Observer):
+    """A line an epoch, for output that is no terminal; at most one in ``seconds``.
+
+    Args:
+        console: where to write.
+        seconds: how long to be silent after a line, but for the last epoch of a run.
+    """
+
+    def __init__(self, console: Console, seconds: float = 2.0) -> None:
+        self.console = console
+        self.seconds = seconds
+        self.said = float("-inf")
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def begin(self, info: RunInfo) -> None:
+        """Take note of which run it is."""
+        self.info = info
+        self.began = time.perf_counter()
+        self.began_at: int | None = None
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Write the epoch's figures."""
+        now = time.perf_counter()
+        info = self.info
+        last = record["epoch"] == info.epochs
+        if last or now - self.said >= self.seconds:
+            self.said = now
+            left = (info.epochs - record["epoch"]) * record["seconds"]
+            self.console.print(
+                f"[{info.number}/{info.runs}] {info.method}, seed {info.seed}, epoch "
+                f"{record['epoch']}/{info.epochs}: {figures(record)}, {left:.0f} s left",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def observer(console: Console) -> Bars | Lines:
+    """Bars on a terminal, lines elsewhere."""
+    return Bars(console) if console.is_terminal else Lines(console)
+
+
+def figures(record: Mapping[str, Any]) -> str:
+    """An epoch's figures in a few words.
+
+    Example:
+        >>> figures({"samples_per_second": 1000.0, "train_loss": 0.5, "test_accuracy": 90.0})
+        '1000 samples/s, loss 0.500, test 90.00%'
+    """
+    words = [f"{record['samples_per_second']:.0f} samples/s", f"loss {record['train_loss']:.3f}"]
+    if "meta_loss" in record:
+        words.append(f"meta loss {record['meta_loss']:.3f}")
+    words.append(f"test {record['test_accuracy']:.2f}%")
+    return ", ".join(words)
+
+
+def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
+    """The table of an experiment.
+
+    Args:
+        rows: of ``results.json``.
+        last: over how many last epochs the figures are means.
+    """
+    table = Table(title=f"Test accuracy (%), mean of the last {last} epochs")
+    table.add_column("method")
+    table.add_column("mean", justify="right")
+    table.add_column("std", justify="right")
+    table.add_column("seeds", justify="right")
+    best = max(row["accuracy_mean"] for row in rows)
+    for row in rows:
+        style = "bold" if row["accuracy_mean"] == best else None
+        table.add_row(
+            row["method"],
+            f"{row['accuracy_mean']:.2f}",
+            f"{row['accuracy_std']:.2f}",
+            str(len(row["seeds"])),
+            style=style,
+        )
+    return table

@@ -1,0 +1,128 @@
+"""Pictures of what an adjuster has learned (Fig. 7 and 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from metaloss.adjusters import ScheduledAdjuster
+from metaloss.conditioners import Margin
+from metaloss.objective import AdjustedLoss
+
+CLEAN, FLIPPED, SHADES = "#2f6f9f", "#c8553d", ("#b9c4cc", "#7f929e", "#24333d")
+
+
+class Learned(NamedTuple):
+    """A learned criterion and what it makes of its training samples.
+
+    Attributes:
+        name: the method's.
+        criterion: with its snapshots.
+        samples: ``margin``, ``hparams`` and, where it is known, ``flipped``, one row a sample.
+    """
+
+    name: str
+    criterion: AdjustedLoss
+    samples: Mapping[str, Tensor]
+
+
+def draw_learned(learned: Sequence[Learned], path: str | Path) -> None:
+    """One row a hyperparameter: its curve over the margin, and its spread over the samples.
+
+    The curve (Fig. 7) is drawn for each snapshot where the margin is all that the adjuster reads,
+    else its place shows the samples themselves. The spread (Fig. 8) is drawn for right and wrong
+    labels apart where it is known which are which.
+
+    Args:
+        learned: what to draw.
+        path: the picture's, with an ending that matplotlib knows.
+    """
+    rows = [(item, k) for item in learned for k in range(item.samples["hparams"].shape[1])]
+    figure = Figure(figsize=(10, 3.1 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), 2, squeeze=False)
+    for (item, column), (left, right) in zip(rows, axes, strict=True):
+        name = item.criterion.loss.hyperparameters[column].name
+        if isinstance(item.criterion.conditioner, Margin):
+            _curves(left, item, column)
+        else:
+            _points(left, item, column)
+        _spread(right, item, column)
+        left.set(xlabel="margin in logits", ylabel=name, title=f"{item.name}: {name} by margin")
+        right.set(xlabel=name, ylabel="density", title=f"{item.name}: {name} of the samples")
+        for axis in (left, right):
+            axis.spines[["top", "right"]].set_visible(False)
+            axis.legend(frameon=False, fontsize="small")
+    figure.savefig(path, dpi=140)
+
+
+def _curves(axis: Axes, item: Learned, column: int) -> None:
+    hyperparameter = item.criterion.loss.hyperparameters[column]
+    margin = item.samples["margin"]
+    low, high = torch.quantile(margin, torch.tensor([0.005, 0.995])).tolist()
+    grid = torch.linspace(low, high, 200).unsqueeze(1)
+    adjuster = item.criterion.adjuster
+    snapshots = (
+        list(zip(adjuster.until, adjuster.adjusters, strict=True))
+        if isinstance(adjuster, ScheduledAdjuster)
+        else [(1.0, adjuster)]
+    )
+    shades = SHADES[-len(snapshots) :] if len(snapshots) <= len(SHADES) else [SHADES[-1]] * 99
+    with torch.no_grad():
+        for (until, snapshot), shade in zip(snapshots, shades, strict=False):
+            values = snapshot(grid)[:, column]
+            axis.plot(grid[:, 0], values, color=shade, label=f"learned, at {until:.0%} of training")
+    axis.axhline(
+        hyperparameter.default, color="black", linestyle=":", linewidth=1, label="fixed default"
+    )
+    axis.set_ylim(*_limits(hyperparameter.low, hyperparameter.high))
+    _rug(axis, item)
+
+
+def _rug(axis: Axes, item: Learned) -> None:
+    """Where the samples are, along the lower edge."""
+    density = axis.twinx()
+    for samples, colour, label in _groups(item):
+        density.hist(
+            item.samples["margin"][samples], bins=60, color=colour, alpha=0.25, label=label
+        )
+    density.set_yticks([])
+    density.set_ylim(0, density.get_ylim()[1] * 3)
+    density.spines[:].set_visible(False)
+
+
+def _points(axis: Axes, item: Learned, column: int) -> None:
+    for samples, colour, label in _groups(item):
+        axis.scatter(
+            item.samples["margin"][samples],
+            item.samples["hparams"][samples, column],
+            s=4,
+            alpha=0.3,
+            color=colour,
+            label=label,
+        )
+
+
+def _spread(axis: Axes, item: Learned, column: int) -> None:
+    values = item.samples["hparams"][:, column]
+    hyperparameter = item.criterion.loss.hyperparameters[column]
+    bins = torch.linspace(hyperparameter.low, hyperparameter.high, 41).tolist()
+    for samples, colour, label in _groups(item):
+        axis.hist(values[samples], bins=bins, density=True, color=colour, alpha=0.6, label=label)
+
+
+def _groups(item: Learned) -> list[tuple[Tensor, str, str]]:
+    flipped = item.samples.get("flipped")
+    if flipped is None:
+        return [(torch.ones(len(item.samples["margin"]), dtype=torch.bool), CLEAN, "samples")]
+    return [(~flipped, CLEAN, "right labels"), (flipped, FLIPPED, "wrong labels")]
+
+
+def _limits(low: float, high: float) -> tuple[float, float]:
+    room = 0.03 * (high - low)
+    return low - room, high + room

@@ -1,0 +1,67 @@
+"""Writing files so that a reader never meets half of one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from metaloss.checks import InputError, require
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Write a file whole or not at all: beside its place first, then moved there.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "note.txt"
+        >>> write_atomically(path, b"whole")
+        >>> path.read_text()
+        'whole'
+    """
+    path = Path(path)
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(beside).chmod(0o666 & ~_umask())
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    """What the user takes away from new files; it can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def check_new_folder(path: str | Path) -> Path:
+    """Return ``path`` if a new folder can be made there, else raise :class:`InputError`.
+
+    An empty folder will do. Nothing is made.
+    """
+    path = Path(path)
+    if path.exists():
+        require(path.is_dir(), f"{path}: expected a place for a new folder, got a file")
+        require(
+            not any(path.iterdir()),
+            f"{path}: expected a new or an empty folder, got one with files in it",
+        )
+    parent = next(p for p in (path, *path.absolute().parents) if p.exists())
+    require(
+        parent.is_dir() and os.access(parent, os.W_OK),
+        f"{path}: expected a place that can be written to, but {parent} is not",
+    )
+    return path
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder and its parents, or raise :class:`InputError`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot make this folder: {error.strerror}") from None
+    return path

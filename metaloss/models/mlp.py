@@ -1,0 +1,66 @@
+"""A multilayer perceptron."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from metaloss.checks import check_at_least, check_in_range, require
+
+
+class MLP(nn.Module):
+    """Linear layers with ReLU between them, on flattened inputs.
+
+    Args:
+        in_features: numbers in one sample, such as 64 for an 8x8 grey image.
+        num_classes: width of the output, at least 2.
+        hidden: widths of the hidden layers; empty for a linear classifier.
+        dropout: probability of dropping a hidden unit, in [0, 1].
+
+    Raises:
+        InputError: an argument is outside its range, or the inputs are not of this width.
+
+    Example:
+        >>> import torch
+        >>> MLP(64, 10)(torch.zeros(5, 1, 8, 8)).shape
+        torch.Size([5, 10])
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        hidden: Sequence[int] = (256,),
+        *,
+        dropout: float = 0.0,
+    ) -> None:
+        check_at_least("in_features", in_features, 1)
+        check_at_least("num_classes", num_classes, 2)
+        require(
+            isinstance(hidden, Sequence),
+            f"hidden: expected a sequence of widths, such as (256,), got {hidden!r}",
+        )
+        check_in_range("dropout", dropout, 0.0, 1.0)
+        super().__init__()
+        self.in_features = in_features
+        layers: list[nn.Module] = []
+        width = in_features
+        for next_width in hidden:
+            check_at_least("hidden", next_width, 1)
+            layers += [nn.Linear(width, next_width), nn.ReLU(), nn.Dropout(dropout)]
+            width = next_width
+        self.layers = nn.Sequential(*layers, nn.Linear(width, num_classes))
+
+    def forward(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch classes"]:
+        """The logits."""
+        require(
+            inputs.ndim > 1
+            and math.prod(inputs.shape[1:]) == self.in_features
+            and inputs.is_floating_point(),
+            f"inputs: expected floating-point samples of {self.in_features} numbers, "
+            f"got {inputs.dtype} {list(inputs.shape)}",
+        )
+        return self.layers(inputs.flatten(start_dim=1))

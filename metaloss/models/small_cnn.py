@@ -1,0 +1,61 @@
+"""A quick convolutional network."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from metaloss.checks import check_at_least
+from metaloss.models.init import init_kaiming
+from metaloss.models.inputs import check_images
+
+
+class SmallCNN(nn.Module):
+    """Three strided convolutions with batch normalization, for images of 8x8 to 32x32 on a CPU.
+
+    Each convolution halves the image and has ``width``, ``2 width`` and ``4 width`` channels. The
+    first one is strided too: at full resolution it and its normalization would take most of the
+    time. What is left, 1x1 to 4x4, is averaged.
+
+    Args:
+        in_channels: 1 for grey images, 3 for colour.
+        num_classes: width of the output, at least 2.
+        width: channels of the first convolution.
+
+    Raises:
+        InputError: an argument is outside its range, or the inputs are not such images.
+
+    Example:
+        >>> import torch
+        >>> SmallCNN(1, 10)(torch.zeros(5, 1, 28, 28)).shape
+        torch.Size([5, 10])
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, width: int = 32) -> None:
+        check_at_least("in_channels", in_channels, 1)
+        check_at_least("num_classes", num_classes, 2)
+        check_at_least("width", width, 1)
+        super().__init__()
+        self.in_channels = in_channels
+        self.body = nn.Sequential(
+            *_halve(in_channels, width),
+            *_halve(width, 2 * width),
+            *_halve(2 * width, 4 * width),
+        )
+        self.head = nn.Linear(4 * width, num_classes)
+        init_kaiming(self)
+
+    def forward(
+        self, inputs: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch classes"]:
+        """The logits."""
+        check_images(inputs, self.in_channels)
+        return self.head(self.body(inputs).mean(dim=(2, 3)))
+
+
+def _halve(in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:
+    return (
+        nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(),
+    )

@@ -1,0 +1,169 @@
+"""The classifiers of torchvision, with a head for the task at hand."""
+
+from __future__ import annotations
+
+import difflib
+from pickle import UnpicklingError
+
+from torch import nn
+from torch.hub import get_dir
+
+from metaloss.checks import InputError, check_at_least, require
+from metaloss.models.shim import import_torchvision
+
+
+def torchvision_model(name: str, num_classes: int, weights: str | None = None) -> nn.Module:
+    """Any classifier of ``torchvision.models``, with a fresh last layer.
+
+    It returns logits alone, in training too: auxiliary classifiers are taken off. Its activations
+    are told not to write in place.
+
+    Args:
+        name: as torchvision calls it, such as ``"resnet18"``.
+        num_classes: width of the output, at least 2.
+        weights: the name of pretrained weights, such as ``"DEFAULT"`` or ``"IMAGENET1K_V1"``, which
+            torchvision downloads once; ``None`` to start from scratch.
+
+    Raises:
+        InputError: there is no such classifier or weights, or the weights cannot be had.
+        ImportError: torchvision cannot be imported.
+
+    Example:
+        >>> import torch
+        >>> torchvision_model("squeezenet1_1", num_classes=10)(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 10])
+    """
+    check_at_least("num_classes", num_classes, 2)
+    models = import_torchvision().models
+    names = models.list_models(module=models)
+    require(
+        name in names,
+        f"name: expected a classifier of torchvision.models, got {name!r}"
+        + _suggest(str(name), names),
+    )
+    model = models.get_model(name) if weights is None else _pretrained(name, weights)
+    _remove_auxiliary_heads(model)
+    _forbid_inplace(model)
+    return replace_head(model, num_classes)
+
+
+def vgg19_bn(num_classes: int) -> nn.Module:
+    """VGG-19 with batch normalization, from scratch: the paper's network for ANIMAL-10N.
+
+    Args:
+        num_classes: width of the output, at least 2.
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"):
+        ...     vgg19_bn(10)(torch.zeros(2, 3, 64, 64)).shape
+        torch.Size([2, 10])
+
+    References:
+        Section 4.4 of the paper; Simonyan and Zisserman, 2015, configuration E.
+    """
+    return torchvision_model("vgg19_bn", num_classes)
+
+
+def resnet50(num_classes: int, pretrained: bool = True) -> nn.Module:
+    """ResNet-50, pretrained on ImageNet: the paper's network for Food-101N and Clothing1M.
+
+    Args:
+        num_classes: width of the output, at least 2.
+        pretrained: start from torchvision's first ImageNet weights, those of the paper's time.
+
+    Raises:
+        InputError: the weights cannot be had.
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"):
+        ...     resnet50(14, pretrained=False)(torch.zeros(2, 3, 224, 224)).shape
+        torch.Size([2, 14])
+
+    References:
+        Section 4.4 of the paper.
+    """
+    return torchvision_model("resnet50", num_classes, "IMAGENET1K_V1" if pretrained else None)
+
+
+def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
+    """Put a fresh layer of ``num_classes`` outputs in the place of the last layer, in place.
+
+    Args:
+        model: its last linear layer or convolution, in the order of registration, is its head.
+        num_classes: width of the output, at least 2.
+
+    Returns:
+        ``model`` itself.
+
+    Raises:
+        InputError: the model has no linear layer or convolution.
+
+    Example:
+        >>> replace_head(nn.Sequential(nn.Flatten(), nn.Linear(64, 1000)), num_classes=10)[1]
+        Linear(in_features=64, out_features=10, bias=True)
+    """
+    check_at_least("num_classes", num_classes, 2)
+    layers = [
+        (name, module)
+        for name, module in model.named_modules()
+        if name and isinstance(module, nn.Linear | nn.Conv2d)
+    ]
+    require(
+        bool(layers),
+        "model: expected one whose last layer is linear or a convolution, "
+        f"got {type(model).__name__} with neither",
+    )
+    name, head = layers[-1]
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent), child, _head_like(head, num_classes))
+    return model
+
+
+def _head_like(head: nn.Linear | nn.Conv2d, num_classes: int) -> nn.Module:
+    bias = head.bias is not None
+    if isinstance(head, nn.Linear):
+        return nn.Linear(head.in_features, num_classes, bias=bias).to(head.weight)
+    require(
+        head.kernel_size == (1, 1),
+        f"model: expected a last convolution of 1x1, got {head.kernel_size}",
+    )
+    return nn.Conv2d(head.in_channels, num_classes, kernel_size=1, bias=bias).to(head.weight)
+
+
+def _pretrained(name: str, weights: str) -> nn.Module:
+    models = import_torchvision().models
+    known = models.get_model_weights(name).__members__
+    require(
+        weights in known,
+        f"weights: expected None or one of {', '.join(known)} for {name}, got {weights!r}",
+    )
+    chosen = known[weights]
+    try:
+        return models.get_model(name, weights=chosen)
+    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:  # no network, or a bad file
+        raise InputError(
+            f"weights: expected {chosen.url} or a copy of it in {get_dir()}/checkpoints, "
+            f"got {type(error).__name__}: {error}"
+        ) from error
+
+
+def _remove_auxiliary_heads(model: nn.Module) -> None:
+    # GoogLeNet and Inception v3 return a tuple in training unless told otherwise.
+    if hasattr(model, "aux_logits"):
+        model.aux_logits = False  # type: ignore[assignment]
+    for name in ("aux1", "aux2", "AuxLogits"):
+        if hasattr(model, name):
+            setattr(model, name, None)
+
+
+def _forbid_inplace(model: nn.Module) -> None:
+    for module in model.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False  # type: ignore[assignment]
+
+
+def _suggest(name: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else ""

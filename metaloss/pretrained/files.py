@@ -1,0 +1,145 @@
+"""A learned adjuster on disk: tensors as safetensors, everything else as a JSON card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from metaloss.adjusters import BaseAdjuster, ScheduledAdjuster
+from metaloss.checks import InputError, require
+from metaloss.files import write_atomically
+from metaloss.losses import LossFamily
+from metaloss.objective import AdjustedLoss
+from metaloss.pretrained.spec import build, describe, known
+
+FORMAT = "metaloss-adjuster"
+VERSION = 1
+TENSORS = "adjuster.safetensors"
+CARD = "card.json"
+# A hundred hidden units take 2 KB; a file past this is not an adjuster.
+MOST_BYTES = 16 * 2**20
+
+
+def save_adjuster(
+    folder: str | Path,
+    criterion: AdjustedLoss,
+    snapshots: Sequence[tuple[float, Mapping[str, Tensor]]] = (),
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    r"""Write a learned adjuster, whole or not at all.
+
+    Args:
+        folder: where ``adjuster.safetensors`` and ``card.json`` go; made if it is missing.
+        criterion: whose adjuster, loss and conditioner to save.
+        snapshots: :math:`\theta^{(k)}` of Algorithm 1, each with the fraction of training up to
+            which a deployment uses it, ascending to 1; the adjuster as it is if not given.
+        about: what else the card shall say, such as how the adjuster was trained.
+
+    Raises:
+        InputError: a component whose constructor arguments JSON cannot hold.
+    """
+    adjuster = criterion.adjuster
+    taken = list(snapshots) or [(1.0, adjuster.state_dict())]
+    tensors = {
+        f"{k}/{name}": value.detach().cpu().contiguous()
+        for k, (_, state) in enumerate(taken)
+        for name, value in state.items()
+    }
+    data = safetensors.torch.save(tensors)
+    card = {
+        "format": FORMAT,
+        "version": VERSION,
+        "loss": describe(criterion.loss),
+        "conditioner": None if criterion.conditioner is None else describe(criterion.conditioner),
+        "adjuster": describe(adjuster, leave_out=("hyperparameters",)),
+        "detach": criterion.detach,
+        "hyperparameters": _ranges(criterion.loss),
+        "until": [fraction for fraction, _ in taken],
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "about": dict(about or {}),
+    }
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / TENSORS, data)
+    write_atomically(folder / CARD, json.dumps(card, indent=2).encode())
+
+
+def load_adjuster(folder: str | Path, components: Iterable[type] = ()) -> AdjustedLoss:
+    """The criterion that :func:`save_adjuster` saved, its adjuster frozen.
+
+    Args:
+        folder: what holds ``adjuster.safetensors`` and ``card.json``.
+        components: classes of your own that the card names.
+
+    Raises:
+        InputError: a file that is missing, too large, damaged, of another version, or that names
+            a component not known here. Nothing in it is ever executed.
+    """
+    folder = Path(folder)
+    card = _card(folder / CARD)
+    data = _bytes(folder / TENSORS)
+    require(
+        hashlib.sha256(data).hexdigest() == card.get("sha256"),
+        f"{folder / TENSORS}: expected the file that the card describes, got another or a damaged "
+        "one (its SHA-256 differs)",
+    )
+    classes = known(components)
+    try:
+        loss = build(card["loss"], classes)
+        conditioner = card["conditioner"] and build(card["conditioner"], classes)
+        adjusters = [
+            build(card["adjuster"], classes, hyperparameters=loss.hyperparameters)
+            for _ in card["until"]
+        ]
+        until, detach, ranges = card["until"], card["detach"], card["hyperparameters"]
+    except KeyError as error:
+        raise InputError(f"{folder / CARD}: expected an entry {error}, got none") from None
+    require(
+        ranges == _ranges(loss),
+        f"{folder / CARD}: expected hyperparameters {ranges}, but {card['loss']['type']} has "
+        f"{_ranges(loss)} here",
+    )
+    _load(adjusters, safetensors.torch.load(data), folder / TENSORS)
+    return AdjustedLoss(loss, conditioner, ScheduledAdjuster(adjusters, until), detach)
+
+
+def _ranges(loss: LossFamily) -> list[list[Any]]:
+    return [[h.name, h.low, h.high] for h in loss.hyperparameters]
+
+
+def _bytes(path: Path) -> bytes:
+    require(path.is_file(), f"{path}: expected a file of a learned adjuster, got nothing there")
+    size = path.stat().st_size
+    require(size <= MOST_BYTES, f"{path}: expected at most {MOST_BYTES} bytes, got {size}")
+    return path.read_bytes()
+
+
+def _card(path: Path) -> dict[str, Any]:
+    try:
+        card = json.loads(_bytes(path))
+    except ValueError as error:
+        raise InputError(f"{path}: expected JSON, got {error}") from None
+    form = (card.get("format"), card.get("version")) if isinstance(card, dict) else None
+    require(form == (FORMAT, VERSION), f"{path}: expected {FORMAT} version {VERSION}, got {form}")
+    return card
+
+
+def _load(adjusters: Sequence[BaseAdjuster], tensors: Mapping[str, Tensor], path: Path) -> None:
+    expected = {
+        f"{k}/{name}": value
+        for k, adjuster in enumerate(adjusters)
+        for name, value in adjuster.state_dict().items()
+    }
+    shapes = {name: tuple(value.shape) for name, value in expected.items()}
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    require(shapes == found, f"{path}: expected tensors {shapes}, got {found}")
+    with torch.no_grad():
+        for name, value in expected.items():
+            value.copy_(tensors[name])  # a state_dict's tensors are the module's own

@@ -1,0 +1,105 @@
+"""Components as JSON and back, by name and constructor arguments: no code travels in a file.
+
+It rests on one convention, scikit-learn's: a component keeps each constructor argument in an
+attribute of the same name.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from metaloss import adjusters, conditioners, losses
+from metaloss.checks import InputError
+
+Component = losses.LossFamily | conditioners.Conditioner | adjusters.BaseAdjuster
+
+
+def known(extra: Iterable[type] = ()) -> dict[str, type]:
+    """The classes that a file may name: this package's, and those given."""
+    ours = (
+        getattr(module, name)
+        for module in (losses, conditioners, adjusters)
+        for name in module.__all__
+    )
+    classes = [*(c for c in ours if inspect.isclass(c) and issubclass(c, Component)), *extra]
+    return {c.__name__: c for c in classes if not inspect.isabstract(c)}
+
+
+def describe(component: Component, leave_out: Sequence[str] = ()) -> dict[str, Any]:
+    """A component's class name and constructor arguments.
+
+    Args:
+        component: a loss family, a conditioner or an adjuster.
+        leave_out: arguments that the reader will supply.
+
+    Raises:
+        InputError: an argument that JSON cannot hold, such as a tensor.
+
+    Example:
+        >>> from metaloss.conditioners import Margin, MovingAverage
+        >>> describe(MovingAverage(Margin(), decay=0.5))["args"]["decay"]
+        0.5
+    """
+    named = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+    parameters = inspect.signature(type(component)).parameters.values()
+    names = [p.name for p in parameters if p.kind in named and p.name not in leave_out]
+    args = {name: _plain(getattr(component, name), type(component)) for name in names}
+    return {"type": type(component).__name__, "args": args}
+
+
+def build(spec: Mapping[str, Any], classes: Mapping[str, type], **supplied: object) -> Any:
+    """The component that :func:`describe` described.
+
+    Args:
+        spec: a class name and its arguments.
+        classes: what a name may stand for; see :func:`known`.
+        supplied: the arguments that were left out.
+
+    Raises:
+        InputError: an unknown name, or arguments that its class does not take.
+
+    Example:
+        >>> from metaloss.conditioners import Margin
+        >>> type(build(describe(Margin()), known())).__name__
+        'Margin'
+    """
+    try:
+        cls = classes[spec["type"]]
+        args = {name: _component(value, classes) for name, value in spec["args"].items()}
+        return cls(**args, **supplied)
+    except KeyError as error:
+        raise InputError(
+            f"adjuster card: {error} is not known here; a component of your own is passed as "
+            "components=[ItsClass]"
+        ) from None
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"adjuster card: cannot be read: {error}") from None
+
+
+def _plain(value: Any, owner: type) -> Any:
+    if isinstance(value, Component):
+        return describe(value)
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v, owner) for k, v in value.items()}
+    if isinstance(value, list | tuple | nn.ModuleList):
+        return [_plain(v, owner) for v in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise InputError(
+        f"{owner.__name__}: expected constructor arguments that JSON can hold, "
+        f"got {type(value).__name__}"
+    )
+
+
+def _component(value: Any, classes: Mapping[str, type]) -> Any:
+    if isinstance(value, Mapping):
+        if set(value) == {"type", "args"}:
+            return build(value, classes)
+        return {k: _component(v, classes) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_component(v, classes) for v in value]
+    return value

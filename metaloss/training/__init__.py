@@ -1,0 +1,29 @@
+"""One training loop for every method, and what surrounds it."""
+
+from metaloss.training.evaluate import Evaluation, evaluate
+from metaloss.training.experiment import Experiment
+from metaloss.training.loop import train
+from metaloss.training.methods import Adjusted, Conventional, Method, Oracle
+from metaloss.training.observe import Observer, RunInfo
+from metaloss.training.recipe import Recipe
+from metaloss.training.records import RunFolder
+from metaloss.training.samples import Samples, collect
+from metaloss.training.state import TrainState
+
+__all__ = [
+    "Adjusted",
+    "Conventional",
+    "Evaluation",
+    "Experiment",
+    "Method",
+    "Observer",
+    "Oracle",
+    "Recipe",
+    "RunFolder",
+    "RunInfo",
+    "Samples",
+    "TrainState",
+    "collect",
+    "evaluate",
+    "train",
+]

@@ -1,0 +1,225 @@
+"""An experiment: methods and seeds on one task, and the table they make."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import nn
+
+from metaloss.checks import check_at_least, require
+from metaloss.pretrained import save_adjuster
+from metaloss.seeding import derive, seed_everything
+from metaloss.training.checkpoint import load_checkpoint, save_checkpoint
+from metaloss.training.loop import train
+from metaloss.training.methods import Method
+from metaloss.training.observe import Observer, RunInfo
+from metaloss.training.recipe import Recipe
+from metaloss.training.records import RunFolder, RunRecords, slug
+from metaloss.training.results import last_epochs_mean, row
+from metaloss.training.samples import collect
+from metaloss.training.state import TrainState
+from metaloss.types import TaskLike
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Methods and seeds on one task: what ``metaloss train`` runs.
+
+    With one seed every method has the same data, noise, initial network and order of batches.
+
+    Args:
+        task: makes the data of one seed, called with ``seed`` and ``device``.
+        model: makes a fresh network.
+        methods: the rows of the table.
+        recipe: how to train.
+        seeds: one run a method each.
+        last: over how many last epochs a run's figures are means.
+        device: where to train; a GPU if there is one, if not given.
+        checkpoint_every: epochs between checkpoints.
+
+    Raises:
+        InputError: no method or seed, or two of one name.
+    """
+
+    task: Callable[..., TaskLike]
+    model: Callable[[], nn.Module]
+    methods: Sequence[Method]
+    recipe: Recipe
+    seeds: Sequence[int] = (0,)
+    last: int = 5
+    device: str | None = None
+    checkpoint_every: int = 1
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        names = [slug(method.name) for method in self.methods]
+        require(len(names) > 0, "methods: expected one or more, got none")
+        require(len(set(names)) == len(names), f"methods: expected different names, got {names}")
+        require(
+            len(self.seeds) > 0 and len(set(self.seeds)) == len(self.seeds),
+            f"seeds: expected one or more different ones, got {list(self.seeds)}",
+        )
+        check_at_least("last", self.last, 1)
+        check_at_least("checkpoint_every", self.checkpoint_every, 1)
+
+    def check(self) -> TaskLike:
+        """Try the data, the network and each method on one batch, before anything is written.
+
+        Returns:
+            The first seed's task.
+
+        Raises:
+            InputError: whatever would stop the first step.
+        """
+        task = self._task(self.seeds[0])
+        model = self._model(self.seeds[0])
+        batch = next(iter(task.train.epoch(0)))
+        model.eval()
+        with torch.no_grad():
+            try:
+                outputs = model(batch.inputs)
+            except RuntimeError as error:
+                require(
+                    False,
+                    f"model: expected one that takes inputs {list(batch.inputs.shape)}, but it "
+                    f"says: {str(error).splitlines()[0]}",
+                )
+        require(
+            outputs.ndim == 2 and outputs.shape[1] == task.num_classes,
+            f"model: expected outputs [batch, {task.num_classes}] for the task's classes, "
+            f"got {list(outputs.shape)}",
+        )
+        for method in self.methods:
+            require(
+                not method.learns or task.meta is not None,
+                f"{method.name}: expected a task with clean samples to meta-train on, got none",
+            )
+            criterion = method.criterion(task).to(outputs.device)
+            criterion.prepare(task.train_targets, task.num_classes)
+            criterion(outputs, batch.targets, batch.index)
+        return task
+
+    def run(self, folder: RunFolder, observer: Observer | None = None) -> list[dict[str, Any]]:
+        """Run what is not done yet, and write the table.
+
+        Args:
+            folder: where everything goes.
+            observer: told how it goes.
+
+        Returns:
+            A row a method; ``results.json`` holds them too.
+        """
+        observer = observer or Observer()
+        task = self.check()
+        results: dict[str, list[dict[str, Any]]] = {method.name: [] for method in self.methods}
+        number = 0
+        for seed in self.seeds:
+            if seed != self.seeds[0]:
+                task = self._task(seed)
+            for method in self.methods:
+                number += 1
+                records = folder.run(method.name, seed)
+                done = records.result()
+                if done is None:
+                    info = RunInfo(
+                        method=method.name,
+                        seed=seed,
+                        number=number,
+                        runs=len(self.seeds) * len(self.methods),
+                        steps=self.recipe.epochs * len(task.train),
+                        epochs=self.recipe.epochs,
+                    )
+                    observer.begin(info)
+                    done = self._run_one(method, task, seed, records, observer)
+                    observer.end(done)
+                results[method.name].append(done)
+        rows = [row(name, runs) for name, runs in results.items()]
+        folder.write_json("results.json", {"rows": rows, "last": self.last, **environment()})
+        return rows
+
+    def _run_one(
+        self, method: Method, task: TaskLike, seed: int, records: RunRecords, observer: Observer
+    ) -> dict[str, Any]:
+        model = self._model(seed)
+        criterion = method.criterion(task).to(self._device())
+        state = TrainState.start(model, criterion, task, self.recipe)
+        records.make()
+        if records.checkpoint.exists():
+            load_checkpoint(records.checkpoint, state)
+        done = state.step // len(task.train)
+        records.keep_epochs(records.epochs()[:done])
+        began = time.perf_counter()
+
+        def after_epoch(state: TrainState) -> None:
+            epoch = state.step // len(task.train)
+            if epoch % self.checkpoint_every == 0 and epoch < self.recipe.epochs:
+                save_checkpoint(records.checkpoint, state)
+
+        train(state, task, self.recipe, _Both(records, observer), after_epoch)
+        epochs = records.epochs()
+        result = {
+            "method": method.name,
+            "seed": seed,
+            "task": task.name,
+            "accuracy": last_epochs_mean(epochs, "test_accuracy", self.last),
+            "last": min(self.last, len(epochs)),
+            "epochs": len(epochs),
+            "seconds": time.perf_counter() - began,
+        }
+        records.write_tensors("model", model.state_dict())
+        if criterion.loss.hyperparameters:
+            samples = collect(model, criterion, task.train)._asdict()
+            if task.flipped is not None:
+                samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
+            records.write_tensors("samples", samples)
+        if state.snapshots:
+            about = {**result, **environment()}
+            save_adjuster(records.adjuster, criterion, state.snapshots, about)
+        records.finish(result)
+        return result
+
+    def _device(self) -> torch.device:
+        return torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+    def _task(self, seed: int) -> TaskLike:
+        return self.task(seed=seed, device=self._device())
+
+    def _model(self, seed: int) -> nn.Module:
+        seed_everything(derive(seed, "model"))
+        return self.model().to(self._device())
+
+
+class _Both(Observer):
+    """Writes each epoch down, and tells another observer everything."""
+
+    def __init__(self, records: RunRecords, observer: Observer) -> None:
+        self.records = records
+        self.observer = observer
+
+    def step(self, step: int) -> None:
+        self.observer.step(step)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        self.records.append(record)
+        self.observer.epoch(record)
+
+
+def environment() -> dict[str, Any]:
+    """The versions and the machine that figures come from."""
+    return {
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("metaloss", "torch", "torchopt")},
+        },
+        "machine": {
+            "platform": platform.platform(),
+            "threads": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+    }

@@ -1,0 +1,116 @@
+"""The rows of a table: ways to set a loss's hyperparameters."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from metaloss.adjusters import Adjuster, BaseAdjuster, OracleAdjuster
+from metaloss.checks import InputError
+from metaloss.conditioners import Conditioner, Flipped, Margin
+from metaloss.losses import LossFamily
+from metaloss.objective import AdjustedLoss
+from metaloss.types import TaskLike
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):
+    """A named way to make the criterion for a task.
+
+    Attributes:
+        name: what tables and folders call it.
+        learns: whether its adjuster is meta-trained, which takes clean samples.
+    """
+
+    name: str
+    learns: ClassVar[bool] = False
+
+    @abstractmethod
+    def criterion(self, task: TaskLike) -> AdjustedLoss:
+        """A fresh criterion for one run on ``task``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conventional(Method):
+    """The same hyperparameters for every sample (Eq. 6).
+
+    Args:
+        name: what tables and folders call it.
+        loss: a family.
+        values: from a hyperparameter's name to its value; defaults for the rest.
+
+    Example:
+        >>> from metaloss.losses import GCE
+        >>> Conventional(name="GCE", loss=GCE(), values={"q": 0.5}).learns
+        False
+    """
+
+    loss: LossFamily
+    values: Mapping[str, float] | None = None
+
+    def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - the same for each
+        """The loss with constant hyperparameters."""
+        return AdjustedLoss.fixed(self.loss, self.values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adjusted(Method):
+    """Hyperparameters predicted for each sample by an adjuster that is meta-trained (Eq. 8, 9).
+
+    Args:
+        name: what tables and folders call it.
+        loss: a family.
+        conditioner: what the adjuster is told; each run has its own copy.
+        adjuster: makes the adjuster, called with ``num_features`` and ``hyperparameters``.
+        detach: hold the features fixed in the derivatives.
+
+    Example:
+        >>> from metaloss.losses import GCE
+        >>> Adjusted(name="A-GCE", loss=GCE()).learns
+        True
+    """
+
+    loss: LossFamily
+    conditioner: Conditioner | None = None
+    adjuster: Callable[..., BaseAdjuster] = Adjuster
+    detach: bool = True
+    learns: ClassVar[bool] = True
+
+    def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - prepared by the loop
+        """The loss with a fresh adjuster and a copy of the conditioner."""
+        conditioner = Margin() if self.conditioner is None else copy.deepcopy(self.conditioner)
+        adjuster = self.adjuster(
+            num_features=conditioner.num_features, hyperparameters=self.loss.hyperparameters
+        )
+        return AdjustedLoss(self.loss, conditioner, adjuster, self.detach)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Oracle(Method):
+    """Hyperparameters for one who is told which labels are wrong (Section 2.4, Fig. 2).
+
+    Args:
+        name: what tables and folders call it.
+        loss: a family.
+        clean: values for right labels, by name.
+        noisy: values for wrong labels, by name.
+
+    Example:
+        >>> from metaloss.losses import GCE
+        >>> Oracle(name="oracle GCE", loss=GCE()).learns
+        False
+    """
+
+    loss: LossFamily
+    clean: Mapping[str, float] | None = None
+    noisy: Mapping[str, float] | None = None
+
+    def criterion(self, task: TaskLike) -> AdjustedLoss:
+        """The loss, told the task's wrong labels."""
+        if task.flipped is None:
+            raise InputError(f"{self.name}: expected a task that knows its wrong labels, got none")
+        adjuster = OracleAdjuster(self.loss.hyperparameters, self.clean, self.noisy)
+        return AdjustedLoss(self.loss, Flipped(task.flipped), adjuster)

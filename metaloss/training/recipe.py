@@ -1,0 +1,78 @@
+"""How a network and its adjuster are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from metaloss.bilevel import Lookahead
+from metaloss.checks import check_at_least, require
+
+
+def paper_sgd(params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The classifier's optimizer in Section 4.1: SGD, 0.1, momentum 0.9, weight decay 5e-4."""
+    return torch.optim.SGD(params, lr=0.1, momentum=0.9, weight_decay=5e-4)
+
+
+def paper_adam(params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The adjuster's optimizer in Section 4.1: Adam, 1e-3, weight decay 1e-4."""
+    return torch.optim.Adam(params, lr=1e-3, weight_decay=1e-4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network and its adjuster are trained; the defaults are Section 4.1's.
+
+    Args:
+        epochs: passes over the training set.
+        optimizer: makes the network's optimizer from its parameters.
+        schedule: makes a ``torch.optim.lr_scheduler`` for it, stepped once an epoch.
+        warmup_epochs: epochs trained with cross entropy, without meta steps, before the method
+            begins.
+        meta_every: T_meta, ordinary steps to one meta step.
+        meta_optimizer: makes the adjuster's optimizer from its parameters.
+        meta_schedule: makes a scheduler for it, stepped once an epoch.
+        lookahead: how the hypergradient is found.
+        snapshots: at which fractions of training the adjuster is kept for Algorithm 2, ascending
+            to 1.
+
+    Raises:
+        InputError: a count below its least, more warm-up than training, or snapshots that do not
+            ascend to 1.
+
+    Example:
+        >>> Recipe(epochs=30).meta_every
+        10
+    """
+
+    epochs: int
+    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = paper_sgd
+    schedule: Callable[[torch.optim.Optimizer], Any] | None = None
+    warmup_epochs: int = 0
+    meta_every: int = 10
+    meta_optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = paper_adam
+    meta_schedule: Callable[[torch.optim.Optimizer], Any] | None = None
+    lookahead: Lookahead = field(default_factory=Lookahead)
+    snapshots: tuple[float, ...] = (1 / 3, 2 / 3, 1.0)
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        check_at_least("epochs", self.epochs, 1)
+        check_at_least("warmup_epochs", self.warmup_epochs, 0)
+        check_at_least("meta_every", self.meta_every, 1)
+        require(
+            self.warmup_epochs < self.epochs,
+            f"warmup_epochs: expected fewer than {self.epochs} epochs, got {self.warmup_epochs}",
+        )
+        ascending = all(a < b for a, b in zip(self.snapshots, self.snapshots[1:], strict=False))
+        require(
+            len(self.snapshots) > 0
+            and ascending
+            and self.snapshots[0] > 0
+            and self.snapshots[-1] == 1,
+            f"snapshots: expected fractions ascending to 1, got {tuple(self.snapshots)}",
+        )

@@ -1,0 +1,48 @@
+"""The figures that a table shows: the mean of the last epochs over several seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from metaloss.checks import require
+
+
+def last_epochs_mean(records: Sequence[Mapping[str, Any]], key: str, last: int = 5) -> float:
+    """The mean of a figure over the last epochs (never the best one).
+
+    Args:
+        records: one an epoch.
+        key: which figure.
+        last: how many epochs; all of them if there are fewer.
+
+    Example:
+        >>> last_epochs_mean([{"a": 1.0}, {"a": 2.0}, {"a": 3.0}], "a", last=2)
+        2.5
+    """
+    require(len(records) > 0, "records: expected one epoch or more, got none")
+    return statistics.fmean(record[key] for record in records[-last:])
+
+
+def row(method: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A method's row of the table.
+
+    Args:
+        method: its name.
+        runs: for each seed a mapping with ``seed`` and ``accuracy``, in percent.
+
+    Returns:
+        The mean and the sample standard deviation over seeds (0 for one seed), and the seeds.
+
+    Example:
+        >>> row("CE", [{"seed": 0, "accuracy": 70.0}, {"seed": 1, "accuracy": 72.0}])
+        {'method': 'CE', 'accuracy_mean': 71.0, 'accuracy_std': 1.4142135623730951, 'seeds': [0, 1]}
+    """
+    accuracies = [run["accuracy"] for run in runs]
+    return {
+        "method": method,
+        "accuracy_mean": statistics.fmean(accuracies),
+        "accuracy_std": statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
+        "seeds": [run["seed"] for run in runs],
+    }

@@ -1,0 +1,1 @@
+"""Slow, obvious reference computations that the tests hold the package against."""

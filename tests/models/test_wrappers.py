@@ -1,0 +1,161 @@
+"""torchvision's classifiers with a head for the task: no network is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+from torch import nn
+
+from metaloss.checks import InputError
+from metaloss.models import (
+    import_torchvision,
+    replace_head,
+    resnet50,
+    torchvision_model,
+    vgg19_bn,
+)
+
+# One of each family, with the features that its head takes.
+HEADS = {
+    "alexnet": 4096,
+    "convnext_tiny": 768,
+    "densenet121": 1024,
+    "efficientnet_b0": 1280,
+    "mnasnet0_5": 1280,
+    "mobilenet_v3_small": 1024,
+    "resnet18": 512,
+    "shufflenet_v2_x0_5": 1024,
+    "squeezenet1_0": 512,
+    "swin_t": 768,
+    "vgg11_bn": 4096,
+    "vit_b_32": 768,
+}
+
+
+def count(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_head_alone_differs_from_the_published_model(name: str) -> None:
+    with torch.device("meta"):
+        model = torchvision_model(name, 7)
+        assert model(torch.zeros(2, 3, 224, 224)).shape == (2, 7)
+    published = import_torchvision().models.get_model_weights(name).DEFAULT.meta["num_params"]
+    assert count(model) == published - (1000 - 7) * (HEADS[name] + 1)
+
+
+def test_the_papers_networks() -> None:
+    with torch.device("meta"):
+        assert count(vgg19_bn(10)) == 143_678_248 - 990 * 4097
+        assert count(resnet50(14, pretrained=False)) == 25_557_032 - 986 * 2049
+        assert vgg19_bn(10)(torch.zeros(2, 3, 64, 64)).shape == (2, 10)
+        assert resnet50(14, pretrained=False)(torch.zeros(2, 3, 224, 224)).shape == (2, 14)
+
+
+@pytest.mark.filterwarnings("ignore:The default weight initialization:FutureWarning")
+@pytest.mark.parametrize(("name", "size"), [("googlenet", 224), ("inception_v3", 299)])
+def test_auxiliary_classifiers_are_taken_off(name: str, size: int) -> None:
+    with torch.device("meta"):
+        model = torchvision_model(name, 7).train()
+        outputs = model(torch.zeros(2, 3, size, size))
+    assert isinstance(outputs, torch.Tensor)
+    assert outputs.shape == (2, 7)
+    assert not [name for name, _ in model.named_parameters() if name.lower().startswith("aux")]
+
+
+def test_activations_do_not_write_in_place() -> None:
+    with torch.device("meta"):
+        model = torchvision_model("resnet18", 7)
+        original = import_torchvision().models.resnet18()
+    assert any(getattr(module, "inplace", False) for module in original.modules())
+    assert not any(getattr(module, "inplace", False) for module in model.modules())
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder where torch looks for weights before it downloads any, which it cannot."""
+
+    def refuse(url: str, *_: object, **__: object) -> None:
+        raise URLError(f"no route to {url}")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    checkpoints = tmp_path / "hub" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    return checkpoints
+
+
+def test_pretrained_weights_are_loaded_under_a_fresh_head(hub: Path) -> None:
+    models = import_torchvision().models
+    name = "shufflenet_v2_x0_5"
+    stored = models.get_model(name).state_dict()
+    torch.save(stored, hub / models.get_model_weights(name).DEFAULT.url.rpartition("/")[2])
+    loaded = torchvision_model(name, 7, weights="DEFAULT").state_dict()
+    assert loaded.keys() == stored.keys()
+    assert loaded["fc.weight"].shape == (7, 1024)
+    for key in stored.keys() - {"fc.weight", "fc.bias"}:
+        assert torch.equal(loaded[key], stored[key]), key
+
+
+@pytest.mark.usefixtures("hub")
+def test_weights_that_cannot_be_downloaded_are_named() -> None:
+    with pytest.raises(
+        InputError, match=r"resnet50-0676ba61\.pth.*checkpoints.*no route"
+    ) as caught:
+        resnet50(14)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_broken_file_of_weights_is_named(hub: Path) -> None:
+    (hub / "resnet50-0676ba61.pth").write_bytes(b"not weights")
+    with pytest.raises(InputError, match=r"resnet50-0676ba61\.pth"):
+        resnet50(14)
+
+
+def test_unknown_weights_are_refused() -> None:
+    with pytest.raises(InputError, match=r"IMAGENET1K_V1, IMAGENET1K_V2.* got 'V3'"):
+        torchvision_model("resnet50", 10, weights="V3")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet_18", "got 'resnet_18'; did you mean resnet18"),
+        ("raft_large", "classifier"),  # torchvision has it, but it classifies nothing
+        ("", "got ''"),
+    ],
+)
+def test_an_unknown_name_is_refused(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        torchvision_model(name, 10)
+
+
+@pytest.mark.parametrize("build", [vgg19_bn, resnet50, lambda n: torchvision_model("vgg11", n)])
+def test_one_class_is_refused(build: object) -> None:
+    with pytest.raises(InputError, match="num_classes"):
+        build(1)
+
+
+def test_replace_head_keeps_kind_dtype_and_bias() -> None:
+    inner = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1000, bias=False)).double()
+    kept = inner[0]
+    model = nn.Sequential(inner, nn.Softplus())
+    assert replace_head(model, 5) is model
+    assert inner[0] is kept
+    assert (inner[2].in_features, inner[2].out_features, inner[2].bias) == (3, 5, None)
+    assert inner[2].weight.dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    "model",
+    [nn.Sequential(nn.ReLU()), nn.Sequential(nn.Conv2d(3, 1000, kernel_size=3))],
+    ids=["none", "3x3"],
+)
+def test_a_model_without_a_head_is_refused(model: nn.Module) -> None:
+    with pytest.raises(InputError, match="model: expected"):
+        replace_head(model, 5)
