@@ -10,6 +10,7 @@ from metaloss.adjusters import (
 )
 from metaloss.checks import InputError
 from metaloss.objective import AdjustedLoss
+from metaloss.pretrained import from_pretrained
 
 __all__ = [
     "AdjustedLoss",
@@ -20,4 +21,5 @@ __all__ = [
     "InputError",
     "OracleAdjuster",
     "ScheduledAdjuster",
+    "from_pretrained",
 ]

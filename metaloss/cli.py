@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -124,12 +125,17 @@ def _stamped(name: str) -> Path:
     return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
+def _one_line(message: str) -> str:
+    """A message as one line; gin adds some that say in which call, with addresses in memory."""
+    return " ".join(re.sub(r" \(<.*?>\)", ";", message).split()).rstrip(";")
+
+
 def main() -> None:
     """Run the command line; what cannot be used ends in one line and exit code 2."""
     try:
         app()
     except InputError as error:
-        # Gin adds lines that say which binding the bad value came from.
-        line = Text.assemble(("error: ", "bold red"), " ".join(str(error).split()))
-        Console(stderr=True).print(line, soft_wrap=True)
+        Console(stderr=True).print(
+            Text.assemble(("error: ", "bold red"), _one_line(str(error))), soft_wrap=True
+        )
         sys.exit(2)

@@ -7,6 +7,8 @@ the current one, can be imported from.
 
 from __future__ import annotations
 
+import logging
+import re
 import sys
 import tokenize
 from collections.abc import Callable, Iterator, Sequence
@@ -92,8 +94,14 @@ def configuration(
     for folder in (*importable, str(shipped())):
         gin.add_config_file_search_path(folder)
     try:
+        for path in paths:
+            with _gin_errors():
+                gin.parse_config_file(str(path))
+        for binding in bindings:
+            with _gin_errors(f"--gin_param {binding!r}: "):
+                gin.parse_config(binding)
         with _gin_errors():
-            gin.parse_config_files_and_bindings([str(path) for path in paths], list(bindings))
+            gin.finalize()
         yield Config()
     finally:
         gin.clear_config(clear_constants=True)
@@ -101,13 +109,35 @@ def configuration(
 
 
 @contextmanager
-def _gin_errors() -> Iterator[None]:
+def _gin_errors(where: str = "") -> Iterator[None]:
     """Gin's complaints, which name the file and the line, as one :class:`InputError`."""
+    root = logging.getLogger()
+    root.addFilter(_not_a_search)
     try:
         yield
     except InputError:
         raise
-    except (ValueError, TypeError, OSError, ImportError, AttributeError, SyntaxError) as error:
-        raise InputError(str(error)) from error
     except tokenize.TokenError as error:
-        raise InputError(f"gin: {error.args[0]}") from error
+        raise InputError(f"{where}{error.args[0]} (line {error.args[1][0]})") from error
+    except (ValueError, TypeError, OSError, ImportError, AttributeError, SyntaxError) as error:
+        raise InputError(where + _plainly(str(error))) from error
+    finally:
+        root.removeFilter(_not_a_search)
+
+
+def _not_a_search(record: logging.LogRecord) -> bool:
+    """Gin logs an error for each folder in which an included file is not, until it is found."""
+    return not record.getMessage().startswith("Path not found")
+
+
+def _plainly(complaint: str) -> str:
+    """What gin says of a macro without a value, in words that say what to do."""
+    unset = re.search(
+        r"(\w+)/macro.value set to `%gin.REQUIRED`|No bindings specified for '(\w+)/gin.macro'|"
+        r"(?s:macro\(\) missing .*in scope '(\w+)')",
+        complaint,
+    )
+    if unset is None:
+        return complaint
+    name = next(group for group in unset.groups() if group)
+    return f"{name}: required, got nothing; set it in a gin file, or --gin_param '{name} = ...'"

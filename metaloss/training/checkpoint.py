@@ -29,5 +29,5 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         state.load_state_dict(saved)
     except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path}: expected a checkpoint of this run: {reason}") from None

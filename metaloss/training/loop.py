@@ -14,7 +14,6 @@ from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from metaloss.checks import InputError, require
 from metaloss.losses import CrossEntropy
@@ -118,7 +117,7 @@ def ordinary_step(state: TrainState, batch: Batch, tally: Tally, criterion: Adju
     losses, hparams = criterion.per_sample(outputs, batch.targets, batch.index)
     loss = losses.mean()
     if loss.device.type == "cpu":  # elsewhere it would wait for the device: looked at by epochs
-        _check_finite_loss(loss, state.step)
+        _check_finite_loss(loss.item(), state.step)
     state.optimizer.zero_grad(set_to_none=True)
     # The loss passes through the adjuster, whose gradient is no business of this step.
     stepped = [p for group in state.optimizer.param_groups for p in group["params"]]
@@ -128,10 +127,10 @@ def ordinary_step(state: TrainState, batch: Batch, tally: Tally, criterion: Adju
     tally.add_batch(losses, hparams, outputs, batch.targets, batch.index)
 
 
-def _check_finite_loss(loss: Tensor | float, step: int) -> None:
+def _check_finite_loss(loss: float, step: int) -> None:
     if not math.isfinite(loss):
         raise InputError(
-            f"step {step}: the training loss is {float(loss)}; check the inputs, or lower the "
+            f"step {step}: the training loss is {loss}; check the inputs, or lower the "
             "learning rate"
         )
 

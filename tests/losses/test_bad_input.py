@@ -11,6 +11,8 @@ from metaloss.checks import InputError
 from metaloss.losses import GCE, SL, Fixed, Hyperparameter, LossFamily, PolySoft, Ranged
 from tests.losses.cases import families, moderate
 
+pytestmark = pytest.mark.bad_input
+
 
 def refused(action, *words: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -49,7 +49,7 @@ def test_without_dropout_the_generator_is_left_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -70,7 +70,7 @@ def test_a_bad_dropout_is_refused(dropout: float) -> None:
         MLP(6, 3, dropout=dropout)
 
 
-@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     "inputs",
     [torch.zeros(4, 5), torch.zeros(6), torch.zeros(4, 6, dtype=torch.uint8)],

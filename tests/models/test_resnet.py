@@ -147,7 +147,7 @@ def test_weights_start_as_he_et_al_drew_them() -> None:
     assert model.head.bias.abs().max() == 0
 
 
-@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.bad_input
 @pytest.mark.parametrize("depth", [2, 7, 18, 34, -4, 20.0])
 def test_a_depth_that_is_not_6n_plus_2_is_refused(depth: float) -> None:
     with pytest.raises(InputError, match="depth"):

@@ -53,7 +53,7 @@ def test_bad_sizes_are_refused(arguments: tuple, word: str) -> None:
         SmallCNN(*arguments)
 
 
-@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     "inputs",
     [

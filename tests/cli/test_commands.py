@@ -1,0 +1,130 @@
+"""The commands as a user types them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from metaloss.cli import app, main
+
+QUICK = ["--gin_param", "EPOCHS = 2", "--gin_param", "SEEDS = (0,)"]
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The installed command in a process of its own, away from a terminal."""
+    return subprocess.run(
+        [sys.executable, "-c", "from metaloss.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+    )
+
+
+def test_demo_shows_the_table_and_writes_everything(tmp_path: Path) -> None:
+    done = run("demo", "--out", "out", *QUICK, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("CE", "GCE", "A-GCE", "A-PolySoft"):
+        assert name in done.stdout
+    assert "epoch 2/2" in done.stdout  # a plain log, as this is no terminal
+    assert "\x1b" not in done.stdout
+    out = tmp_path / "out"
+    rows = json.loads((out / "results.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == ["CE", "GCE", "A-GCE", "A-PolySoft"]
+    assert all(row["seeds"] == [0] and 0 <= row["accuracy_mean"] <= 100 for row in rows)
+    assert (out / "hyperparameters.png").read_bytes().startswith(b"\x89PNG")
+    assert "EPOCHS = 2" in (out / "config.gin").read_text()
+    assert "Recipe.warmup_epochs = 0" in (out / "operative.gin").read_text()
+
+
+def test_without_out_each_run_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+    done = run("train", "experiments/demo.gin", *QUICK, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (made,) = (tmp_path / "runs").iterdir()
+    assert made.name.startswith("demo-2")
+
+
+def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    invoke = CliRunner().invoke
+    assert invoke(app, ["demo", "--out", "out", *QUICK]).exit_code == 0
+    expected = (tmp_path / "out" / "results.json").read_text()
+    for part in ("results.json", "GCE/seed-0/result.json"):
+        (tmp_path / "out" / part).unlink()
+    again = ["train", "experiments/demo.gin", "--out", "out", "--resume"]
+    assert invoke(app, [*again, *QUICK]).exit_code == 0
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["rows"] == (
+        json.loads(expected)["rows"]
+    )
+    other = invoke(app, [*again, "--gin_param", "EPOCHS = 3"])
+    assert "got another" in str(other.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nope.gin"], "nope.gin: expected a gin file"),
+        (["demo", "--gin_param", "NOISE_RATE = 1.5"], "expected a number in [0, 1], got 1.5"),
+        (["demo", "--gin_param", "IN_CHANNELS = 3"], "[batch, 3, height, width]"),
+        (["demo", "--gin_param", "NUM_CLASSES = 9"], "expected outputs [batch, 10]"),
+        (
+            ["demo", "--gin_param", "tasks.classification_task.batch_size = 5000"],
+            "expected at most the 1337 samples",
+        ),
+        (
+            ["demo", "--gin_param", "tasks.classification_task.num_meta = 0"],
+            "expected a task with clean samples",
+        ),
+        (
+            ["demo", "--gin_param", "tasks.classification_task.num_meta = 1"],
+            "meta",
+        ),
+        (
+            ["demo", "--gin_param", "tasks.classification_task.meta_from = 'shared'"],
+            "allow_overlap",
+        ),
+        (
+            ["train", "experiments/fashion_mnist.gin", "--gin_param", "DATA = 'nowhere'"],
+            "nowhere",
+        ),
+        (["train", "experiments/fashion_mnist.gin"], "DATA: required, got nothing"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["metaloss", *arguments, "--out", "out"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    written = capfd.readouterr()
+    assert written.out == ""
+    (line,) = written.err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious").write_text("1")
+    done = run("demo", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "expected a new or an empty folder" in done.stderr
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["precious"]
+
+
+def test_help_names_the_commands() -> None:
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+    assert "demo" in shown
+    assert "train" in shown

@@ -1,0 +1,207 @@
+"""Experiments from gin files."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from metaloss.checks import InputError
+from metaloss.cli import app
+from metaloss.config import configuration, find, shipped
+from metaloss.training import Adjusted, Conventional, Experiment, Oracle
+
+def every_file(kind: str) -> list[str]:
+    return sorted(f"{kind}/{p.name}" for p in (shipped() / kind).glob("*.gin"))
+
+
+def build(files, bindings=()) -> Experiment:
+    with configuration(files, bindings) as config:
+        return config.build(Experiment)
+
+
+def test_there_are_files_of_every_kind() -> None:
+    for kind in ("tasks", "models", "losses", "conditioners", "runs", "experiments"):
+        assert every_file(kind)
+
+
+def test_each_macro_is_set_once_a_file() -> None:
+    for path in shipped().rglob("*.gin"):
+        names = [
+            line.split("=")[0].strip()
+            for line in path.read_text().splitlines()
+            if line[:1].isupper() and "=" in line
+        ]
+        assert len(names) == len(set(names)), path
+
+
+@pytest.mark.parametrize("name", every_file("conditioners"))
+def test_every_conditioner_file_sets_what_adjusted_methods_read(name: str) -> None:
+    with configuration(["experiments/demo.gin", name]) as config:
+        experiment = config.build(Experiment)
+        task = experiment.task(seed=0)
+        adjusted = [m for m in experiment.methods if isinstance(m, Adjusted)]
+        for method in adjusted:
+            criterion = method.criterion(task)
+            assert criterion.adjuster.num_features == method.conditioner.num_features
+    assert len(adjusted) == 2
+
+
+@pytest.mark.parametrize("name", every_file("losses"))
+def test_every_loss_file_binds_methods_that_make_a_criterion(name: str) -> None:
+    text = (shipped() / name).read_text()
+    scopes = {line.split(".name")[0] for line in text.splitlines() if ".name = " in line}
+    assert scopes
+    methods = ", ".join(f"@{scope}()" for scope in sorted(scopes))
+    with configuration(
+        ["experiments/demo.gin", name], [f"training.Experiment.methods = [{methods}]"]
+    ) as config:
+        experiment = config.build(Experiment)
+        task = experiment.task(seed=0)
+        for method in experiment.methods:
+            assert isinstance(method, Conventional | Adjusted | Oracle)
+            method.criterion(task)
+
+
+@pytest.mark.parametrize("name", every_file("models"))
+def test_every_model_file_makes_a_network(name: str) -> None:
+    files = ["experiments/demo.gin", "tasks/cifar10.gin", name]
+    bindings = ["DATA = 'nowhere'"]
+    if "resnet50" in name:
+        bindings.append("models.resnet50.pretrained = False")
+    with configuration(files, bindings) as config, torch.device("meta"):
+        network = config.build(Experiment).model()
+        assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", every_file("experiments"))
+def test_every_experiment_says_all_it_must(name: str) -> None:
+    experiment = build([name], ["DATA = 'nowhere'"])
+    assert len(experiment.methods) >= 1
+    assert experiment.recipe.epochs >= 1
+
+
+def test_the_saved_text_parses_to_the_same_experiment(tmp_path) -> None:
+    with configuration(["experiments/demo.gin"], ["NOISE_RATE = 0.25"]) as config:
+        text = config.text
+        rate = config.build(Experiment).task(seed=0).noise.rate
+    path = tmp_path / "config.gin"
+    path.write_text(text)
+    with configuration([path]) as config:
+        assert config.text == text
+        assert config.build(Experiment).task(seed=0).noise.rate == rate
+
+
+def test_later_files_and_bindings_win(tmp_path) -> None:
+    path = tmp_path / "more.gin"
+    path.write_text("EPOCHS = 7\nLR = 0.5\n")
+    experiment = build(["experiments/demo.gin", path], ["EPOCHS = 8"])
+    assert experiment.recipe.epochs == 8
+    with configuration(["experiments/demo.gin", path]) as config:
+        made = config.build(Experiment).recipe.optimizer([torch.nn.Parameter(torch.zeros(1))])
+        assert made.param_groups[0]["lr"] == 0.5
+
+
+def test_a_configuration_is_forgotten() -> None:
+    before = list(sys.path)
+    build(["experiments/demo.gin"], ["EPOCHS = 8"])
+    assert sys.path == before
+    assert build(["experiments/demo.gin"]).recipe.epochs == 30
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("bindings", "message"),
+        [
+            (["training.Recipe.nope = 3"], "doesn't have a parameter named 'nope'"),
+            (["nowhere.Recipe.epochs = 3"], "No configurable matching"),
+            (["EPOCHS = "], "--gin_param 'EPOCHS = ': Unable to parse"),
+            (["EPOCHS = %gin.REQUIRED"], "EPOCHS: required, got nothing; set it"),
+            (["EPOCHS = %ELSEWHERE"], "ELSEWHERE: required, got nothing; set it"),
+            (["EPOCHS = 0"], "epochs: expected a whole number of at least 1, got 0"),
+        ],
+    )
+    def test_are_one_kind_and_say_where(self, bindings, message) -> None:
+        with pytest.raises(InputError, match=f"(?s){message}"):
+            build(["experiments/demo.gin"], bindings)
+
+    def test_a_file_is_named_with_its_line(self, tmp_path) -> None:
+        path = tmp_path / "wrong.gin"
+        path.write_text(
+            "from __gin__ import dynamic_registration\n"
+            "from metaloss import training\n"
+            "training.Recipe.epoch = 3\n"
+        )
+        with pytest.raises(InputError, match=r"(?s)epoch.*wrong\.gin.*line 3"):
+            build([path])
+
+    def test_a_missing_file_and_a_missing_module(self, tmp_path) -> None:
+        with pytest.raises(InputError, match="nope.gin: expected a gin file"):
+            find("nope.gin")
+        path = tmp_path / "wrong.gin"
+        path.write_text("from __gin__ import dynamic_registration\nimport not_a_module_at_all\n")
+        with pytest.raises(InputError, match="not_a_module_at_all"):
+            build([path])
+
+
+OWN = '''
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+
+from metaloss.conditioners import Conditioner
+from metaloss.losses import Hyperparameter, LossFamily
+
+
+class Entropy(Conditioner):
+    num_features = 1
+
+    def forward(self, outputs, targets, index=None):
+        p = outputs.softmax(dim=1)
+        return -(p * p.clamp_min(1e-12).log()).sum(dim=1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Focal(LossFamily):
+    hyperparameters: ClassVar = (Hyperparameter("gamma", low=0.0, high=5.0, default=2.0),)
+
+    def per_sample(self, outputs, targets, hparams):
+        (gamma,) = hparams.unbind(dim=1)
+        log_p = -F.cross_entropy(outputs, targets, reduction="none")
+        return -((1 - log_p.exp()).clamp_min(1e-6) ** gamma) * log_p
+'''
+
+OWN_GIN = """
+from __gin__ import dynamic_registration
+
+import own_pair
+from metaloss import training
+
+include 'experiments/demo.gin'
+
+EPOCHS = 1
+SEEDS = (0,)
+
+training.Experiment.methods = [@own/training.Adjusted()]
+own/training.Adjusted.name = 'own'
+own/training.Adjusted.loss = @own_pair.Focal()
+own/training.Adjusted.conditioner = @own_pair.Entropy()
+"""
+
+
+def test_a_module_of_ones_own_works_from_another_folder(tmp_path, monkeypatch) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "own_pair.py").write_text(OWN)
+    (tmp_path / "project" / "own.gin").write_text(OWN_GIN)
+    monkeypatch.chdir(tmp_path)
+    arguments = ["train", "project/own.gin", "--out", "out"]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    adjuster = tmp_path / "out" / "own" / "seed-0" / "adjuster"
+    assert '"Focal"' in (adjuster / "card.json").read_text()
+    assert (tmp_path / "out" / "hyperparameters.png").stat().st_size > 10_000
+    sys.modules.pop("own_pair", None)
