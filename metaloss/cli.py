@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Sequence
@@ -73,13 +74,10 @@ def _experiment(
     folder = RunFolder(out, resume)
     with configuration([config, *files], bindings) as parsed:
         experiment = parsed.build(Experiment)
-        experiment.check()
         if resume:
             _check_same(folder, parsed.text)
-        else:
-            folder.write("config.gin", parsed.text)
         with observer(console) as watching:
-            rows = experiment.run(folder, watching)
+            rows = experiment.run(folder, watching, {"config.gin": parsed.text})
         folder.write("operative.gin", parsed.operative)
     console.print(results_table(rows, experiment.last))
     for picture in draw(experiment, folder):
@@ -91,26 +89,20 @@ def draw(experiment: Any, folder: Any) -> list[Path]:
     """Draw what the first seed's adjusters learned; the pictures made."""
     from metaloss.diagnostics import Learned, draw_learned
     from metaloss.pretrained import load_adjuster
+    from metaloss.pretrained.spec import parts
 
     learned = []
     for method in experiment.methods:
         run = folder.run(method.name, experiment.seeds[0])
         if run.adjuster.is_dir():
-            criterion = load_adjuster(run.adjuster, _parts(method))
+            own = [*parts(method.loss), *parts(method.conditioner), method.adjuster]
+            criterion = load_adjuster(run.adjuster, filter(inspect.isclass, own))
             learned.append(Learned(method.name, criterion, run.read_tensors("samples")))
     if not learned:
         return []
     path = folder.path / "hyperparameters.png"
     draw_learned(learned, path)
     return [path]
-
-
-def _parts(method: Any) -> list[type]:
-    """The classes that a method's card may name beside the package's own."""
-    parts = [getattr(method, name, None) for name in ("loss", "conditioner")]
-    classes = [type(part) for part in parts if part is not None]
-    adjuster = getattr(method, "adjuster", None)
-    return [*classes, adjuster] if isinstance(adjuster, type) else classes
 
 
 def _check_same(folder: Any, text: str) -> None:

@@ -71,9 +71,7 @@ class Config:
 
 
 @contextmanager
-def configuration(
-    files: Sequence[str | Path], bindings: Sequence[str] = ()
-) -> Iterator[Config]:
+def configuration(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> Iterator[Config]:
     """Parse gin files and single bindings, later ones over earlier ones.
 
     Args:

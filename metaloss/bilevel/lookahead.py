@@ -11,6 +11,7 @@ import torchopt
 from torch import Tensor, nn
 from torchopt.base import GradientTransformation
 
+from metaloss.bilevel.mixed import mixed
 from metaloss.bilevel.optimizers import functional
 from metaloss.bilevel.problem import MetaLoss, Problem, Solution
 from metaloss.bilevel.unroll import unroll
@@ -18,7 +19,7 @@ from metaloss.checks import InputError, check_at_least, require
 from metaloss.objective import AdjustedLoss
 from metaloss.types import Batch
 
-STRATEGIES: dict[str, Callable[[Problem], Solution]] = {"unroll": unroll}
+STRATEGIES: dict[str, Callable[[Problem], Solution]] = {"mixed": mixed, "unroll": unroll}
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Lookahead:
 
     Args:
         steps: K, the training steps to look ahead; 1 in the paper.
-        strategy: ``"unroll"``, reverse mode through the unrolled steps.
+        strategy: ``"mixed"``, adjoint steps with a forward-mode pass at the first, at nearly
+            first-order cost; or ``"unroll"``, reverse mode through the unrolled steps. Both are
+            exact.
         meta_loss: from the outputs and targets of the clean batch to a scalar.
         transform: a TorchOpt gradient transformation to look ahead with, its state fresh, instead
             of the live optimizer's step.
@@ -58,7 +61,7 @@ class Lookahead:
     """
 
     steps: int = 1
-    strategy: str = "unroll"
+    strategy: str = "mixed"
     meta_loss: MetaLoss = F.cross_entropy
     transform: GradientTransformation | None = None
 
@@ -114,7 +117,7 @@ class Lookahead:
         problem = Problem(
             model=model,
             params=params,
-            buffers={name: b.detach().clone() for name, b in model.named_buffers()},
+            buffers=dict(model.named_buffers()),
             criterion=criterion,
             theta=_theta(criterion),
             train_batches=[Batch(*batch) for batch in train_batches],

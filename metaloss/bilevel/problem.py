@@ -13,10 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.bilevel.optimizers import FunctionalOptimizer, Params
+from metaloss.bilevel.randomness import Randomness
+from metaloss.checks import require
 from metaloss.objective import AdjustedLoss
 from metaloss.types import Batch
 
 MetaLoss = Callable[[Tensor, Tensor], Tensor]
+Buffers = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Problem:
     Attributes:
         model: called functionally; its own tensors are only read.
         params: :math:`w_0`, the trainable parameters, by name.
-        buffers: copies of the model's buffers, which forward passes may write to.
+        buffers: the model's buffers; a strategy works on copies.
         criterion: the adjusted loss, whose adjuster holds :math:`\theta`.
         theta: the adjuster's trainable parameters, by name.
         train_batches: K batches, one a step.
@@ -38,7 +41,7 @@ class Problem:
 
     model: nn.Module
     params: dict[str, nn.Parameter]
-    buffers: dict[str, Tensor]
+    buffers: Buffers
     criterion: AdjustedLoss
     theta: dict[str, nn.Parameter]
     train_batches: Sequence[Batch]
@@ -46,18 +49,43 @@ class Problem:
     meta_loss: MetaLoss
     make_optimizer: Callable[[Sequence[str]], FunctionalOptimizer]
 
-    def outputs(self, params: Params, inputs: Tensor) -> Tensor:
-        """The model's outputs at ``params``; updates ``buffers`` as a forward pass does."""
-        return torch.func.functional_call(self.model, (params, self.buffers), (inputs,))
+    def start(self) -> Params:
+        """:math:`w_0` as fresh leaves to differentiate in."""
+        return {name: p.detach().requires_grad_() for name, p in self.params.items()}
 
-    def train_loss(self, params: Params, batch: Batch) -> Tensor:
-        """The adjusted loss of a training batch (Eq. 8)."""
-        outputs = self.outputs(params, batch.inputs)
+    def outputs(self, params: Params, buffers: Buffers, inputs: Tensor) -> Tensor:
+        """The model's outputs at ``params``; updates ``buffers`` as a forward pass does."""
+        return torch.func.functional_call(self.model, (params, buffers), (inputs,))
+
+    def adjusted_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """The adjusted loss of a training batch (Eq. 8), from the model's outputs."""
         return self.criterion.per_sample(outputs, batch.targets, batch.index).losses.mean()
 
-    def held_out_loss(self, params: Params) -> Tensor:
+    def clean_loss(self, params: Params, buffers: Buffers) -> Tensor:
         """The meta loss at ``params`` (Eq. 9)."""
-        return self.meta_loss(self.outputs(params, self.meta_batch.inputs), self.meta_batch.targets)
+        outputs = self.outputs(params, buffers, self.meta_batch.inputs)
+        return self.meta_loss(outputs, self.meta_batch.targets)
+
+    def randomness(self) -> Randomness:
+        """The generators that the model may draw from, as they are."""
+        return Randomness.now({p.device for p in self.params.values()})
+
+    def solution(self, found: Sequence[Tensor | None], meta_loss: Tensor) -> Solution:
+        """The solution from the gradient in each of ``theta``, in order.
+
+        Raises:
+            InputError: the training loss depends on none of them.
+        """
+        require(
+            any(grad is not None for grad in found),
+            "criterion: expected a loss that depends on the adjuster's parameters "
+            f"({', '.join(self.theta)}), got one that depends on none of them",
+        )
+        grads = {
+            name: torch.zeros_like(theta) if grad is None else grad
+            for (name, theta), grad in zip(self.theta.items(), found, strict=True)
+        }
+        return Solution(grads, meta_loss.detach())
 
 
 @dataclass(frozen=True)
@@ -71,3 +99,22 @@ class Solution:
 
     hypergradient: dict[str, Tensor]
     meta_loss: Tensor
+
+
+def copied(buffers: Buffers) -> Buffers:
+    """Buffers that a forward pass may write to."""
+    return {name: b.detach().clone() for name, b in buffers.items()}
+
+
+def gradient(loss: Tensor, params: Params, *, keep_graph: bool) -> Params:
+    """The gradient in the parameters that the loss reaches, by name.
+
+    Args:
+        loss: a scalar.
+        params: leaves.
+        keep_graph: make the gradient itself differentiable.
+    """
+    grads = torch.autograd.grad(
+        loss, list(params.values()), create_graph=keep_graph, allow_unused=True
+    )
+    return {name: g for name, g in zip(params, grads, strict=True) if g is not None}

@@ -7,7 +7,7 @@ attribute of the same name.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -44,9 +44,7 @@ def describe(component: Component, leave_out: Sequence[str] = ()) -> dict[str, A
         >>> describe(MovingAverage(Margin(), decay=0.5))["args"]["decay"]
         0.5
     """
-    named = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
-    parameters = inspect.signature(type(component)).parameters.values()
-    names = [p.name for p in parameters if p.kind in named and p.name not in leave_out]
+    names = [name for name in _arguments(type(component)) if name not in leave_out]
     args = {name: _plain(getattr(component, name), type(component)) for name in names}
     return {"type": type(component).__name__, "args": args}
 
@@ -78,6 +76,27 @@ def build(spec: Mapping[str, Any], classes: Mapping[str, type], **supplied: obje
         ) from None
     except (TypeError, AttributeError) as error:
         raise InputError(f"adjuster card: cannot be read: {error}") from None
+
+
+def parts(component: object) -> Iterator[type]:
+    """The classes of a component and of those that it is made of.
+
+    Example:
+        >>> from metaloss.conditioners import Margin, MovingAverage
+        >>> [cls.__name__ for cls in parts(MovingAverage(Margin()))]
+        ['MovingAverage', 'Margin']
+    """
+    if isinstance(component, Component):
+        yield type(component)
+        component = [getattr(component, name) for name in _arguments(type(component))]
+    if isinstance(component, list | tuple | nn.ModuleList):
+        for inner in component:
+            yield from parts(inner)
+
+
+def _arguments(cls: type) -> list[str]:
+    named = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+    return [p.name for p in inspect.signature(cls).parameters.values() if p.kind in named]
 
 
 def _plain(value: Any, owner: type) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -105,18 +105,26 @@ class Experiment:
             criterion(outputs, batch.targets, batch.index)
         return task
 
-    def run(self, folder: RunFolder, observer: Observer | None = None) -> list[dict[str, Any]]:
+    def run(
+        self,
+        folder: RunFolder,
+        observer: Observer | None = None,
+        documents: Mapping[str, str] | None = None,
+    ) -> list[dict[str, Any]]:
         """Run what is not done yet, and write the table.
 
         Args:
             folder: where everything goes.
             observer: told how it goes.
+            documents: texts to keep in the folder, by file name, such as the configuration.
 
         Returns:
             A row a method; ``results.json`` holds them too.
         """
         observer = observer or Observer()
         task = self.check()
+        for name, text in (documents or {}).items():
+            folder.write(name, text)
         results: dict[str, list[dict[str, Any]]] = {method.name: [] for method in self.methods}
         number = 0
         for seed in self.seeds:
