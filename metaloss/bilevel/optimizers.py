@@ -49,7 +49,17 @@ class FunctionalOptimizer(NamedTuple):
     state: State
 
     def step(self, params: Params, state: State, grads: Params) -> tuple[Params, State]:
-        """One step: differentiable in all three arguments, none of which it changes."""
+        """One step: differentiable in all three arguments, none of which it changes.
+
+        Raises:
+            InputError: a gradient is missing, or of a parameter that the first step did not reach.
+        """
+        held = {name for group in self.groups for name in group.names}
+        require(
+            held == set(grads),
+            "lookahead: expected every step's loss to reach the same parameters, but only some "
+            f"steps reach {', '.join(sorted(held ^ set(grads)))}; look one step ahead",
+        )
         updated = dict(params)
         new_state = []
         for group, group_state in zip(self.groups, state, strict=True):
