@@ -13,7 +13,6 @@ from metaloss.models.resnet import (
     resnet32,
     resnet34,
 )
-from metaloss.models.shim import import_torchvision
 from metaloss.models.small_cnn import SmallCNN
 from metaloss.models.wrappers import replace_head, resnet50, torchvision_model, vgg19_bn
 
@@ -23,7 +22,6 @@ __all__ = [
     "PreActResNet18",
     "ResNet34",
     "SmallCNN",
-    "import_torchvision",
     "preact_resnet18",
     "replace_head",
     "resnet8",

@@ -9,7 +9,7 @@ from torch import nn
 from torch.hub import get_dir
 
 from metaloss.checks import InputError, check_at_least, require
-from metaloss.models.shim import import_torchvision
+from metaloss.shim import import_torchvision
 
 
 def torchvision_model(name: str, num_classes: int, weights: str | None = None) -> nn.Module:

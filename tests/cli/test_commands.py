@@ -58,8 +58,9 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "out" / part).unlink()
     again = ["train", "experiments/demo.gin", "--out", "out", "--resume"]
     assert invoke(app, [*again, *QUICK]).exit_code == 0
-    assert json.loads((tmp_path / "out" / "results.json").read_text())["rows"] == (
-        json.loads(expected)["rows"]
+    assert (
+        json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
+        == (json.loads(expected)["rows"])
     )
     other = invoke(app, [*again, "--gin_param", "EPOCHS = 3"])
     assert "got another" in str(other.exception)

@@ -13,6 +13,7 @@ from metaloss.cli import app
 from metaloss.config import configuration, find, shipped
 from metaloss.training import Adjusted, Conventional, Experiment, Oracle
 
+
 def every_file(kind: str) -> list[str]:
     return sorted(f"{kind}/{p.name}" for p in (shipped() / kind).glob("*.gin"))
 
@@ -138,7 +139,7 @@ class TestErrors:
             build([path])
 
     def test_a_missing_file_and_a_missing_module(self, tmp_path) -> None:
-        with pytest.raises(InputError, match="nope.gin: expected a gin file"):
+        with pytest.raises(InputError, match=r"nope\.gin: expected a gin file"):
             find("nope.gin")
         path = tmp_path / "wrong.gin"
         path.write_text("from __gin__ import dynamic_registration\nimport not_a_module_at_all\n")
@@ -146,7 +147,7 @@ class TestErrors:
             build([path])
 
 
-OWN = '''
+OWN = """
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -173,7 +174,7 @@ class Focal(LossFamily):
         (gamma,) = hparams.unbind(dim=1)
         log_p = -F.cross_entropy(outputs, targets, reduction="none")
         return -((1 - log_p.exp()).clamp_min(1e-6) ** gamma) * log_p
-'''
+"""
 
 OWN_GIN = """
 from __gin__ import dynamic_registration

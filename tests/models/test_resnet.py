@@ -14,13 +14,13 @@ from metaloss.checks import InputError
 from metaloss.models import (
     CifarResNet,
     ResNet34,
-    import_torchvision,
     resnet8,
     resnet20,
     resnet32,
     resnet34,
 )
 from metaloss.models.blocks import PaddedShortcut
+from metaloss.shim import import_torchvision
 
 
 def count(model: nn.Module) -> int:

@@ -11,12 +11,12 @@ from torch import nn
 
 from metaloss.checks import InputError
 from metaloss.models import (
-    import_torchvision,
     replace_head,
     resnet50,
     torchvision_model,
     vgg19_bn,
 )
+from metaloss.shim import import_torchvision
 
 # One of each family, with the features that its head takes.
 HEADS = {

@@ -44,6 +44,7 @@ def test_frozen():
         make().name = "other"
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -113,6 +113,23 @@ def test_evaluation_is_the_same_in_every_epoch():
     assert torch.equal(first.inputs, Normalise((0.5,), (0.2,))(IMAGES))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_batches_on_a_gpu_wait_for_nothing():
+    loader = BatchLoader(IMAGES, TARGETS, 5, transform=AUGMENT, device="cuda")
+    batches = loader.epoch(0)
+    first = next(batches)  # the order goes to the device with the first batch
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        rest = list(batches)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    index = torch.cat([batch.index for batch in (first, *rest)])
+    on_cpu = BatchLoader(IMAGES, TARGETS, 5, transform=AUGMENT)
+    assert torch.equal(index.cpu(), torch.cat([batch.index for batch in on_cpu.epoch(0)]))
+    assert first.inputs.device.type == "cuda"
+
+
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("call", "words"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,15 +48,24 @@ def test_saving_twice_gives_the_same_bytes(noisy, tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_tensors_that_share_memory_or_are_not_contiguous_are_saved(tmp_path):
+    matrix = torch.tensor([[0.5, 0.5], [0.0, 1.0]], dtype=torch.float64).t().flip(0).t()
+    same = torch.tensor([0, 1, 0, 1])[::2]
+    noisy = NoisyLabels(same, same, matrix.t().contiguous().t())
+    noisy.save(tmp_path / "labels")
+    loaded = NoisyLabels.load(tmp_path / "labels", same)
+    assert torch.equal(loaded.transition, noisy.transition)
+
+
 def test_a_write_that_fails_leaves_the_old_file(noisy, tmp_path, monkeypatch):
     path = tmp_path / "labels"
     noisy.save(path)
     old = path.read_bytes()
 
-    def fail(descriptor):
+    def fail(self, target):
         raise OSError("disk full")
 
-    monkeypatch.setattr("os.fsync", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     other = noise.symmetric(TARGETS, 0.9, 5, torch.Generator().manual_seed(1))
     with pytest.raises(OSError, match="disk full"):
         other.save(path)
@@ -149,6 +159,7 @@ EYE = torch.eye(3, dtype=torch.float64)
 LABELS = torch.tensor([0, 1, 2])
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("labels", "original", "transition", "words"),
     [

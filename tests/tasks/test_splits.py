@@ -73,6 +73,7 @@ def test_a_set_does_not_change_with_those_after_it():
     assert torch.equal(one["meta"], two["meta"])
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("sizes", "balanced", "words"),
     [
@@ -97,7 +98,7 @@ def test_overlap_is_refused_by_name_and_count_and_can_be_permitted():
         "train": torch.tensor([7, 8]),
         "test": torch.tensor([3, 4, 2]),
     }
-    with pytest.raises(InputError, match="meta and test: expected no sample in both, got 2"):
+    with pytest.raises(InputError, match=r"meta and test: expected no sample in both, got 2"):
         check_disjoint(sets)
     check_disjoint(sets, allow_overlap=True)
     check_disjoint({"meta": sets["meta"], "train": sets["train"]})
@@ -105,5 +106,5 @@ def test_overlap_is_refused_by_name_and_count_and_can_be_permitted():
 
 def test_a_meta_set_needs_two_classes():
     check_classes("meta", torch.tensor([0, 1, 0]))
-    with pytest.raises(InputError, match="meta: .* two classes or more, got 1"):
+    with pytest.raises(InputError, match=r"meta: .* two classes or more, got 1"):
         check_classes("meta", torch.tensor([2, 2]))

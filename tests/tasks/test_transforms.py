@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metaloss.checks import InputError
-from metaloss.models.shim import import_torchvision
+from metaloss.shim import import_torchvision
 from metaloss.tasks import STATISTICS, Augment, Normalise, channel_statistics, digits
 from metaloss.tasks.transforms import crop_and_flip
 
@@ -122,6 +122,7 @@ def test_digits_statistics():
     assert tuple(tuple(round(x, 4) for x in numbers) for numbers in found) == STATISTICS["digits"]
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -130,7 +131,10 @@ def test_digits_statistics():
         (lambda: Normalise((0.5,), (0.0,)), "positive numbers"),
         (lambda: Augment((0.5,), (-1.0,)), "positive numbers"),
         (lambda: Augment((0.5,), (1.0,), crop_padding=-1), "crop_padding"),
-        (lambda: Normalise((0.5,), (0.5,))(images()), r"\[batch, 1, height, width\], got .* 3, 8, 6"),
+        (
+            lambda: Normalise((0.5,), (0.5,))(images()),
+            r"\[batch, 1, height, width\], got .* 3, 8, 6",
+        ),
         (lambda: Normalise((0.5,) * 3, (0.5,) * 3)(images().float()), "expected uint8"),
         (lambda: Augment((0.5,) * 3, (0.5,) * 3)(images(), None), "generator: .* got None"),
         (lambda: channel_statistics(images()[0]), "expected uint8"),

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from metaloss import Adjuster, AdjustedLoss
+from metaloss import AdjustedLoss, Adjuster
 from metaloss.bilevel import Lookahead
 from metaloss.checks import InputError
 from metaloss.conditioners import Concat, Conditioner, Margin, MovingAverage, Progress
@@ -248,16 +248,12 @@ def test_a_hypergradient_that_is_not_finite_is_not_taken() -> None:
     def broken(outputs, targets):
         return F.cross_entropy(outputs, targets) * math.nan
 
-    recipe = Recipe(
-        epochs=1, optimizer=sgd, meta_every=1, lookahead=Lookahead(meta_loss=broken)
-    )
+    recipe = Recipe(epochs=1, optimizer=sgd, meta_every=1, lookahead=Lookahead(meta_loss=broken))
     state = start(task, recipe)
     before = copy.deepcopy(state.criterion.adjuster.state_dict())
     (record,) = train(state, task, recipe)
     assert record["meta_steps_skipped"] == 1.0  # the mean over the epoch's meta steps
-    assert all(
-        torch.equal(before[k], v) for k, v in state.criterion.adjuster.state_dict().items()
-    )
+    assert all(torch.equal(before[k], v) for k, v in state.criterion.adjuster.state_dict().items())
 
 
 @pytest.mark.parametrize("conditioner", [Margin, lambda: MovingAverage(Margin())])

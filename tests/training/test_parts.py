@@ -35,9 +35,7 @@ class TestStreams:
         expected = [b.index for epoch in range(2) for b in loader.epoch(epoch)]
         for start in (0, 1, len(loader), len(loader) + 2):
             got = islice(stream(loader, start), len(expected) - start)
-            assert all(
-                torch.equal(a.index, b) for a, b in zip(got, expected[start:], strict=True)
-            )
+            assert all(torch.equal(a.index, b) for a, b in zip(got, expected[start:], strict=True))
 
     @pytest.mark.parametrize("size", [1, 2, 3])
     def test_windows_slide(self, size: int) -> None:
@@ -81,9 +79,7 @@ class TestTally:
         targets = torch.tensor([0, 1, 0, 1, 1])
         for part in (slice(0, 2), slice(2, 5)):
             index = torch.arange(5)[part]
-            tally.add_batch(
-                losses[part], q[part, None], outputs[part], targets[part], index
-            )
+            tally.add_batch(losses[part], q[part, None], outputs[part], targets[part], index)
         means = tally.means()
         assert tally.samples == 5
         assert means["train_loss"] == pytest.approx(2.0)
@@ -182,9 +178,7 @@ class TestCheckpoint:
     def make(self) -> TrainState:
         method = Adjusted(name="A", loss=GCE(), conditioner=MovingAverage(Margin()))
         task = blobs()
-        return TrainState.start(
-            nn.Linear(5, 3), method.criterion(task), task, Recipe(epochs=1)
-        )
+        return TrainState.start(nn.Linear(5, 3), method.criterion(task), task, Recipe(epochs=1))
 
     def test_round_trip(self, tmp_path) -> None:
         state, other = self.make(), self.make()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from metaloss.models import import_torchvision, shim
+from metaloss.shim import import_torchvision, shim
 
 ROOT = Path(__file__).resolve().parents[2]
 

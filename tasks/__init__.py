@@ -1,0 +1,49 @@
+"""Classification tasks with noisy labels: data sets, noise, splits and loaders."""
+
+from . import noise
+from .datasets import cifar10, cifar100, digits, fashion_mnist, image_folder
+from .folders import FolderLoader, FolderSet, image_files
+from .images import ImageSet
+from .loaders import BatchLoader
+from .noisy_labels import NoisyLabels
+from .sources import Source
+from .splits import check_disjoint, split
+from .tables import (
+    CIFAR10_PAIRS,
+    CIFAR100_COARSE,
+    DIGITS_PAIRS,
+    FASHION_MNIST_PAIRS,
+    STATISTICS,
+)
+from .task import Task, TransformFactory, classification_task
+from .transforms import Augment, Normalise, Transform, channel_statistics
+
+__all__ = [
+    "CIFAR10_PAIRS",
+    "CIFAR100_COARSE",
+    "DIGITS_PAIRS",
+    "FASHION_MNIST_PAIRS",
+    "STATISTICS",
+    "Augment",
+    "BatchLoader",
+    "FolderLoader",
+    "FolderSet",
+    "ImageSet",
+    "NoisyLabels",
+    "Normalise",
+    "Source",
+    "Task",
+    "Transform",
+    "TransformFactory",
+    "channel_statistics",
+    "check_disjoint",
+    "cifar10",
+    "cifar100",
+    "classification_task",
+    "digits",
+    "fashion_mnist",
+    "image_files",
+    "image_folder",
+    "noise",
+    "split",
+]

@@ -1,0 +1,186 @@
+"""The record of what noise did to a set of labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from metaloss.checks import InputError, check_labels, require
+
+from .files import load_tensors, save_tensors, sha256
+
+
+@dataclass(frozen=True)
+class NoisyLabels:
+    """Labels after noise, the labels before it, and the transition between the two.
+
+    Attributes:
+        labels: the labels to train on, ``[samples]``, int64.
+        original: the labels they were made from, ``[samples]``, int64.
+        transition: ``[classes, classes]``, float64: row ``i`` is the distribution of the noisy
+            label of a sample of class ``i``. For noise that depends on the instance, the observed
+            one.
+
+    Raises:
+        InputError: shapes, dtypes or labels that do not go together, or rows that are not
+            distributions.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.tasks import NoisyLabels
+        >>> half = torch.full((2, 2), 0.5, dtype=torch.float64)
+        >>> noisy = NoisyLabels(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]), half)
+        >>> noisy.flipped
+        tensor([False,  True, False])
+    """
+
+    labels: Int[Tensor, " samples"]
+    original: Int[Tensor, " samples"]
+    transition: Float[Tensor, "classes classes"]
+
+    kind: ClassVar[str] = "metaloss noisy labels, version 1"
+
+    def __post_init__(self) -> None:
+        """Check that the three go together."""
+        check_transition(self.transition)
+        check_labels("labels", self.labels, self.num_classes)
+        check_labels("original", self.original, self.num_classes)
+        require(
+            self.labels.shape == self.original.shape,
+            f"labels and original: expected one length, got {self.labels.shape[0]} and "
+            f"{self.original.shape[0]}",
+        )
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self.transition.shape[0]
+
+    @property
+    def flipped(self) -> Bool[Tensor, " samples"]:
+        """Which labels are not the original ones."""
+        return self.labels != self.original
+
+    @property
+    def rate(self) -> float:
+        """The share of labels that are flipped."""
+        return float(self.flipped.double().mean())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, over the original labels and then the noisy ones.
+
+        Both as little-endian int64, so that anyone can compute it from the labels alone.
+        """
+        return sha256(self.original, self.labels)
+
+    def select(self, index: Int[Tensor, " chosen"]) -> NoisyLabels:
+        """The record of some of the samples, in the order given.
+
+        Args:
+            index: their positions, int64.
+        """
+        return NoisyLabels(self.labels[index], self.original[index], self.transition)
+
+    def save(self, path: str | Path) -> None:
+        """Write the record to a safetensors file, whole or not at all.
+
+        Args:
+            path: where to; missing folders are made, an older file is replaced.
+
+        Example:
+            >>> import tempfile, torch
+            >>> from metaloss.tasks import NoisyLabels, noise
+            >>> noisy = noise.symmetric(torch.arange(4), 0.5, 4, torch.Generator().manual_seed(0))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     noisy.save(f"{folder}/labels.safetensors")
+            ...     NoisyLabels.load(f"{folder}/labels.safetensors").digest == noisy.digest
+            True
+        """
+        tensors = {
+            "labels": self.labels,
+            "original": self.original,
+            "transition": self.transition,
+        }
+        save_tensors(
+            Path(path),
+            self.kind,
+            # copies, since the format refuses tensors that share memory or are not contiguous
+            {
+                name: tensor.clone(memory_format=torch.contiguous_format)
+                for name, tensor in tensors.items()
+            },
+            {"digest": self.digest, "transition": sha256(self.transition)},
+        )
+
+    @classmethod
+    def load(cls, path: str | Path, targets: Int[Tensor, " samples"] | None = None) -> NoisyLabels:
+        """Read a record that :meth:`save` wrote.
+
+        Args:
+            path: where from.
+            targets: the labels it must have been made from; not looked at if not given.
+
+        Raises:
+            InputError: no such file, one that is damaged or of another format, or one that was made
+                from other labels.
+        """
+        path = Path(path)
+        tensors, metadata = load_tensors(path, cls.kind)
+        require(
+            set(tensors) == {"labels", "original", "transition"},
+            f"{path}: expected labels, original and transition, got {', '.join(sorted(tensors))}",
+        )
+        try:
+            noisy = cls(**tensors)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        require(
+            metadata.get("digest") == noisy.digest
+            and metadata.get("transition") == sha256(noisy.transition),
+            f"{path}: expected what the file's own digest was made of, got other content",
+        )
+        if targets is not None:
+            noisy.check_made_from(targets, str(path))
+        return noisy
+
+    def check_made_from(self, targets: Int[Tensor, " samples"], name: str) -> None:
+        """Raise :class:`InputError` unless the record was made from these labels.
+
+        Args:
+            targets: the labels it ought to have been made from.
+            name: what to call the record in the message.
+        """
+        require(
+            self.original.shape == targets.shape,
+            f"{name}: expected noisy labels for {targets.shape[0]} samples, "
+            f"got {self.original.shape[0]}",
+        )
+        different = int((self.original != targets.cpu()).sum())
+        require(
+            different == 0,
+            f"{name}: expected noisy labels made from these {targets.shape[0]} labels, "
+            f"got others at {different} of them",
+        )
+
+
+def check_transition(matrix: Float[Tensor, "classes classes"]) -> None:
+    """Raise :class:`InputError` unless every row of a square float64 matrix is a distribution."""
+    require(
+        matrix.dtype == torch.float64 and matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1],
+        f"transition: expected a square float64 matrix, got {matrix.dtype} {list(matrix.shape)}",
+    )
+    require(matrix.shape[0] >= 2, f"transition: expected two classes or more, got {len(matrix)}")
+    least = float(matrix.min())
+    require(least >= 0, f"transition: expected probabilities, got {least:g}")  # NaN fails as well
+    error, row = (matrix.sum(1) - 1).abs().max(0)
+    require(
+        float(error) < 1e-6,
+        f"transition: expected rows that sum to 1, got {float(matrix[row].sum()):g} "
+        f"in row {int(row)}",
+    )

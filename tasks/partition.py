@@ -1,0 +1,143 @@
+"""Which samples of a source are for training, meta-training, validation and testing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from metaloss.checks import InputError, check_at_least, require
+
+from .folders import FolderSet
+from .images import ImageSet
+from .sources import Source
+from .splits import split
+
+AnySet = ImageSet | FolderSet
+AnySource = Source[ImageSet] | Source[FolderSet]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some samples of one part of a source.
+
+    Attributes:
+        whole: the source's part.
+        index: the positions of the samples in it.
+    """
+
+    whole: AnySet
+    index: Int[Tensor, " chosen"]
+
+    def samples(self) -> AnySet:
+        """The samples themselves."""
+        return self.whole.subset(self.index)
+
+
+def divide(
+    source: AnySource,
+    *,
+    num_train: int | None,
+    num_meta: int,
+    num_validation: int,
+    num_test: int | None,
+    meta_from: str,
+    balanced_meta: bool,
+    generator: torch.Generator,
+) -> dict[str, Part]:
+    """Choose the samples of "train" and "test", and of "meta" and "validation" where asked for.
+
+    Args:
+        source: the data set.
+        num_train: training samples; ``None`` for all that are left.
+        num_meta: samples of the meta set; 0 for none.
+        num_validation: samples of the validation set; 0 for none.
+        num_test: samples of the test set, given if and only if the source has none.
+        meta_from: where meta and validation samples come from: "train", "test", "clean" or
+            "shared", which leaves them in the training set too.
+        balanced_meta: whether the meta set holds every class equally often.
+        generator: a CPU generator.
+
+    Raises:
+        InputError: an argument is out of range or asks for a part that the source does not have, or
+            there are not enough samples.
+    """
+    check_at_least("num_meta", num_meta, 0)
+    check_at_least("num_validation", num_validation, 0)
+    origins = ("train", "test", "clean", "shared")
+    require(
+        meta_from in origins,
+        f"meta_from: expected one of {', '.join(origins)}, got {meta_from!r}",
+    )
+    held_out = {
+        name: size for name, size in (("meta", num_meta), ("validation", num_validation)) if size
+    }
+    wanted: dict[str, dict[str, int | None]] = {"train": {"train": num_train}}
+    if source.test is not None:
+        require(
+            num_test is None, f"num_test: {source.train.name} has its own test set, got {num_test}"
+        )
+        wanted["test"] = {"test": None}
+    else:
+        require(
+            num_test is not None,
+            f"num_test: {source.train.name} has no test set, expected the size of one, got None",
+        )
+        wanted["train"] = {"test": num_test, "train": num_train}
+    if held_out and meta_from != "shared":
+        wanted[meta_from] = {**held_out, **wanted.get(meta_from, {})}
+
+    balanced = ["meta"] if balanced_meta else []
+    parts: dict[str, Part] = {}
+    for origin, sizes in wanted.items():
+        whole = _part_of(source, origin)
+        parts |= _choose(Part(whole, torch.arange(len(whole))), sizes, balanced, generator)
+    if held_out and meta_from == "shared":
+        parts |= _choose(parts["train"], held_out, balanced, generator)
+    return parts
+
+
+def sample_ids(parts: Mapping[str, Part]) -> dict[str, Tensor]:
+    """The ids of each part's samples: one sample has one id, whatever parts it is in.
+
+    Args:
+        parts: what :func:`divide` gave.
+    """
+    origins: list[object] = []
+    ids = {}
+    for name, part in parts.items():
+        origin = part.whole.origin
+        place = next((i for i, known in enumerate(origins) if known is origin), len(origins))
+        if place == len(origins):
+            origins.append(origin)
+        ids[name] = part.index + (place << 40)  # far above any position
+    return ids
+
+
+def _part_of(source: AnySource, origin: str) -> AnySet:
+    parts: dict[str, AnySet | None] = {
+        "train": source.train,
+        "test": source.test,
+        "clean": source.clean,
+    }
+    part = parts[origin]
+    if part is None:
+        raise InputError(
+            f"meta_from: expected {source.train.name} to have a {origin} part, got none"
+        )
+    return part
+
+
+def _choose(
+    among: Part, sizes: Mapping[str, int | None], balanced: list[str], generator: torch.Generator
+) -> dict[str, Part]:
+    chosen = split(
+        among.whole.targets[among.index],
+        sizes,
+        generator,
+        balanced=[name for name in balanced if name in sizes],
+    )
+    return {name: Part(among.whole, among.index[index]) for name, index in chosen.items()}

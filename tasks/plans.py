@@ -1,0 +1,73 @@
+"""Which samples are in which batch of which epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from metaloss.checks import check_at_least, require
+from metaloss.seeding import generator
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """How a set is cut into batches: a pure function of the seed and the epoch's number.
+
+    Attributes:
+        num_samples: samples in the set.
+        batch_size: samples in a batch, not more than there are.
+        seed: of the order.
+        shuffle: whether each epoch has an order of its own, or all have the set's.
+        drop_last: leave out a last batch that is not full.
+
+    Raises:
+        InputError: the batch is larger than the data.
+
+    Example:
+        >>> from metaloss.tasks.plans import BatchPlan
+        >>> plan = BatchPlan(5, 2, seed=0, shuffle=False, drop_last=False)
+        >>> [batch.tolist() for batch in plan.cut(plan.order(0))]
+        [[0, 1], [2, 3], [4]]
+    """
+
+    num_samples: int
+    batch_size: int
+    seed: int
+    shuffle: bool
+    drop_last: bool
+
+    def __post_init__(self) -> None:
+        """Check the sizes."""
+        check_at_least("batch_size", self.batch_size, 1)
+        require(
+            self.batch_size <= self.num_samples,
+            f"batch_size: expected at most the {self.num_samples} samples there are, "
+            f"got {self.batch_size}",
+        )
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        whole, left = divmod(self.num_samples, self.batch_size)
+        return whole + (left > 0 and not self.drop_last)
+
+    def order(self, number: int) -> Int[Tensor, " samples"]:
+        """The positions of the samples of an epoch, in their order.
+
+        Args:
+            number: the epoch, counted from 0.
+        """
+        check_at_least("epoch", number, 0)
+        if not self.shuffle:
+            return torch.arange(self.num_samples)
+        return torch.randperm(self.num_samples, generator=generator(self.seed, "order", number))
+
+    def cut(self, order: Int[Tensor, " samples"]) -> tuple[Tensor, ...]:
+        """The batches of an order, views of it.
+
+        Args:
+            order: what :meth:`order` gave, on any device.
+        """
+        return torch.split(order, self.batch_size)[: len(self)]

@@ -1,0 +1,316 @@
+"""A classification task with noisy labels: which samples, which labels, which batches."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from metaloss.checks import InputError, check_at_least, require
+from metaloss.seeding import derive, generator
+from metaloss.types import Loader
+
+from .folders import FolderLoader, FolderSet
+from .loaders import BatchLoader
+from .noisy_labels import NoisyLabels
+from .partition import AnySet, AnySource, Part, divide, sample_ids
+from .splits import check_classes, check_disjoint
+from .transforms import Normalise, Transform, channel_statistics
+
+
+@runtime_checkable
+class TransformFactory(Protocol):
+    """What makes a training transform, such as :class:`metaloss.tasks.Augment`."""
+
+    def __call__(self, *, mean: tuple[float, ...], std: tuple[float, ...]) -> Transform:
+        """A transform that ends in normalisation with this mean and standard deviation."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """A data set with noisy training labels; a :class:`metaloss.types.TaskLike`.
+
+    Attributes:
+        name: what the records call it.
+        class_names: a name for each class.
+        sample_shape: the shape of one sample, without the batch.
+        train: training samples with the labels to train on.
+        meta: clean samples that the adjuster is meta-trained on; ``None`` if there are none.
+        validation: held-out clean samples for choices; ``None`` if there are none.
+        test: clean samples that nothing is chosen by.
+        train_targets: the labels of ``train``, addressed by a batch's ``index``; on the CPU.
+        noise: what noise did to them; ``None`` if it was not made here.
+
+    Example:
+        >>> from metaloss.tasks import classification_task, digits
+        >>> task = classification_task(data=digits, num_meta=100, num_test=360)
+        >>> task.num_classes, task.train.num_samples, task.test.num_samples
+        (10, 1337, 360)
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    sample_shape: tuple[int, ...]
+    train: Loader
+    meta: Loader | None
+    validation: Loader | None
+    test: Loader
+    train_targets: Int[Tensor, " samples"]
+    noise: NoisyLabels | None
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def flipped(self) -> Bool[Tensor, " samples"] | None:
+        """Which of ``train_targets`` are wrong; ``None`` where the noise was not made here."""
+        return None if self.noise is None else self.noise.flipped
+
+    @property
+    def class_counts(self) -> Int[Tensor, " classes"]:
+        """How many training samples carry the label of each class."""
+        return self.train_targets.bincount(minlength=self.num_classes)
+
+
+def classification_task(
+    *,
+    data: AnySource | Callable[[], AnySource],
+    noise: Callable[..., NoisyLabels] | None = None,
+    noise_file: str | Path | None = None,
+    num_meta: int = 1000,
+    num_validation: int = 0,
+    num_test: int | None = None,
+    subset: int | None = None,
+    meta_from: str = "train",
+    balanced_meta: bool = True,
+    allow_overlap: bool = False,
+    batch_size: int = 100,
+    meta_batch_size: int = 100,
+    eval_batch_size: int = 1000,
+    augment: TransformFactory | None = None,
+    augment_meta: bool = True,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    name: str | None = None,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> Task:
+    """Build a task: split the data, put noise on the training labels, and make the loaders.
+
+    Meta, validation and test samples are disjoint from the training samples and from one another,
+    and keep their labels. The split, the noise, the order of the batches and the augmentation draw
+    from streams of their own, all derived from ``seed``.
+
+    Args:
+        data: a source, or a function that gives one.
+        noise: a function of :mod:`metaloss.tasks.noise` with its own arguments, such as ``rate``,
+            already bound. It is called with ``targets``, ``num_classes`` and ``generator``, and
+            with ``inputs`` if it takes them.
+        noise_file: noisy labels that were saved before, in place of ``noise``: for all training
+            samples of the source, or for those of this very split.
+        num_meta: clean samples for the meta set; 0 for none.
+        num_validation: clean samples for the validation set; 0 for none.
+        num_test: samples to take out of the training samples for the test set, where the source has
+            none, and only there.
+        subset: train on so many of the samples left; on all if not given.
+        meta_from: where meta and validation samples come from: "train", out of the training
+            samples; "test", out of the test samples; "clean", from the source's verified samples;
+            "shared", from the training samples, which go on being trained on, and which needs
+            ``allow_overlap``.
+        balanced_meta: whether the meta set holds every class equally often.
+        allow_overlap: permit sets that share samples.
+        batch_size: training samples in a batch; a last batch that is not full is left out.
+        meta_batch_size: meta samples in a batch, likewise.
+        eval_batch_size: validation or test samples in a batch.
+        augment: makes the training transform of uint8 images, called with ``mean=`` and ``std=``;
+            they are only normalised if not given. Image files bring their own transforms.
+        augment_meta: whether the meta samples go through the training transform too.
+        mean: of each channel of uint8 images, pixels in [0, 1]; of the training samples if not
+            given.
+        std: likewise.
+        name: what the records call the task; the name of the training samples if not given.
+        seed: of the run.
+        device: where data in memory is held and batches go.
+
+    Returns:
+        The task.
+
+    Raises:
+        InputError: an argument is out of range or does not go with the others, there are not enough
+            samples, the meta set has one class only, sets share samples, or the noisy labels were
+            made from other labels.
+
+    Example:
+        >>> from functools import partial
+        >>> from metaloss.tasks import classification_task, digits, noise
+        >>> task = classification_task(
+        ...     data=digits, noise=partial(noise.symmetric, rate=0.4), num_meta=100, num_test=360
+        ... )
+        >>> 0.35 < task.noise.rate < 0.45
+        True
+
+    References:
+        Section 4.1 of the paper.
+    """
+    source: AnySource = data() if callable(data) else data
+    require(
+        noise is None or noise_file is None,
+        "noise and noise_file: expected one of them at most, got both",
+    )
+    check_at_least("eval_batch_size", eval_batch_size, 1)
+    parts = divide(
+        source,
+        num_train=subset,
+        num_meta=num_meta,
+        num_validation=num_validation,
+        num_test=num_test,
+        meta_from=meta_from,
+        balanced_meta=balanced_meta,
+        generator=generator(seed, "split"),
+    )
+    check_disjoint(sample_ids(parts), allow_overlap)
+    sets = {part: chosen.samples() for part, chosen in parts.items()}
+    if "meta" in sets:
+        check_classes("meta", sets["meta"].targets)
+    noisy: NoisyLabels | None = None
+    if noise is not None:
+        noisy = _make_noise(noise, sets["train"], generator(seed, "noise"))
+        require(
+            isinstance(noisy, NoisyLabels),
+            f"noise: expected a function that gives NoisyLabels, got {type(noisy).__name__}",
+        )
+    elif noise_file is not None:
+        noisy = _load_noise(Path(noise_file), parts["train"])
+    if noisy is not None:
+        sets["train"] = sets["train"].with_targets(noisy.labels)
+    transforms = _transforms(sets["train"], augment, mean, std)
+
+    def to_learn(part: str, size: int, augmented: bool) -> Loader:
+        return _loader(
+            sets[part],
+            size,
+            transforms,
+            augmented=augmented,
+            training=True,
+            seed=derive(seed, part),
+            device=device,
+        )
+
+    def to_evaluate(part: str) -> Loader:
+        size = min(eval_batch_size, len(sets[part]))
+        return _loader(
+            sets[part],
+            size,
+            transforms,
+            augmented=False,
+            training=False,
+            seed=seed,
+            device=device,
+        )
+
+    return Task(
+        name=name or source.train.name,
+        class_names=source.train.class_names,
+        sample_shape=source.train.sample_shape,
+        train=to_learn("train", batch_size, True),
+        meta=to_learn("meta", meta_batch_size, augment_meta) if "meta" in sets else None,
+        validation=to_evaluate("validation") if "validation" in sets else None,
+        test=to_evaluate("test"),
+        train_targets=sets["train"].targets,
+        noise=noisy,
+    )
+
+
+class _Transforms(NamedTuple):
+    """What inputs in memory go through; image files bring their own."""
+
+    training: Transform | None
+    evaluation: Transform | None
+
+
+def _transforms(
+    train: AnySet,
+    augment: TransformFactory | None,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+) -> _Transforms:
+    require(
+        (mean is None) == (std is None),
+        f"mean and std: expected both or neither, got {mean}, {std}",
+    )
+    if isinstance(train, FolderSet) or train.images.is_floating_point():
+        require(
+            augment is None and mean is None,
+            f"augment, mean and std: expected none, {train.name} is not uint8 images in memory",
+        )
+        return _Transforms(None, None)
+    if mean is None or std is None:
+        mean, std = channel_statistics(train.images)
+    mean, std = tuple(mean), tuple(std)
+    evaluation = Normalise(mean, std)
+    return _Transforms(augment(mean=mean, std=std) if augment else evaluation, evaluation)
+
+
+def _loader(
+    samples: AnySet,
+    batch_size: int,
+    transforms: _Transforms,
+    *,
+    augmented: bool,
+    training: bool,
+    seed: int,
+    device: torch.device | str,
+) -> Loader:
+    if isinstance(samples, FolderSet):
+        return FolderLoader(
+            samples,
+            batch_size,
+            seed=seed,
+            augment=augmented,
+            shuffle=training,
+            drop_last=training,
+            device=device,
+        )
+    return BatchLoader(
+        samples.images,
+        samples.targets,
+        batch_size,
+        seed=seed,
+        transform=transforms.training if augmented else transforms.evaluation,
+        shuffle=training,
+        drop_last=training,
+        device=device,
+    )
+
+
+def _make_noise(
+    noise: Callable[..., NoisyLabels], train: AnySet, draws: torch.Generator
+) -> NoisyLabels:
+    targets, num_classes = train.targets, len(train.class_names)
+    if "inputs" not in inspect.signature(noise).parameters:
+        return noise(targets=targets, num_classes=num_classes, generator=draws)
+    if isinstance(train, FolderSet):
+        raise InputError(f"noise: expected noise that needs no inputs, {train.name} is image files")
+    return noise(inputs=train.images, targets=targets, num_classes=num_classes, generator=draws)
+
+
+def _load_noise(path: Path, train: Part) -> NoisyLabels:
+    noisy = NoisyLabels.load(path)
+    require(
+        noisy.num_classes == len(train.whole.class_names),
+        f"{path}: expected {len(train.whole.class_names)} classes, got {noisy.num_classes}",
+    )
+    if len(noisy.labels) == len(train.whole):
+        noisy.check_made_from(train.whole.targets, str(path))
+        return noisy.select(train.index)
+    noisy.check_made_from(train.whole.targets[train.index], str(path))
+    return noisy

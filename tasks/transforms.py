@@ -1,0 +1,204 @@
+"""From uint8 images to what a model takes, a batch at a time and on the batch's device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from metaloss.checks import check_at_least, require
+
+
+@runtime_checkable
+class Transform(Protocol):
+    """What a loader does to a batch of inputs."""
+
+    def __call__(
+        self,
+        images: UInt8[Tensor, "batch channels height width"],
+        generator: torch.Generator | None,
+        /,
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The inputs of a model.
+
+        Args:
+            images: uint8, ``[batch, channels, height, width]``.
+            generator: where randomness comes from, on the batch's device; ``None`` for evaluation.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Normalise:
+    """Pixels in [0, 1], less a mean and over a standard deviation, channel by channel.
+
+    Attributes:
+        mean: one number for each channel, of pixels in [0, 1].
+        std: one number for each channel, above 0.
+
+    Raises:
+        InputError: the two are not of one length, or a standard deviation is not positive; when
+            called, the images are not uint8 or have another number of channels.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.tasks import Normalise
+        >>> white = torch.full((1, 1, 1, 2), 255, dtype=torch.uint8)
+        >>> Normalise(mean=(0.5,), std=(0.25,))(white)
+        tensor([[[[2., 2.]]]])
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Check the two tuples."""
+        require(
+            len(self.mean) == len(self.std) >= 1,
+            f"mean and std: expected one number a channel, got {list(self.mean)}, {list(self.std)}",
+        )
+        require(
+            all(std > 0 for std in self.std),
+            f"std: expected positive numbers, got {list(self.std)}",
+        )
+
+    def __call__(
+        self,
+        images: UInt8[Tensor, "batch channels height width"],
+        generator: torch.Generator | None = None,  # noqa: ARG002 - a Transform takes one
+        /,
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The normalised images, float32."""
+        check_images(images, channels=len(self.mean))
+        values = images.to(torch.float32)
+        # Python numbers, channel by channel: a tensor of them would be copied to the device, and
+        # waited for, at every batch.
+        for channel, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
+            values[:, channel].sub_(255 * mean).div_(255 * std)
+        return values
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random crop with zero padding and random horizontal flip, sample by sample, then normalise.
+
+    Attributes:
+        mean: as :class:`Normalise`.
+        std: as :class:`Normalise`.
+        crop_padding: pixels of zeros on each side that the crop moves in.
+        flip: whether to flip half of the images, left to right.
+
+    Raises:
+        InputError: as :class:`Normalise`, a negative padding, or a call without a generator.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.tasks import Augment
+        >>> images = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+        >>> augment = Augment(mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
+        >>> augment(images, torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 3, 32, 32])
+
+    References:
+        The usual augmentation of CIFAR; Section 4.1 of the paper trains with it.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop_padding: int = 4
+    flip: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        check_at_least("crop_padding", self.crop_padding, 0)
+        Normalise(self.mean, self.std)
+
+    def __call__(
+        self,
+        images: UInt8[Tensor, "batch channels height width"],
+        generator: torch.Generator | None,
+        /,
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The augmented images, float32."""
+        check_images(images, channels=len(self.mean))
+        require(generator is not None, "generator: expected one to augment with, got None")
+        batch = (2, len(images))
+        top, left = torch.randint(
+            2 * self.crop_padding + 1, batch, generator=generator, device=images.device
+        )
+        coin = torch.randint(2, batch[1:], generator=generator, device=images.device)
+        flipped = coin.bool() if self.flip else torch.zeros_like(coin, dtype=torch.bool)
+        cropped = crop_and_flip(images, top, left, flipped, self.crop_padding)
+        return Normalise(self.mean, self.std)(cropped)
+
+
+def crop_and_flip(
+    images: Tensor, top: Tensor, left: Tensor, flipped: Tensor, padding: int
+) -> Tensor:
+    """Crop each image at its own place in a frame of zeros, then flip those that are to be.
+
+    One gather for the whole batch, with nothing read back from the device.
+
+    Args:
+        images: ``[batch, channels, height, width]``.
+        top: the crop's first row in the padded image, ``[batch]``, int64, in ``0 .. 2 padding``.
+        left: its first column, likewise.
+        flipped: which crops to flip left to right, ``[batch]``, bool.
+        padding: pixels of zeros on each side.
+
+    Returns:
+        The crops, of the shape and dtype of ``images``.
+    """
+    _, channels, height, width = images.shape
+    padded = F.pad(images, (padding, padding, padding, padding))
+    row = torch.arange(height, device=images.device)
+    column = torch.arange(width, device=images.device)
+    columns = torch.where(flipped[:, None], width - 1 - column, column) + left[:, None]
+    rows = row + top[:, None]
+    pixels = (rows[:, :, None] * padded.shape[3] + columns[:, None, :]).flatten(1)
+    crops = padded.flatten(2).gather(2, pixels[:, None, :].expand(-1, channels, -1))
+    return crops.view_as(images)
+
+
+def channel_statistics(
+    images: UInt8[Tensor, "samples channels height width"],
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, of pixels in [0, 1].
+
+    Args:
+        images: uint8, ``[samples, channels, height, width]``.
+
+    Returns:
+        The means and the standard deviations, exact up to float64: computed from counts.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.tasks import channel_statistics
+        >>> channel_statistics(torch.tensor([[[[0, 255]]]], dtype=torch.uint8))
+        ((0.5,), (0.5,))
+    """
+    check_images(images, channels=images.shape[1] if images.ndim == 4 else 1)
+    pixel = torch.arange(256, dtype=torch.float64) / 255
+    counts = torch.stack(
+        [channel.flatten().bincount(minlength=256) for channel in images.unbind(1)]
+    )
+    shares = counts.cpu().double() / counts[0].sum().cpu()
+    mean = shares @ pixel
+    variance = (shares * (pixel - mean[:, None]) ** 2).sum(1)
+    return tuple(mean.tolist()), tuple(variance.sqrt().tolist())
+
+
+def check_images(images: Tensor, channels: int) -> None:
+    """Raise :class:`InputError` unless these are uint8 images with so many channels.
+
+    Shape and dtype alone: nothing here waits for a device.
+    """
+    require(
+        images.dtype == torch.uint8 and images.ndim == 4 and images.shape[1] == channels,
+        f"images: expected uint8 [batch, {channels}, height, width], "
+        f"got {images.dtype} {list(images.shape)}",
+    )

@@ -1,0 +1,132 @@
+"""Image files read when they are needed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from PIL import Image
+
+from metaloss.checks import InputError
+from metaloss.shim import import_torchvision
+from metaloss.tasks import FolderLoader, FolderSet, image_files
+from metaloss.types import Loader
+
+transforms = import_torchvision().transforms
+
+
+def flat(loader, number):
+    batches = list(loader.epoch(number))
+    assert len(batches) == len(loader)
+    return batches
+
+
+def test_evaluation_batches_are_torchvisions(pets):
+    root, _ = pets
+    source = image_files(root, size=6, clean="verified")
+    loader = FolderLoader(source.test, 5, augment=False, shuffle=False, drop_last=False)
+    assert isinstance(loader, Loader)
+    assert loader.num_samples == 12
+    expected = import_torchvision().datasets.ImageFolder(
+        str(root / "test"),
+        transforms.Compose(
+            [
+                transforms.Resize(7),  # 6 * 8 / 7, rounded up
+                transforms.CenterCrop(6),
+                transforms.ToTensor(),
+                transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+            ]
+        ),
+    )
+    batches = flat(loader, 0)
+    assert [len(batch.targets) for batch in batches] == [5, 5, 2]
+    for batch in batches:
+        for inputs, target, index in zip(*batch, strict=True):
+            assert torch.equal(inputs, expected[int(index)][0])
+            assert int(target) == expected[int(index)][1]
+    assert len(source.clean) == 6
+
+
+def epoch_of(root, workers, number, seed=0):
+    source = image_files(root, size=6, workers=workers, test=None)
+    batches = flat(FolderLoader(source.train, 7, seed=seed), number)
+    return torch.cat([b.index for b in batches]), torch.cat([b.inputs for b in batches])
+
+
+def test_an_epoch_does_not_depend_on_the_number_of_workers(pets):
+    root, _ = pets
+    state = torch.get_rng_state()
+    here, there, again = epoch_of(root, 0, 1), epoch_of(root, 2, 1), epoch_of(root, 0, 1)
+    other = epoch_of(root, 0, 2)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert len(set(here[0].tolist())) == 21  # three full batches of 24 samples
+    for result in (there, again):
+        assert torch.equal(here[0], result[0])
+        assert torch.equal(here[1], result[1])
+    assert not torch.equal(here[0], other[0])
+
+
+def test_augmentation_differs_between_epochs_and_samples(pets):
+    root, _ = pets
+    for path in root.rglob("*.png"):
+        Image.effect_noise((60, 60), 50).convert("RGB").save(path)
+    source = image_files(root, size=32, test=None)
+    only = FolderSet(
+        source.train.files[:1] * 24,
+        source.train.targets,
+        source.train.class_names,
+        "one image",
+        32,
+        source.train.train_transform,
+        source.train.eval_transform,
+    )
+    loader = FolderLoader(only, 24)
+    (first,), (second,) = flat(loader, 0), flat(loader, 1)
+    by_sample = first.inputs[first.index.argsort()]
+    assert len(by_sample.flatten(1).unique(dim=0)) > 12
+    assert not torch.equal(by_sample, second.inputs[second.index.argsort()])
+    plain = flat(FolderLoader(only, 24, augment=False), 0)[0].inputs
+    assert len(plain.flatten(1).unique(dim=0)) == 1
+
+
+def test_subset_and_with_targets(pets):
+    root, _ = pets
+    data = image_files(root, size=6).train
+    chosen = data.subset(torch.tensor([20, 3]))
+    assert chosen.files == (data.files[20], data.files[3])
+    assert chosen.targets.tolist() == [2, 0]
+    assert chosen.sample_shape == (3, 6, 6)
+    assert data.with_targets(data.targets.flip(0)).targets.tolist() == data.targets.tolist()[::-1]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_cannot_be_read_is_named(pets, workers):
+    root, _ = pets
+    (root / "train" / "cat" / "02.png").write_bytes(b"no image")
+    source = image_files(root, size=6, workers=workers)
+    with pytest.raises(InputError, match=r"cat/02.png: expected an image"):
+        flat(FolderLoader(source.train, 24), 0)
+
+
+def test_a_transform_of_another_size_is_refused(pets):
+    root, _ = pets
+    source = image_files(root, size=6, train_transform=transforms.ToTensor())
+    with pytest.raises(InputError, match=r"give \[3, 6, 6\], got \[3, 7, 9\] from .*png"):
+        flat(FolderLoader(source.train, 24), 0)
+
+
+@pytest.mark.bad_input
+def test_bad_arguments(pets):
+    root, _ = pets
+    with pytest.raises(InputError, match=r"size: .* at least 1, got 0"):
+        image_files(root, size=0)
+    with pytest.raises(InputError, match=r"workers: .* at least 0, got -1"):
+        image_files(root, workers=-1)
+    with pytest.raises(InputError, match=r"val: expected a folder"):
+        image_files(root, test="val")
+    data = image_files(root, size=6).train
+    with pytest.raises(InputError, match=r"at most the 24 samples there are, got 25"):
+        FolderLoader(data, 25)
+    with pytest.raises(InputError, match=r"epoch: .* got -1"):
+        FolderLoader(data, 24).epoch(-1)
+    with pytest.raises(InputError, match=r"23 labels and 24 files"):
+        data.with_targets(data.targets[:23])
