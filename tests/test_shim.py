@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from metaloss.shim import import_torchvision, shim
+from metaloss import shim
+from metaloss.shim import import_torchvision
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(code: str, *first_on_the_path: Path) -> str:
@@ -39,9 +40,9 @@ def fake_torchvision(folder: Path, body: str) -> Path:
 def test_the_package_comes_without_torchvision_and_the_shim_brings_it() -> None:
     code = """
 import sys
-import metaloss.models
+import metaloss.shim
 assert "torchvision" not in sys.modules
-torchvision = metaloss.models.import_torchvision()
+torchvision = metaloss.shim.import_torchvision()
 import torch
 from torchvision import datasets, transforms
 assert torchvision.models.squeezenet1_1(num_classes=3)(torch.zeros(1, 3, 64, 64)).shape == (1, 3)
@@ -64,15 +65,15 @@ def qnms(dets, scores, iou_threshold):
     return scores
 """
     code = """
-import metaloss.models
+import metaloss.shim
 try:
     import torchvision
 except RuntimeError as error:
     assert "torchvision::nms does not exist" in str(error)
 else:
     raise AssertionError("the import was to fail on its own")
-first = metaloss.models.import_torchvision()
-assert metaloss.models.import_torchvision() is first
+first = metaloss.shim.import_torchvision()
+assert metaloss.shim.import_torchvision() is first
 import torch
 assert torch.ops.torchvision.nms(*torch.zeros(2, 4, device="meta"), 0.5).shape == (4,)
 """
@@ -82,8 +83,8 @@ assert torch.ops.torchvision.nms(*torch.zeros(2, 4, device="meta"), 0.5).shape =
 def test_nothing_is_declared_where_the_import_works(tmp_path: Path) -> None:
     code = """
 import torch
-import metaloss.models
-assert metaloss.models.import_torchvision().marker == 1
+import metaloss.shim
+assert metaloss.shim.import_torchvision().marker == 1
 print(hasattr(torch.ops.torchvision, "nms"))
 """
     assert run(code, fake_torchvision(tmp_path, "marker = 1")) == "False\n"
