@@ -79,7 +79,7 @@ def _experiment(
         with observer(console) as watching:
             rows = experiment.run(folder, watching, {"config.gin": parsed.text})
         folder.write("operative.gin", parsed.operative)
-    console.print(results_table(rows, experiment.last))
+    console.print(results_table(rows, min(experiment.last, experiment.recipe.epochs)))
     for picture in draw(experiment, folder):
         console.print(f"picture: {picture}", soft_wrap=True, highlight=False)
     console.print(f"results: {folder.path / 'results.json'}", soft_wrap=True, highlight=False)

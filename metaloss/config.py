@@ -7,6 +7,7 @@ the current one, can be imported from.
 
 from __future__ import annotations
 
+import difflib
 import logging
 import re
 import sys
@@ -18,7 +19,7 @@ from typing import TypeVar
 
 import gin
 
-from metaloss.checks import InputError
+from metaloss.checks import InputError, require
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ def find(name: str | Path) -> Path:
         InputError: there is none.
 
     Example:
+        >>> from metaloss.config import find
         >>> find("experiments/demo.gin").name
         'demo.gin'
     """
@@ -96,6 +98,7 @@ def configuration(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> 
             with _gin_errors():
                 gin.parse_config_file(str(path))
         for binding in bindings:
+            _check_macro(binding)
             with _gin_errors(f"--gin_param {binding!r}: "):
                 gin.parse_config(binding)
         with _gin_errors():
@@ -104,6 +107,21 @@ def configuration(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> 
     finally:
         gin.clear_config(clear_constants=True)
         sys.path[:] = before
+
+
+def _check_macro(binding: str) -> None:
+    """Gin sets any macro, also one that nothing reads: a slip of the pen would do nothing."""
+    macro = re.match(r"\s*(\w+)\s*=", binding)
+    if macro is None:
+        return
+    known = set(re.findall(r"%(\w+)|^(\w+) =", gin.config_str(), re.MULTILINE))
+    names = sorted({name for pair in known for name in pair if name})
+    close = difflib.get_close_matches(macro.group(1), names, n=1) or [", ".join(names)]
+    require(
+        macro.group(1) in names,
+        f"--gin_param {binding!r}: expected a macro that the gin files use, got none of them; "
+        f"did you mean {close[0]}?",
+    )
 
 
 @contextmanager

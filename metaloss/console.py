@@ -124,6 +124,7 @@ def figures(record: Mapping[str, Any]) -> str:
     """An epoch's figures in a few words.
 
     Example:
+        >>> from metaloss.console import figures
         >>> figures({"samples_per_second": 1000.0, "train_loss": 0.5, "test_accuracy": 90.0})
         '1000 samples/s, loss 0.500, test 90.00%'
     """

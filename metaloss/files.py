@@ -13,6 +13,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     """Write a file whole or not at all: beside its place first, then moved there.
 
     Example:
+        >>> from metaloss.files import write_atomically
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "note.txt"
         >>> write_atomically(path, b"whole")

@@ -25,6 +25,7 @@ def import_torchvision() -> ModuleType:
         ImportError: torchvision is not installed.
 
     Example:
+        >>> from metaloss.shim import import_torchvision
         >>> import_torchvision().transforms.CenterCrop(4)
         CenterCrop(size=(4, 4))
 

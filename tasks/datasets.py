@@ -35,7 +35,7 @@ def digits() -> Source[ImageSet]:
     """The 1,797 grey 8x8 handwritten digits that come with scikit-learn.
 
     Returns:
-        One set, pixels scaled from 0..16 to 0..255, and no test set: a task carves one out.
+        One set, pixels scaled from 0..16 to 0..255, and no test set; a task carves one out.
 
     Example:
         >>> from metaloss.tasks import digits

@@ -173,7 +173,7 @@ def channel_statistics(
         images: uint8, ``[samples, channels, height, width]``.
 
     Returns:
-        The means and the standard deviations, exact up to float64: computed from counts.
+        The means and the standard deviations, exact up to float64 since computed from counts.
 
     Example:
         >>> import torch

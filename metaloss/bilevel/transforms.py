@@ -33,6 +33,7 @@ def heavy_ball(
     A buffer's first value is the gradient itself, undampened, as it is in ``torch.optim``.
 
     Example:
+        >>> from metaloss.bilevel.transforms import heavy_ball
         >>> import torch
         >>> ball = heavy_ball(0.9)
         >>> params = gradient = (torch.ones(1),)
@@ -80,6 +81,7 @@ def root_mean_square(
     """``torch.optim.RMSprop``'s rescaling, differentiable where a gradient is exactly zero.
 
     Example:
+        >>> from metaloss.bilevel.transforms import root_mean_square
         >>> import torch
         >>> rms = root_mean_square(alpha=0.0)
         >>> gradient = (torch.tensor([3.0]),)

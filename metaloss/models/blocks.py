@@ -15,6 +15,7 @@ def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     """A 3x3 convolution without bias: batch normalization follows or precedes it.
 
     Example:
+        >>> from metaloss.models.blocks import conv3x3
         >>> conv3x3(3, 16).weight.shape
         torch.Size([16, 3, 3, 3])
     """
@@ -33,6 +34,7 @@ class PaddedShortcut(nn.Module):
         InputError: fewer channels go out than come in.
 
     Example:
+        >>> from metaloss.models.blocks import PaddedShortcut
         >>> import torch
         >>> PaddedShortcut(16, 32, stride=2)(torch.ones(1, 16, 8, 8)).sum((0, 2, 3)).unique()
         tensor([ 0., 16.])
@@ -59,6 +61,7 @@ def projection_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.
     """A 1x1 convolution with batch normalization where the shape changes, else the identity.
 
     Example:
+        >>> from metaloss.models.blocks import projection_shortcut
         >>> projection_shortcut(64, 64, stride=1)
         Identity()
 
@@ -83,6 +86,7 @@ class BasicBlock(nn.Module):
         shortcut: from the input's shape to the output's.
 
     Example:
+        >>> from metaloss.models.blocks import BasicBlock, PaddedShortcut
         >>> import torch
         >>> block = BasicBlock(4, 8, stride=2, shortcut=PaddedShortcut(4, 8, stride=2))
         >>> block(torch.zeros(1, 4, 8, 8)).shape
@@ -125,6 +129,7 @@ def stack_stages(
         blocks: in each stage.
 
     Example:
+        >>> from metaloss.models.blocks import stack_stages
         >>> [len(stage) for stage in stack_stages(conv3x3, 16, channels=(16, 32), blocks=(2, 3))]
         [2, 3]
     """

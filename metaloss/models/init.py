@@ -13,6 +13,7 @@ def init_kaiming(model: nn.Module) -> None:
     left as torch made it.
 
     Example:
+        >>> from metaloss.models.init import init_kaiming
         >>> layer = nn.Conv2d(64, 32, kernel_size=3)
         >>> init_kaiming(layer)
         >>> bool(0.07 < layer.weight.std() < 0.1)  # sqrt(2 / (9 * 32)) is 0.083

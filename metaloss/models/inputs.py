@@ -18,6 +18,7 @@ def check_images(inputs: Tensor, in_channels: int) -> None:
         InputError: they are not.
 
     Example:
+        >>> from metaloss.models.inputs import check_images
         >>> import torch
         >>> check_images(torch.zeros(2, 3, 32, 32), in_channels=3)
     """

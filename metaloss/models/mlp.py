@@ -24,6 +24,7 @@ class MLP(nn.Module):
         InputError: an argument is outside its range, or the inputs are not of this width.
 
     Example:
+        >>> from metaloss.models import MLP
         >>> import torch
         >>> MLP(64, 10)(torch.zeros(5, 1, 8, 8)).shape
         torch.Size([5, 10])

@@ -24,6 +24,7 @@ class PreActBlock(nn.Module):
         stride: of the first convolution.
 
     Example:
+        >>> from metaloss.models.preact_resnet import PreActBlock
         >>> import torch
         >>> PreActBlock(4, 8, stride=2)(torch.zeros(1, 4, 8, 8)).shape
         torch.Size([1, 8, 4, 4])
@@ -69,6 +70,7 @@ class PreActResNet18(nn.Module):
         InputError: an argument is outside its range, or the inputs are not such images.
 
     Example:
+        >>> from metaloss.models import PreActResNet18
         >>> import torch
         >>> PreActResNet18(num_classes=200, width=4)(torch.zeros(2, 3, 64, 64)).shape
         torch.Size([2, 200])
@@ -108,6 +110,7 @@ def preact_resnet18(num_classes: int, in_channels: int = 3, width: int = 64) -> 
     """The paper's network for Tiny-ImageNet; see :class:`PreActResNet18`.
 
     Example:
+        >>> from metaloss.models import preact_resnet18
         >>> sum(p.numel() for p in preact_resnet18(200, width=4).parameters()) < 100_000
         True
     """

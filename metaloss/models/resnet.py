@@ -34,6 +34,7 @@ class CifarResNet(nn.Module):
         InputError: an argument is outside its range, or the inputs are not such images.
 
     Example:
+        >>> from metaloss.models import CifarResNet
         >>> import torch
         >>> CifarResNet(8, num_classes=10)(torch.zeros(2, 3, 32, 32)).shape
         torch.Size([2, 10])
@@ -82,6 +83,7 @@ class ResNet34(nn.Module):
         InputError: an argument is outside its range, or the inputs are not such images.
 
     Example:
+        >>> from metaloss.models import ResNet34
         >>> import torch
         >>> ResNet34(num_classes=10, width=4)(torch.zeros(2, 3, 32, 32)).shape
         torch.Size([2, 10])
@@ -122,6 +124,7 @@ def resnet8(num_classes: int, in_channels: int = 3, width: int = 16) -> CifarRes
     """The smallest :class:`CifarResNet`, for trials.
 
     Example:
+        >>> from metaloss.models import resnet8
         >>> sum(p.numel() for p in resnet8(10).parameters())
         75290
     """
@@ -132,6 +135,7 @@ def resnet20(num_classes: int, in_channels: int = 3, width: int = 16) -> CifarRe
     """ResNet-20; see :class:`CifarResNet`.
 
     Example:
+        >>> from metaloss.models import resnet20
         >>> sum(p.numel() for p in resnet20(10).parameters())
         269722
     """
@@ -142,6 +146,7 @@ def resnet32(num_classes: int, in_channels: int = 3, width: int = 16) -> CifarRe
     """ResNet-32, the paper's network for CIFAR-10 and CIFAR-100; see :class:`CifarResNet`.
 
     Example:
+        >>> from metaloss.models import resnet32
         >>> sum(p.numel() for p in resnet32(10).parameters())
         464154
     """
@@ -152,6 +157,7 @@ def resnet34(num_classes: int, in_channels: int = 3, width: int = 64) -> ResNet3
     """ResNet-34, the paper's network under instance-dependent noise; see :class:`ResNet34`.
 
     Example:
+        >>> from metaloss.models import resnet34
         >>> sum(p.numel() for p in resnet34(10).parameters())
         21282122
     """

@@ -26,6 +26,7 @@ class SmallCNN(nn.Module):
         InputError: an argument is outside its range, or the inputs are not such images.
 
     Example:
+        >>> from metaloss.models import SmallCNN
         >>> import torch
         >>> SmallCNN(1, 10)(torch.zeros(5, 1, 28, 28)).shape
         torch.Size([5, 10])

@@ -29,6 +29,7 @@ def torchvision_model(name: str, num_classes: int, weights: str | None = None) -
         ImportError: torchvision cannot be imported.
 
     Example:
+        >>> from metaloss.models import torchvision_model
         >>> import torch
         >>> torchvision_model("squeezenet1_1", num_classes=10)(torch.zeros(2, 3, 32, 32)).shape
         torch.Size([2, 10])
@@ -54,6 +55,7 @@ def vgg19_bn(num_classes: int) -> nn.Module:
         num_classes: width of the output, at least 2.
 
     Example:
+        >>> from metaloss.models import vgg19_bn
         >>> import torch
         >>> with torch.device("meta"):
         ...     vgg19_bn(10)(torch.zeros(2, 3, 64, 64)).shape
@@ -76,6 +78,7 @@ def resnet50(num_classes: int, pretrained: bool = True) -> nn.Module:
         InputError: the weights cannot be had.
 
     Example:
+        >>> from metaloss.models import resnet50
         >>> import torch
         >>> with torch.device("meta"):
         ...     resnet50(14, pretrained=False)(torch.zeros(2, 3, 224, 224)).shape
@@ -101,6 +104,7 @@ def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
         InputError: the model has no linear layer or convolution.
 
     Example:
+        >>> from metaloss.models import replace_head
         >>> replace_head(nn.Sequential(nn.Flatten(), nn.Linear(64, 1000)), num_classes=10)[1]
         Linear(in_features=64, out_features=10, bias=True)
     """

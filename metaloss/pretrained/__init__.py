@@ -27,6 +27,7 @@ def from_pretrained(path: str | Path, components: Iterable[type] = ()) -> Adjust
         InputError: there is no such folder, or its files cannot be trusted.
 
     Example:
+        >>> from metaloss import from_pretrained
         >>> import tempfile
         >>> from metaloss import Adjuster, AdjustedLoss
         >>> from metaloss.conditioners import Margin

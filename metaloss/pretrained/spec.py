@@ -40,6 +40,7 @@ def describe(component: Component, leave_out: Sequence[str] = ()) -> dict[str, A
         InputError: an argument that JSON cannot hold, such as a tensor.
 
     Example:
+        >>> from metaloss.pretrained.spec import describe
         >>> from metaloss.conditioners import Margin, MovingAverage
         >>> describe(MovingAverage(Margin(), decay=0.5))["args"]["decay"]
         0.5
@@ -61,6 +62,7 @@ def build(spec: Mapping[str, Any], classes: Mapping[str, type], **supplied: obje
         InputError: an unknown name, or arguments that its class does not take.
 
     Example:
+        >>> from metaloss.pretrained.spec import build, describe, known
         >>> from metaloss.conditioners import Margin
         >>> type(build(describe(Margin()), known())).__name__
         'Margin'
@@ -82,6 +84,7 @@ def parts(component: object) -> Iterator[type]:
     """The classes of a component and of those that it is made of.
 
     Example:
+        >>> from metaloss.pretrained.spec import parts
         >>> from metaloss.conditioners import Margin, MovingAverage
         >>> [cls.__name__ for cls in parts(MovingAverage(Margin()))]
         ['MovingAverage', 'Margin']

@@ -43,6 +43,7 @@ class Conventional(Method):
         values: from a hyperparameter's name to its value; defaults for the rest.
 
     Example:
+        >>> from metaloss.training import Conventional
         >>> from metaloss.losses import GCE
         >>> Conventional(name="GCE", loss=GCE(), values={"q": 0.5}).learns
         False
@@ -68,6 +69,7 @@ class Adjusted(Method):
         detach: hold the features fixed in the derivatives.
 
     Example:
+        >>> from metaloss.training import Adjusted
         >>> from metaloss.losses import GCE
         >>> Adjusted(name="A-GCE", loss=GCE()).learns
         True
@@ -99,6 +101,7 @@ class Oracle(Method):
         noisy: values for wrong labels, by name.
 
     Example:
+        >>> from metaloss.training import Oracle
         >>> from metaloss.losses import GCE
         >>> Oracle(name="oracle GCE", loss=GCE()).learns
         False

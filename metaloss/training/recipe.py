@@ -29,12 +29,14 @@ class Recipe:
 
     Args:
         epochs: passes over the training set.
-        optimizer: makes the network's optimizer from its parameters.
+        optimizer: makes the network's optimizer from its parameters; SGD with a learning rate of
+            0.1, momentum 0.9 and weight decay 5e-4, if not given.
         schedule: makes a ``torch.optim.lr_scheduler`` for it, stepped once an epoch.
         warmup_epochs: epochs trained with cross entropy, without meta steps, before the method
             begins.
         meta_every: T_meta, ordinary steps to one meta step.
-        meta_optimizer: makes the adjuster's optimizer from its parameters.
+        meta_optimizer: makes the adjuster's optimizer from its parameters; Adam with a learning
+            rate of 1e-3 and weight decay 1e-4, if not given.
         meta_schedule: makes a scheduler for it, stepped once an epoch.
         lookahead: how the hypergradient is found.
         snapshots: at which fractions of training the adjuster is kept for Algorithm 2, ascending
@@ -45,6 +47,7 @@ class Recipe:
             ascend to 1.
 
     Example:
+        >>> from metaloss.training import Recipe
         >>> Recipe(epochs=30).meta_every
         10
     """

@@ -6,6 +6,7 @@
       config.gin         what was asked for
       operative.gin      what was used, defaults and all
       results.json       the table
+      hyperparameters.png  what the first seed's adjusters learned
       A-GCE/seed-0/
         metrics.jsonl    a line an epoch
         checkpoint.pt    the state after the last whole epoch, until the run is done
@@ -131,6 +132,7 @@ def slug(name: str) -> str:
     """A method's name as a folder's.
 
     Example:
+        >>> from metaloss.training.records import slug
         >>> slug("A-GCE (margin, average)")
         'A-GCE-margin-average'
     """

@@ -18,6 +18,7 @@ def last_epochs_mean(records: Sequence[Mapping[str, Any]], key: str, last: int =
         last: how many epochs; all of them if there are fewer.
 
     Example:
+        >>> from metaloss.training.results import last_epochs_mean
         >>> last_epochs_mean([{"a": 1.0}, {"a": 2.0}, {"a": 3.0}], "a", last=2)
         2.5
     """
@@ -36,6 +37,7 @@ def row(method: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         The mean and the sample standard deviation over seeds (0 for one seed), and the seeds.
 
     Example:
+        >>> from metaloss.training.results import row
         >>> row("CE", [{"seed": 0, "accuracy": 70.0}, {"seed": 1, "accuracy": 72.0}])
         {'method': 'CE', 'accuracy_mean': 71.0, 'accuracy_std': 1.4142135623730951, 'seeds': [0, 1]}
     """

@@ -25,6 +25,7 @@ def windows(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
     """Each batch together with the ``size - 1`` that come after it.
 
     Example:
+        >>> from metaloss.training.streams import windows
         >>> [w for w, _ in zip(windows(iter("abcd"), 2), range(2))]
         [['a', 'b'], ['b', 'c']]
     """
