@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
+from metaloss import losses
 from metaloss.checks import InputError
 from metaloss.cli import app
 from metaloss.config import configuration, find, shipped
 from metaloss.training import Adjusted, Conventional, Experiment, Oracle
+
+OWN_PAIR = Path(__file__).parents[2] / "docs" / "examples" / "own_pair"
 
 
 def every_file(kind: str) -> list[str]:
@@ -149,62 +155,15 @@ class TestErrors:
             build([path])
 
 
-OWN = """
-from dataclasses import dataclass
-from typing import ClassVar
-
-import torch
-import torch.nn.functional as F
-
-from metaloss.conditioners import Conditioner
-from metaloss.losses import Hyperparameter, LossFamily
-
-
-class Entropy(Conditioner):
-    num_features = 1
-
-    def forward(self, outputs, targets, index=None):
-        p = outputs.softmax(dim=1)
-        return -(p * p.clamp_min(1e-12).log()).sum(dim=1, keepdim=True)
-
-
-@dataclass(frozen=True)
-class Focal(LossFamily):
-    hyperparameters: ClassVar = (Hyperparameter("gamma", low=0.0, high=5.0, default=2.0),)
-
-    def per_sample(self, outputs, targets, hparams):
-        (gamma,) = hparams.unbind(dim=1)
-        log_p = -F.cross_entropy(outputs, targets, reduction="none")
-        return -((1 - log_p.exp()).clamp_min(1e-6) ** gamma) * log_p
-"""
-
-OWN_GIN = """
-from __gin__ import dynamic_registration
-
-import own_pair
-from metaloss import training
-
-include 'experiments/demo.gin'
-
-EPOCHS = 1
-SEEDS = (0,)
-
-training.Experiment.methods = [@own/training.Adjusted()]
-own/training.Adjusted.name = 'own'
-own/training.Adjusted.loss = @own_pair.Focal()
-own/training.Adjusted.conditioner = @own_pair.Entropy()
-"""
-
-
 def test_a_module_of_ones_own_works_from_another_folder(tmp_path, monkeypatch) -> None:
-    (tmp_path / "project").mkdir()
-    (tmp_path / "project" / "own_pair.py").write_text(OWN)
-    (tmp_path / "project" / "own.gin").write_text(OWN_GIN)
+    """The documentation's example: a new conditioner and a new loss, registered nowhere."""
+    shutil.copytree(OWN_PAIR, tmp_path / "project")
     monkeypatch.chdir(tmp_path)
-    arguments = ["train", "project/own.gin", "--out", "out"]
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0
-    adjuster = tmp_path / "out" / "own" / "seed-0" / "adjuster"
-    assert '"Focal"' in (adjuster / "card.json").read_text()
-    assert (tmp_path / "out" / "hyperparameters.png").stat().st_size > 10_000
+    arguments = ["train", "project/own_pair.gin", "--out", "out"]
+    quick = ["--gin_param", "EPOCHS = 1", "--gin_param", "SEEDS = (0,)"]
+    result = CliRunner().invoke(app, [*arguments, *quick], catch_exceptions=False)
     sys.modules.pop("own_pair", None)
+    assert result.exit_code == 0
+    (card,) = (tmp_path / "out").glob("*/seed-0/adjuster/card.json")
+    assert json.loads(card.read_text())["loss"]["type"] not in losses.__all__
+    assert (tmp_path / "out" / "hyperparameters.png").stat().st_size > 10_000
