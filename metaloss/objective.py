@@ -10,7 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from metaloss.adjusters import BaseAdjuster, ConstantAdjuster
-from metaloss.checks import check_finite, check_in_range, check_labels, require
+from metaloss.checks import (
+    check_finite,
+    check_in_range,
+    check_labels,
+    check_outputs_and_targets,
+    require,
+)
 from metaloss.conditioners import Conditioner
 from metaloss.losses import LossFamily
 
@@ -116,6 +122,7 @@ class AdjustedLoss(nn.Module):
             InputError: a wrong shape or dtype; on the CPU also a label out of range or a logit
                 that is not finite. (On an accelerator values are not looked at: it would wait.)
         """
+        check_outputs_and_targets(outputs, targets)
         if outputs.device.type == "cpu" and not torch.compiler.is_compiling():
             check_labels("targets", targets, outputs.shape[-1])
             check_finite("outputs", outputs.detach())
@@ -138,6 +145,7 @@ class AdjustedLoss(nn.Module):
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """What the adjuster is told of each sample."""
+        check_outputs_and_targets(outputs, targets)
         if self.conditioner is None:
             return outputs.new_empty(len(outputs), 0)
         return self.conditioner(outputs.detach() if self.detach else outputs, targets, index)

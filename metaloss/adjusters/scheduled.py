@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from jaxtyping import Float
@@ -51,11 +52,7 @@ class ScheduledAdjuster(BaseAdjuster):
         )
         count = len(adjusters)
         self.until = tuple(until) if until else tuple((k + 1) / count for k in range(count))
-        ascending = all(a < b for a, b in zip(self.until, self.until[1:], strict=False))
-        require(
-            len(self.until) == count and ascending and self.until[-1] == 1 and self.until[0] > 0,
-            f"until: expected {count} fractions ascending to 1, got {self.until}",
-        )
+        check_until(self.until, count)
         self.num_features = first.num_features
         self.adjusters = nn.ModuleList(adjusters).requires_grad_(False)
         self.current = count - 1  # until somebody says how far training has come
@@ -69,3 +66,12 @@ class ScheduledAdjuster(BaseAdjuster):
     ) -> Float[Tensor, "batch hyperparameters"]:
         """What the snapshot in use gives."""
         return self.adjusters[self.current](features)
+
+
+def check_until(until: Sequence[float], count: int) -> None:
+    """Raise :class:`~metaloss.checks.InputError` unless these are fractions ascending to 1."""
+    ascending = all(a < b for a, b in itertools.pairwise(until))
+    require(
+        len(until) == count and ascending and until[-1] == 1 and until[0] > 0,
+        f"until: expected {count} fractions ascending to 1, got {tuple(until)}",
+    )

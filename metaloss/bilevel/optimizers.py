@@ -3,7 +3,7 @@ r"""The optimizer's step as a pure function, taken over from the live optimizer.
 .. math:: (w', s') = \Phi(w, s, g)
 
 TorchOpt's gradient transformations supply it: chains of small pure functions whose steps can be
-differentiated; :mod:`metaloss.bilevel.transforms` replaces the two that are not quite that.
+differentiated; :mod:`metaloss.bilevel.transforms` replaces the three that are not quite that.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import torch
 import torchopt
 from torch import Tensor, nn
 from torchopt.base import GradientTransformation, UninitializedState
-from torchopt.transform import add_decayed_weights, scale, scale_by_adam
+from torchopt.transform import add_decayed_weights, scale
 
 from metaloss.bilevel.transforms import (
-    EPS_ROOT,
+    AdaptiveMomentsState,
     HeavyBallState,
     RootMeanSquareState,
+    adaptive_moments,
     heavy_ball,
     root_mean_square,
 )
@@ -169,21 +170,19 @@ def _adam(settings: Settings, params: Sequence[Tensor], states: ParamStates) -> 
         "optimizer: expected Adam or AdamW without amsgrad, whose maximum has no useful derivative",
     )
     b1, b2 = (float(b) for b in settings["betas"])
-    moments = scale_by_adam(b1=b1, b2=b2, eps=settings["eps"], eps_root=EPS_ROOT)
+    moments = adaptive_moments(b1, b2, settings["eps"])
     if settings["decoupled_weight_decay"]:
         decay = _decay(settings)
         transforms = [*_sign(settings), moments, *decay]
     else:
         transforms = [*_sign_and_decay(settings), moments]
     transform, state = _chain(transforms, settings, params)
-    if not any(states):
-        return transform, state
     live = {
-        "mu": _tensors("exp_avg", params, states),
-        "nu": _tensors("exp_avg_sq", params, states),
-        "count": tuple(torch.as_tensor(s.get("step", 0)).long() for s in states),
+        "mean": _tensors("exp_avg", params, states),
+        "square": _tensors("exp_avg_sq", params, states),
+        "steps": tuple(torch.as_tensor(s.get("step", 0)).long() for s in states),
     }
-    return transform, _replaced(state, type(moments.init(tuple(params))), live)
+    return transform, _replaced(state, AdaptiveMomentsState, live)
 
 
 def _rmsprop(

@@ -1,8 +1,9 @@
 """Gradient transformations that are functions of their state alone, and smooth at zero.
 
-Two of TorchOpt's are not. Its momentum remembers in a closure whether it has been called. Its
+Three of TorchOpt's are not. Its momentum remembers in a closure whether it has been called. Its
 RMSprop, and its Adam unless ``eps_root`` is positive, differentiate a square root at 0 where a
-gradient is exactly zero, and give NaN.
+gradient is exactly zero, and give NaN. Its Adam also corrects the bias in float32 whatever the
+parameters are, which puts the first steps off by 1e-5.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def heavy_ball(
         state: HeavyBallState,
         *,
         params: object = None,  # noqa: ARG001 - TorchOpt's signature
-        inplace: bool = False,  # noqa: ARG001
+        inplace: bool = False,
     ) -> tuple[tuple[Tensor, ...], HeavyBallState]:
         buffers = tuple(
             momentum * b + (1 - dampening) * g if started else g
@@ -63,7 +64,57 @@ def heavy_ball(
         new_state = HeavyBallState(buffers, tuple(True for _ in buffers))
         if nesterov:
             return tuple(g + momentum * b for g, b in zip(updates, buffers, strict=True)), new_state
-        return buffers, new_state
+        # What comes next in a chain may write to the updates: the state must not be among them.
+        return tuple(b.clone() for b in buffers) if inplace else buffers, new_state
+
+    return GradientTransformation(init, update)
+
+
+class AdaptiveMomentsState(NamedTuple):
+    """Averages of gradients and of squared gradients, and over how many steps."""
+
+    mean: tuple[Tensor, ...]
+    square: tuple[Tensor, ...]
+    steps: tuple[Tensor, ...]
+
+
+def adaptive_moments(
+    b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+) -> GradientTransformation:
+    """``torch.optim.Adam``'s rescaling, differentiable where a gradient is exactly zero.
+
+    Example:
+        >>> import torch
+        >>> adam = adaptive_moments()
+        >>> gradient = (torch.tensor([3.0]),)
+        >>> update, _ = adam.update(gradient, adam.init(gradient), inplace=False)
+        >>> update[0]
+        tensor([1.])
+    """
+
+    def init(params: Sequence[Tensor]) -> AdaptiveMomentsState:
+        zeros = tuple(torch.zeros_like(p) for p in params)
+        steps = tuple(torch.zeros((), dtype=torch.int64) for _ in params)
+        return AdaptiveMomentsState(zeros, zeros, steps)
+
+    def update(
+        updates: Sequence[Tensor],
+        state: AdaptiveMomentsState,
+        *,
+        params: object = None,  # noqa: ARG001 - TorchOpt's signature
+        inplace: bool = False,  # noqa: ARG001
+    ) -> tuple[tuple[Tensor, ...], AdaptiveMomentsState]:
+        steps = tuple(t + 1 for t in state.steps)
+        mean = tuple(b1 * m + (1 - b1) * g for g, m in zip(updates, state.mean, strict=True))
+        square = tuple(
+            b2 * s + (1 - b2) * g * g for g, s in zip(updates, state.square, strict=True)
+        )
+        # In float64: of 1 - b2**t few digits would be left in float32.
+        rescaled = tuple(
+            m / (1 - b1 ** t.double()) / ((s / (1 - b2 ** t.double()) + EPS_ROOT).sqrt() + eps)
+            for m, s, t in zip(mean, square, steps, strict=True)
+        )
+        return rescaled, AdaptiveMomentsState(mean, square, steps)
 
     return GradientTransformation(init, update)
 

@@ -7,6 +7,7 @@ that others are held against, and the way out where an operator has no other rul
 from __future__ import annotations
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metaloss.bilevel.problem import Problem, Solution, copied, gradient
 
@@ -16,8 +17,9 @@ def unroll(problem: Problem) -> Solution:
     params, buffers = problem.start(), copied(problem.buffers)
     optimizer = state = None
     for batch in problem.train_batches:
-        outputs = problem.outputs(params, buffers, batch.inputs)
-        grads = gradient(problem.adjusted_loss(outputs, batch), params, keep_graph=True)
+        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
+            outputs = problem.outputs(params, buffers, batch.inputs)
+            grads = gradient(problem.adjusted_loss(outputs, batch), params, keep_graph=True)
         if optimizer is None:
             optimizer = problem.make_optimizer(tuple(grads))
             state = optimizer.state

@@ -12,10 +12,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from metaloss.checks import InputError
+from metaloss.checks import InputError, require
 
 
 class Conditioner(nn.Module, ABC):
@@ -69,11 +70,15 @@ class Conditioner(nn.Module, ABC):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
-def given(conditioner: Conditioner, index: Tensor | None) -> Tensor:
-    """The samples' ids, or an :class:`InputError` that says how to pass them."""
+def given(conditioner: Conditioner, index: Tensor | None, targets: Tensor) -> Tensor:
+    """The samples' ids, one a target, or an :class:`InputError` that says how to pass them."""
     if index is None:
         raise InputError(
             f"{type(conditioner).__name__} addresses samples by their ids: call the criterion as "
             "criterion(outputs, targets, index)"
         )
+    require(
+        index.dtype == torch.int64 and index.shape == targets.shape,
+        f"index: expected int64 ids {list(targets.shape)}, got {index.dtype} {list(index.shape)}",
+    )
     return index

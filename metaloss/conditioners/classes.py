@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metaloss.checks import check_at_least, require
@@ -38,7 +37,7 @@ class ClassOneHot(Conditioner):
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch classes"]:
         """A one in the label's column."""
-        return F.one_hot(targets, self.num_features).to(full_precision(outputs).dtype)
+        return one_hot(targets, self.num_features).to(full_precision(outputs).dtype)
 
 
 class ClassGroup(Conditioner):
@@ -103,7 +102,12 @@ class ClassGroup(Conditioner):
             "prepare(targets, num_classes) with the training labels",
         )
         groups = self.class_groups[targets]
-        return F.one_hot(groups, self.num_features).to(full_precision(outputs).dtype)
+        return one_hot(groups, self.num_features).to(full_precision(outputs).dtype)
+
+
+def one_hot(columns: Int[Tensor, " batch"], count: int) -> Bool[Tensor, "batch {count}"]:
+    """True in the given column. Unlike torch's own, it waits for no device and can be vmapped."""
+    return columns.unsqueeze(1) == torch.arange(count, device=columns.device)
 
 
 def group_by_size(sizes: Int[Tensor, " classes"], num_groups: int) -> Int[Tensor, " classes"]:

@@ -41,9 +41,9 @@ class Flipped(Conditioner):
     def forward(
         self,
         outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],  # noqa: ARG002
+        targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch 1"]:
         """1 where the label is wrong."""
-        known = self.flipped[given(self, index)]
+        known = self.flipped[given(self, index, targets)]
         return known.unsqueeze(1).to(full_precision(outputs).dtype)

@@ -69,7 +69,7 @@ class MovingAverage(Conditioner):
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """The averages as they will be once this batch is observed."""
-        index = given(self, index)
+        index = given(self, index, targets)
         current = self.conditioner(outputs, targets, index)
         require(
             len(self.seen) > 0,
@@ -86,7 +86,7 @@ class MovingAverage(Conditioner):
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
         """Write this batch's averages down."""
-        index = given(self, index)
+        index = given(self, index, targets)
         with torch.no_grad():
             self.memory[index] = self(outputs, targets, index).to(self.memory.dtype)
             self.seen[index] = True

@@ -10,11 +10,13 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from metaloss.adjusters import BaseAdjuster, ScheduledAdjuster
+from metaloss.adjusters.scheduled import check_until
 from metaloss.checks import InputError, require
-from metaloss.files import write_atomically
+from metaloss.files import make_folder, write_atomically
 from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained.spec import build, describe, known
@@ -43,10 +45,15 @@ def save_adjuster(
         about: what else the card shall say, such as how the adjuster was trained.
 
     Raises:
-        InputError: a component whose constructor arguments JSON cannot hold.
+        InputError: a component whose constructor arguments JSON cannot hold, an ``about`` that it
+            cannot hold, or snapshots that are not this adjuster's or do not ascend to 1.
     """
     adjuster = criterion.adjuster
     taken = list(snapshots) or [(1.0, adjuster.state_dict())]
+    until = [fraction for fraction, _ in taken]
+    check_until(until, len(taken))
+    for _, state in taken:
+        _check_shapes(adjuster.state_dict(), state, "snapshots")
     tensors = {
         f"{k}/{name}": value.detach().cpu().contiguous()
         for k, (_, state) in enumerate(taken)
@@ -61,14 +68,17 @@ def save_adjuster(
         "adjuster": describe(adjuster, leave_out=("hyperparameters",)),
         "detach": criterion.detach,
         "hyperparameters": _ranges(criterion.loss),
-        "until": [fraction for fraction, _ in taken],
+        "until": until,
         "sha256": hashlib.sha256(data).hexdigest(),
         "about": dict(about or {}),
     }
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        text = json.dumps(card, indent=2)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"about: expected what JSON can hold: {error}") from None
+    folder = make_folder(Path(folder))
     write_atomically(folder / TENSORS, data)
-    write_atomically(folder / CARD, json.dumps(card, indent=2).encode())
+    write_atomically(folder / CARD, text.encode())
 
 
 def load_adjuster(folder: str | Path, components: Iterable[type] = ()) -> AdjustedLoss:
@@ -90,23 +100,35 @@ def load_adjuster(folder: str | Path, components: Iterable[type] = ()) -> Adjust
         f"{folder / TENSORS}: expected the file that the card describes, got another or a damaged "
         "one (its SHA-256 differs)",
     )
-    classes = known(components)
     try:
-        loss = build(card["loss"], classes)
-        conditioner = card["conditioner"] and build(card["conditioner"], classes)
-        adjusters = [
-            build(card["adjuster"], classes, hyperparameters=loss.hyperparameters)
-            for _ in card["until"]
-        ]
-        until, detach, ranges = card["until"], card["detach"], card["hyperparameters"]
+        return _criterion(card, safetensors.torch.load(data), known(components), folder)
     except KeyError as error:
         raise InputError(f"{folder / CARD}: expected an entry {error}, got none") from None
+    except (AttributeError, TypeError, SafetensorError) as error:
+        raise InputError(f"{folder}: expected a learned adjuster, got: {error}") from None
+
+
+def _criterion(
+    card: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    classes: Mapping[str, type],
+    folder: Path,
+) -> AdjustedLoss:
+    loss = build(card["loss"], classes)
+    ranges, until, detach = card["hyperparameters"], card["until"], card["detach"]
     require(
         ranges == _ranges(loss),
         f"{folder / CARD}: expected hyperparameters {ranges}, but {card['loss']['type']} has "
         f"{_ranges(loss)} here",
     )
-    _load(adjusters, safetensors.torch.load(data), folder / TENSORS)
+    require(
+        isinstance(detach, bool), f"{folder / CARD}: expected detach true or false, got {detach!r}"
+    )
+    conditioner = None if card["conditioner"] is None else build(card["conditioner"], classes)
+    adjusters = [
+        build(card["adjuster"], classes, hyperparameters=loss.hyperparameters) for _ in until
+    ]
+    _load(adjusters, tensors, folder / TENSORS)
     return AdjustedLoss(loss, conditioner, ScheduledAdjuster(adjusters, until), detach)
 
 
@@ -124,7 +146,7 @@ def _bytes(path: Path) -> bytes:
 def _card(path: Path) -> dict[str, Any]:
     try:
         card = json.loads(_bytes(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected JSON, got {error}") from None
     form = (card.get("format"), card.get("version")) if isinstance(card, dict) else None
     require(form == (FORMAT, VERSION), f"{path}: expected {FORMAT} version {VERSION}, got {form}")
@@ -137,9 +159,13 @@ def _load(adjusters: Sequence[BaseAdjuster], tensors: Mapping[str, Tensor], path
         for k, adjuster in enumerate(adjusters)
         for name, value in adjuster.state_dict().items()
     }
-    shapes = {name: tuple(value.shape) for name, value in expected.items()}
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
-    require(shapes == found, f"{path}: expected tensors {shapes}, got {found}")
+    _check_shapes(expected, tensors, str(path))
     with torch.no_grad():
         for name, value in expected.items():
             value.copy_(tensors[name])  # a state_dict's tensors are the module's own
+
+
+def _check_shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], where: str) -> None:
+    shapes = {name: tuple(value.shape) for name, value in expected.items()}
+    got = {name: tuple(value.shape) for name, value in found.items()}
+    require(shapes == got, f"{where}: expected tensors {shapes}, got {got}")

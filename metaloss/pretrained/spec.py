@@ -123,5 +123,5 @@ def _component(value: Any, classes: Mapping[str, type]) -> Any:
             return build(value, classes)
         return {k: _component(v, classes) for k, v in value.items()}
     if isinstance(value, list):
-        return [_component(v, classes) for v in value]
+        return tuple(_component(v, classes) for v in value)  # a tuple again, if it was one
     return value

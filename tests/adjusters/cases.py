@@ -1,0 +1,108 @@
+"""The adjusters under test, and the features they read."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from metaloss import adjusters
+from metaloss.adjusters import (
+    Adjuster,
+    BaseAdjuster,
+    ConstantAdjuster,
+    GroupedAdjuster,
+    OracleAdjuster,
+    ScheduledAdjuster,
+)
+from metaloss.conditioners import Concat, LossValue, Margin
+from metaloss.losses import GCE, JS, SL, LossFamily, PolySoft, WeightedCE
+
+LOSSES: tuple[LossFamily, ...] = (GCE(), SL(), PolySoft(), JS(), WeightedCE())
+GROUPS = 3
+
+
+def any_features(adjuster: BaseAdjuster, batch: int, scale: float, seed: int = 0) -> Tensor:
+    """Features of the width that the adjuster reads."""
+    generator = torch.Generator().manual_seed(seed)
+    width = 2 if adjuster.num_features is None else adjuster.num_features
+    return scale * torch.randn(batch, width, generator=generator)
+
+
+def flips(adjuster: BaseAdjuster, batch: int, scale: float, seed: int = 0) -> Tensor:
+    """What ``Flipped`` gives."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(2, (batch, 1), generator=generator).float()
+
+
+def with_groups(adjuster: BaseAdjuster, batch: int, scale: float, seed: int = 0) -> Tensor:
+    """Features, and one-hot groups as the last columns."""
+    features = any_features(adjuster, batch, scale, seed)
+    features[:, -GROUPS:] = torch.eye(GROUPS)[torch.arange(batch) % GROUPS]
+    return features
+
+
+@dataclass(frozen=True)
+class Case:
+    """How to build an adjuster for a loss, and how to draw what it reads."""
+
+    build: Callable[[LossFamily], BaseAdjuster]
+    features: Callable[..., Tensor] = any_features
+
+
+def _scheduled(loss: LossFamily) -> BaseAdjuster:
+    return ScheduledAdjuster([Adjuster(2, loss.hyperparameters, hidden=5) for _ in range(3)])
+
+
+CONDITIONER = Concat([Margin(), LossValue()])
+
+# How to build an adjuster that neither fits itself to a loss nor takes hyperparameters alone.
+_BUILT_OTHERWISE: dict[str, Case] = {
+    "GroupedAdjuster": Case(
+        lambda loss: GroupedAdjuster(2 + GROUPS, GROUPS, loss.hyperparameters, hidden=7),
+        with_groups,
+    ),
+    "OracleAdjuster": Case(lambda loss: OracleAdjuster(loss.hyperparameters), flips),
+    "ScheduledAdjuster": Case(_scheduled),
+}
+
+
+def adjuster_classes() -> list[type[BaseAdjuster]]:
+    """Every concrete adjuster that ``metaloss.adjusters`` exports."""
+    exported = (getattr(adjusters, name) for name in adjusters.__all__)
+    return [
+        item
+        for item in exported
+        if inspect.isclass(item) and issubclass(item, BaseAdjuster) and not inspect.isabstract(item)
+    ]
+
+
+def _by_its_own_means(item: type[BaseAdjuster], loss: LossFamily) -> BaseAdjuster:
+    fitted = getattr(item, "for_loss", None)
+    return item(loss.hyperparameters) if fitted is None else fitted(loss, CONDITIONER)
+
+
+def cases() -> dict[str, Case]:
+    """Every exported adjuster: a new one is here, and so tested, with no edit."""
+    return {
+        item.__name__: _BUILT_OTHERWISE.get(item.__name__, Case(partial(_by_its_own_means, item)))
+        for item in adjuster_classes()
+    }
+
+
+def learnable() -> dict[str, Case]:
+    """Those that have something to learn."""
+    return {
+        name: case
+        for name, case in cases().items()
+        if any(p.requires_grad for p in case.build(GCE()).parameters())
+    }
+
+
+def constant(q: float) -> ConstantAdjuster:
+    """An adjuster of GCE that can be told from others."""
+    return ConstantAdjuster(GCE().hyperparameters, {"q": q})

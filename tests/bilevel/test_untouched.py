@@ -1,0 +1,269 @@
+"""A lookahead leaves everything as it was."""
+
+from __future__ import annotations
+
+import copy
+import gc
+from pathlib import Path
+
+import pytest
+import torch
+import torchopt
+from torch import Tensor, nn
+
+from metaloss.bilevel import Lookahead
+from metaloss.bilevel.lookahead import STRATEGIES
+from metaloss.conditioners import Margin, MovingAverage, Progress
+from metaloss.types import Batch
+from tests.bilevel.cases import CLASSES, MODELS, OPTIMIZERS, SAMPLES, batch, learned, training
+from tests.helpers import states
+from tests.helpers.hypergradients import Training
+
+every_strategy = pytest.mark.parametrize("strategy", list(STRATEGIES))
+
+
+def everything(here: Training) -> dict:
+    """All that there is to disturb."""
+    return {
+        "model": states.of_module(here.model),
+        "criterion": states.of_module(here.criterion),
+        "tensors": [states.identities(m) for m in (here.model, here.criterion)],
+        "optimizer": copy.deepcopy(here.optimizer.state_dict()),
+        "optimizer's entries": len(here.optimizer.state),
+        "batches": [[part.clone() for part in b] for b in (*here.train_batches, here.meta_batch)],
+        "random numbers": torch.get_rng_state(),
+        "gradients are recorded": torch.is_grad_enabled(),
+        "dtype": torch.get_default_dtype(),
+    }
+
+
+def assert_same(now: dict, before: dict) -> None:
+    for what, value in before.items():
+        assert states.same(now[what], value), f"{what} changed"
+
+
+@every_strategy
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("steps_before", [0, 2])
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [
+        ("MLP-dropout", "AdamW"),
+        ("centred", "RMSprop-centered"),
+        ("CNN-BatchNorm", "SGD-Nesterov"),
+        ("CNN-BatchNorm-eval", "AdamW"),
+        ("tied", "SGD-Nesterov"),
+        ("frozen", "RMSprop-momentum"),
+    ],
+)
+def test_everything_is_as_it_was(
+    name: str, optimizer: str, steps_before: int, steps: int, strategy: str
+):
+    here = training(MODELS[name](), OPTIMIZERS[optimizer], steps=steps, steps_before=steps_before)
+    parameters = list(here.model.parameters())
+    parameters[-1].grad = torch.full_like(parameters[-1], 3.0)
+    theta = list(here.criterion.adjuster.parameters())
+    theta[0].grad = torch.full_like(theta[0], -2.0)
+    before = everything(here)
+    first = here.look_ahead(Lookahead(steps, strategy))
+    assert_same(everything(here), before)
+    again = here.look_ahead(Lookahead(steps, strategy))
+    assert states.same(first, again), "the same from the same place"
+
+
+@every_strategy
+@pytest.mark.parametrize("detach", [True, False])
+def test_what_the_conditioner_remembers_is_as_it_was(detach: bool, strategy: str):
+    conditioner = MovingAverage(Progress())
+    criterion = learned(conditioner=conditioner, detach=detach)
+    criterion.prepare(torch.zeros(SAMPLES, dtype=torch.int64), CLASSES)
+    here = training(criterion=criterion, steps=2)
+    before = everything(here)
+    here.look_ahead(Lookahead(2, strategy))
+    assert_same(everything(here), before)
+    assert not conditioner.seen.any()
+
+
+class Failing(nn.Module):
+    """Fails in its second forward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = MODELS["CNN-BatchNorm"]()
+        self.drop = nn.Dropout(0.5)
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls == 2:
+            raise RuntimeError("out of memory, say")
+        return self.drop(self.body(x))
+
+
+@every_strategy
+def test_everything_is_as_it_was_after_a_failure(strategy: str):
+    here = training(Failing(), OPTIMIZERS["Adam"])
+    before = everything(here)
+    with pytest.raises(RuntimeError, match="out of memory, say"):
+        here.look_ahead(Lookahead(strategy=strategy))
+    assert_same(everything(here), before)
+
+
+@every_strategy
+@pytest.mark.parametrize(
+    "make",
+    [
+        OPTIMIZERS["SGD-momentum"],
+        OPTIMIZERS["Adam"],
+        OPTIMIZERS["RMSprop-momentum"],
+        lambda p: torchopt.SGD(list(p), lr=0.2, momentum=0.9, nesterov=True),
+        lambda p: torchopt.AdamW(list(p), lr=0.05),
+    ],
+    ids=["SGD", "Adam", "RMSprop", "torchopt.SGD", "torchopt.AdamW"],
+)
+def test_a_training_that_looks_ahead_is_the_training_that_does_not(make, strategy: str):
+    runs = []
+    for steps in (0, 2):
+        torch.manual_seed(5)
+        model = nn.Sequential(MODELS["CNN-BatchNorm"](), nn.Dropout(0.2))
+        here = training(model, make, steps=steps)
+        for k in range(4):
+            if steps:
+                here.look_ahead(Lookahead(steps, strategy))
+            here.step(batch(300 + k))
+        runs.append(states.of_module(here.model))
+    assert states.same(*runs)
+
+
+# What comes back
+
+
+@every_strategy
+def test_the_answer_stands_alone(strategy: str):
+    here = training(steps=2)
+    found = here.look_ahead(Lookahead(2, strategy))
+    theta = dict(here.criterion.adjuster.named_parameters())
+    assert list(found) == list(theta)
+    for name, gradient in found.items():
+        assert gradient.shape == theta[name].shape
+        assert gradient.dtype == theta[name].dtype
+        assert not gradient.requires_grad
+    before = everything(here)
+    for gradient in found.values():
+        gradient.fill_(7.0)
+    assert_same(everything(here), before)
+
+
+@every_strategy
+def test_the_clean_loss_keeps_no_graph(strategy: str):
+    here = training()
+    found = Lookahead(strategy=strategy).solve(
+        here.model, here.optimizer, here.criterion, here.train_batches, here.meta_batch
+    )
+    assert not found.meta_loss.requires_grad
+    assert found.hypergradient.keys() == dict(here.criterion.adjuster.named_parameters()).keys()
+
+
+@every_strategy
+def test_recording_gradients_is_not_up_to_the_caller(strategy: str):
+    here = training(MODELS["CNN-BatchNorm"](), steps=2)
+    expected = here.look_ahead(Lookahead(2, strategy))
+    with torch.no_grad():
+        found = here.look_ahead(Lookahead(2, strategy))
+        assert not torch.is_grad_enabled()
+    assert states.same(found, expected)
+
+
+@every_strategy
+def test_batches_by_name_or_by_place(strategy: str):
+    here = training(steps=2)
+    expected = here.look_ahead(Lookahead(2, strategy))
+    named = [Batch(*b) for b in here.train_batches]
+    pairs = [b[:2] for b in here.train_batches]
+    for batches in (named, pairs, tuple(named)):
+        found = here.look_ahead(
+            Lookahead(2, strategy), train_batches=batches, meta_batch=Batch(*here.meta_batch)
+        )
+        assert states.same(found, expected)
+
+
+@every_strategy
+def test_single_precision(strategy: str):
+    here = training(MODELS["CNN-BatchNorm"](), OPTIMIZERS["Adam"], steps=2, steps_before=1)
+    exact = here.look_ahead(Lookahead(2, strategy))
+    for module in (here.model, here.criterion):
+        module.float()
+    for state in here.optimizer.state.values():
+        state.update({k: v.float() for k, v in state.items()})
+    here.train_batches = [(x.float(), *rest) for x, *rest in here.train_batches]
+    here.meta_batch = here.meta_batch[0].float(), here.meta_batch[1]
+    found = here.look_ahead(Lookahead(2, strategy))
+    length = sum(g.square().sum() for g in exact.values()) ** 0.5
+    for name, gradient in found.items():
+        assert gradient.dtype == torch.float32
+        assert (gradient - exact[name]).norm() < 2e-3 * length
+
+
+# Nothing piles up
+
+
+def live_tensors() -> int:
+    gc.collect()
+    return sum(issubclass(type(item), Tensor) for item in gc.get_objects())
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096
+
+
+def growth(action, times: int) -> tuple[int, int]:
+    """How many tensors and bytes ``times`` calls leave behind, after some to warm up."""
+    for _ in range(10):
+        action()
+    tensors, size = live_tensors(), resident_bytes()
+    for _ in range(times):
+        action()
+    return live_tensors() - tensors, resident_bytes() - size
+
+
+WIDTH = 160  # of a layer of 200 kB in float64: what is left behind 200 times shows
+BOUND = 16 * 2**20
+
+only_where_memory_shows = pytest.mark.skipif(
+    not Path("/proc/self/statm").exists(), reason="the size of the process cannot be read here"
+)
+
+
+@only_where_memory_shows
+@every_strategy
+def test_memory_is_flat_over_200_meta_steps(strategy: str):
+    wide = nn.Sequential(
+        nn.Flatten(), nn.Linear(36, WIDTH), nn.Tanh(), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 3)
+    )
+    here = training(wide, OPTIMIZERS["Adam"], criterion=learned(conditioner=Margin()), steps=2)
+    outer = torch.optim.Adam(here.criterion.adjuster.parameters(), lr=1e-3)
+
+    def meta_step() -> None:
+        found = here.look_ahead(Lookahead(2, strategy))
+        for name, parameter in here.criterion.adjuster.named_parameters():
+            parameter.grad = found[name]
+        outer.step()
+        here.step(here.train_batches[0])
+
+    tensors, size = growth(meta_step, 200)
+    assert tensors <= 0
+    assert size < BOUND
+
+
+@only_where_memory_shows
+def test_what_piles_up_would_be_seen():
+    kept = []
+
+    def leak() -> None:
+        parameter = torch.ones(WIDTH, WIDTH, dtype=torch.float64, requires_grad=True)
+        kept.append((parameter * 2).exp().sum())
+
+    tensors, size = growth(leak, 200)
+    assert tensors >= 200
+    assert size > BOUND

@@ -1,0 +1,76 @@
+"""Gradients that are exactly zero, as real networks have: dead units and black pixels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from metaloss.bilevel import Lookahead
+from tests.bilevel.cases import EXACT, OPTIMIZERS, mlp, training
+from tests.helpers.hypergradients import Batch, Training, assert_is_the_hypergradient
+
+ADAPTIVE = {
+    "Adam": lambda p: torch.optim.Adam(p, lr=0.05),
+    "AdamW": lambda p: torch.optim.AdamW(p, lr=0.05),
+    "RMSprop": lambda p: torch.optim.RMSprop(p, lr=0.02, momentum=0.9),
+    "RMSprop-centered": lambda p: torch.optim.RMSprop(p, lr=0.02, centered=True),
+}
+
+
+def blackened(batch: Batch) -> Batch:
+    inputs, *rest = batch
+    inputs = inputs.clone()
+    inputs[:, :, :2] = 0.0
+    return (inputs, *rest)
+
+
+def half_dead(make, steps: int, steps_before: int) -> Training:
+    """Some pixels are black in every image, and one unit never fires."""
+    model = mlp(torch.nn.ReLU)
+    with torch.no_grad():
+        model[1].bias[0] = -1e3
+    here = training(model, make, steps=steps)
+    here.train_batches = [blackened(b) for b in here.train_batches]
+    for _ in range(steps_before):
+        here.step(here.train_batches[0])
+    here.optimizer.zero_grad()
+    return here
+
+
+def first_gradient(here: Training) -> Tensor:
+    twin = here.twin()
+    twin.step(twin.train_batches[0])
+    return twin.model[1].weight.grad
+
+
+@pytest.mark.parametrize("strategy", EXACT)
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("steps_before", [0, 3])
+@pytest.mark.parametrize("make", ADAPTIVE.values(), ids=ADAPTIVE.keys())
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_nan(make, steps_before: int, steps: int, dtype: torch.dtype, strategy: str):
+    here = half_dead(make, steps, steps_before)
+    zeros = first_gradient(here) == 0
+    assert zeros[0].all() and zeros[:, :12].all() and not zeros.all()
+    for module in (here.model, here.criterion):
+        module.to(dtype)
+    for state in here.optimizer.state.values():
+        state.update({k: v if k == "step" else v.to(dtype) for k, v in state.items()})
+    here.train_batches = [(x.to(dtype), *rest) for x, *rest in here.train_batches]
+    here.meta_batch = here.meta_batch[0].to(dtype), here.meta_batch[1]
+    found = here.look_ahead(Lookahead(steps, strategy))
+    for name, gradient in found.items():
+        assert torch.isfinite(gradient).all(), name
+    assert any(gradient.any() for gradient in found.values())
+
+
+@pytest.mark.parametrize("strategy", EXACT)
+@pytest.mark.parametrize("steps_before", [0, 3])
+@pytest.mark.parametrize(
+    "name", ["Adam", "Adam-decay", "AdamW", "RMSprop-momentum", "RMSprop-centered"]
+)
+def test_and_it_is_right(name: str, steps_before: int, strategy: str):
+    here = half_dead(OPTIMIZERS[name], 2, steps_before)
+    found = here.look_ahead(Lookahead(2, strategy))
+    assert_is_the_hypergradient(found, here)

@@ -1,0 +1,162 @@
+"""The hypergradient as anybody would measure it: train for real, nudge the adjuster, train again.
+
+Nothing here is functional. A copy of the model is trained by a copy of its own ``torch.optim``
+optimizer, ``backward`` and ``step``; the slope of the clean loss along a direction in the
+adjuster's parameters is a central difference of two such runs.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from metaloss.bilevel import Lookahead
+from metaloss.objective import AdjustedLoss
+
+STEP = 1e-5
+Batch = tuple[Tensor, ...]
+
+
+@dataclass
+class Training:
+    """A training in progress: everything that a lookahead is given."""
+
+    model: nn.Module
+    optimizer: Any
+    criterion: AdjustedLoss
+    train_batches: Sequence[Batch]
+    meta_batch: Batch
+
+    def twin(self) -> Training:
+        """A copy that shares nothing with this one, its optimizer bound to its own model."""
+        impl = getattr(self.optimizer, "impl", None)  # TorchOpt's functions, which are shared
+        model, optimizer, criterion = copy.deepcopy(
+            (self.model, self.optimizer, self.criterion), {id(impl): impl}
+        )
+        return Training(model, optimizer, criterion, self.train_batches, self.meta_batch)
+
+    def step(self, batch: Batch, features: Tensor | None = None) -> Tensor:
+        """An ordinary training step; returns the features that the adjuster was told.
+
+        Args:
+            batch: what to train on.
+            features: what to tell the adjuster; what the conditioner says if not given.
+        """
+        inputs, *labels = batch
+        outputs = self.model(inputs)
+        if features is None:
+            features = self.criterion.conditioner(outputs, *labels)
+            told = features.detach() if self.criterion.detach else features
+        else:
+            told = features
+        losses = self.criterion.loss(outputs, labels[0], self.criterion.adjuster(told))
+        self.optimizer.zero_grad()
+        losses.mean().backward()
+        self.optimizer.step()
+        return features.detach()
+
+    def look_ahead(self, lookahead: Lookahead, **changed: Any) -> dict[str, Tensor]:
+        """The hypergradient that is under test."""
+        arguments = {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "criterion": self.criterion,
+            "train_batches": self.train_batches,
+            "meta_batch": self.meta_batch,
+        }
+        return lookahead.hypergradient(**{**arguments, **changed})
+
+
+def loss_after_training(
+    training: Training,
+    nudge: dict[str, Tensor] | None = None,
+    features: Sequence[Tensor] | None = None,
+    meta_loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+) -> float:
+    """The clean loss after the real steps, from where the random numbers are now.
+
+    Args:
+        training: where to start; left as it is.
+        nudge: what to add to the adjuster's parameters.
+        features: what to tell the adjuster at each step; what the conditioner says if not given.
+        meta_loss: of the clean batch.
+    """
+    with torch.random.fork_rng([]):
+        twin = training.twin()
+        with torch.no_grad():
+            parameters = dict(twin.criterion.adjuster.named_parameters())
+            for name, change in (nudge or {}).items():
+                parameters[name].add_(change)
+        for k, batch in enumerate(twin.train_batches):
+            twin.step(batch, None if features is None else features[k])
+        with torch.no_grad():
+            inputs, targets = twin.meta_batch
+            return meta_loss(twin.model(inputs), targets).item()
+
+
+def features_on_the_way(training: Training) -> list[Tensor]:
+    """What the adjuster is told at each of the real steps."""
+    with torch.random.fork_rng([]):
+        twin = training.twin()
+        return [twin.step(batch) for batch in twin.train_batches]
+
+
+def slope(
+    training: Training, direction: dict[str, Tensor], step: float = STEP, **how: Any
+) -> float:
+    """The slope of the clean loss along a direction in the adjuster's parameters."""
+    ahead, behind = (
+        loss_after_training(
+            training, {name: sign * step * v for name, v in direction.items()}, **how
+        )
+        for sign in (1.0, -1.0)
+    )
+    return (ahead - behind) / (2 * step)
+
+
+def inner(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    """The inner product of two sets of named tensors."""
+    return sum(float((one[name] * other[name]).sum()) for name in one)
+
+
+def directions(gradient: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
+    """Unit directions: the gradient's own, along which it is longest, and random ones."""
+    generator = torch.Generator().manual_seed(17)
+    drawn = [
+        {n: torch.randn(g.shape, generator=generator, dtype=g.dtype) for n, g in gradient.items()}
+        for _ in range(count - 1)
+    ]
+    raw = [gradient, *drawn]
+    return [{n: t / inner(v, v) ** 0.5 for n, t in v.items()} for v in raw]
+
+
+def assert_is_the_hypergradient(
+    found: dict[str, Tensor],
+    training: Training,
+    rtol: float = 1e-6,
+    at_least: float = 1e-5,
+    count: int = 2,
+    **how: Any,
+) -> None:
+    """Hold a hypergradient against the slopes of real training runs.
+
+    Args:
+        found: the hypergradient.
+        training: what it is of.
+        rtol: how far a slope may be off, relative to the hypergradient's length.
+        at_least: how long the hypergradient must be for the comparison to say something.
+        count: directions to try.
+        how: passed on to :func:`slope`.
+    """
+    length = inner(found, found) ** 0.5
+    assert length > at_least, f"too short to say anything: {length}"
+    for direction in directions(found, count):
+        expected = slope(training, direction, **how)
+        error = abs(inner(found, direction) - expected) / length
+        assert error < rtol, f"off by {error:.1e} of its length {length:.1e}"

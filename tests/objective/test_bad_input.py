@@ -1,0 +1,153 @@
+"""What cannot be used is refused in one line that says what was expected and what came."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from metaloss import AdjustedLoss, Adjuster, ConstantAdjuster, InputError, OracleAdjuster
+from metaloss.conditioners import Concat, Flipped, LossValue, Margin, MovingAverage
+from metaloss.losses import GCE, JS, SL, CrossEntropy, PolySoft, Ranged
+
+pytestmark = pytest.mark.bad_input
+
+OUTPUTS, TARGETS = torch.linspace(-1, 1, 12).reshape(4, 3), torch.tensor([0, 1, 2, 1])
+
+CRITERIA = {
+    "fixed": AdjustedLoss.fixed(GCE()),
+    "margin": AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin())),
+    "loss value": AdjustedLoss(SL(), LossValue(), Adjuster.for_loss(SL(), LossValue())),
+    "flipped": AdjustedLoss(
+        GCE(), Flipped(torch.zeros(4).bool()), OracleAdjuster(GCE().hyperparameters)
+    ),
+}
+INDEX = torch.arange(4)
+
+
+def refused(action, *words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        action()
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in ("expected", *words):
+        assert word in message, message
+
+
+@pytest.mark.parametrize("criterion", CRITERIA.values(), ids=CRITERIA.keys())
+class TestCall:
+    def test_good_input_passes(self, criterion: AdjustedLoss):
+        assert torch.isfinite(criterion(OUTPUTS, TARGETS, INDEX))
+
+    @pytest.mark.parametrize(
+        ("targets", "found"),
+        [([0, 1, 3, 1], "0..3"), ([0, -1, 2, 1], "-1..2"), ([0, 1, -100, 1], "-100..1")],
+    )
+    def test_labels_out_of_range(self, criterion: AdjustedLoss, targets: list[int], found: str):
+        refused(lambda: criterion(OUTPUTS, torch.tensor(targets), INDEX), "0..2", found)
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+    def test_logits_that_are_not_finite(self, criterion: AdjustedLoss, value: float):
+        outputs = OUTPUTS.clone()
+        outputs[1, 2] = value
+        refused(lambda: criterion(outputs, TARGETS, INDEX), "outputs", "finite", "1 of 12")
+
+    @pytest.mark.parametrize("dtype", [torch.int32, torch.float32, torch.bool])
+    def test_targets_of_another_dtype(self, criterion: AdjustedLoss, dtype: torch.dtype):
+        refused(
+            lambda: criterion(OUTPUTS, TARGETS.to(dtype), INDEX), "targets", "int64", str(dtype)
+        )
+
+    def test_targets_of_another_shape(self, criterion: AdjustedLoss):
+        one_hot = torch.eye(3, dtype=torch.int64)[TARGETS]
+        refused(lambda: criterion(OUTPUTS, one_hot, INDEX), "targets", "[4, 3]")
+        refused(lambda: criterion(OUTPUTS, TARGETS[:, None], INDEX), "targets", "[4, 1]")
+        refused(lambda: criterion(OUTPUTS, TARGETS[0], INDEX), "targets", "[]")
+
+    @pytest.mark.parametrize("call", ["forward", "per_sample", "features"])
+    def test_targets_of_another_batch(self, criterion: AdjustedLoss, call: str):
+        call = getattr(criterion, call)
+        refused(lambda: call(OUTPUTS, TARGETS[:3], INDEX), "4 and 3")
+        refused(lambda: call(OUTPUTS[:3], TARGETS, INDEX), "3 and 4")
+
+    @pytest.mark.parametrize("shape", [(), (4,), (12,), (4, 3, 1), (1, 4, 3)])
+    def test_outputs_of_another_rank(self, criterion: AdjustedLoss, shape: tuple[int, ...]):
+        refused(lambda: criterion(torch.zeros(shape), TARGETS, INDEX), "outputs", str(list(shape)))
+
+    def test_outputs_of_another_dtype(self, criterion: AdjustedLoss):
+        refused(lambda: criterion(OUTPUTS.long(), TARGETS, INDEX), "outputs", "torch.int64")
+
+    def test_one_class(self, criterion: AdjustedLoss):
+        refused(lambda: criterion(OUTPUTS[:, :1], TARGETS * 0, INDEX), "two classes", "1")
+
+    def test_an_empty_batch(self, criterion: AdjustedLoss):
+        """Its mean would be NaN."""
+        refused(lambda: criterion(OUTPUTS[:0], TARGETS[:0], INDEX[:0]), "at least one")
+
+
+class TestIndex:
+    @pytest.mark.parametrize(
+        "conditioner",
+        [
+            Flipped(torch.zeros(4).bool()),
+            MovingAverage(Margin()),
+            Concat([Margin(), MovingAverage(Margin())]),
+        ],
+    )
+    def test_missing(self, conditioner):
+        criterion = AdjustedLoss(GCE(), conditioner, Adjuster.for_loss(GCE(), conditioner))
+        criterion.prepare(TARGETS, 3)
+        words = r"addresses samples by their ids: call the criterion as .*\(outputs, targets, index"
+        with pytest.raises(InputError, match=words):
+            criterion(OUTPUTS, TARGETS)
+
+    @pytest.mark.parametrize("index", [INDEX[:1], INDEX[:, None], INDEX.float(), INDEX.bool()])
+    @pytest.mark.parametrize(
+        "conditioner", [Flipped(torch.zeros(4).bool()), MovingAverage(Margin())]
+    )
+    def test_of_another_kind(self, conditioner, index: torch.Tensor):
+        criterion = AdjustedLoss(GCE(), conditioner, Adjuster.for_loss(GCE(), conditioner))
+        criterion.prepare(TARGETS, 3)
+        refused(lambda: criterion(OUTPUTS, TARGETS, index), "index", "int64", "[4]")
+
+
+class TestConstruction:
+    def test_an_adjuster_of_another_loss(self):
+        refused(
+            lambda: AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(SL(), Margin())),
+            "GCE's (q in [0, 1])",
+            "gamma_1 in [0, 1], gamma_2 in [0, 1]",
+        )
+        refused(lambda: AdjustedLoss(CrossEntropy(), None, ConstantAdjuster(GCE().hyperparameters)))
+
+    def test_an_adjuster_for_other_ranges(self):
+        narrow = Ranged(GCE(), {"q": (0.2, 0.8)})
+        refused(
+            lambda: AdjustedLoss(narrow, Margin(), Adjuster.for_loss(GCE(), Margin())),
+            "[0.2, 0.8]",
+            "[0, 1]",
+        )
+
+    def test_an_adjuster_that_reads_other_features(self):
+        both = Concat([Margin(), LossValue()])
+        refused(lambda: AdjustedLoss(GCE(), both, Adjuster.for_loss(GCE(), Margin())), "2", "1")
+        refused(lambda: AdjustedLoss(GCE(), None, Adjuster.for_loss(GCE(), Margin())), "0", "1")
+        refused(lambda: AdjustedLoss(JS(), both, OracleAdjuster(JS().hyperparameters)), "2", "1")
+
+    def test_an_adjuster_that_reads_nothing_goes_with_everything(self):
+        for conditioner in (None, Margin(), Concat([Margin(), LossValue()])):
+            criterion = AdjustedLoss(
+                PolySoft(), conditioner, ConstantAdjuster(PolySoft().hyperparameters)
+            )
+            assert torch.isfinite(criterion(OUTPUTS, TARGETS))
+
+    def test_fixed_values(self):
+        refused(lambda: AdjustedLoss.fixed(GCE(), {"q": 2.0}), "q", "[0, 1]", "2.0")
+        refused(lambda: AdjustedLoss.fixed(GCE(), {"p": 0.5}), "(q)", "'p'")
+
+
+@pytest.mark.parametrize("fraction", [-0.01, 1.01, math.nan, math.inf, "0.5", None, True])
+def test_progress_out_of_range(fraction):
+    criterion = CRITERIA["margin"]
+    refused(lambda: criterion.progress(fraction), "progress", "[0, 1]", repr(fraction))

@@ -1,0 +1,263 @@
+"""The adjusted loss, used as any criterion is."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from metaloss import AdjustedLoss, Adjuster, ConstantAdjuster, OracleAdjuster, ScheduledAdjuster
+from metaloss.conditioners import (
+    Concat,
+    Conditioner,
+    Flipped,
+    LossValue,
+    Margin,
+    MovingAverage,
+    Progress,
+)
+from metaloss.losses import GCE, JS, SL, CrossEntropy, PolySoft, WeightedCE
+from tests.adjusters.cases import constant
+from tests.helpers import oracles, states
+
+
+def logits(batch: int = 6, classes: int = 4, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return (
+        torch.randn(batch, classes, generator=generator),
+        torch.randint(classes, (batch,), generator=generator),
+    )
+
+
+def learned(loss=None, conditioner=None, **settings) -> AdjustedLoss:
+    loss = GCE() if loss is None else loss
+    conditioner = Margin() if conditioner is None else conditioner
+    return AdjustedLoss(loss, conditioner, Adjuster.for_loss(loss, conditioner, 8), **settings)
+
+
+@pytest.mark.parametrize(
+    ("loss", "values", "oracle", "hparams"),
+    [
+        (CrossEntropy(), None, oracles.cross_entropy, ()),
+        (GCE(), {"q": 0.3}, oracles.gce, (0.3,)),
+        (SL(), {"gamma_1": 0.5}, oracles.sl(-4.0), (0.5, 1.0)),
+        (PolySoft(), {"d": 3.0}, oracles.polysoft, (4.0, 3.0)),
+        (JS(), None, oracles.js, (0.5,)),
+    ],
+    ids=["CE", "GCE", "SL", "PolySoft", "JS"],
+)
+def test_fixed_is_the_mean_of_the_conventional_loss(loss, values, oracle, hparams):
+    outputs, targets = logits()
+    criterion = AdjustedLoss.fixed(loss, values)
+    expected = [
+        float(oracle(z, y, hparams))
+        for z, y in zip(outputs.double().tolist(), targets.tolist(), strict=True)
+    ]
+    value = criterion(outputs, targets)
+    assert value.shape == ()
+    assert value.item() == pytest.approx(sum(expected) / len(expected), rel=1e-5)
+    assert criterion.per_sample(outputs, targets).losses.tolist() == pytest.approx(
+        expected, rel=1e-5
+    )
+
+
+def test_fixed_cross_entropy_is_torchs():
+    outputs, targets = logits()
+    torch.testing.assert_close(
+        AdjustedLoss.fixed(CrossEntropy())(outputs, targets), F.cross_entropy(outputs, targets)
+    )
+
+
+def test_each_sample_has_its_own_hyperparameters():
+    """Eq. 8: the oracle's GCE is cross entropy where the label is right, half MAE elsewhere."""
+    outputs, targets = logits()
+    flipped = torch.tensor([True, False, True, False, False, True])
+    criterion = AdjustedLoss(GCE(), Flipped(flipped), OracleAdjuster(GCE().hyperparameters))
+    found = criterion.per_sample(outputs, targets, torch.arange(6))
+    p = outputs.softmax(1).gather(1, targets[:, None])[:, 0]
+    expected = torch.where(flipped, 1 - p, -p.log())
+    torch.testing.assert_close(found.losses, expected)
+    assert found.hparams[:, 0].tolist() == flipped.float().tolist()
+    torch.testing.assert_close(criterion(outputs, targets, torch.arange(6)), expected.mean())
+
+
+def test_parts_are_composed_as_the_paper_says():
+    outputs, targets = logits()
+    criterion = learned(SL(), Concat([Margin(), LossValue()]))
+    features = torch.cat([Margin()(outputs, targets), LossValue()(outputs, targets)], dim=1)
+    assert torch.equal(criterion.features(outputs, targets), features)
+    hparams = criterion.adjuster(features)
+    found = criterion.per_sample(outputs, targets)
+    assert torch.equal(found.hparams, hparams)
+    assert torch.equal(found.losses, SL()(outputs, targets, hparams))
+    assert torch.equal(criterion(outputs, targets), found.losses.mean())
+
+
+def test_samples_of_a_batch_do_not_mix():
+    outputs, targets = logits()
+    criterion = learned()
+    whole = criterion(outputs, targets)
+    alone = [criterion(outputs[[i]], targets[[i]]) for i in range(len(targets))]
+    torch.testing.assert_close(torch.stack(alone).mean(), whole)
+
+
+def test_it_trains_a_model():
+    inputs = torch.randn(60, 5)
+    targets = inputs[:, :3].argmax(1)
+    model = nn.Linear(5, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+    criterion = learned().requires_grad_(False)
+    for _ in range(60):
+        optimizer.zero_grad()
+        criterion(model(inputs), targets).backward()
+        optimizer.step()
+    assert (model(inputs).argmax(1) == targets).double().mean() > 0.9
+
+
+def test_it_moves_and_is_saved_as_any_module():
+    class Trainer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = nn.Linear(5, 3)
+            self.criterion = learned(conditioner=MovingAverage(Margin()))
+
+    trainer = Trainer().double()
+    trainer.criterion.prepare(torch.tensor([0, 1, 2, 1]), 3)
+    batch = torch.randn(2, 3).double(), torch.tensor([1, 2]), torch.tensor([1, 2])
+    trainer.criterion.observe(*batch)
+    names = set(trainer.state_dict())
+    assert {
+        "criterion.adjuster.net.0.weight",
+        "criterion.conditioner.memory",
+        "criterion.conditioner.seen",
+    } <= names
+    fresh = Trainer().double()
+    fresh.load_state_dict(copy.deepcopy(trainer.state_dict()))
+    other = torch.randn(2, 3).double(), *batch[1:]
+    assert torch.equal(fresh.criterion(*other), trainer.criterion(*other))
+    again = copy.deepcopy(trainer.criterion)
+    assert torch.equal(again(*other), trainer.criterion(*other))
+    again.observe(*other)
+    assert not torch.equal(again.conditioner.memory, trainer.criterion.conditioner.memory)
+
+
+def test_calling_it_changes_nothing():
+    criterion = learned(conditioner=Concat([MovingAverage(Margin()), Progress()]))
+    outputs, targets = logits()
+    criterion.prepare(targets, 4)
+    state, rng = states.of_module(criterion), torch.get_rng_state()
+    first = criterion(outputs, targets, torch.arange(6))
+    criterion(outputs + 1, targets, torch.arange(6)).backward()
+    criterion.zero_grad(set_to_none=True)
+    assert torch.equal(criterion(outputs, targets, torch.arange(6)), first)
+    assert states.same(states.of_module(criterion), state)
+    assert torch.equal(torch.get_rng_state(), rng)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_logits(dtype: torch.dtype):
+    outputs, targets = logits()
+    outputs = outputs.to(dtype)
+    criterion = learned()
+    expected = criterion(outputs.float(), targets)
+    outputs.requires_grad_()
+    value = criterion(outputs, targets)
+    assert value.dtype == torch.float32
+    assert torch.equal(value, expected)
+    value.backward()
+    assert outputs.grad.dtype == dtype
+    assert torch.isfinite(outputs.grad).all()
+
+
+def test_autocast():
+    outputs, targets = logits()
+    criterion = learned(SL())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = criterion(outputs.bfloat16(), targets)
+        hparams = criterion.per_sample(outputs.bfloat16(), targets).hparams
+    assert value.dtype == hparams.dtype == torch.float32
+    torch.testing.assert_close(value, criterion(outputs.bfloat16(), targets), rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("scale", [1e4, -1e4])
+@pytest.mark.parametrize("loss", [GCE(), SL(), PolySoft(), JS(), WeightedCE()], ids=str)
+@pytest.mark.parametrize("detach", [True, False])
+def test_hopeless_logits_give_finite_gradients(loss, scale: float, detach: bool):
+    outputs = torch.zeros(2, 3)
+    outputs[:, 0] = scale
+    outputs.requires_grad_()
+    criterion = learned(loss, detach=detach)
+    criterion(outputs, torch.tensor([0, 1])).backward()
+    assert torch.isfinite(outputs.grad).all()
+    for name, parameter in criterion.adjuster.named_parameters():
+        assert torch.isfinite(parameter.grad).all(), name
+
+
+# The hooks
+
+
+class Spy(Conditioner):
+    """Writes down what it is told."""
+
+    num_features = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple] = []
+
+    def forward(self, outputs, targets, index=None):
+        return outputs[:, :1]
+
+    def prepare(self, targets, num_classes):
+        self.told.append(("prepare", targets, num_classes))
+
+    def observe(self, outputs, targets, index=None):
+        self.told.append(("observe", outputs, targets, index))
+
+    def set_progress(self, fraction):
+        self.told.append(("progress", fraction))
+
+
+def test_the_hooks_reach_the_conditioner():
+    spy = Spy()
+    criterion = AdjustedLoss(GCE(), Concat([Margin(), spy]), Adjuster(2, GCE().hyperparameters))
+    outputs, targets = logits()
+    outputs.requires_grad_()
+    index = torch.arange(6)
+    criterion(outputs, targets, index)
+    criterion.per_sample(outputs, targets, index)
+    assert spy.told == []
+    criterion.prepare(targets, 4)
+    criterion.progress(0.25)
+    criterion.observe(outputs, targets, index)
+    prepared, progressed, observed = spy.told
+    assert prepared[0] == "prepare" and prepared[1] is targets and prepared[2] == 4
+    assert progressed == ("progress", 0.25)
+    assert observed[0] == "observe" and observed[2] is targets and observed[3] is index
+    assert torch.equal(observed[1], outputs)
+    assert not observed[1].requires_grad
+
+
+def test_progress_moves_snapshots_and_features():
+    adjuster = ScheduledAdjuster([constant(0.25), constant(0.5)])
+    criterion = AdjustedLoss(GCE(), Progress(), adjuster)
+    outputs, targets = logits()
+    for fraction, q in ((0.0, 0.25), (0.75, 0.5), (0.25, 0.25)):
+        criterion.progress(fraction)
+        assert criterion.per_sample(outputs, targets).hparams[:, 0].tolist() == [q] * 6
+        assert criterion.features(outputs, targets)[:, 0].tolist() == [fraction] * 6
+
+
+def test_the_hooks_without_a_conditioner():
+    criterion = AdjustedLoss.fixed(GCE())
+    outputs, targets = logits()
+    criterion.prepare(targets, 4)
+    criterion.progress(0.5)
+    criterion.observe(outputs, targets)
+    assert criterion.features(outputs, targets).shape == (6, 0)
+    assert list(criterion.parameters()) == []
+    assert criterion.adjuster(torch.empty(2, 0)).shape == (2, 1)
+    assert isinstance(criterion.adjuster, ConstantAdjuster)
