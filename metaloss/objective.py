@@ -135,7 +135,9 @@ class AdjustedLoss(nn.Module):
         index: Int[Tensor, " batch"] | None = None,
     ) -> PerSample:
         """The loss and the hyperparameters of each sample; arguments as for the criterion."""
-        hparams = self.adjuster(self.features(outputs, targets, index))
+        features = self.features(outputs, targets, index)
+        # The adjuster's own precision: half-precision logits must not round its constants.
+        hparams = self.adjuster(features.to(self.adjuster.low.dtype))
         return PerSample(self.loss(outputs, targets, hparams), hparams)
 
     def features(

@@ -89,7 +89,7 @@ def adaptive_moments(
         >>> gradient = (torch.tensor([3.0]),)
         >>> update, _ = adam.update(gradient, adam.init(gradient), inplace=False)
         >>> update[0]
-        tensor([1.])
+        tensor([1.0000])
     """
 
     def init(params: Sequence[Tensor]) -> AdaptiveMomentsState:

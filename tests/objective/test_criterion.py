@@ -261,3 +261,16 @@ def test_the_hooks_without_a_conditioner():
     assert list(criterion.parameters()) == []
     assert criterion.adjuster(torch.empty(2, 0)).shape == (2, 1)
     assert isinstance(criterion.adjuster, ConstantAdjuster)
+
+
+def test_half_precision_logits_do_not_round_the_hyperparameters() -> None:
+    outputs = torch.randn(4, 3).bfloat16()
+    found = AdjustedLoss.fixed(GCE(), {"q": 0.7}).per_sample(outputs, torch.arange(4) % 3)
+    assert torch.equal(found.hparams, torch.full((4, 1), 0.7))
+
+
+def test_double_precision_logits_meet_a_single_precision_adjuster() -> None:
+    criterion = AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
+    outputs, targets = torch.randn(4, 3, dtype=torch.float64), torch.arange(4) % 3
+    expected = criterion.per_sample(outputs.float(), targets).hparams
+    torch.testing.assert_close(criterion.per_sample(outputs, targets).hparams, expected)
