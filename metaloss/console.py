@@ -142,7 +142,8 @@ def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
         rows: of ``results.json``.
         last: over how many last epochs the figures are means.
     """
-    table = Table(title=f"Test accuracy (%), mean of the last {last} epochs")
+    title = f"Test accuracy (%), mean of the last {last} epochs"
+    table = Table(title=title, min_width=len(title))
     table.add_column("method")
     table.add_column("mean", justify="right")
     table.add_column("std", justify="right")
@@ -153,7 +154,7 @@ def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
         table.add_row(
             row["method"],
             f"{row['accuracy_mean']:.2f}",
-            f"{row['accuracy_std']:.2f}",
+            f"{row['accuracy_std']:.2f}" if len(row["seeds"]) > 1 else "-",
             str(len(row["seeds"])),
             style=style,
         )

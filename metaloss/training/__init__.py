@@ -3,7 +3,7 @@
 from metaloss.training.evaluate import Evaluation, evaluate
 from metaloss.training.experiment import Experiment
 from metaloss.training.loop import train
-from metaloss.training.methods import Adjusted, Conventional, Method, Oracle
+from metaloss.training.methods import Adjusted, Conventional, Method, Oracle, Transferred
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
 from metaloss.training.records import RunFolder
@@ -23,6 +23,7 @@ __all__ = [
     "RunInfo",
     "Samples",
     "TrainState",
+    "Transferred",
     "collect",
     "evaluate",
     "train",

@@ -6,6 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from metaloss.adjusters import Adjuster, BaseAdjuster, OracleAdjuster
@@ -13,6 +14,7 @@ from metaloss.checks import InputError
 from metaloss.conditioners import Conditioner, Flipped, Margin
 from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss
+from metaloss.pretrained import from_pretrained
 from metaloss.types import TaskLike
 
 
@@ -117,3 +119,27 @@ class Oracle(Method):
             raise InputError(f"{self.name}: expected a task that knows its wrong labels, got none")
         adjuster = OracleAdjuster(self.loss.hyperparameters, self.clean, self.noisy)
         return AdjustedLoss(self.loss, Flipped(task.flipped), adjuster)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transferred(Method):
+    """Hyperparameters predicted by an adjuster learned elsewhere, frozen (Algorithm 2).
+
+    Its snapshots are switched as training proceeds, whatever the run's length. No clean samples are
+    needed.
+
+    Args:
+        name: what tables and folders call it.
+        adjuster: the folder of a saved adjuster.
+
+    Example:
+        >>> from metaloss.training import Transferred
+        >>> Transferred(name="T-GCE", adjuster="runs/demo/A-GCE/seed-0/adjuster").learns
+        False
+    """
+
+    adjuster: str | Path
+
+    def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - the same for each
+        """The loss with the frozen adjuster."""
+        return from_pretrained(self.adjuster)

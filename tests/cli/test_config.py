@@ -11,10 +11,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from metaloss import losses
+from metaloss import AdjustedLoss, Adjuster, losses
 from metaloss.checks import InputError
 from metaloss.cli import app
+from metaloss.conditioners import Margin
 from metaloss.config import configuration, find, shipped
+from metaloss.losses import GCE
+from metaloss.pretrained import save_adjuster
+from metaloss.tasks import classification_task, digits
 from metaloss.training import Adjusted, Conventional, Experiment, Oracle
 
 OWN_PAIR = Path(__file__).parents[2] / "docs" / "examples" / "own_pair"
@@ -30,7 +34,7 @@ def build(files, bindings=()) -> Experiment:
 
 
 def test_there_are_files_of_every_kind() -> None:
-    for kind in ("tasks", "models", "losses", "conditioners", "runs", "experiments"):
+    for kind in ("tasks", "models", "losses", "conditioners", "runs", "tables", "experiments"):
         assert every_file(kind)
 
 
@@ -70,6 +74,23 @@ def test_every_loss_file_binds_methods_that_make_a_criterion(name: str) -> None:
         for method in experiment.methods:
             assert isinstance(method, Conventional | Adjusted | Oracle)
             method.criterion(task)
+
+
+@pytest.mark.parametrize("name", every_file("tables"))
+def test_every_table_has_methods_that_make_a_criterion(name: str) -> None:
+    with configuration(["experiments/demo.gin", name]) as config:
+        experiment = config.build(Experiment)
+        task = experiment.task(seed=0)
+        assert len([method.criterion(task) for method in experiment.methods]) > 4
+
+
+def test_an_adjuster_learned_elsewhere(tmp_path) -> None:
+    save_adjuster(tmp_path, AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin())))
+    files = ["experiments/demo.gin", "adjusters/transferred.gin"]
+    with configuration(files, [f"ADJUSTER = '{tmp_path}'"]) as config:
+        (method,) = config.build(Experiment).methods
+        criterion = method.criterion(classification_task(data=digits, num_meta=0, num_test=360))
+        assert type(criterion.loss) is GCE
 
 
 @pytest.mark.parametrize("name", every_file("models"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import partial
 
 import pytest
@@ -12,7 +13,15 @@ from torch import nn
 import metaloss
 from metaloss.checks import InputError
 from metaloss.losses import GCE, CrossEntropy
-from metaloss.training import Adjusted, Conventional, Experiment, Observer, Recipe, RunFolder
+from metaloss.training import (
+    Adjusted,
+    Conventional,
+    Experiment,
+    Observer,
+    Recipe,
+    RunFolder,
+    Transferred,
+)
 from tests.helpers.tasks import blobs
 
 METHODS = (
@@ -123,6 +132,33 @@ def test_a_stopped_experiment_resumes_to_the_same_table(tmp_path) -> None:
                 tmp_path / "whole" / where
             ).read_bytes()
             assert not (tmp_path / "parts" / name / f"seed-{seed}" / "checkpoint.pt").exists()
+
+
+def test_a_learned_adjuster_is_deployed_without_clean_samples(tmp_path) -> None:
+    experiment(seeds=(0,)).run(folder(tmp_path))
+    learned = tmp_path / "run" / "A-GCE-margin" / "seed-0" / "adjuster"
+    used = []
+
+    class Watch(Observer):
+        def step(self, step: int) -> None:
+            used.append(criteria[-1].adjuster.current)
+
+    @dataclass(frozen=True, kw_only=True)
+    class Spy(Transferred):
+        def criterion(self, task):
+            criteria.append(super().criterion(task))
+            return criteria[-1]
+
+    criteria = []
+    deployed = experiment(
+        task=partial(blobs, seed=7, meta=False, samples=40),
+        methods=(Spy(name="T-GCE", adjuster=learned),),
+        seeds=(0,),
+    )
+    deployed.run(RunFolder(tmp_path / "deployed"), Watch())
+    assert used == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]  # Algorithm 2's thirds of 12 steps
+    saved = metaloss.from_pretrained(learned).adjuster.state_dict()
+    assert all(torch.equal(saved[k], v) for k, v in criteria[-1].adjuster.state_dict().items())
 
 
 def test_done_runs_are_not_run_again(tmp_path) -> None:
