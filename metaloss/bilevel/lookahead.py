@@ -41,7 +41,7 @@ class Lookahead:
         meta_loss: from the outputs and targets of the clean batch to a scalar.
         transform: a TorchOpt gradient transformation to look ahead with, its state fresh, instead
             of the live optimizer's step. TorchOpt's own momentum remembers in a closure that it has
-            been called: with dampening, use :func:`metaloss.bilevel.transforms.heavy_ball`.
+            been called: with dampening, use ``metaloss.bilevel.transforms.heavy_ball``.
 
     Raises:
         InputError: fewer than one step, or an unknown strategy.

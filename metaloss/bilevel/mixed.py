@@ -4,7 +4,7 @@ Walk forward keeping each step's weights and optimizer state, not its graph. Wal
 adjoint :math:`a = dM/dw_{k+1}` (and that of the optimizer's state). Through the update alone, which
 is cheap, :math:`u = (\partial\Phi/\partial g)^\top a`; then
 
-.. math:: \bar\theta \mathrel{+}= \frac{\partial}{\partial\theta}
+.. math:: \bar\theta \leftarrow \bar\theta + \frac{\partial}{\partial\theta}
           \langle \nabla_w L_k, u \rangle, \qquad
           a \leftarrow (\partial\Phi/\partial w)^\top a + \nabla^2_w L_k \, u
 
