@@ -161,6 +161,21 @@ def test_a_learned_adjuster_is_deployed_without_clean_samples(tmp_path) -> None:
     assert all(torch.equal(saved[k], v) for k, v in criteria[-1].adjuster.state_dict().items())
 
 
+def test_threads_are_set_for_the_run_alone(tmp_path) -> None:
+    seen = set()
+
+    class Watch(Observer):
+        def step(self, step: int) -> None:
+            seen.add(torch.get_num_threads())
+
+    before = torch.get_num_threads()
+    experiment(threads=before + 1, seeds=(0,)).run(folder(tmp_path), Watch())
+    assert seen == {before + 1}
+    assert torch.get_num_threads() == before
+    with pytest.raises(InputError, match="threads: expected a whole number of at least 1, got -1"):
+        experiment(threads=-1)
+
+
 def test_done_runs_are_not_run_again(tmp_path) -> None:
     place = folder(tmp_path)
     expected = experiment().run(place)
