@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from weakref import WeakSet
 
 import torch
 import torch.nn.functional as F
@@ -11,15 +13,21 @@ import torchopt
 from torch import Tensor, nn
 from torchopt.base import GradientTransformation
 
+from metaloss.bilevel.difference import difference
 from metaloss.bilevel.mixed import mixed
 from metaloss.bilevel.optimizers import functional
 from metaloss.bilevel.problem import MetaLoss, Problem, Solution
+from metaloss.bilevel.rules import NoRuleError
 from metaloss.bilevel.unroll import unroll
-from metaloss.checks import InputError, check_at_least, require
+from metaloss.checks import InputError, check_at_least, check_in_range, require
 from metaloss.objective import AdjustedLoss
 from metaloss.types import Batch
 
-STRATEGIES: dict[str, Callable[[Problem], Solution]] = {"mixed": mixed, "unroll": unroll}
+STRATEGIES: dict[str, Callable[[Problem], Solution]] = {
+    "mixed": mixed,
+    "unroll": unroll,
+    "difference": difference,
+}
 
 
 @dataclass(frozen=True)
@@ -36,8 +44,10 @@ class Lookahead:
     Args:
         steps: K, the training steps to look ahead; 1 in the paper.
         strategy: ``"mixed"``, adjoint steps with a forward-mode pass at the first, at nearly
-            first-order cost; or ``"unroll"``, reverse mode through the unrolled steps. Both are
-            exact.
+            first-order cost, or ``"unroll"``, reverse mode through the unrolled steps, which are
+            exact; ``"difference"``, adjoint steps with central differences, which is not, and asks
+            nothing of the network but gradients; ``"auto"``, mixed, or unroll with a warning where
+            an operation has no forward-mode rule.
         meta_loss: from the outputs and targets of the clean batch to a scalar.
         transform: a TorchOpt gradient transformation to look ahead with, its state fresh, instead
             of the live optimizer's step. TorchOpt's own momentum remembers in a closure that it has
@@ -65,14 +75,20 @@ class Lookahead:
     strategy: str = "mixed"
     meta_loss: MetaLoss = F.cross_entropy
     transform: GradientTransformation | None = None
+    keep: float = 24.0
+    # Models in which "auto" has found an operation that "mixed" has no rule for.
+    _unrolled: WeakSet[nn.Module] = field(
+        default_factory=WeakSet, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         """Check the settings."""
         check_at_least("steps", self.steps, 1)
         require(
-            self.strategy in STRATEGIES,
-            f"strategy: expected one of {', '.join(STRATEGIES)}, got {self.strategy!r}",
+            self.strategy in {*STRATEGIES, "auto"},
+            f"strategy: expected one of {', '.join(STRATEGIES)} or auto, got {self.strategy!r}",
         )
+        check_in_range("keep", self.keep, 0.0, float("inf"))
 
     def hypergradient(
         self,
@@ -107,8 +123,15 @@ class Lookahead:
         criterion: AdjustedLoss,
         train_batches: Sequence[Batch | tuple[Tensor, ...]],
         meta_batch: Batch | tuple[Tensor, ...],
+        *,
+        share: bool = False,
     ) -> Solution:
-        """The hypergradient and the clean loss it is of; arguments as for ``hypergradient``."""
+        """The hypergradient and the clean loss it is of; arguments as for ``hypergradient``.
+
+        Args:
+            share: make one forward pass of the first batch the ordinary step's too: its outputs
+                come with the solution, buffers and random numbers are as after one pass.
+        """
         require(
             len(train_batches) == self.steps,
             f"train_batches: expected one for each of {self.steps} steps, got {len(train_batches)}",
@@ -127,10 +150,26 @@ class Lookahead:
             make_optimizer=lambda reached: functional(
                 optimizer, {name: params[name] for name in reached}, self.transform
             ),
+            share=share,
+            budget=self.keep * 2**20,
         )
         devices = {p.device for p in params.values()}
         with torch.random.fork_rng([d for d in devices if d.type != "cpu"]), torch.enable_grad():
+            solution = self._solved(problem)
+        if solution.shared is not None:
+            solution.shared.randomness.restore()
+        return solution
+
+    def _solved(self, problem: Problem) -> Solution:
+        if self.strategy != "auto":
             return STRATEGIES[self.strategy](problem)
+        if problem.model not in self._unrolled:
+            try:
+                return mixed(problem)
+            except NoRuleError as error:
+                self._unrolled.add(problem.model)
+                warnings.warn(f"falling back to 'unroll': {error}", RuntimeWarning, stacklevel=4)
+        return unroll(problem)
 
 
 def _theta(criterion: AdjustedLoss) -> dict[str, nn.Parameter]:

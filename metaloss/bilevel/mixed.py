@@ -1,221 +1,157 @@
-r"""The exact hypergradient at nearly first-order cost: adjoints, and tangents at the first step.
-
-Walk forward keeping each step's weights and optimizer state, not its graph. Walk back with the
-adjoint :math:`a = dM/dw_{k+1}` (and that of the optimizer's state). Through the update alone, which
-is cheap, :math:`u = (\partial\Phi/\partial g)^\top a`; then
-
-.. math:: \bar\theta \leftarrow \bar\theta + \frac{\partial}{\partial\theta}
-          \langle \nabla_w L_k, u \rangle, \qquad
-          a \leftarrow (\partial\Phi/\partial w)^\top a + \nabla^2_w L_k \, u
-
-The first step needs no Hessian product, and :math:`\theta` enters only through the logits: there
-
-.. math:: \langle \nabla_w L, u \rangle =
-          \sum_i \langle \partial \ell_i / \partial z_i, \dot z_i \rangle,
-          \qquad \dot z = J_w z \, u
-
-is one forward-mode pass through the network, and a derivative over logits and a small MLP. With one
-step, as in the paper, no second-order graph is ever built.
-"""
+"""The exact hypergradient at nearly first-order cost: adjoint steps, the first in forward mode."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import logging
+from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import torch
 import torch.autograd.forward_ad as fwd
-import torchopt
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from metaloss.bilevel.optimizers import FunctionalOptimizer, Params, State
-from metaloss.bilevel.problem import Buffers, Problem, Solution, copied, gradient
-from metaloss.bilevel.randomness import Randomness
-from metaloss.checks import InputError
-from metaloss.types import Batch
+from metaloss.bilevel.adjoint import Derivatives, Product, Pushed, Step, by_adjoints, leaves
+from metaloss.bilevel.batch_norm import Fused
+from metaloss.bilevel.carry import Carry
+from metaloss.bilevel.dual import Dual, NoForwardRuleError
+from metaloss.bilevel.kept import Keeping, Kept
+from metaloss.bilevel.optimizers import Params
+from metaloss.bilevel.problem import Buffers, Problem, Shared, Solution, copied, gradient
+from metaloss.bilevel.rules import no_forward_rule, second_derivatives
 
-pytree: Any = torchopt.pytree  # its types speak of trees of one kind of leaf
-
-
-class Step(NamedTuple):
-    """Where a training step began: all that is kept of it."""
-
-    batch: Batch
-    params: Params
-    state: State
-    buffers: Buffers
-    randomness: Randomness
-
-
-class Adjoint(NamedTuple):
-    """The meta loss's derivative in the weights, and in the floating leaves of the state."""
-
-    params: Params
-    state: list[Tensor | None]
+log = logging.getLogger(__name__)
 
 
 def mixed(problem: Problem) -> Solution:
-    """The hypergradient by adjoint steps, the first of them in forward mode."""
-    steps, optimizer, first_grads, params, buffers = _walk(problem)
-    ahead = {name: p.detach().requires_grad_() for name, p in params.items()}
-    meta_loss = problem.clean_loss(ahead, buffers)
-    adjoint = Adjoint(gradient(meta_loss, ahead, keep_graph=False), [])
-    total: list[Tensor | None] = [None for _ in problem.theta]
-    for step in reversed(steps[1:]):
-        adjoint, found = _back(problem, optimizer, step, adjoint)
-        total = _sum(total, found)
-    direction = _through_update(optimizer, steps[0], first_grads, adjoint).grads
-    total = _sum(total, _first(problem, steps[0], direction))
-    return problem.solution(total, meta_loss)
+    """The hypergradient by adjoint steps, the first of them in forward mode.
+
+    Raises:
+        NoRuleError: the model has an operation without a forward-mode rule, or for several steps
+            without a second derivative.
+    """
+    return by_adjoints(problem, Exact())
 
 
-def _walk(
-    problem: Problem,
-) -> tuple[list[Step], FunctionalOptimizer, Params, Params, Buffers]:
-    """Take the steps, first order, remembering where each began."""
-    params: Params = {name: p.detach() for name, p in problem.params.items()}
-    buffers = copied(problem.buffers)
-    first, *rest = problem.train_batches
-    step = Step(first, params, (), copied(buffers), problem.randomness())
-    first_grads = grads = _gradient(problem, step, buffers)
-    optimizer = problem.make_optimizer(tuple(grads))
-    state = optimizer.state
-    steps = [step._replace(state=state)]
-    for batch in rest:
-        params, state = _stepped(optimizer, params, state, grads)
-        steps.append(Step(batch, params, state, copied(buffers), problem.randomness()))
-        grads = _gradient(problem, steps[-1], buffers)
-    params, _ = _stepped(optimizer, params, state, grads)
-    return steps, optimizer, first_grads, params, buffers
+class Exact(Derivatives):
+    """Forward mode at the first step, double backward at later ones."""
+
+    kept: Kept
+    last: _WithGraph | None = None
+
+    def first_gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
+        """The gradient; what the pass computed is kept, as far as the budget goes."""
+        self.kept = Kept(problem.budget)
+        params = leaves(step.params)
+        with _kernels_with_rules(), Keeping(self.kept):
+            outputs = problem.outputs(params, buffers, step.batch.inputs)
+        self.kept.trim()
+        return gradient(problem.adjusted_loss(outputs, step.batch), params)
+
+    def gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
+        """The gradient; the last step's is the first to be differentiated, so its graph is kept."""
+        if step.batch is not problem.train_batches[-1]:
+            params = leaves(step.params)
+            with _kernels_with_rules():
+                outputs = problem.outputs(params, buffers, step.batch.inputs)
+            return gradient(problem.adjusted_loss(outputs, step.batch), params)
+        self.last = _with_graph(problem, step, buffers)
+        return {name: g.detach() for name, g in self.last.grads.items()}
+
+    def push(self, problem: Problem, step: Step, direction: Params) -> Pushed:
+        """One pass that carries tangents; the ordinary step's forward pass as well if shared."""
+        try:
+            return _carried(problem, step, direction, self.kept)
+        except NoForwardRuleError as error:
+            raise no_forward_rule(problem.model, error) from error
+        except Exception as error:
+            log.info("forward-mode by torch itself, without sharing: %s", error)
+            return _by_torch_alone(problem, step, direction)
+
+    def product(self, problem: Problem, step: Step, direction: Params) -> Product:
+        """A double backward through the step's own graph, which is built for it and dropped."""
+        if self.last is None:
+            step.randomness.restore()
+            params, grads = _with_graph(problem, step, copied(step.buffers))
+        else:
+            params, grads = self.last
+            self.last = None
+        with second_derivatives("mixed"):
+            found = torch.autograd.grad(
+                list(grads.values()),
+                [*params.values(), *problem.theta.values()],
+                [direction[name] for name in grads],
+                allow_unused=True,
+            )
+        in_params = zip(params, found, strict=False)
+        return Product({n: h for n, h in in_params if h is not None}, found[len(params) :])
 
 
-@torch.no_grad()
-def _stepped(
-    optimizer: FunctionalOptimizer, params: Params, state: State, grads: Params
-) -> tuple[Params, State]:
-    return optimizer.step(params, state, grads)
-
-
-def _gradient(problem: Problem, step: Step, buffers: Buffers) -> Params:
-    leaves = {name: p.detach().requires_grad_() for name, p in step.params.items()}
-    outputs = problem.outputs(leaves, buffers, step.batch.inputs)
-    return gradient(problem.adjusted_loss(outputs, step.batch), leaves, keep_graph=False)
-
-
-def _back(
-    problem: Problem, optimizer: FunctionalOptimizer, step: Step, adjoint: Adjoint
-) -> tuple[Adjoint, Sequence[Tensor | None]]:
-    """One step back, by a double backward through that step's graph, which is built for it."""
-    leaves = {name: p.detach().requires_grad_() for name, p in step.params.items()}
-    step.randomness.restore()
-    with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
-        outputs = problem.outputs(leaves, copied(step.buffers), step.batch.inputs)
-        loss = problem.adjusted_loss(outputs, step.batch)
-        grads = gradient(loss, leaves, keep_graph=True)
-    plain = {name: g.detach() for name, g in grads.items()}
-    through = _through_update(optimizer, step, plain, adjoint)
-    theta = list(problem.theta.values())
-    found = torch.autograd.grad(
-        list(grads.values()),
-        [*leaves.values(), *theta],
-        [through.grads[name] for name in grads],
-        allow_unused=True,
-    )
-    hessian_products = dict(zip(leaves, found, strict=False))
-    params = {name: _add(through.params.get(name), hessian_products[name]) for name in leaves}
-    reached = {name: value for name, value in params.items() if value is not None}
-    return Adjoint(reached, through.state), found[len(leaves) :]
-
-
-class Through(NamedTuple):
-    """The adjoint pulled back through the update, to each of its arguments."""
-
-    params: dict[str, Tensor | None]
-    state: list[Tensor | None]
+class _WithGraph(NamedTuple):
+    params: Params
     grads: Params
 
 
-def _through_update(
-    optimizer: FunctionalOptimizer, step: Step, grads: Params, adjoint: Adjoint
-) -> Through:
-    """Pull the adjoint back through the optimizer's update alone: parameter-sized work."""
-    w = {name: p.detach().requires_grad_() for name, p in step.params.items()}
-    g = {name: value.detach().requires_grad_() for name, value in grads.items()}
-    kept, spec = pytree.tree_flatten(step.state)
-    s = [leaf.detach().requires_grad_() if _is_floating(leaf) else leaf for leaf in kept]
-    after, state_after = optimizer.step(w, pytree.tree_unflatten(spec, s), g)
-    pulled = [(after[name], a) for name, a in adjoint.params.items()]
-    pulled += [
-        (leaf, a)
-        for leaf, a in zip(_floating(state_after), adjoint.state, strict=False)
-        if a is not None
-    ]
-    pulled = [(out, a) for out, a in pulled if out.requires_grad]
-    inputs = [*w.values(), *filter(_is_floating, s), *g.values()]
-    found: list[Tensor | None] = list(
-        torch.autograd.grad(
-            [out for out, _ in pulled], inputs, [a for _, a in pulled], allow_unused=True
-        )
-    )
-    to_params, to_state = found[: len(w)], found[len(w) : -len(g)]
-    to_grads = {
-        name: torch.zeros_like(value) if u is None else u
-        for (name, value), u in zip(g.items(), found[-len(g) :], strict=True)
-    }
-    return Through(dict(zip(w, to_params, strict=True)), to_state, to_grads)
+def _with_graph(problem: Problem, step: Step, buffers: Buffers) -> _WithGraph:
+    """A step's gradient, which can be differentiated, and the leaves that it is at."""
+    params = leaves(step.params)
+    with _kernels_with_rules(), Fused():
+        outputs = problem.outputs(params, buffers, step.batch.inputs)
+    loss = problem.adjusted_loss(outputs, step.batch)
+    return _WithGraph(params, gradient(loss, params, create_graph=True))
 
 
-def _first(problem: Problem, step: Step, direction: Params) -> Sequence[Tensor | None]:
-    """The first step's part, from a tangent of the logits."""
+def _kernels_with_rules() -> AbstractContextManager[None]:
+    """Attention by the kernel that has a tangent and a second derivative.
+
+    All passes of a step use it: others draw other dropout masks from the same random numbers.
+    """
+    return sdpa_kernel(SDPBackend.MATH)
+
+
+def _carried(problem: Problem, step: Step, direction: Params, kept: Kept) -> Pushed:
     step.randomness.restore()
-    outputs, tangent = _tangent(problem, step, direction)
-    logits = outputs.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(
-        problem.adjusted_loss(logits, step.batch), logits, create_graph=True
-    )
-    theta = list(problem.theta.values())
-    if not slope.requires_grad:
-        return [None for _ in theta]
-    return torch.autograd.grad((slope * tangent).sum(), theta, allow_unused=True)
+    weights = problem.params if problem.share else step.params
+    duals = {name: Dual(weights[name], along) for name, along in direction.items()}
+    buffers = problem.buffers if problem.share else copied(step.buffers)
+    others = {name: p for name, p in weights.items() if name not in duals}
+    try:
+        with _kernels_with_rules(), Carry(kept):
+            found = problem.outputs({**others, **duals}, buffers, step.batch.inputs)
+        if not isinstance(found, Dual):  # no direction reaches it
+            return _pushed(problem, found, torch.zeros_like(found))
+        found.check()
+    except BaseException:
+        if problem.share:
+            _put_back(problem.buffers, step.buffers)
+        raise
+    return _pushed(problem, found.primal, found.tangent)
+
+
+def _pushed(problem: Problem, outputs: Tensor, tangent: Tensor) -> Pushed:
+    shared = Shared(outputs, problem.randomness()) if problem.share else None
+    return Pushed(outputs, tangent, shared)
 
 
 @torch.no_grad()
-def _tangent(problem: Problem, step: Step, direction: Params) -> tuple[Tensor, Tensor]:
-    """The logits, and their derivative along a direction in the weights."""
-    with fwd.dual_level(), sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no tangents
+def _put_back(buffers: Buffers, before: Buffers) -> None:
+    for name, buffer in buffers.items():
+        buffer.copy_(before[name])
+
+
+@torch.no_grad()
+def _by_torch_alone(problem: Problem, step: Step, direction: Params) -> Pushed:
+    step.randomness.restore()
+    with fwd.dual_level(), _kernels_with_rules():
         dual = {
-            name: _dual(p, direction[name]) if name in direction else p
+            name: fwd.make_dual(p, direction[name])  # type: ignore[no-untyped-call]
+            if name in direction
+            else p
             for name, p in step.params.items()
         }
         try:
             found = problem.outputs(dual, copied(step.buffers), step.batch.inputs)
         except NotImplementedError as error:
-            raise InputError(
-                "strategy 'mixed': the model has an operator without a forward-mode rule; use "
-                f"Lookahead(strategy='unroll') for it. torch says: {str(error).splitlines()[0]}"
-            ) from error
+            raise no_forward_rule(problem.model, error) from error
         outputs, tangent = fwd.unpack_dual(found)  # type: ignore[no-untyped-call]
-    return outputs, tangent
-
-
-def _dual(value: Tensor, tangent: Tensor) -> Tensor:
-    return fwd.make_dual(value, tangent)  # type: ignore[no-untyped-call]
-
-
-def _is_floating(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor) and leaf.is_floating_point()
-
-
-def _floating(state: State) -> list[Tensor]:
-    return [leaf for leaf in pytree.tree_leaves(state) if _is_floating(leaf)]
-
-
-def _add(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    if a is None or b is None:
-        return b if a is None else a
-    return a + b
-
-
-def _sum(totals: Sequence[Tensor | None], found: Sequence[Tensor | None]) -> list[Tensor | None]:
-    return [_add(a, b) for a, b in zip(totals, found, strict=True)]
+    return Pushed(outputs, tangent)

@@ -29,13 +29,38 @@ from metaloss.checks import InputError, require
 
 Params = dict[str, Tensor]
 State = tuple[Any, ...]
+Settings = Mapping[str, Any]
+ParamStates = Sequence[Mapping[str, Any]]
 
 
 class Group(NamedTuple):
-    """Parameters that one transformation updates together."""
+    """Parameters that one transformation updates together.
+
+    Attributes:
+        names: of the parameters.
+        transform: sees a tensor for each; one vector of them all, end to end, if ``joined``.
+        joined: for transformations that work element by element: a handful of operations then
+            steps a whole network.
+    """
 
     names: tuple[str, ...]
     transform: GradientTransformation
+    joined: bool = False
+
+    def gather(self, tensors: Params) -> tuple[Tensor, ...]:
+        """This group's tensors, as the transformation sees them."""
+        mine = tuple(tensors[name] for name in self.names)
+        return (joined(mine),) if self.joined else mine
+
+    def scatter(self, gathered: Sequence[Tensor], like: Params) -> Params:
+        """What :meth:`gather` gathered, by name again."""
+        if not self.joined:
+            return dict(zip(self.names, gathered, strict=True))
+        pieces = gathered[0].split([like[name].numel() for name in self.names])
+        return {
+            name: piece.view(like[name].shape)
+            for name, piece in zip(self.names, pieces, strict=True)
+        }
 
 
 class FunctionalOptimizer(NamedTuple):
@@ -64,16 +89,12 @@ class FunctionalOptimizer(NamedTuple):
         updated = dict(params)
         new_state = []
         for group, group_state in zip(self.groups, state, strict=True):
-            before = tuple(params[name] for name in group.names)
+            before = group.gather(params)
             updates, after = group.transform.update(
-                tuple(grads[name] for name in group.names),
-                group_state,
-                params=before,
-                inplace=False,
+                group.gather(grads), group_state, params=before, inplace=False
             )
-            updated.update(
-                (name, p + u) for name, p, u in zip(group.names, before, updates, strict=True)
-            )
+            stepped = [p + u for p, u in zip(before, updates, strict=True)]
+            updated.update(group.scatter(stepped, params))
             new_state.append(after)
         return updated, tuple(new_state)
 
@@ -115,11 +136,11 @@ def functional(
     groups, states = [], []
     for settings in optimizer.param_groups:
         held = [p for p in settings["params"] if id(p) in name_of]
-        if not held:
-            continue
-        transform, state = build(settings, held, [optimizer.state.get(p, {}) for p in held])
-        groups.append(Group(tuple(name_of[id(p)] for p in held), transform))
-        states.append(state)
+        for alike in _alike(held, optimizer):
+            live = [optimizer.state.get(p, {}) for p in alike]
+            transform, state = build(settings, [joined(alike)], [_joined_state(live)])
+            groups.append(Group(tuple(name_of[id(p)] for p in alike), transform, joined=True))
+            states.append(state)
     _check_all_held(groups, params)
     return FunctionalOptimizer(tuple(groups), tuple(states))
 
@@ -150,8 +171,31 @@ def _check_all_held(groups: Sequence[Group], names: Iterable[str]) -> None:
     )
 
 
-Settings = Mapping[str, Any]
-ParamStates = Sequence[Mapping[str, Any]]
+def joined(tensors: Sequence[Tensor]) -> Tensor:
+    """The elements of all the tensors as one vector."""
+    return torch.cat([t.reshape(-1) for t in tensors])
+
+
+def _alike(
+    params: Sequence[Tensor], optimizer: torch.optim.Optimizer
+) -> Iterable[Sequence[Tensor]]:
+    """The parameters whose elements are stepped alike: the same state, begun at the same time."""
+    found: dict[Any, list[Tensor]] = {}
+    for p in params:
+        live = {k: v for k, v in optimizer.state.get(p, {}).items() if v is not None}
+        step = live.get("step", 0)
+        if isinstance(step, Tensor):  # to read it elsewhere than on the CPU would wait
+            step = step.item() if step.device.type == "cpu" else id(step)
+        found.setdefault((p.dtype, p.device, frozenset(live), step), []).append(p)
+    return found.values()
+
+
+def _joined_state(states: ParamStates) -> Mapping[str, Any]:
+    """One state for parameters that are alike, of vectors."""
+    return {
+        key: value if key == "step" or value is None else joined([state[key] for state in states])
+        for key, value in states[0].items()
+    }
 
 
 def _sgd(settings: Settings, params: Sequence[Tensor], states: ParamStates) -> tuple[Any, State]:

@@ -1,13 +1,14 @@
 """The bilevel problem of one meta step, with everything live taken out of it.
 
-A strategy sees pure functions and plain tensors only: it cannot touch the model, the optimizer or
-their states, whatever it does.
+A strategy sees pure functions and plain tensors: it leaves the model, the optimizer and their states
+alone, but for the one pass that it is asked to share with the ordinary step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class Problem:
     r"""Find :math:`d/d\theta` of the meta loss at the weights that K training steps lead to.
 
     Attributes:
-        model: called functionally; its own tensors are only read.
+        model: called functionally; its own tensors are only read, unless a pass is shared.
         params: :math:`w_0`, the trainable parameters, by name.
         buffers: the model's buffers; a strategy works on copies.
         criterion: the adjusted loss, whose adjuster holds :math:`\theta`.
@@ -37,6 +38,8 @@ class Problem:
         meta_loss: from the outputs and targets of the meta batch to a scalar.
         make_optimizer: from the names of the parameters that the loss reaches to the optimizer's
             step; the others are not stepped, as in ``torch.optim``.
+        share: make one forward pass of the first batch the ordinary step's as well, if it can be.
+        budget: bytes of the first forward pass to keep while the clean batch is passed.
     """
 
     model: nn.Module
@@ -48,6 +51,8 @@ class Problem:
     meta_batch: Batch
     meta_loss: MetaLoss
     make_optimizer: Callable[[Sequence[str]], FunctionalOptimizer]
+    share: bool = False
+    budget: float = 0.0
 
     def start(self) -> Params:
         """:math:`w_0` as fresh leaves to differentiate in."""
@@ -70,7 +75,9 @@ class Problem:
         """The generators that the model may draw from, as they are."""
         return Randomness.now({p.device for p in self.params.values()})
 
-    def solution(self, found: Sequence[Tensor | None], meta_loss: Tensor) -> Solution:
+    def solution(
+        self, found: Sequence[Tensor | None], meta_loss: Tensor, shared: Shared | None = None
+    ) -> Solution:
         """The solution from the gradient in each of ``theta``, in order.
 
         Raises:
@@ -85,7 +92,19 @@ class Problem:
             name: torch.zeros_like(theta) if grad is None else grad
             for (name, theta), grad in zip(self.theta.items(), found, strict=True)
         }
-        return Solution(grads, meta_loss.detach())
+        return Solution(grads, meta_loss.detach(), shared)
+
+
+class Shared(NamedTuple):
+    """A forward pass of the first batch through the live model, its buffers updated.
+
+    Attributes:
+        outputs: the logits, with the graph of the live parameters.
+        randomness: the generators as the pass left them.
+    """
+
+    outputs: Tensor
+    randomness: Randomness
 
 
 @dataclass(frozen=True)
@@ -95,10 +114,13 @@ class Solution:
     Attributes:
         hypergradient: :math:`dM/d\theta`, by the adjuster's parameter names.
         meta_loss: :math:`M`, the meta loss after the lookahead, a detached scalar.
+        shared: the forward pass that the ordinary step may go on from; ``None`` if it was not asked
+            for, or the strategy has none to give.
     """
 
     hypergradient: dict[str, Tensor]
     meta_loss: Tensor
+    shared: Shared | None = None
 
 
 def copied(buffers: Buffers) -> Buffers:
@@ -106,15 +128,22 @@ def copied(buffers: Buffers) -> Buffers:
     return {name: b.detach().clone() for name, b in buffers.items()}
 
 
-def gradient(loss: Tensor, params: Params, *, keep_graph: bool) -> Params:
+def gradient(
+    loss: Tensor, params: Params, *, create_graph: bool = False, retain_graph: bool = False
+) -> Params:
     """The gradient in the parameters that the loss reaches, by name.
 
     Args:
         loss: a scalar.
         params: leaves.
-        keep_graph: make the gradient itself differentiable.
+        create_graph: make the gradient itself differentiable.
+        retain_graph: keep the loss's graph.
     """
     grads = torch.autograd.grad(
-        loss, list(params.values()), create_graph=keep_graph, allow_unused=True
+        loss,
+        list(params.values()),
+        create_graph=create_graph,
+        retain_graph=create_graph or retain_graph,
+        allow_unused=True,
     )
     return {name: g for name, g in zip(params, grads, strict=True) if g is not None}

@@ -10,6 +10,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metaloss.bilevel.problem import Problem, Solution, copied, gradient
+from metaloss.bilevel.rules import second_derivatives
 
 
 def unroll(problem: Problem) -> Solution:
@@ -19,12 +20,13 @@ def unroll(problem: Problem) -> Solution:
     for batch in problem.train_batches:
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
             outputs = problem.outputs(params, buffers, batch.inputs)
-            grads = gradient(problem.adjusted_loss(outputs, batch), params, keep_graph=True)
+            grads = gradient(problem.adjusted_loss(outputs, batch), params, create_graph=True)
         if optimizer is None:
             optimizer = problem.make_optimizer(tuple(grads))
             state = optimizer.state
         assert state is not None
         params, state = optimizer.step(params, state, grads)
     meta_loss = problem.clean_loss(params, buffers)
-    found = torch.autograd.grad(meta_loss, list(problem.theta.values()), allow_unused=True)
+    with second_derivatives("unroll"):
+        found = torch.autograd.grad(meta_loss, list(problem.theta.values()), allow_unused=True)
     return problem.solution(found, meta_loss)

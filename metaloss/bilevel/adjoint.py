@@ -1,0 +1,182 @@
+r"""The hypergradient by adjoint steps, whichever way the derivatives of the network are found.
+
+Walk forward keeping of each step where it began and its gradient, not its graph. Walk back with the
+adjoint :math:`a = dM/dw_{k+1}` (and that of the optimizer's state). Through the update alone, which
+is cheap, :math:`u = (\partial\Phi/\partial g)^\top a`; then
+
+.. math:: \bar\theta \leftarrow \bar\theta + \frac{\partial}{\partial\theta}
+          \langle \nabla_w L_k, u \rangle, \qquad
+          a \leftarrow (\partial\Phi/\partial w)^\top a + \nabla^2_w L_k \, u
+
+The first step needs no Hessian product, and :math:`\theta` enters only through the logits: there
+
+.. math:: \langle \nabla_w L, u \rangle =
+          \sum_i \langle \partial \ell_i / \partial z_i, \dot z_i \rangle,
+          \qquad \dot z = J_w z \, u
+
+takes a tangent of the logits, and a derivative over logits and a small MLP. With one step, as in
+the paper, no second-order graph is ever built.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metaloss.bilevel.optimizers import FunctionalOptimizer, Params, State
+from metaloss.bilevel.problem import Buffers, Problem, Shared, Solution, copied, gradient
+from metaloss.bilevel.randomness import Randomness
+from metaloss.bilevel.update import through_update
+from metaloss.types import Batch
+
+Found = Sequence[Tensor | None]
+
+
+class Step(NamedTuple):
+    """Where a training step began, and its gradient: all that is kept of it."""
+
+    batch: Batch
+    params: Params
+    buffers: Buffers
+    randomness: Randomness
+    state: State = ()
+    grads: Params = {}  # noqa: RUF012 - filled in once it is known
+
+
+class Pushed(NamedTuple):
+    """What a pass along a direction in the weights gives.
+
+    Attributes:
+        outputs: the logits.
+        tangent: their derivative.
+        shared: the pass as the ordinary step's, if it was asked for.
+    """
+
+    outputs: Tensor
+    tangent: Tensor
+    shared: Shared | None = None
+
+
+class Product(NamedTuple):
+    r"""Derivatives of :math:`\langle \nabla_w L_k, u \rangle`.
+
+    Attributes:
+        params: in the weights, a Hessian product; by name, without those it does not reach.
+        theta: in each of the adjuster's parameters, in order.
+    """
+
+    params: Params
+    theta: Found
+
+
+class Derivatives(ABC):
+    """How the derivatives of a network are found, for one meta step."""
+
+    @abstractmethod
+    def first_gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
+        """The gradient of the first step; the pass updates ``buffers``."""
+
+    @abstractmethod
+    def gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
+        """The gradient of a later step; the pass updates ``buffers``."""
+
+    @abstractmethod
+    def push(self, problem: Problem, step: Step, direction: Params) -> Pushed:
+        """The tangent of the first step's logits along a direction in the weights."""
+
+    @abstractmethod
+    def product(self, problem: Problem, step: Step, direction: Params) -> Product:
+        """A later step's Hessian product with a direction, and its part of the hypergradient."""
+
+
+def by_adjoints(problem: Problem, derivatives: Derivatives) -> Solution:
+    """The hypergradient of a problem."""
+    steps, optimizer, params, buffers = _walk(problem, derivatives)
+    ahead = leaves(params)
+    meta_loss = problem.clean_loss(ahead, buffers)
+    adjoint, of_state = gradient(meta_loss, ahead), []
+    del ahead
+    total: Found = [None for _ in problem.theta]
+    for step in reversed(steps[1:]):
+        through = through_update(optimizer, step.params, step.state, step.grads, adjoint, of_state)
+        product = derivatives.product(problem, step, through.grads)
+        adjoint = _merged(through.params, product.params)
+        of_state = through.state
+        total = _sum(total, product.theta)
+    first = steps[0]
+    through = through_update(optimizer, first.params, first.state, first.grads, adjoint, of_state)
+    pushed = derivatives.push(problem, first, through.grads)
+    total = _sum(total, theta_part(problem, first.batch, pushed))
+    return problem.solution(total, meta_loss, pushed.shared)
+
+
+def _walk(
+    problem: Problem, derivatives: Derivatives
+) -> tuple[list[Step], FunctionalOptimizer, Params, Buffers]:
+    """Take the steps, first order, remembering where each began."""
+    params: Params = {name: p.detach() for name, p in problem.params.items()}
+    buffers = copied(problem.buffers)
+    first, *rest = problem.train_batches
+    step = Step(first, params, copied(buffers), problem.randomness())
+    grads = derivatives.first_gradient(problem, step, buffers)
+    optimizer = problem.make_optimizer(tuple(grads))
+    state = optimizer.state
+    steps = [step._replace(state=state, grads=grads)]
+    for batch in rest:
+        params, state = _stepped(optimizer, params, state, grads)
+        step = Step(batch, params, copied(buffers), problem.randomness(), state)
+        grads = derivatives.gradient(problem, step, buffers)
+        steps.append(step._replace(grads=grads))
+    params, _ = _stepped(optimizer, params, state, grads)
+    return steps, optimizer, params, buffers
+
+
+@torch.no_grad()
+def _stepped(
+    optimizer: FunctionalOptimizer, params: Params, state: State, grads: Params
+) -> tuple[Params, State]:
+    return optimizer.step(params, state, grads)
+
+
+def leaves(params: Params) -> Params:
+    """The same values, to differentiate in."""
+    return {name: p.detach().requires_grad_() for name, p in params.items()}
+
+
+def theta_part(problem: Problem, batch: Batch, pushed: Pushed) -> Found:
+    r"""The derivative of :math:`\langle \partial L / \partial z, \dot z \rangle` in theta.
+
+    Args:
+        problem: whose loss it is.
+        batch: of the step.
+        pushed: its logits and their tangent.
+
+    Returns:
+        For each of the adjuster's parameters, in order; ``None`` where nothing depends on it.
+    """
+    logits = pushed.outputs.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(problem.adjusted_loss(logits, batch), logits, create_graph=True)
+    theta = list(problem.theta.values())
+    if not slope.requires_grad:
+        return [None for _ in theta]
+    return torch.autograd.grad((slope * pushed.tangent).sum(), theta, allow_unused=True)
+
+
+def _merged(one: Params, other: Params) -> Params:
+    return {
+        name: one[name] + other[name]
+        if name in one and name in other
+        else one.get(name, other.get(name))  # type: ignore[misc]
+        for name in {**one, **other}
+    }
+
+
+def _sum(totals: Found, found: Found) -> Found:
+    return [
+        (b if a is None else a) if a is None or b is None else a + b
+        for a, b in zip(totals, found, strict=True)
+    ]

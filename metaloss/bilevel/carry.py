@@ -1,0 +1,201 @@
+"""Tangents through a forward pass: cheap rules where networks spend their time, torch's elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from metaloss.bilevel.again import Convolved, Multiplied
+from metaloss.bilevel.batch_norm import Normalized, Statistics, push_forward
+from metaloss.bilevel.dual import Dual, Function, by_torch, primal, tangent
+from metaloss.bilevel.kept import LAYERS, Kept
+
+
+class Carry(TorchFunctionMode):
+    """While it is entered, a model called with :class:`Dual` weights carries their tangents along.
+
+    Args:
+        kept: what an earlier pass computed.
+    """
+
+    def __init__(self, kept: Kept) -> None:
+        super().__init__()
+        self.kept = kept
+
+    def __torch_function__(
+        self,
+        func: Function,
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call ``func`` and carry the tangents through it."""
+        kwargs = kwargs or {}
+        if func in _METADATA:
+            return func(*args, **kwargs)
+        rule = _RULES.get(func)
+        if rule is not None:
+            for value in args:
+                if isinstance(value, Dual):
+                    value.check()
+            out = rule(self.kept, *args, **kwargs)
+            if out is not NotImplemented:
+                return out
+        return by_torch(func, args, kwargs)
+
+
+# A dual wears its value's own.
+_METADATA: frozenset[Function] = frozenset(
+    [
+        *(getattr(Tensor, name).__get__ for name in ("shape", "dtype", "device", "ndim")),
+        *(Tensor.size, Tensor.dim, Tensor.numel, Tensor.__len__, Tensor.is_floating_point),
+    ]
+)
+
+
+def _layer(
+    func: Function,
+    kept: Kept,
+    input: Any,
+    weight: Any,
+    bias: Any = None,
+    *options: Any,
+    **named: Any,
+) -> Any:
+    """What is linear in inputs and in weights: two calls for the tangent, none recorded."""
+    x, w, b = primal(input), primal(weight), primal(bias)
+    known = kept.take(func)
+    out = None if known is None else _known(func, known.value, x, w, b, *options, **named)
+    if out is None:
+        out = func(x, w, b, *options, **named)
+    dx, dw, db = tangent(input), tangent(weight), tangent(bias)
+    with torch.no_grad():
+        if dw is not None:
+            moved = func(x, dw, db, *options, **named)
+            if dx is not None:
+                moved.add_(func(dx, w, None, *options, **named))
+        elif dx is not None:
+            moved = func(dx, w, db, *options, **named)
+        elif db is not None:
+            moved = func(torch.zeros_like(x), w, db, *options, **named)
+        else:
+            return out
+    return Dual(out, moved)
+
+
+def _known(
+    func: Function,
+    known: Tensor,
+    x: Tensor,
+    w: Tensor,
+    b: Tensor | None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor | None:
+    """The known output as part of the graph; ``None`` where it must be computed after all."""
+    if not any(t is not None and t.requires_grad for t in (x, w, b)):
+        return known
+    if func is F.linear:
+        return Multiplied.apply(known, x, w, b)  # type: ignore[no-untyped-call]
+    dims = w.ndim - 2
+    if isinstance(padding, str) or x.ndim != w.ndim:
+        return None
+    lists = [
+        list(o) if isinstance(o, Sequence) else [o] * dims for o in (stride, padding, dilation)
+    ]
+    return Convolved.apply(known, x, w, b, *lists, groups)  # type: ignore[no-untyped-call]
+
+
+def _batch_norm(
+    kept: Kept,
+    input: Any,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    known = kept.take(F.batch_norm)
+    if not training:
+        return NotImplemented
+    x, w, b = primal(input), primal(weight), primal(bias)
+    if known is None or x.is_cuda:  # whose kernels differ by rounding errors
+        out, *found = torch.native_batch_norm(
+            x, w, b, running_mean, running_var, True, momentum, eps
+        )
+        known = Statistics(*(t.detach() for t in found))
+    else:
+        out = Normalized.apply(x, w, b, *known)  # type: ignore[no-untyped-call]
+        _move_averages(running_mean, running_var, known, momentum, eps, x.numel())
+    with torch.no_grad():
+        moved = push_forward(tangent(input), tangent(weight), tangent(bias), x, w, known)
+    return out if moved is None else Dual(out, moved)
+
+
+@torch.no_grad()
+def _move_averages(
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    known: Statistics,
+    momentum: float,
+    eps: float,
+    elements: int,
+) -> None:
+    """What the kernel does where it computes the statistics itself."""
+    mean, rstd = known
+    if running_mean is not None:
+        running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
+    if running_var is not None:
+        samples = elements // mean.numel()
+        variance = rstd.pow(-2).sub_(eps).clamp_min_(0).mul_(samples / (samples - 1))
+        running_var.mul_(1 - momentum).add_(variance, alpha=momentum)
+
+
+def _relu(kept: Kept, input: Any, inplace: bool = False) -> Any:  # noqa: ARG001
+    if not isinstance(input, Dual):
+        return NotImplemented
+    out = torch.relu_(input.primal) if inplace else torch.relu(input.primal)
+    with torch.no_grad():
+        moved = torch.ops.aten.threshold_backward(input.tangent, out, 0)
+    if inplace:
+        input.tangent = moved
+        return input
+    return Dual(out, moved)
+
+
+def _relu_(kept: Kept, input: Any) -> Any:
+    return _relu(kept, input, inplace=True)
+
+
+def _add_(kept: Kept, input: Any, other: Any, *, alpha: float = 1) -> Any:  # noqa: ARG001
+    """In place, which torch's dual tensors would do through a view."""
+    if not isinstance(input, Dual):
+        return NotImplemented
+    input.primal.add_(primal(other), alpha=alpha)
+    moved = tangent(other)
+    if moved is not None:
+        input.tangent = input.tangent.add(moved, alpha=alpha)
+    return input
+
+
+_RULES: dict[Function, Callable[..., Any]] = {
+    **{func: partial(_layer, func) for func in LAYERS},
+    F.batch_norm: _batch_norm,
+    F.relu: _relu,
+    torch.relu: _relu,
+    Tensor.relu: _relu,
+    torch.relu_: _relu_,
+    Tensor.relu_: _relu_,
+    Tensor.add_: _add_,
+    Tensor.__iadd__: _add_,
+}

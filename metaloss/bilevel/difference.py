@@ -1,0 +1,102 @@
+r"""The hypergradient from first-order passes alone: adjoint steps with central differences.
+
+.. math:: J_w z\,u \approx \frac{z(w + \epsilon u) - z(w - \epsilon u)}{2 \epsilon}, \qquad
+          \nabla^2_w L\,u \approx \frac{\nabla_w L(w + \epsilon u) - \nabla_w L(w - \epsilon u)}
+          {2 \epsilon}, \qquad
+          \epsilon = \eta\,\frac{\lVert w \rVert}{\lVert u \rVert}
+
+Not exact. The error of rounding grows as :math:`1 / \epsilon`; that of the difference as
+:math:`\epsilon`, for a network of rectifiers has kinks everywhere. With :math:`\eta` the square root
+of the machine's precision the two are about the same size. It asks nothing of the network but
+gradients, so kernels without a forward-mode rule or a second derivative will do.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+
+from metaloss.bilevel.adjoint import (
+    Derivatives,
+    Product,
+    Pushed,
+    Step,
+    by_adjoints,
+    leaves,
+    theta_part,
+)
+from metaloss.bilevel.optimizers import Params
+from metaloss.bilevel.problem import Buffers, Problem, Shared, Solution, copied, gradient
+
+
+def difference(problem: Problem) -> Solution:
+    """The hypergradient by adjoint steps and central differences."""
+    return by_adjoints(problem, Differences())
+
+
+class Differences(Derivatives):
+    """Central differences of logits at the first step, of gradients at later ones."""
+
+    shared: Shared | None = None
+
+    def first_gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
+        """The gradient; its graph is the ordinary step's if it is shared."""
+        if not problem.share:
+            return self.gradient(problem, step, buffers)
+        outputs = problem.model(step.batch.inputs)
+        self.shared = Shared(outputs, problem.randomness())
+        for name, buffer in problem.buffers.items():
+            buffers[name].copy_(buffer)
+        loss = problem.adjusted_loss(outputs, step.batch)
+        return gradient(loss, dict(problem.params), retain_graph=True)
+
+    def gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
+        """The gradient."""
+        params = leaves(step.params)
+        outputs = problem.outputs(params, buffers, step.batch.inputs)
+        return gradient(problem.adjusted_loss(outputs, step.batch), params)
+
+    def push(self, problem: Problem, step: Step, direction: Params) -> Pushed:
+        """Two forward passes, one on each side."""
+        scale = scale_of(step.params, direction)
+        with torch.no_grad():
+            ahead, behind = (
+                _outputs(problem, step, moved(step.params, direction, signed))
+                for signed in (scale, -scale)
+            )
+        outputs = (ahead + behind) / 2 if self.shared is None else self.shared.outputs
+        return Pushed(outputs, (ahead - behind) / (2 * scale), self.shared)
+
+    def product(self, problem: Problem, step: Step, direction: Params) -> Product:
+        """Two gradients, one on each side."""
+        scale = scale_of(step.params, direction)
+        logits, slopes = [], []
+        for signed in (scale, -scale):
+            params = leaves(moved(step.params, direction, signed))
+            outputs = _outputs(problem, step, params)
+            slopes.append(gradient(problem.adjusted_loss(outputs, step.batch), params))
+            logits.append(outputs.detach())
+        ahead, behind = logits
+        pushed = Pushed((ahead + behind) / 2, (ahead - behind) / (2 * scale))
+        products = {n: (g - slopes[1][n]) / (2 * scale) for n, g in slopes[0].items()}
+        return Product(products, theta_part(problem, step.batch, pushed))
+
+
+def scale_of(params: Params, direction: Params) -> Tensor:
+    """How far to go along a direction: the same part of the weights' length for all of them."""
+    precision = max(torch.finfo(p.dtype).eps for p in params.values())
+    length, along = (get_total_norm(list(t.values())) for t in (params, direction))
+    one = torch.ones_like(length)
+    length, along = (torch.where(norm > 0, norm, one) for norm in (length, along))
+    return precision**0.5 * length / along
+
+
+def moved(params: Params, direction: Params, scale: Tensor) -> Params:
+    """The weights, moved along a direction."""
+    return {n: p + scale * direction[n] if n in direction else p for n, p in params.items()}
+
+
+def _outputs(problem: Problem, step: Step, params: Params) -> Tensor:
+    step.randomness.restore()
+    return problem.outputs(params, copied(step.buffers), step.batch.inputs)

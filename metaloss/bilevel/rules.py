@@ -1,0 +1,65 @@
+"""When a model does something that a strategy has no derivative for: say what, where, and what to do."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from metaloss.checks import InputError
+
+
+class NoRuleError(InputError):
+    """The model has an operation without the derivative that a strategy needs."""
+
+
+def no_forward_rule(model: nn.Module, error: Exception) -> NoRuleError:
+    """The complaint about an operation without a forward-mode rule.
+
+    Args:
+        model: whose forward pass raised it.
+        error: torch's.
+    """
+    return NoRuleError(
+        f"strategy 'mixed': expected operations with a forward-mode rule, but the model"
+        f"{_where(model, error)} has one without; use Lookahead(strategy='unroll'), 'difference', "
+        f"or 'auto', which finds out by itself. torch says: {_said(error)}"
+    )
+
+
+@contextmanager
+def second_derivatives(strategy: str) -> Iterator[None]:
+    """Turn torch's complaints about missing second derivatives into one that says what to do.
+
+    Args:
+        strategy: what runs in it.
+
+    Raises:
+        NoRuleError: a second derivative is missing.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in ("not implemented", "differentiate twice")):
+            raise
+        raise NoRuleError(
+            f"strategy {strategy!r}: expected operations that can be differentiated twice, but the "
+            "model has one that cannot; use Lookahead(strategy='difference'). "
+            f"torch says: {_said(error)}"
+        ) from error
+
+
+def _said(error: BaseException) -> str:
+    return str(error.__cause__ or error).splitlines()[0]
+
+
+def _where(model: nn.Module, error: Exception) -> str:
+    """The innermost of the model's modules that the error passed through."""
+    names = {id(module): name for name, module in model.named_modules() if name}
+    owners = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    inside = [owner for owner in owners if id(owner) in names]
+    if not inside:
+        return ""
+    return f"'s {names[id(inside[-1])]} ({type(inside[-1]).__name__})"
