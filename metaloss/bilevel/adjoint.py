@@ -98,8 +98,8 @@ def by_adjoints(problem: Problem, derivatives: Derivatives) -> Solution:
     steps, optimizer, params, buffers = _walk(problem, derivatives)
     ahead = leaves(params)
     meta_loss = problem.clean_loss(ahead, buffers)
-    adjoint, of_state = gradient(meta_loss, ahead), []
-    del ahead
+    adjoint = gradient(meta_loss, ahead)
+    of_state: list[Tensor | None] = []
     total: Found = [None for _ in problem.theta]
     for step in reversed(steps[1:]):
         through = through_update(optimizer, step.params, step.state, step.grads, adjoint, of_state)

@@ -45,7 +45,7 @@ class Convolved(torch.autograd.Function):
         return known.view_as(known)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """The convolution's gradients."""
         inputs, weight = ctx.saved_tensors
@@ -77,7 +77,7 @@ class Multiplied(torch.autograd.Function):
         return known.view_as(known)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """The linear layer's gradients."""
         inputs, weight = ctx.saved_tensors

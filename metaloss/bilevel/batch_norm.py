@@ -1,10 +1,10 @@
 r"""Batch normalization in training, made of its two fused kernels.
 
-With :math:`\hat x = (x - \mu) r`, channel by channel over :math:`n` values, its Jacobian in :math:`x`
-is symmetric: :math:`J = \gamma r\,(1 - \tfrac1n 1 1^\top - \tfrac1n \hat x \hat x^\top)`. So the backward
-kernel carries tangents as well as gradients, and what weight and bias add to a tangent is a
-normalization again. torch's own formulas for tangents and for second derivatives take some ten
-passes over the data each; these take three and seven.
+With :math:`\hat x = (x - \mu) r`, channel by channel over :math:`n` values, its Jacobian in
+:math:`x` is symmetric, :math:`\gamma r\,(1 - \tfrac1n 1 1^\top - \tfrac1n \hat x \hat x^\top)`.
+So the backward kernel carries tangents as well as gradients, and what weight and bias add to a
+tangent is a normalization again. torch's own formulas for tangents and second derivatives go over the data
+again and again in single operations.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from torch.overrides import TorchFunctionMode
 
 
 class Statistics(NamedTuple):
-    """Of a batch, ``[channels]`` each.
+    r"""Of a batch, ``[channels]`` each.
 
     Attributes:
-        mean: :math:`\\mu`.
+        mean: :math:`\mu`.
         rstd: :math:`r`, one over the square root of the variance and ``eps``.
     """
 
@@ -146,7 +146,7 @@ class _PulledBack(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, slope: Tensor, inputs: Tensor, weight: Tensor | None, mean: Tensor, rstd: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         """The gradients in inputs, weight and bias."""
         pulled = pull_back(slope, inputs, weight, Statistics(mean, rstd))
         ctx.save_for_backward(slope, inputs, weight, mean, rstd, pulled.weight, pulled.bias)
@@ -154,12 +154,13 @@ class _PulledBack(torch.autograd.Function):
         return tuple(pulled)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *adjoints: Tensor | None) -> Any:
-        r"""Pull back :math:`\langle v, \gamma r P g \rangle + \langle v_\gamma, g^\top \hat x
-        \rangle + \langle v_\beta, g^\top 1 \rangle`.
+        r"""The second derivatives, of what the adjoints make of the three gradients.
 
-        In :math:`g` that is the tangent along :math:`(v, v_\gamma, v_\beta)`. In :math:`x`, with
+        That is :math:`\langle v, \gamma r P g \rangle + \langle v_\gamma, g^\top \hat x \rangle
+        + \langle v_\beta, g^\top 1 \rangle`, :math:`P` the symmetric projection. In :math:`g` it is
+        the tangent along :math:`(v, v_\gamma, v_\beta)`. In :math:`x`, with
         :math:`p = v^\top \hat x`, :math:`q = g^\top \hat x`, means :math:`\bar v, \bar g` and
         :math:`S = v^\top g - n \bar v \bar g - pq/n`, it is
 

@@ -1,4 +1,4 @@
-"""Tangents through a forward pass: cheap rules where networks spend their time, torch's elsewhere."""
+"""Tangents through a forward pass: cheap rules where networks spend their time, else torch's."""
 
 from __future__ import annotations
 
@@ -108,10 +108,10 @@ def _known(
     dims = w.ndim - 2
     if isinstance(padding, str) or x.ndim != w.ndim:
         return None
-    lists = [
+    stride, padding, dilation = (
         list(o) if isinstance(o, Sequence) else [o] * dims for o in (stride, padding, dilation)
-    ]
-    return Convolved.apply(known, x, w, b, *lists, groups)  # type: ignore[no-untyped-call]
+    )
+    return Convolved.apply(known, x, w, b, stride, padding, dilation, groups)  # type: ignore[no-untyped-call]
 
 
 def _batch_norm(

@@ -6,9 +6,9 @@ r"""The hypergradient from first-order passes alone: adjoint steps with central 
           \epsilon = \eta\,\frac{\lVert w \rVert}{\lVert u \rVert}
 
 Not exact. The error of rounding grows as :math:`1 / \epsilon`; that of the difference as
-:math:`\epsilon`, for a network of rectifiers has kinks everywhere. With :math:`\eta` the square root
-of the machine's precision the two are about the same size. It asks nothing of the network but
-gradients, so kernels without a forward-mode rule or a second derivative will do.
+:math:`\epsilon`, for a network of rectifiers has kinks everywhere. With :math:`\eta` the square
+root of the machine's precision the two are about the same size. It asks nothing of the network
+but gradients, so kernels without a forward-mode rule or a second derivative will do.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Dual(Tensor):
     @staticmethod
     def __new__(cls, primal: Tensor, tangent: Tensor) -> Dual:
         """Wrap the two."""
-        dual: Dual = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        dual: Dual = torch.Tensor._make_wrapper_subclass(
             cls,
             primal.shape,
             strides=primal.stride(),
@@ -56,11 +56,13 @@ class Dual(Tensor):
         dual.primal, dual.tangent = primal, tangent
         return dual
 
-    def __repr__(self, *, tensor_contents: object = None) -> str:
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"Dual({self.primal!r}, {self.tangent!r})"
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, *_: Any, **__: Any) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, *_: Any, **__: Any
+    ) -> Any:
         """Refuse: whatever comes here came by a way on which no tangent is carried."""
         raise NotCarriedError(f"{func} was called past torch's function overrides")
 

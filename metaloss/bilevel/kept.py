@@ -55,7 +55,9 @@ class Kept:
     def trim(self) -> None:
         """Let go of all outputs but those that took most work a byte and fit into the budget."""
         budget = self.budget
-        outputs = [(i, call[1]) for i, call in enumerate(self.calls) if _is_output(call[1])]
+        outputs = [
+            (i, found) for i, (_, found) in enumerate(self.calls) if isinstance(found, Output)
+        ]
         for i, found in sorted(outputs, key=lambda pair: -pair[1].work):
             size = found.value.numel() * found.value.element_size()
             if size <= budget and found.value._version == found.version:
@@ -63,8 +65,11 @@ class Kept:
             else:
                 self.calls[i] = self.calls[i][0], None
 
-    def take(self, func: Function) -> Statistics | Output | None:
+    def take(self, func: Function) -> Any:
         """What the same call computed in the first pass; ``None`` if it was not kept.
+
+        Args:
+            func: for ``F.batch_norm`` it is :class:`Statistics`, else an :class:`Output`.
 
         Raises:
             NotCarriedError: the first pass made another call here.
@@ -75,10 +80,6 @@ class Kept:
         if noted is not func:
             raise NotCarriedError(f"the model calls {func} where it called {noted} before")
         return found
-
-
-def _is_output(found: Any) -> bool:
-    return isinstance(found, Output)
 
 
 class Keeping(TorchFunctionMode):

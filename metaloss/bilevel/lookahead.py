@@ -126,11 +126,19 @@ class Lookahead:
         *,
         share: bool = False,
     ) -> Solution:
-        """The hypergradient and the clean loss it is of; arguments as for ``hypergradient``.
+        """The hypergradient and the clean loss that it is of.
 
         Args:
+            model: as for :meth:`hypergradient`, as the four that follow.
+            optimizer: the live optimizer.
+            criterion: the adjusted loss.
+            train_batches: K batches.
+            meta_batch: a clean one.
             share: make one forward pass of the first batch the ordinary step's too: its outputs
-                come with the solution, buffers and random numbers are as after one pass.
+                come with the solution, and buffers and random numbers are as after that pass.
+
+        Raises:
+            InputError: as for :meth:`hypergradient`.
         """
         require(
             len(train_batches) == self.steps,

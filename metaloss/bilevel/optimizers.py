@@ -56,7 +56,7 @@ class Group(NamedTuple):
         """What :meth:`gather` gathered, by name again."""
         if not self.joined:
             return dict(zip(self.names, gathered, strict=True))
-        pieces = gathered[0].split([like[name].numel() for name in self.names])
+        pieces = torch.split(gathered[0], [like[name].numel() for name in self.names])
         return {
             name: piece.view(like[name].shape)
             for name, piece in zip(self.names, pieces, strict=True)

@@ -1,7 +1,7 @@
 """The bilevel problem of one meta step, with everything live taken out of it.
 
-A strategy sees pure functions and plain tensors: it leaves the model, the optimizer and their states
-alone, but for the one pass that it is asked to share with the ordinary step.
+A strategy sees pure functions and plain tensors: it leaves the model, the optimizer and their
+states alone, but for the one pass that it is asked to share with the ordinary step.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When a model does something that a strategy has no derivative for: say what, where, and what to do."""
+"""Operations without the derivative that a strategy needs: which, where, and what to do."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Through(NamedTuple):
     grads: Params
 
 
-def through_update(
+def through_update(  # noqa: PLR0917 - an update's three arguments, and an adjoint's two parts
     optimizer: FunctionalOptimizer,
     params: Params,
     state: State,
@@ -59,7 +59,7 @@ def through_update(
     ]
     pulled = [(out, a) for out, a in pulled if out.requires_grad]
     inputs = [*w.values(), *filter(_is_floating, s), *g.values()]
-    found = list(
+    found: list[Tensor | None] = list(
         torch.autograd.grad(
             [out for out, _ in pulled], inputs, [a for _, a in pulled], allow_unused=True
         )
