@@ -69,7 +69,9 @@ def _experiment(
     from metaloss.config import configuration
     from metaloss.console import observer, results_table
     from metaloss.training import Experiment, RunFolder
+    from metaloss.training.speed import keep_freed_memory
 
+    keep_freed_memory()
     console = Console()
     folder = RunFolder(out, resume)
     with configuration([config, *files], bindings) as parsed:

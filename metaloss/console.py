@@ -61,8 +61,10 @@ class Bars(Observer):
         self.progress.update(self.all, completed=self.offset + step)
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """Show the epoch's figures."""
+        """Show the epoch's figures, and what went wrong."""
         self.progress.update(self.one, figures=figures(record))
+        if "meta_steps_skipped" in record:
+            self.progress.console.print(complaint(record), markup=False, highlight=False)
 
     def end(self, record: dict[str, Any]) -> None:
         """Say what came of it."""
@@ -99,7 +101,9 @@ class Lines(Observer):
         self.began_at: int | None = None
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """Write the epoch's figures."""
+        """Write the epoch's figures, and what went wrong."""
+        if "meta_steps_skipped" in record:
+            self.console.print(complaint(record), markup=False, highlight=False, soft_wrap=True)
         now = time.perf_counter()
         info = self.info
         last = record["epoch"] == info.epochs
@@ -133,6 +137,23 @@ def figures(record: Mapping[str, Any]) -> str:
         words.append(f"meta loss {record['meta_loss']:.3f}")
     words.append(f"test {record['test_accuracy']:.2f}%")
     return ", ".join(words)
+
+
+def complaint(record: Mapping[str, Any]) -> str:
+    """What to say of an epoch in which hypergradients were not finite.
+
+    Example:
+        >>> from metaloss.console import complaint
+        >>> skipped = {"number": 2, "step": 7, "tensor": "net.0.weight"}
+        >>> complaint({"epoch": 3, "meta_steps_skipped": skipped})[:45]
+        'warning: epoch 3: 2 meta steps skipped, the h'
+    """
+    skipped = record["meta_steps_skipped"]
+    return (
+        f"warning: epoch {record['epoch']}: {skipped['number']} meta steps skipped, the "
+        f"hypergradient was not finite; first at meta step {skipped['step']} in "
+        f"{skipped['tensor']}; the adjuster is as it was before"
+    )
 
 
 def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:

@@ -3,8 +3,8 @@ r"""Batch normalization in training, made of its two fused kernels.
 With :math:`\hat x = (x - \mu) r`, channel by channel over :math:`n` values, its Jacobian in
 :math:`x` is symmetric, :math:`\gamma r\,(1 - \tfrac1n 1 1^\top - \tfrac1n \hat x \hat x^\top)`.
 So the backward kernel carries tangents as well as gradients, and what weight and bias add to a
-tangent is a normalization again. torch's own formulas for tangents and second derivatives go over the data
-again and again in single operations.
+tangent is a normalization again. torch's own formulas for tangents and second derivatives go over
+the data again and again in single operations.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Normalized(torch.autograd.Function):
         """
         ctx.save_for_backward(inputs, weight, mean, rstd)
         if known is not None:
-            return known.view_as(known)
+            return same_storage(known)
         return normalize(inputs, weight, bias, Statistics(mean, rstd))
 
     @staticmethod
@@ -234,6 +234,14 @@ def _twice_differentiable(
             input, weight, bias, running_mean, running_var, True, momentum, eps
         )
     return Normalized.apply(input, weight, bias, mean, rstd, out)  # type: ignore[no-untyped-call]
+
+
+def same_storage(tensor: Tensor) -> Tensor:
+    """Another tensor of the same values in the same place, and no view.
+
+    What a Function returns must not be a view, or it could not be written to.
+    """
+    return tensor.new_empty(0).set_(tensor)  # type: ignore[call-overload]
 
 
 def _scaled(inputs: Tensor, scale: Tensor, shift: Tensor, zero: Tensor, one: Tensor) -> Tensor:

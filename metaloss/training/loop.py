@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-import torch
-
-from metaloss.checks import InputError, require
+from metaloss.checks import require
 from metaloss.losses import CrossEntropy
 from metaloss.objective import AdjustedLoss
 from metaloss.training.evaluate import evaluate
 from metaloss.training.observe import Observer
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
+from metaloss.training.steps import check_finite_loss, meta_step, ordinary_step
 from metaloss.training.streams import stream, windows
 from metaloss.training.tally import Tally
-from metaloss.types import Batch, TaskLike
+from metaloss.types import TaskLike
 
 
 def train(
@@ -58,8 +57,13 @@ def train(
     per_epoch = len(task.train)
     total = per_epoch * recipe.epochs
     snapshot_at = {math.ceil(fraction * total): fraction for fraction in recipe.snapshots}
-    meta_batches = stream(task.meta, state.meta_step) if task.meta is not None and learns else None
-    coming = windows(stream(task.train, state.step), recipe.lookahead.steps)
+    speed = recipe.speed
+    state.forward = speed.prepare(state.model)
+    meta_batches = None
+    if task.meta is not None and learns:
+        meta_batches = map(speed.laid_out, stream(task.meta, state.meta_step))
+    batches = map(speed.laid_out, stream(task.train, state.step))
+    coming = windows(batches, recipe.lookahead.steps)
     warm_up = AdjustedLoss.fixed(CrossEntropy())
     device = next(state.model.parameters()).device
     flipped = None if task.flipped is None else task.flipped.to(device)
@@ -72,9 +76,11 @@ def train(
         for window in islice(coming, per_epoch):
             state.criterion.progress(state.step / total)
             due = state.step % recipe.meta_every == 0 and not warming
+            outputs = None
             if due and meta_batches is not None:
-                meta_step(state, recipe, window, next(meta_batches), tally)
-            ordinary_step(state, window[0], tally, warm_up if warming else state.criterion)
+                outputs = meta_step(state, recipe, window, next(meta_batches), tally)
+            criterion = warm_up if warming else state.criterion
+            ordinary_step(state, window[0], tally, criterion, outputs)
             state.step += 1
             if learns and state.step in snapshot_at:
                 state.keep_snapshot(snapshot_at[state.step])
@@ -90,57 +96,13 @@ def train(
     return records
 
 
-def meta_step(
-    state: TrainState, recipe: Recipe, window: Sequence[Batch], meta_batch: Batch, tally: Tally
-) -> None:
-    """The adjuster's step (Eq. 10). A hypergradient that is not finite is not taken."""
-    assert state.meta_optimizer is not None
-    state.model.train()
-    solution = recipe.lookahead.solve(
-        state.model, state.optimizer, state.criterion, window, meta_batch
-    )
-    finite = torch.stack([g.isfinite().all() for g in solution.hypergradient.values()]).all()
-    tally.add("meta_loss", solution.meta_loss)
-    tally.add("meta_steps_skipped", ~finite)
-    if finite:
-        for name, theta in state.criterion.adjuster.named_parameters():
-            theta.grad = solution.hypergradient.get(name)
-        state.meta_optimizer.step()
-        state.meta_optimizer.zero_grad(set_to_none=True)
-    state.meta_step += 1
-
-
-def ordinary_step(state: TrainState, batch: Batch, tally: Tally, criterion: AdjustedLoss) -> None:
-    """The network's step (Eq. 12); afterwards the conditioner may remember the batch."""
-    state.model.train()
-    outputs = state.model(batch.inputs)
-    losses, hparams = criterion.per_sample(outputs, batch.targets, batch.index)
-    loss = losses.mean()
-    if loss.device.type == "cpu":  # elsewhere it would wait for the device: looked at by epochs
-        _check_finite_loss(loss.item(), state.step)
-    state.optimizer.zero_grad(set_to_none=True)
-    # The loss passes through the adjuster, whose gradient is no business of this step.
-    stepped = [p for group in state.optimizer.param_groups for p in group["params"]]
-    loss.backward(inputs=stepped)  # type: ignore[no-untyped-call]
-    state.optimizer.step()
-    state.criterion.observe(outputs, batch.targets, batch.index)
-    tally.add_batch(losses, hparams, outputs, batch.targets, batch.index)
-
-
-def _check_finite_loss(loss: float, step: int) -> None:
-    if not math.isfinite(loss):
-        raise InputError(
-            f"step {step}: the training loss is {loss}; check the inputs, or lower the "
-            "learning rate"
-        )
-
-
 def _record(
     state: TrainState, task: TaskLike, tally: Tally, epoch: int, seconds: float
 ) -> dict[str, Any]:
     means = tally.means()
-    _check_finite_loss(means["train_loss"], state.step)
+    check_finite_loss(means["train_loss"], state.step)
     test = evaluate(state.model, task.test)
+    skipped = tally.watch.skipped()
     record = {
         "epoch": epoch + 1,
         "step": state.step,
@@ -150,6 +112,8 @@ def _record(
         "test_accuracy": test.accuracy,
         "test_loss": test.loss,
     }
+    if skipped is not None:
+        record["meta_steps_skipped"] = skipped._asdict()
     if task.validation is not None:
         validation = evaluate(state.model, task.validation)
         record["validation_accuracy"] = validation.accuracy

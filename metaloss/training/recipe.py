@@ -11,6 +11,7 @@ from torch import nn
 
 from metaloss.bilevel import Lookahead
 from metaloss.checks import check_at_least, require
+from metaloss.training.speed import Speed
 
 
 def paper_sgd(params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -39,6 +40,7 @@ class Recipe:
             rate of 1e-3 and weight decay 1e-4, if not given.
         meta_schedule: makes a scheduler for it, stepped once an epoch.
         lookahead: how the hypergradient is found.
+        speed: what makes it faster.
         snapshots: at which fractions of training the adjuster is kept for Algorithm 2, ascending
             to 1.
 
@@ -60,6 +62,7 @@ class Recipe:
     meta_optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = paper_adam
     meta_schedule: Callable[[torch.optim.Optimizer], Any] | None = None
     lookahead: Lookahead = field(default_factory=Lookahead)
+    speed: Speed = field(default_factory=Speed)
     snapshots: tuple[float, ...] = (1 / 3, 2 / 3, 1.0)
 
     def __post_init__(self) -> None:

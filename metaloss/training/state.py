@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from metaloss.objective import AdjustedLoss
 from metaloss.training.recipe import Recipe
+from metaloss.training.speed import Forward
 from metaloss.types import TaskLike
 
 
@@ -26,6 +27,7 @@ class TrainState:
         step: ordinary steps done.
         meta_step: meta steps done.
         snapshots: the adjuster's parameters at each fraction of training reached so far.
+        forward: the ordinary steps' forward pass; the model itself if not given.
     """
 
     model: nn.Module
@@ -36,6 +38,7 @@ class TrainState:
     step: int = 0
     meta_step: int = 0
     snapshots: list[tuple[float, dict[str, Tensor]]] = field(default_factory=list)
+    forward: Forward | None = None
 
     @classmethod
     def start(

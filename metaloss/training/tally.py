@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from metaloss.losses import Hyperparameter
+from metaloss.training.finite import Watch
 
 
 class Tally:
@@ -23,14 +24,14 @@ class Tally:
         self.names = [h.name for h in hyperparameters]
         self.flipped = flipped
         self.samples = 0
-        self.sums: dict[str, Tensor] = {}
+        self.watch = Watch()
+        self.sums: dict[tuple[str, ...], Tensor] = {}
 
-    def add(self, name: str, value: Tensor | float, count: Tensor | float = 1.0) -> None:
-        """Add ``value`` to a figure that is the mean over ``count`` things."""
-        value = torch.as_tensor(value).detach().double()
-        pair = torch.stack([value, torch.as_tensor(count, dtype=value.dtype, device=value.device)])
-        self.sums[name] = self.sums[name] + pair if name in self.sums else pair
+    def add(self, name: str, value: Tensor) -> None:
+        """Add a scalar to a figure that is the mean of them."""
+        self._add((name,), value.detach()[None], torch.ones_like(value)[None])
 
+    @torch.no_grad()
     def add_batch(
         self,
         losses: Tensor,
@@ -40,24 +41,36 @@ class Tally:
         index: Tensor | None,
     ) -> None:
         """Add one training batch."""
-        count = len(targets)
-        self.samples += count
-        self.add("train_loss", losses.sum(), count)
-        self.add("train_accuracy", 100 * (outputs.argmax(dim=1) == targets).sum(), count)
-        wrong = None if self.flipped is None or index is None else self.flipped[index]
-        for name, column in zip(self.names, hparams.detach().unbind(dim=1), strict=True):
-            self.add(f"{name}_mean", column.sum(), count)
-            if wrong is not None:
-                self.add(f"{name}_flipped", (column * wrong).sum(), wrong.sum())
-                self.add(f"{name}_clean", (column * ~wrong).sum(), (~wrong).sum())
+        self.samples += len(targets)
+        right = (outputs.argmax(dim=1) == targets).to(losses.dtype)
+        every = torch.ones_like(losses)
+        self._add_means(("train_loss", "train_accuracy"), [losses, 100 * right], every)
+        if not self.names:
+            return
+        columns = hparams.to(losses.dtype).unbind(dim=1)
+        self._add_means(tuple(f"{n}_mean" for n in self.names), columns, every)
+        if self.flipped is not None and index is not None:
+            wrong = self.flipped[index].to(losses.dtype)
+            for kind, weights in (("flipped", wrong), ("clean", 1 - wrong)):
+                self._add_means(tuple(f"{n}_{kind}" for n in self.names), columns, weights)
 
     def means(self) -> dict[str, float]:
         """Each figure's mean; waits for the device once. A mean over nothing is left out."""
         if not self.sums:
             return {}
-        pairs = torch.stack(list(self.sums.values())).tolist()
+        names = [name for together in self.sums for name in together]
+        sums, counts = torch.cat(list(self.sums.values()), dim=1).tolist()
         return {
             name: total / count
-            for name, (total, count) in zip(self.sums, pairs, strict=True)
+            for name, total, count in zip(names, sums, counts, strict=True)
             if count
         }
+
+    def _add_means(
+        self, names: tuple[str, ...], columns: list[Tensor] | tuple[Tensor, ...], weights: Tensor
+    ) -> None:
+        self._add(names, torch.stack(list(columns)) @ weights, weights.sum().expand(len(names)))
+
+    def _add(self, names: tuple[str, ...], values: Tensor, counts: Tensor) -> None:
+        pair = torch.stack([values, counts]).double()
+        self.sums[names] = self.sums[names] + pair if names in self.sums else pair

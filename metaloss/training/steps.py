@@ -1,0 +1,88 @@
+"""The two steps that training alternates between."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from metaloss.checks import InputError
+from metaloss.objective import AdjustedLoss
+from metaloss.training.finite import step_if
+from metaloss.training.recipe import Recipe
+from metaloss.training.state import TrainState
+from metaloss.training.tally import Tally
+from metaloss.types import Batch
+
+
+def meta_step(
+    state: TrainState, recipe: Recipe, window: Sequence[Batch], meta_batch: Batch, tally: Tally
+) -> Tensor | None:
+    """The adjuster's step (Eq. 10). A hypergradient that is not finite is not taken.
+
+    Args:
+        state: changed in place.
+        recipe: how to look ahead.
+        window: the batches to look ahead with, the ordinary step's first.
+        meta_batch: clean samples.
+        tally: the epoch's figures.
+
+    Returns:
+        The network's outputs for the first batch, to go on from in the ordinary step; ``None`` if
+        that has to make its own forward pass.
+    """
+    assert state.meta_optimizer is not None
+    state.model.train()
+    solution = recipe.lookahead.solve(
+        state.model, state.optimizer, state.criterion, window, meta_batch, share=True
+    )
+    tally.add("meta_loss", solution.meta_loss)
+    finite = tally.watch.see(solution.hypergradient, state.meta_step)
+    for name, theta in state.criterion.adjuster.named_parameters():
+        theta.grad = solution.hypergradient.get(name)
+    step_if(finite, state.meta_optimizer)
+    state.meta_optimizer.zero_grad(set_to_none=True)
+    state.meta_step += 1
+    return None if solution.shared is None else solution.shared.outputs
+
+
+def ordinary_step(
+    state: TrainState,
+    batch: Batch,
+    tally: Tally,
+    criterion: AdjustedLoss,
+    outputs: Tensor | None = None,
+) -> None:
+    """The network's step (Eq. 12); afterwards the conditioner may remember the batch.
+
+    Args:
+        state: changed in place.
+        batch: to train on.
+        tally: the epoch's figures.
+        criterion: the loss; the state's own but for warming up.
+        outputs: the network's outputs for the batch, if a meta step has left them.
+    """
+    state.model.train()
+    if outputs is None:
+        outputs = (state.forward or state.model)(batch.inputs)
+    losses, hparams = criterion.per_sample(outputs, batch.targets, batch.index)
+    loss = losses.mean()
+    if loss.device.type == "cpu":  # elsewhere it would wait for the device: looked at by epochs
+        check_finite_loss(loss.item(), state.step)
+    state.optimizer.zero_grad(set_to_none=True)
+    # The loss passes through the adjuster, whose gradient is no business of this step.
+    stepped = [p for group in state.optimizer.param_groups for p in group["params"]]
+    loss.backward(inputs=stepped)  # type: ignore[no-untyped-call]
+    state.optimizer.step()
+    state.criterion.observe(outputs, batch.targets, batch.index)
+    tally.add_batch(losses, hparams, outputs, batch.targets, batch.index)
+
+
+def check_finite_loss(loss: float, step: int) -> None:
+    """Raise InputError if a training loss is no number any more."""
+    if not math.isfinite(loss):
+        raise InputError(
+            f"step {step}: the training loss is {loss}; check the inputs, or lower the "
+            "learning rate"
+        )

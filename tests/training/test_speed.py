@@ -1,0 +1,130 @@
+"""What makes training faster does not change what is trained."""
+
+from __future__ import annotations
+
+import copy
+import platform
+
+import pytest
+import torch
+from torch import nn
+
+from metaloss import AdjustedLoss, Adjuster
+from metaloss.bilevel import Lookahead
+from metaloss.checks import InputError
+from metaloss.conditioners import Margin
+from metaloss.losses import GCE
+from metaloss.models import resnet8
+from metaloss.training import Recipe, Speed, TrainState, train
+from metaloss.training.speed import keep_freed_memory
+from metaloss.types import Batch
+from tests.helpers.tasks import blobs
+
+
+def criterion() -> AdjustedLoss:
+    torch.manual_seed(2)
+    return AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin(), hidden=5))
+
+
+def network() -> nn.Module:
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(inplace=True), nn.Dropout(0.3), nn.Linear(8, 3)
+    )
+
+
+def trained(recipe: Recipe, dtype: torch.dtype = torch.float32) -> TrainState:
+    task = blobs(dtype=dtype)
+    state = TrainState.start(network().to(dtype), criterion().to(dtype), task, recipe)
+    torch.manual_seed(7)
+    state.records = train(state, task, recipe)  # type: ignore[attr-defined]
+    return state
+
+
+class Unshared(Lookahead):
+    """Never gives the ordinary step a forward pass."""
+
+    def solve(self, *args, share=False):
+        return super().solve(*args, share=False)
+
+
+@pytest.mark.parametrize("strategy", ["mixed", "difference", "unroll", "auto"])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_to_share_a_forward_pass_changes_nothing(strategy: str, steps: int) -> None:
+    def run(kind: type[Lookahead]) -> TrainState:
+        recipe = Recipe(epochs=2, meta_every=2, lookahead=kind(steps, strategy))
+        return trained(recipe, torch.float64)
+
+    shared, apart = run(Lookahead), run(Unshared)
+    assert shared.meta_step == 6
+    for a, b in ((shared.model, apart.model), (shared.criterion, apart.criterion)):
+        for (name, one), other in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12, msg=name)
+
+
+def images(channels_last: bool) -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.randn(8, 3, 16, 16, generator=generator)
+    batch = Batch(inputs, torch.arange(8).remainder(3), torch.arange(8))
+    return Speed(channels_last=channels_last).laid_out(batch)
+
+
+def test_channels_last_is_how_things_lie_and_not_what_they_are() -> None:
+    assert images(True).inputs.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(images(True).inputs, images(False).inputs)
+    flat = Batch(torch.ones(4, 5), torch.zeros(4).long())
+    assert Speed(channels_last=True).laid_out(flat) is flat
+    model = resnet8(3, width=4)
+    plain = copy.deepcopy(model)
+    forward = Speed(channels_last=True).prepare(model)
+    assert model.conv.weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(forward(images(True).inputs), plain(images(False).inputs))
+    hypergradients = []
+    for network_, batch in ((model, images(True)), (plain, images(False))):
+        optimizer = torch.optim.SGD(network_.parameters(), lr=0.1, momentum=0.9)
+        found = Lookahead().hypergradient(network_, optimizer, criterion(), [batch], batch)
+        hypergradients.append(torch.cat([g.flatten() for g in found.values()]))
+    torch.testing.assert_close(*hypergradients, rtol=1e-3, atol=1e-5)
+
+
+def test_autocast_is_for_the_ordinary_forward_pass_alone() -> None:
+    seen = []
+
+    class Spy(nn.Linear):
+        def forward(self, x):
+            out = super().forward(x)
+            seen.append(out.dtype)
+            return out
+
+    task = blobs()
+    recipe = Recipe(epochs=1, meta_every=3, speed=Speed(autocast=True))
+    state = TrainState.start(Spy(5, 3), criterion(), task, recipe)
+    outputs = recipe.speed.prepare(state.model)(next(iter(task.train.epoch(0))).inputs)
+    assert outputs.dtype == torch.float32
+    assert seen.pop() == torch.bfloat16
+    train(state, task, recipe)
+    # Of six steps the first and the fourth are a meta step's: its passes are all in float32.
+    passes = [seen[k : k + 3] for k in (0, 5)]
+    assert passes == [[torch.float32] * 3] * 2
+    assert seen[3:5] == [torch.bfloat16] * 2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_step_is_the_same_step() -> None:
+    plain = trained(Recipe(epochs=1, meta_every=4))
+    compiled = trained(Recipe(epochs=1, meta_every=4, speed=Speed(compile="default")))
+    assert compiled.forward is not compiled.model
+    assert list(compiled.model.state_dict()) == list(plain.model.state_dict())
+    # Dropout draws its masks in another order: the runs are of a kind, not the same.
+    assert compiled.records[-1]["train_loss"] == pytest.approx(
+        plain.records[-1]["train_loss"], abs=0.3
+    )
+
+
+def test_bad_settings() -> None:
+    with pytest.raises(InputError, match="compile: expected None or one of default"):
+        Speed(compile="fast")
+
+
+def test_glibc_is_told_to_keep_what_is_freed() -> None:
+    assert keep_freed_memory() == (platform.libc_ver()[0] == "glibc")
