@@ -1,6 +1,7 @@
 """Differentiating a clean loss through the training step."""
 
 from metaloss.bilevel.lookahead import Lookahead
-from metaloss.bilevel.problem import Problem, Solution
+from metaloss.bilevel.problem import Problem, Shared, Solution
+from metaloss.bilevel.rules import NoRuleError
 
-__all__ = ["Lookahead", "Problem", "Solution"]
+__all__ = ["Lookahead", "NoRuleError", "Problem", "Shared", "Solution"]

@@ -8,6 +8,7 @@ from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
 from metaloss.training.records import RunFolder
 from metaloss.training.samples import Samples, collect
+from metaloss.training.side_by_side import SideBySide
 from metaloss.training.speed import Speed
 from metaloss.training.state import TrainState
 
@@ -23,6 +24,7 @@ __all__ = [
     "RunFolder",
     "RunInfo",
     "Samples",
+    "SideBySide",
     "Speed",
     "TrainState",
     "Transferred",
