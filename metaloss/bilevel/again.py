@@ -1,4 +1,7 @@
-"""Layers whose outputs are known: made part of the graph without being computed again."""
+"""Layers whose outputs are known: made part of the graph without being computed again.
+
+Their gradients are made of operations that can be differentiated themselves.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from metaloss.bilevel.batch_norm import same_storage
 
@@ -47,7 +49,6 @@ class Convolved(torch.autograd.Function):
         return same_storage(known)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """The convolution's gradients."""
         inputs, weight = ctx.saved_tensors
@@ -79,7 +80,6 @@ class Multiplied(torch.autograd.Function):
         return same_storage(known)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """The linear layer's gradients."""
         inputs, weight = ctx.saved_tensors

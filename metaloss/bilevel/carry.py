@@ -13,8 +13,8 @@ from torch.overrides import TorchFunctionMode
 
 from metaloss.bilevel.again import Convolved, Multiplied
 from metaloss.bilevel.batch_norm import Normalized, Statistics, push_forward
-from metaloss.bilevel.dual import Dual, Function, by_torch, primal, tangent
-from metaloss.bilevel.kept import LAYERS, Kept
+from metaloss.bilevel.dual import CARRYING, Dual, Function, by_torch, held_fixed, primal, tangent
+from metaloss.bilevel.kept import KEEPERS, LAYERS, Kept, refuse_hooks, weight_of
 
 
 class Carry(TorchFunctionMode):
@@ -28,6 +28,17 @@ class Carry(TorchFunctionMode):
         super().__init__()
         self.kept = kept
 
+    def __enter__(self) -> Carry:
+        """Begin to carry."""
+        self.token = CARRYING.set(True)
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        """End it."""
+        super().__exit__(*raised)  # type: ignore[no-untyped-call]
+        CARRYING.reset(self.token)
+
     def __torch_function__(
         self,
         func: Function,
@@ -38,7 +49,12 @@ class Carry(TorchFunctionMode):
         """Call ``func`` and carry the tangents through it."""
         kwargs = kwargs or {}
         if func in _METADATA:
-            return func(*args, **kwargs)
+            return func(*map(primal, args), **kwargs)
+        refuse_hooks(func)
+        if not torch.is_grad_enabled():
+            if func in KEEPERS:
+                self.kept.take(func, weight_of(func, args, kwargs))
+            return held_fixed(func, args, kwargs)
         rule = _RULES.get(func)
         if rule is not None:
             for value in args:
@@ -70,7 +86,7 @@ def _layer(
 ) -> Any:
     """What is linear in inputs and in weights: two calls for the tangent, none recorded."""
     x, w, b = primal(input), primal(weight), primal(bias)
-    known = kept.take(func)
+    known = kept.take(func, w)
     out = None if known is None else _known(func, known.value, x, w, b, *options, **named)
     if out is None:
         out = func(x, w, b, *options, **named)
@@ -125,10 +141,10 @@ def _batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Any:
-    known = kept.take(F.batch_norm)
+    x, w, b = primal(input), primal(weight), primal(bias)
+    known = kept.take(F.batch_norm, w)
     if not training:
         return NotImplemented
-    x, w, b = primal(input), primal(weight), primal(bias)
     if known is None or x.is_cuda:  # whose kernels differ by rounding errors
         out, *found = torch.native_batch_norm(
             x, w, b, running_mean, running_var, True, momentum, eps
@@ -168,7 +184,7 @@ def _relu(kept: Kept, input: Any, inplace: bool = False) -> Any:  # noqa: ARG001
     with torch.no_grad():
         moved = torch.ops.aten.threshold_backward(input.tangent, out, 0)
     if inplace:
-        input.tangent = moved
+        input.tangent.copy_(moved)
         return input
     return Dual(out, moved)
 
@@ -178,13 +194,16 @@ def _relu_(kept: Kept, input: Any) -> Any:
 
 
 def _add_(kept: Kept, input: Any, other: Any, *, alpha: float = 1) -> Any:  # noqa: ARG001
-    """In place, which torch's dual tensors would do through a view."""
+    """In place, which torch's dual tensors would do through a view.
+
+    The tangent too: that of a view is a view of it.
+    """
     if not isinstance(input, Dual):
         return NotImplemented
     input.primal.add_(primal(other), alpha=alpha)
     moved = tangent(other)
     if moved is not None:
-        input.tangent = input.tangent.add(moved, alpha=alpha)
+        input.tangent.add_(moved, alpha=alpha)
     return input
 
 

@@ -27,7 +27,7 @@ from metaloss.bilevel.adjoint import (
     theta_part,
 )
 from metaloss.bilevel.optimizers import Params
-from metaloss.bilevel.problem import Buffers, Problem, Shared, Solution, copied, gradient
+from metaloss.bilevel.problem import Buffers, Problem, Shared, Solution, copied, gradient, put_back
 
 
 def difference(problem: Problem) -> Solution:
@@ -39,17 +39,18 @@ class Differences(Derivatives):
     """Central differences of logits at the first step, of gradients at later ones."""
 
     shared: Shared | None = None
+    first: Tensor
 
     def first_gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
         """The gradient; its graph is the ordinary step's if it is shared."""
-        if not problem.share:
-            return self.gradient(problem, step, buffers)
-        outputs = problem.model(step.batch.inputs)
-        self.shared = Shared(outputs, problem.randomness())
-        for name, buffer in problem.buffers.items():
-            buffers[name].copy_(buffer)
+        params: Params = {**problem.params} if problem.share else leaves(step.params)
+        outputs = problem.outputs(params, buffers, step.batch.inputs)
+        self.first = outputs.detach()
+        if problem.share:
+            put_back(problem.buffers, buffers)
+            self.shared = Shared(outputs, problem.randomness())
         loss = problem.adjusted_loss(outputs, step.batch)
-        return gradient(loss, dict(problem.params), retain_graph=True)
+        return gradient(loss, params, retain_graph=problem.share)
 
     def gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
         """The gradient."""
@@ -65,8 +66,7 @@ class Differences(Derivatives):
                 _outputs(problem, step, moved(step.params, direction, signed))
                 for signed in (scale, -scale)
             )
-        outputs = (ahead + behind) / 2 if self.shared is None else self.shared.outputs
-        return Pushed(outputs, (ahead - behind) / (2 * scale), self.shared)
+        return Pushed(self.first, (ahead - behind) / (2 * scale), self.shared)
 
     def product(self, problem: Problem, step: Step, direction: Params) -> Product:
         """Two gradients, one on each side."""

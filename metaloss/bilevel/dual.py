@@ -10,6 +10,7 @@ is freed as soon as the model lets go of the activation.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_iter, tree_map
 
 Function = Callable[..., Any]
+CARRYING: ContextVar[bool] = ContextVar("CARRYING", default=False)
+"""Whether tangents are being carried."""
 
 
 class NotCarriedError(Exception):
@@ -31,7 +34,8 @@ class NoForwardRuleError(Exception):
 class Dual(Tensor):
     r"""A value :math:`x` and its derivative :math:`\dot x` along a direction in the weights.
 
-    Only a :class:`~metaloss.bilevel.carry.Carry` can compute with it.
+    Only while a :class:`~metaloss.bilevel.carry.Carry` is entered does it have a tangent; what a
+    model has kept of it is its value afterwards.
 
     Args:
         primal: the value; part of whatever graph it is part of.
@@ -44,6 +48,8 @@ class Dual(Tensor):
     @staticmethod
     def __new__(cls, primal: Tensor, tangent: Tensor) -> Dual:
         """Wrap the two."""
+        if tangent.stride() != primal.stride():  # so that a view's tangent is a view of this one
+            tangent = torch.empty_like(primal, requires_grad=False).copy_(tangent)
         dual: Dual = torch.Tensor._make_wrapper_subclass(
             cls,
             primal.shape,
@@ -60,6 +66,19 @@ class Dual(Tensor):
         return f"Dual({self.primal!r}, {self.tangent!r})"
 
     @classmethod
+    def __torch_function__(
+        cls,
+        func: Function,
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Compute with the value alone: a Carry, while there is one, comes before this."""
+        if CARRYING.get():
+            raise NotCarriedError(f"{func} was called where function modes are switched off")
+        return func(*tree_map(primal, tuple(args)), **tree_map(primal, dict(kwargs or {})))
+
+    @classmethod
     def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, *_: Any, **__: Any
     ) -> Any:
@@ -71,7 +90,9 @@ class Dual(Tensor):
 
         It computes with forward mode switched off, and its derivative is its own affair.
         """
-        if not torch._C._is_fwd_grad_enabled() or self.grad_fn is not None:
+        with torch._C.DisableTorchFunctionSubclass():
+            marked = self.grad_fn is not None
+        if marked or not torch._C._is_fwd_grad_enabled():
             raise NotCarriedError("an autograd.Function of one's own")
 
 
@@ -83,6 +104,16 @@ def primal(value: Any) -> Any:
 def tangent(value: Any) -> Tensor | None:
     """The tangent; ``None`` of what has none, which is zero."""
     return value.tangent if isinstance(value, Dual) else None
+
+
+def held_fixed(func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Call ``func`` with the values alone, as autograd does where gradients are switched off."""
+    duals = [value for value in tree_iter((args, kwargs)) if isinstance(value, Dual)]
+    for dual in duals:
+        dual.check()
+    out = func(*tree_map(primal, tuple(args)), **tree_map(primal, dict(kwargs)))
+    # What was written to in place keeps its tangent.
+    return tree_map(lambda value: next((d for d in duals if d.primal is value), value), out)
 
 
 def by_torch(func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -127,7 +158,7 @@ def by_torch(func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
         except NotImplementedError as error:
             raise NoForwardRuleError(getattr(func, "__name__", str(func))) from error
         for key, (ours, theirs) in entered.items():
-            if theirs.shape != ours.shape:
+            if (theirs.shape, theirs.stride()) != (ours.primal.shape, ours.primal.stride()):
                 raise NotCarriedError(f"{func} changes a shape in place")
             if theirs._version != versions[key]:
                 found = _tangent_of(theirs)

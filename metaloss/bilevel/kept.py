@@ -17,10 +17,13 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from metaloss.bilevel.batch_norm import Statistics
-from metaloss.bilevel.dual import Function, NotCarriedError
+from metaloss.bilevel.dual import Function, NoForwardRuleError, NotCarriedError, primal
 
 LAYERS: tuple[Function, ...] = (F.linear, F.conv1d, F.conv2d, F.conv3d)
 """Functions of inputs, weight, bias and options whose outputs may be kept."""
+
+KEEPERS = frozenset([*LAYERS, F.batch_norm])
+"""Functions whose calls are noted."""
 
 
 class Output(NamedTuple):
@@ -46,40 +49,76 @@ class Kept:
 
     def __init__(self, budget: float) -> None:
         self.budget = budget
-        self.calls: deque[tuple[Function, Statistics | Output | None]] = deque()
+        self.calls: deque[Call] = deque()
 
-    def put(self, func: Function, found: Statistics | Output) -> None:
-        """Note what a call of ``func`` computed."""
-        self.calls.append((func, found))
+    def put(self, func: Function, weight: Tensor | None, found: Statistics | Output) -> None:
+        """Note what a call of ``func`` with these weights computed."""
+        self.calls.append(Call(func, _place(weight), found))
 
     def trim(self) -> None:
         """Let go of all outputs but those that took most work a byte and fit into the budget."""
         budget = self.budget
         outputs = [
-            (i, found) for i, (_, found) in enumerate(self.calls) if isinstance(found, Output)
+            (i, call.found) for i, call in enumerate(self.calls) if isinstance(call.found, Output)
         ]
         for i, found in sorted(outputs, key=lambda pair: -pair[1].work):
             size = found.value.numel() * found.value.element_size()
             if size <= budget and found.value._version == found.version:
                 budget -= size
             else:
-                self.calls[i] = self.calls[i][0], None
+                self.calls[i] = self.calls[i]._replace(found=None)
 
-    def take(self, func: Function) -> Any:
+    def take(self, func: Function, weight: Tensor | None) -> Any:
         """What the same call computed in the first pass; ``None`` if it was not kept.
 
         Args:
             func: for ``F.batch_norm`` it is :class:`Statistics`, else an :class:`Output`.
+            weight: the call's.
 
         Raises:
             NotCarriedError: the first pass made another call here.
         """
         if not self.calls:
             return None
-        noted, found = self.calls.popleft()
-        if noted is not func:
-            raise NotCarriedError(f"the model calls {func} where it called {noted} before")
-        return found
+        call = self.calls.popleft()
+        if call.func is not func:
+            raise NotCarriedError(f"the model calls {func} where it called {call.func} before")
+        # Other weights: computed from parameters, or of another layer.
+        return call.found if call.place == _place(weight) else None
+
+
+class Call(NamedTuple):
+    """What a call of the first pass left.
+
+    Attributes:
+        func: what was called.
+        place: where its weights are in memory.
+        found: what it computed, if it was kept.
+    """
+
+    func: Function
+    place: int
+    found: Statistics | Output | None
+
+
+def _place(weight: Tensor | None) -> int:
+    return 0 if weight is None else weight.data_ptr()
+
+
+def weight_of(func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """The weights that one of ``KEEPERS`` is called with."""
+    at = 3 if func is F.batch_norm else 1
+    return primal(args[at] if len(args) > at else kwargs.get("weight"))
+
+
+def refuse_hooks(func: Function) -> None:
+    """Raise ``NoForwardRuleError`` for a hook on a gradient, which has no counterpart in tangents.
+
+    Args:
+        func: about to be called.
+    """
+    if func in {Tensor.register_hook, Tensor.register_post_accumulate_grad_hook}:
+        raise NoForwardRuleError(func.__name__)
 
 
 class Keeping(TorchFunctionMode):
@@ -98,13 +137,14 @@ class Keeping(TorchFunctionMode):
     ) -> Any:
         """Call ``func``, and note what is worth it."""
         kwargs = kwargs or {}
+        refuse_hooks(func)
         if func is F.batch_norm:
             return self._batch_norm(*args, **kwargs)
         out = func(*args, **kwargs)
         if func in LAYERS:
-            weight = args[1] if len(args) > 1 else kwargs["weight"]
+            weight = weight_of(func, args, kwargs)
             value = out.detach()
-            self.kept.put(func, Output(value, value._version, weight[0].numel()))
+            self.kept.put(func, weight, Output(value, value._version, weight[0].numel()))
         return out
 
     def _batch_norm(
@@ -121,5 +161,5 @@ class Keeping(TorchFunctionMode):
         out, mean, rstd = torch.native_batch_norm(
             input, weight, bias, running_mean, running_var, training, momentum, eps
         )
-        self.kept.put(F.batch_norm, Statistics(mean, rstd))
+        self.kept.put(F.batch_norm, weight, Statistics(mean, rstd))
         return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from weakref import WeakSet
 
@@ -16,8 +17,8 @@ from torchopt.base import GradientTransformation
 from metaloss.bilevel.difference import difference
 from metaloss.bilevel.mixed import mixed
 from metaloss.bilevel.optimizers import functional
-from metaloss.bilevel.problem import MetaLoss, Problem, Solution
-from metaloss.bilevel.rules import NoRuleError
+from metaloss.bilevel.problem import MetaLoss, Problem, Solution, copied, put_back
+from metaloss.bilevel.rules import NoTangentError
 from metaloss.bilevel.unroll import unroll
 from metaloss.checks import InputError, check_at_least, check_in_range, require
 from metaloss.objective import AdjustedLoss
@@ -162,8 +163,18 @@ class Lookahead:
             budget=self.keep * 2**20,
         )
         devices = {p.device for p in params.values()}
-        with torch.random.fork_rng([d for d in devices if d.type != "cpu"]), torch.enable_grad():
-            solution = self._solved(problem)
+        before = copied(problem.buffers) if share else {}
+        with ExitStack() as stack:
+            stack.enter_context(torch.random.fork_rng([d for d in devices if d.type != "cpu"]))
+            stack.enter_context(torch.enable_grad())
+            for device in devices:  # half precision has no place in differences and tangents
+                stack.enter_context(torch.autocast(device.type, enabled=False))
+            try:
+                solution = self._solved(problem)
+            except BaseException:
+                if share:
+                    put_back(problem.buffers, before)
+                raise
         if solution.shared is not None:
             solution.shared.randomness.restore()
         return solution
@@ -174,7 +185,7 @@ class Lookahead:
         if problem.model not in self._unrolled:
             try:
                 return mixed(problem)
-            except NoRuleError as error:
+            except NoTangentError as error:
                 self._unrolled.add(problem.model)
                 warnings.warn(f"falling back to 'unroll': {error}", RuntimeWarning, stacklevel=4)
         return unroll(problem)

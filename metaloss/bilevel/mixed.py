@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.autograd.forward_ad as fwd
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 
 from metaloss.bilevel.adjoint import Derivatives, Product, Pushed, Step, by_adjoints, leaves
 from metaloss.bilevel.batch_norm import Fused
 from metaloss.bilevel.carry import Carry
-from metaloss.bilevel.dual import Dual, NoForwardRuleError
-from metaloss.bilevel.kept import Keeping, Kept
+from metaloss.bilevel.dual import Dual, Function, NoForwardRuleError
+from metaloss.bilevel.kept import Keeping, Kept, refuse_hooks
 from metaloss.bilevel.optimizers import Params
-from metaloss.bilevel.problem import Buffers, Problem, Shared, Solution, copied, gradient
-from metaloss.bilevel.rules import no_forward_rule, second_derivatives
+from metaloss.bilevel.problem import Buffers, Problem, Shared, Solution, copied, gradient, put_back
+from metaloss.bilevel.rules import (
+    check_twice_differentiable,
+    no_forward_rule,
+    second_derivatives,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +49,11 @@ class Exact(Derivatives):
         """The gradient; what the pass computed is kept, as far as the budget goes."""
         self.kept = Kept(problem.budget)
         params = leaves(step.params)
-        with _kernels_with_rules(), Keeping(self.kept):
-            outputs = problem.outputs(params, buffers, step.batch.inputs)
+        try:
+            with _kernels_with_rules(), Keeping(self.kept):
+                outputs = problem.outputs(params, buffers, step.batch.inputs)
+        except NoForwardRuleError as error:
+            raise no_forward_rule(problem.model, error) from error
         self.kept.trim()
         return gradient(problem.adjusted_loss(outputs, step.batch), params)
 
@@ -98,7 +107,9 @@ def _with_graph(problem: Problem, step: Step, buffers: Buffers) -> _WithGraph:
     with _kernels_with_rules(), Fused():
         outputs = problem.outputs(params, buffers, step.batch.inputs)
     loss = problem.adjusted_loss(outputs, step.batch)
-    return _WithGraph(params, gradient(loss, params, create_graph=True))
+    grads = gradient(loss, params, create_graph=True)
+    check_twice_differentiable("mixed", grads.values())
+    return _WithGraph(params, grads)
 
 
 def _kernels_with_rules() -> AbstractContextManager[None]:
@@ -123,7 +134,7 @@ def _carried(problem: Problem, step: Step, direction: Params, kept: Kept) -> Pus
         found.check()
     except BaseException:
         if problem.share:
-            _put_back(problem.buffers, step.buffers)
+            put_back(problem.buffers, step.buffers)
         raise
     return _pushed(problem, found.primal, found.tangent)
 
@@ -133,16 +144,25 @@ def _pushed(problem: Problem, outputs: Tensor, tangent: Tensor) -> Pushed:
     return Pushed(outputs, tangent, shared)
 
 
-@torch.no_grad()
-def _put_back(buffers: Buffers, before: Buffers) -> None:
-    for name, buffer in buffers.items():
-        buffer.copy_(before[name])
+class _AsGradients(TorchFunctionMode):
+    """While it is entered, tangents stop where gradients would: under ``no_grad``."""
+
+    def __torch_function__(
+        self,
+        func: Function,
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        refuse_hooks(func)
+        carry = torch._C._is_fwd_grad_enabled() and torch.is_grad_enabled()
+        with fwd._set_fwd_grad_enabled(carry):
+            return func(*args, **(kwargs or {}))
 
 
-@torch.no_grad()
 def _by_torch_alone(problem: Problem, step: Step, direction: Params) -> Pushed:
     step.randomness.restore()
-    with fwd.dual_level(), _kernels_with_rules():
+    with fwd.dual_level(), _kernels_with_rules(), _AsGradients():
         dual = {
             name: fwd.make_dual(p, direction[name])  # type: ignore[no-untyped-call]
             if name in direction
@@ -151,7 +171,7 @@ def _by_torch_alone(problem: Problem, step: Step, direction: Params) -> Pushed:
         }
         try:
             found = problem.outputs(dual, copied(step.buffers), step.batch.inputs)
-        except NotImplementedError as error:
+        except (NotImplementedError, NoForwardRuleError) as error:
             raise no_forward_rule(problem.model, error) from error
         outputs, tangent = fwd.unpack_dual(found)  # type: ignore[no-untyped-call]
-    return Pushed(outputs, tangent)
+    return Pushed(outputs, torch.zeros_like(outputs) if tangent is None else tangent)

@@ -6,13 +6,15 @@ states alone, but for the one pass that it is asked to share with the ordinary s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from metaloss.bilevel.dual import primal
 from metaloss.bilevel.optimizers import FunctionalOptimizer, Params
 from metaloss.bilevel.randomness import Randomness
 from metaloss.checks import require
@@ -59,8 +61,19 @@ class Problem:
         return {name: p.detach().requires_grad_() for name, p in self.params.items()}
 
     def outputs(self, params: Params, buffers: Buffers, inputs: Tensor) -> Tensor:
-        """The model's outputs at ``params``; updates ``buffers`` as a forward pass does."""
-        return torch.func.functional_call(self.model, (params, buffers), (inputs,))
+        """The model's outputs at ``params``; updates ``buffers`` as a forward pass does.
+
+        Raises:
+            InputError: the model computes its activations again in the backward pass.
+        """
+        tensors = {**params, **buffers}
+        with WithoutCheckpoints():
+            outputs = torch.func.functional_call(self.model, tensors, (inputs,))
+        with torch.no_grad():
+            for name, buffer in buffers.items():
+                if tensors[name] is not buffer:  # a buffer that the model puts another for
+                    buffer.copy_(primal(tensors[name]))
+        return outputs
 
     def adjusted_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """The adjusted loss of a training batch (Eq. 8), from the model's outputs."""
@@ -95,6 +108,30 @@ class Problem:
         return Solution(grads, meta_loss.detach(), shared)
 
 
+class WithoutCheckpoints(TorchFunctionMode):
+    """While it is entered, activation checkpointing is refused.
+
+    What is computed again in the backward pass, after a functional call has ended, is computed with
+    the live weights instead of the call's.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call ``func``, unless a checkpoint is being made."""
+        hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
+        require(
+            hooks is None or "checkpoint" not in hooks[0].__qualname__,
+            "model: expected one without activation checkpointing, which computes again in the "
+            "backward pass with other weights than the lookahead's, got torch.utils.checkpoint",
+        )
+        return func(*args, **(kwargs or {}))
+
+
 class Shared(NamedTuple):
     """A forward pass of the first batch through the live model, its buffers updated.
 
@@ -126,6 +163,13 @@ class Solution:
 def copied(buffers: Buffers) -> Buffers:
     """Buffers that a forward pass may write to."""
     return {name: b.detach().clone() for name, b in buffers.items()}
+
+
+@torch.no_grad()
+def put_back(buffers: Buffers, before: Buffers) -> None:
+    """Write ``before`` into ``buffers``."""
+    for name, buffer in buffers.items():
+        buffer.copy_(before[name])
 
 
 def gradient(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from metaloss.checks import InputError
 
@@ -15,18 +16,44 @@ class NoRuleError(InputError):
     """The model has an operation without the derivative that a strategy needs."""
 
 
-def no_forward_rule(model: nn.Module, error: Exception) -> NoRuleError:
+class NoTangentError(NoRuleError):
+    """The derivative that is missing is a forward-mode rule."""
+
+
+def no_forward_rule(model: nn.Module, error: Exception) -> NoTangentError:
     """The complaint about an operation without a forward-mode rule.
 
     Args:
         model: whose forward pass raised it.
         error: torch's.
     """
-    return NoRuleError(
+    return NoTangentError(
         f"strategy 'mixed': expected operations with a forward-mode rule, but the model"
         f"{_where(model, error)} has one without; use Lookahead(strategy='unroll'), 'difference', "
         f"or 'auto', which finds out by itself. torch says: {_said(error)}"
     )
+
+
+def check_twice_differentiable(strategy: str, grads: Iterable[Tensor]) -> None:
+    """Raise :class:`NoRuleError` if part of the gradients' graph has no derivative.
+
+    torch puts a node there that raises when it is reached. Where nothing but constants lies behind
+    it, it is never reached, and the terms that lead through it would be left out.
+
+    Args:
+        strategy: that wants to differentiate them.
+        grads: with their graph.
+    """
+    seen: set[Any] = set()
+    coming = [g.grad_fn for g in grads if g.grad_fn is not None]
+    while coming:
+        node = coming.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node.name() == "torch::autograd::Error":
+            raise NoRuleError(_twice(strategy, "it is marked as differentiable once"))
+        coming += [behind for behind, _ in node.next_functions if behind is not None]
 
 
 @contextmanager
@@ -44,11 +71,14 @@ def second_derivatives(strategy: str) -> Iterator[None]:
     except RuntimeError as error:
         if not any(sign in str(error) for sign in ("not implemented", "differentiate twice")):
             raise
-        raise NoRuleError(
-            f"strategy {strategy!r}: expected operations that can be differentiated twice, but the "
-            "model has one that cannot; use Lookahead(strategy='difference'). "
-            f"torch says: {_said(error)}"
-        ) from error
+        raise NoRuleError(_twice(strategy, _said(error))) from error
+
+
+def _twice(strategy: str, said: str) -> str:
+    return (
+        f"strategy {strategy!r}: expected operations that can be differentiated twice, but the "
+        f"model has one that cannot; use Lookahead(strategy='difference'). torch says: {said}"
+    )
 
 
 def _said(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metaloss.bilevel.problem import Problem, Solution, copied, gradient
-from metaloss.bilevel.rules import second_derivatives
+from metaloss.bilevel.rules import check_twice_differentiable, second_derivatives
 
 
 def unroll(problem: Problem) -> Solution:
@@ -21,6 +21,7 @@ def unroll(problem: Problem) -> Solution:
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
             outputs = problem.outputs(params, buffers, batch.inputs)
             grads = gradient(problem.adjusted_loss(outputs, batch), params, create_graph=True)
+        check_twice_differentiable("unroll", grads.values())
         if optimizer is None:
             optimizer = problem.make_optimizer(tuple(grads))
             state = optimizer.state
