@@ -135,10 +135,19 @@ class AdjustedLoss(nn.Module):
         index: Int[Tensor, " batch"] | None = None,
     ) -> PerSample:
         """The loss and the hyperparameters of each sample; arguments as for the criterion."""
+        hparams = self.hparams(outputs, targets, index)
+        return PerSample(self.loss(outputs, targets, hparams), hparams)
+
+    def hparams(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch hyperparameters"]:
+        """The hyperparameters of each sample; arguments as for the criterion."""
         features = self.features(outputs, targets, index)
         # The adjuster's own precision: half-precision logits must not round its constants.
-        hparams = self.adjuster(features.to(self.adjuster.low.dtype))
-        return PerSample(self.loss(outputs, targets, hparams), hparams)
+        return self.adjuster(features.to(self.adjuster.low.dtype))
 
     def features(
         self,

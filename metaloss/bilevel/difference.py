@@ -41,6 +41,9 @@ class Differences(Derivatives):
     shared: Shared | None = None
     first: Tensor
 
+    def __init__(self) -> None:
+        self.later: list[Tensor] = []
+
     def first_gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
         """The gradient; its graph is the ordinary step's if it is shared."""
         params: Params = {**problem.params} if problem.share else leaves(step.params)
@@ -53,9 +56,10 @@ class Differences(Derivatives):
         return gradient(loss, params, retain_graph=problem.share)
 
     def gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
-        """The gradient."""
+        """The gradient; the logits are remembered."""
         params = leaves(step.params)
         outputs = problem.outputs(params, buffers, step.batch.inputs)
+        self.later.append(outputs.detach())
         return gradient(problem.adjusted_loss(outputs, step.batch), params)
 
     def push(self, problem: Problem, step: Step, direction: Params) -> Pushed:
@@ -71,16 +75,26 @@ class Differences(Derivatives):
     def product(self, problem: Problem, step: Step, direction: Params) -> Product:
         """Two gradients, one on each side."""
         scale = scale_of(step.params, direction)
+        here = self.later.pop()
         logits, slopes = [], []
         for signed in (scale, -scale):
             params = leaves(moved(step.params, direction, signed))
             outputs = _outputs(problem, step, params)
-            slopes.append(gradient(problem.adjusted_loss(outputs, step.batch), params))
+            slopes.append(gradient(_loss(problem, step, outputs, here), params))
             logits.append(outputs.detach())
-        ahead, behind = logits
-        pushed = Pushed((ahead + behind) / 2, (ahead - behind) / (2 * scale))
-        products = {n: (g - slopes[1][n]) / (2 * scale) for n, g in slopes[0].items()}
+        ahead, behind = slopes
+        products = {n: (g - behind[n]) / (2 * scale) for n, g in ahead.items()}
+        pushed = Pushed(here, (logits[0] - logits[1]) / (2 * scale))
         return Product(products, theta_part(problem, step.batch, pushed))
+
+
+def _loss(problem: Problem, step: Step, outputs: Tensor, here: Tensor) -> Tensor:
+    """The adjusted loss nearby; features that are held fixed in derivatives are those of here."""
+    if not problem.criterion.detach:
+        return problem.adjusted_loss(outputs, step.batch)
+    _, targets, index = step.batch
+    hparams = problem.criterion.hparams(here, targets, index)
+    return problem.criterion.loss(outputs, targets, hparams).mean()
 
 
 def scale_of(params: Params, direction: Params) -> Tensor:
