@@ -63,6 +63,100 @@ def train(
     _experiment(config, place, gin_file or [], gin_param or [], resume)
 
 
+@app.command()
+def bench(
+    *,
+    case: Annotated[
+        list[str] | None, typer.Option(help="A network. Repeatable.", show_default="all")
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="A way to do it. Repeatable.", show_default="all")
+    ] = None,
+    steps: Annotated[
+        list[int] | None,
+        typer.Option(help="Steps to look ahead. Repeatable.", show_default="1 and 5"),
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Samples.", show_default="100")] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help="Times to take of each.", show_default="11")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Such as cuda.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="torch's.", show_default="its own")] = None,
+    channels_last: Annotated[
+        bool, typer.Option("--channels-last", help="Lay images out with the channels last.")
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small networks: to see that all works.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures there.")
+    ] = None,
+) -> None:
+    """Time, weigh and check a meta iteration: ours, and the same through other libraries."""
+    from metaloss.bench import Settings, check_place, measure, report
+
+    settings = Settings.given(
+        cases=case,
+        methods=method,
+        steps=steps,
+        batch=batch,
+        repeats=repeats,
+        device=device,
+        threads=threads,
+        channels_last=channels_last,
+        quick=quick,
+    )
+    if json_file is not None:
+        check_place(json_file)
+    progress = Console(stderr=True)
+    results = measure(settings, lambda line: progress.print(line, markup=False, highlight=False))
+    Console().print(report(results))
+    if json_file is not None:
+        results.write(json_file)
+
+
+@app.command()
+def check_grad(
+    config: Annotated[
+        str, typer.Argument(metavar="CONFIG.gin", help="A path, or a file of the package's.")
+    ],
+    *,
+    gin_param: Params = None,
+    method: Annotated[
+        str | None, typer.Option(help="The name of one.", show_default="all that learn")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Samples of each batch to use.")] = 16,
+    steps_before: Annotated[
+        int, typer.Option(help="Real steps first, so that the optimizer has a state.")
+    ] = 3,
+    directions: Annotated[int, typer.Option(help="In how many directions to train for real.")] = 3,
+    dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write what was found there.")
+    ] = None,
+) -> None:
+    """Hold the strategies' hypergradients against one another and against real training.
+
+    Exit code 0 if they agree, 1 if not.
+    """
+    from metaloss.config import configuration
+    from metaloss.diagnostics.gradients.check import check_experiment
+    from metaloss.diagnostics.gradients.report import Document, show
+    from metaloss.diagnostics.gradients.subject import Size
+    from metaloss.training import Experiment
+
+    document = Document(json_file, config=config)
+    size = Size.parsed(batch=batch, steps_before=steps_before, dtype=dtype)
+    with configuration([config], gin_param or []) as parsed:
+        experiment = parsed.build(Experiment)
+        for name, report in check_experiment(experiment, size, method, directions):
+            show(Console(), name, report)
+            document.add(name, report)
+    document.write()
+    if not document.holds:
+        raise typer.Exit(1)
+
+
 def _experiment(
     config: str, out: Path, files: Sequence[str], bindings: Sequence[str], resume: bool
 ) -> None:

@@ -27,7 +27,7 @@ LAYERS = [
     {"objective"},
     {"bilevel", "pretrained"},
     {"training"},
-    {"diagnostics", "console", "config"},
+    {"bench", "diagnostics", "console", "config"},
     {"cli"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

@@ -1,0 +1,28 @@
+"""The meta iteration through ``higher``: a patched copy of the network and of its optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from metaloss.bench.peer import finish, twice_differentiable
+from metaloss.bench.trial import Trial
+
+
+def by_higher(trial: Trial) -> Callable[[], None]:
+    """Unrolled by ``innerloop_ctx``, which takes over the live optimizer's state."""
+    import higher
+
+    def iteration() -> None:
+        state = trial.state
+        context = higher.innerloop_ctx(
+            state.model, state.optimizer, copy_initial_weights=False, track_higher_grads=True
+        )
+        with context as (network, optimizer):
+            for batch in trial.window:
+                with twice_differentiable():
+                    outputs = network(batch.inputs)
+                optimizer.step(trial.adjusted_loss(outputs, batch))
+            meta_loss = trial.clean_loss(network(trial.meta_batch.inputs))
+        finish(trial, meta_loss)
+
+    return iteration

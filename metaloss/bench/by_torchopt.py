@@ -1,0 +1,39 @@
+"""The meta iteration through TorchOpt's ``MetaSGD``, as its documentation has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torchopt
+
+from metaloss.bench.peer import finish, twice_differentiable
+from metaloss.bench.trial import Trial
+
+
+def by_torchopt(trial: Trial) -> Callable[[], None]:
+    """Unrolled in the network itself, which is put back afterwards.
+
+    Its optimizer has a momentum of its own that begins at nothing.
+    """
+    state = trial.state
+    (group,) = state.optimizer.param_groups
+    optimizer = torchopt.MetaSGD(
+        state.model,
+        lr=group["lr"],
+        momentum=group["momentum"],
+        weight_decay=group["weight_decay"],
+    )
+    beginning = torchopt.extract_state_dict(optimizer)
+
+    def iteration() -> None:
+        network = torchopt.extract_state_dict(state.model)
+        for batch in trial.window:
+            with twice_differentiable():
+                outputs = state.model(batch.inputs)
+            optimizer.step(trial.adjusted_loss(outputs, batch))
+        meta_loss = trial.clean_loss(state.model(trial.meta_batch.inputs))
+        torchopt.recover_state_dict(state.model, network)
+        torchopt.recover_state_dict(optimizer, beginning)
+        finish(trial, meta_loss)
+
+    return iteration

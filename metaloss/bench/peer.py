@@ -1,0 +1,28 @@
+"""What the peers' meta iterations have in common."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from metaloss.bench.trial import Trial, adjusted_step
+
+
+def twice_differentiable() -> AbstractContextManager[None]:
+    """Around a forward pass: attention by kernels that have a second derivative."""
+    return sdpa_kernel(SDPBackend.MATH)
+
+
+def finish(trial: Trial, meta_loss: Tensor) -> None:
+    """Differentiate the clean loss in the adjuster alone, and take both steps."""
+    meta_optimizer = trial.state.meta_optimizer
+    assert meta_optimizer is not None
+    grads = torch.autograd.grad(meta_loss, trial.theta)
+    for theta, grad in zip(trial.theta, grads, strict=True):
+        theta.grad = grad
+    meta_optimizer.step()
+    meta_optimizer.zero_grad(set_to_none=True)
+    adjusted_step(trial)

@@ -1,0 +1,41 @@
+"""A classifier of token sequences made of torch's own encoder."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+TOKENS = 1000
+LENGTH = 32
+
+
+class Transformer(nn.Module):
+    """Embeddings of tokens and places, encoder layers, and a linear layer on their mean.
+
+    Args:
+        num_classes: width of the output.
+        width: of an embedding.
+        layers: of the encoder.
+
+    Example:
+        >>> from metaloss.bench.transformer import Transformer
+        >>> import torch
+        >>> Transformer(10)(torch.zeros(5, 32, dtype=torch.int64)).shape
+        torch.Size([5, 10])
+    """
+
+    def __init__(self, num_classes: int, width: int = 128, layers: int = 2) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(TOKENS, width)
+        self.places = nn.Parameter(0.02 * torch.randn(LENGTH, width))
+        layer = nn.TransformerEncoderLayer(
+            width, nhead=4, dim_feedforward=2 * width, dropout=0.0, batch_first=True
+        )
+        self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        self.last = nn.Linear(width, num_classes)
+
+    def forward(self, inputs: Int[Tensor, "batch length"]) -> Float[Tensor, "batch classes"]:
+        """The logits."""
+        embedded = self.tokens(inputs) + self.places
+        return self.last(self.encoder(embedded).mean(dim=1))

@@ -1,0 +1,100 @@
+"""The slope of the clean loss as anybody would measure it: train for real, nudge, train again.
+
+Nothing here is functional. A copy of the model is trained by a copy of its own ``torch.optim``
+optimizer, ``backward`` and ``step``; the slope along a direction in the adjuster's parameters is a
+central difference of two such runs, which draw the same random numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metaloss.bilevel.optimizers import Params
+from metaloss.conditioners import Conditioner
+from metaloss.diagnostics.gradients.subject import Subject
+
+
+class Held(Conditioner):
+    """Says what it is told to say, whatever it is asked.
+
+    Args:
+        features: ``[batch, num_features]``.
+    """
+
+    def __init__(self, features: Float[Tensor, "batch features"]) -> None:
+        super().__init__()
+        self.told = features
+        self.num_features = features.shape[1]
+
+    def forward(
+        self,
+        outputs: Float[Tensor, "batch classes"],  # noqa: ARG002
+        targets: Int[Tensor, " batch"],  # noqa: ARG002
+        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
+    ) -> Float[Tensor, "batch features"]:
+        """The features."""
+        return self.told
+
+
+def features_on_the_way(subject: Subject) -> list[Tensor] | None:
+    """What derivatives hold fixed: the features at each step; ``None`` if they hold nothing."""
+    conditioner = subject.criterion.conditioner
+    if not subject.criterion.detach or conditioner is None:
+        return None
+    told = []
+    with subject.same_randomness():
+        twin = subject.twin()
+        assert twin.criterion.conditioner is not None
+        twin.criterion.conditioner.register_forward_hook(
+            lambda _module, _args, features: told.append(features.detach().clone())
+        )
+        for batch in twin.train_batches:
+            twin.step(batch)
+    return told
+
+
+def loss_after_training(
+    subject: Subject, nudge: Params, held: Sequence[Tensor] | None = None
+) -> float:
+    """The clean loss after the real steps.
+
+    Args:
+        subject: where to start; left as it is.
+        nudge: what to add to the adjuster's parameters, by name.
+        held: what to tell the adjuster at each step; what the conditioner says if not given.
+    """
+    with subject.same_randomness():
+        twin = subject.twin()
+        with torch.no_grad():
+            for name, theta in twin.criterion.adjuster.named_parameters():
+                if name in nudge:
+                    theta.add_(nudge[name])
+        for k, batch in enumerate(twin.train_batches):
+            if held is not None:
+                twin.criterion.conditioner = Held(held[k])
+            twin.step(batch)
+        with torch.no_grad():
+            outputs = twin.model(twin.meta_batch.inputs)
+            return float(twin.lookahead.meta_loss(outputs, twin.meta_batch.targets))
+
+
+def slope(
+    subject: Subject, direction: Params, step: float, held: Sequence[Tensor] | None = None
+) -> float:
+    """The slope of the clean loss after real training, along a direction in the adjuster.
+
+    Args:
+        subject: where to start; left as it is.
+        direction: in the adjuster's parameters, by name.
+        step: how far to nudge to either side.
+        held: what to tell the adjuster at each step; what the conditioner says if not given.
+    """
+    ahead, behind = (
+        loss_after_training(subject, {n: signed * v for n, v in direction.items()}, held)
+        for signed in (step, -step)
+    )
+    return (ahead - behind) / (2 * step)

@@ -1,0 +1,202 @@
+"""What a check of a hypergradient looks at: an experiment's parts, small and in one dtype."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from metaloss.bilevel import Lookahead, Problem
+from metaloss.bilevel.optimizers import functional
+from metaloss.checks import InputError, check_at_least, require
+from metaloss.objective import AdjustedLoss
+from metaloss.seeding import derive, seed_everything
+from metaloss.training import Experiment, Method
+from metaloss.training.streams import stream
+from metaloss.types import Batch, TaskLike
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Everything that a lookahead is given.
+
+    Attributes:
+        model: in the mode that it trains in.
+        optimizer: the model's.
+        criterion: with an adjuster to learn.
+        train_batches: K of them.
+        meta_batch: clean samples.
+        lookahead: how the hypergradient is found; its strategy is the one that training uses.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    criterion: AdjustedLoss
+    train_batches: list[Batch]
+    meta_batch: Batch
+    lookahead: Lookahead
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return next(self.model.parameters()).dtype
+
+    def same_randomness(self) -> AbstractContextManager[None]:
+        """Leaves the random number generators as they were before it."""
+        devices = {p.device for p in self.model.parameters()}
+        return torch.random.fork_rng([d for d in devices if d.type != "cpu"])
+
+    def twin(self) -> Subject:
+        """A copy that shares nothing with this one, its optimizer bound to its own model."""
+        model, optimizer, criterion = copy.deepcopy((self.model, self.optimizer, self.criterion))
+        return Subject(
+            model, optimizer, criterion, self.train_batches, self.meta_batch, self.lookahead
+        )
+
+    def step(self, batch: Batch) -> Tensor:
+        """Train for real on one batch; returns the logits, detached."""
+        with sdpa_kernel(SDPBackend.MATH):  # the strategies' kernel: others draw other masks
+            outputs = self.model(batch.inputs)
+        loss = self.criterion.per_sample(outputs, batch.targets, batch.index).losses.mean()
+        self.optimizer.zero_grad()
+        # The loss passes through the adjuster, whose gradient is no business of this step.
+        stepped = [p for group in self.optimizer.param_groups for p in group["params"]]
+        loss.backward(inputs=stepped)  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return outputs.detach()
+
+    def problem(self) -> Problem:
+        """The first step of the lookahead, as strategies see it."""
+        params = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        adjuster = self.criterion.adjuster
+        return Problem(
+            model=self.model,
+            params=params,
+            buffers=dict(self.model.named_buffers()),
+            criterion=self.criterion,
+            theta={name: p for name, p in adjuster.named_parameters() if p.requires_grad},
+            train_batches=self.train_batches[:1],
+            meta_batch=self.meta_batch,
+            meta_loss=self.lookahead.meta_loss,
+            make_optimizer=lambda reached: functional(
+                self.optimizer, {name: params[name] for name in reached}, self.lookahead.transform
+            ),
+        )
+
+
+class Size(NamedTuple):
+    """How much to look at.
+
+    Attributes:
+        batch: samples of each batch, the first ones.
+        steps_before: real steps taken first, so that the optimizer has a state.
+        dtype: of model, criterion and inputs.
+    """
+
+    batch: int = 16
+    steps_before: int = 3
+    dtype: torch.dtype = torch.float64
+
+    @classmethod
+    def parsed(cls, batch: int, steps_before: int, dtype: str) -> Size:
+        """The same, with the dtype as a word.
+
+        Raises:
+            InputError: another word than float64 or float32, or too small a number.
+        """
+        check_at_least("batch", batch, 2)
+        check_at_least("steps_before", steps_before, 0)
+        require(
+            dtype in {"float64", "float32"}, f"dtype: expected float64 or float32, got {dtype!r}"
+        )
+        return cls(batch, steps_before, getattr(torch, dtype))
+
+
+def subjects(
+    experiment: Experiment, size: Size, method: str | None = None
+) -> Iterator[tuple[str, Subject]]:
+    """An experiment's methods that learn, after a few steps of training with the first seed.
+
+    Models, criteria and batches are copies: what the experiment holds is left as it is.
+
+    Args:
+        experiment: whose task, model, recipe and methods they are.
+        size: how much to look at.
+        method: the name of the only one wanted; all of them if not given.
+
+    Yields:
+        The name of a method, and what its first meta step would be given.
+
+    Raises:
+        InputError: no such method, or nothing that learns; no clean samples; or a model, loss or
+            task that cannot make a step.
+    """
+    check_at_least("batch", size.batch, 2)
+    check_at_least("steps_before", size.steps_before, 0)
+    chosen = _chosen(experiment, method)
+    task = experiment.check()
+    for each in chosen:
+        yield each.name, _subject(experiment, task, each, size)
+
+
+def _chosen(experiment: Experiment, name: str | None) -> list[Method]:
+    learning = [method for method in experiment.methods if method.learns]
+    names = ", ".join(method.name for method in learning)
+    require(bool(learning), "methods: expected one whose adjuster learns, got none")
+    if name is None:
+        return learning
+    chosen = [method for method in learning if method.name == name]
+    require(bool(chosen), f"method: expected one that learns ({names}), got {name!r}")
+    return chosen
+
+
+def _subject(experiment: Experiment, task: TaskLike, method: Method, size: Size) -> Subject:
+    recipe = experiment.recipe
+    before, ahead = size.steps_before, recipe.lookahead.steps
+    batches = [_small(b, size) for b in islice(stream(task.train), before + ahead)]
+    assert task.meta is not None  # the experiment's own check has seen to it
+    meta_batch = _small(next(stream(task.meta)), size)
+    seed_everything(derive(experiment.seeds[0], "model"))
+    device = meta_batch.targets.device
+    model = copy.deepcopy(experiment.model()).to(device, size.dtype)
+    criterion = copy.deepcopy(method.criterion(task)).to(device, size.dtype)
+    criterion.prepare(task.train_targets, task.num_classes)
+    optimizer = recipe.optimizer(p for p in model.parameters() if p.requires_grad)
+    begun = Subject(
+        model.train(), optimizer, criterion, batches[before:], meta_batch, recipe.lookahead
+    )
+    total = recipe.epochs * len(task.train)
+    try:
+        for k, batch in enumerate(batches[:before]):
+            criterion.progress(min(k / total, 1.0))
+            outputs = begun.step(batch)
+            criterion.observe(outputs, batch.targets, batch.index)
+        criterion.progress(min(before / total, 1.0))
+        with begun.same_randomness():
+            begun.twin().step(begun.train_batches[0])
+    except InputError:
+        raise
+    except RuntimeError as error:
+        raise InputError(
+            f"{method.name}: expected a model and a loss that can make a step in {size.dtype}, but "
+            f"torch says: {str(error).splitlines()[0]}"
+        ) from error
+    optimizer.zero_grad()
+    return begun
+
+
+def _small(batch: Batch, size: Size) -> Batch:
+    """The first samples, their inputs in the dtype if they are numbers and no tokens."""
+    inputs, targets, index = (None if t is None else t[: size.batch] for t in batch)
+    assert isinstance(inputs, Tensor)
+    assert isinstance(targets, Tensor)
+    if inputs.is_floating_point():
+        inputs = inputs.to(size.dtype)
+    return Batch(inputs, targets, index)

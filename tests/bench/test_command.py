@@ -1,0 +1,70 @@
+"""``metaloss bench`` as a user types it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import metaloss.bench
+from metaloss.cli import app, main
+from tests.bench.helpers import pretended
+
+ARGUMENTS = ["bench", "--case", "mlp", "--method", "unroll", "--method", "mixed", "--steps", "2"]
+
+
+@pytest.fixture(autouse=True)
+def _no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        metaloss.bench, "measure", partial(metaloss.bench.measure, launch=pretended)
+    )
+
+
+def test_it_prints_the_table_and_writes_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    done = CliRunner().invoke(app, [*ARGUMENTS, "--batch", "30", "--json", str(path)])
+    assert done.exit_code == 0, done.output
+    assert "mlp, K = 2" in done.stdout
+    assert "reference" in done.stdout
+    assert "resnet32" not in done.stdout
+    assert "mlp, K = 2, mixed: memory" in done.stderr
+    assert "mixed: memory" not in done.stdout
+    read = json.loads(path.read_text())
+    assert read["settings"]["batch"] == 30
+    assert read["settings"]["methods"] == ["unroll", "mixed"]
+    assert [row["method"] for row in read["rows"]][2:] == ["unroll", "mixed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--case", "vgg"], "case: expected one of resnet32, mlp, transformer, got 'vgg'"),
+        (["--method", "jax"], "learn2learn, betty, got 'jax'"),
+        (["--steps", "0"], "steps: expected a whole number of at least 1, got 0"),
+        (["--batch", "0"], "batch: expected a whole number of at least 2, got 0"),
+        (["--device", "abacus"], "device: expected one that torch can use, got 'abacus'"),
+        (["--json", "nowhere/bench.json"], "nowhere/bench.json: expected a place for a file"),
+    ],
+)
+def test_bad_input_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["metaloss", "bench", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    written = capfd.readouterr()
+    assert written.out == ""
+    (line,) = written.err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert list(tmp_path.iterdir()) == []
