@@ -57,9 +57,11 @@ toc_object_entries_show_parents = "hide"
 api_coverage_modules = [
     "metaloss",
     "metaloss.adjusters",
+    "metaloss.bench",
     "metaloss.bilevel",
     "metaloss.conditioners",
     "metaloss.diagnostics",
+    "metaloss.diagnostics.gradients",
     "metaloss.losses",
     "metaloss.models",
     "metaloss.pretrained",

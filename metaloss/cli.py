@@ -93,7 +93,9 @@ def bench(
     ] = None,
 ) -> None:
     """Time, weigh and check a meta iteration: ours, and the same through other libraries."""
-    from metaloss.bench import Settings, check_place, measure, report
+    from metaloss.bench import Settings, measure
+    from metaloss.bench.report import report
+    from metaloss.bench.results import check_place
 
     settings = Settings.given(
         cases=case,

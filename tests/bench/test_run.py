@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from metaloss.bench import Results, Settings, measure, report
+from metaloss.bench import Results, Settings, measure
 from metaloss.bench.check import FAILED
 from metaloss.bench.jobs import CHECK, MEMORY, TIME, Job, perform
 from metaloss.bench.methods import CE, METHODS, PLAIN
+from metaloss.bench.report import report
 from metaloss.checks import InputError
 from tests.bench.helpers import pretended
 

@@ -69,7 +69,7 @@ class Check:
 
     @property
     def status(self) -> str:
-        """In a word: ok, differs, failed or skipped."""
+        """One of ok, differs, failed and skipped."""
         if self.error is None:
             return "failed" if self.needed else "skipped"
         return "differs" if self.differs else "ok"
