@@ -76,7 +76,7 @@ class Lookahead:
     strategy: str = "mixed"
     meta_loss: MetaLoss = F.cross_entropy
     transform: GradientTransformation | None = None
-    keep: float = 24.0
+    keep: float = 48.0
     # Models in which "auto" has found an operation that "mixed" has no rule for.
     _unrolled: WeakSet[nn.Module] = field(
         default_factory=WeakSet, init=False, repr=False, compare=False

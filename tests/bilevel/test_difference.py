@@ -1,0 +1,206 @@
+"""Central differences: how far off they are, and where nothing else will do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from metaloss import InputError
+from metaloss.bilevel import Lookahead
+from metaloss.bilevel.difference import moved, scale_of
+from tests.bilevel.cases import CLASSES, MODELS, OPTIMIZERS, batch, cnn, learned, mlp, training
+from tests.bilevel.test_grid import assert_near, in_single
+from tests.bilevel.test_rules import Bag
+from tests.bilevel.test_shared_pass import Transformer, assert_as_unfused
+from tests.helpers.hypergradients import Training, inner
+
+SMOOTH: dict[str, Callable[[], nn.Module]] = {
+    **{name: MODELS[name] for name in ("MLP", "MLP-dropout", "MLP-LayerNorm", "residual")},
+    **{name: MODELS[name] for name in ("attention", "LSTM", "centred", "tied", "frozen")},
+    "CNN-BatchNorm": lambda: nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.SiLU(), nn.Flatten(), nn.Linear(64, CLASSES)
+    ),
+    "transformer": lambda: nn.Sequential(nn.LayerNorm(6), Transformer()).eval(),
+}
+KINKED: dict[str, Callable[[], nn.Module]] = {
+    "MLP": lambda: mlp(nn.ReLU),
+    "CNN-BatchNorm": lambda: cnn(nn.BatchNorm2d(4)),
+    "CNN-BatchNorm-eval": lambda: cnn(nn.BatchNorm2d(4)).eval(),
+    "CNN-GroupNorm": lambda: cnn(nn.GroupNorm(2, 4)),
+    "transformer": Transformer,
+}
+
+detached = pytest.mark.parametrize("detach", [True, False], ids=["detached", "attached"])
+every_number_of_steps = pytest.mark.parametrize("steps", [1, 2, 5])
+
+
+def here(build: Callable[[], nn.Module], steps: int, detach: bool = True) -> Training:
+    make = OPTIMIZERS["SGD-Nesterov"]
+    return training(build(), make, learned(detach=detach), steps=steps, steps_before=1)
+
+
+def assert_off_by_less_than(start: Training, rtol: float) -> None:
+    steps = len(start.train_batches)
+    expected = start.look_ahead(Lookahead(steps, "unroll"))
+    found = start.look_ahead(Lookahead(steps, "difference"))
+    assert_near(found, expected, rtol)
+
+
+@detached
+@every_number_of_steps
+@pytest.mark.parametrize("build", SMOOTH.values(), ids=SMOOTH.keys())
+def test_close_in_float64_where_the_network_is_smooth(build, steps: int, detach: bool):
+    assert_off_by_less_than(here(build, steps, detach), 1e-5)
+
+
+@detached
+@every_number_of_steps
+@pytest.mark.parametrize("build", SMOOTH.values(), ids=SMOOTH.keys())
+def test_within_a_percent_in_float32(build, steps: int, detach: bool):
+    assert_off_by_less_than(in_single(here(build, steps, detach)), 1e-2)
+
+
+@detached
+@pytest.mark.parametrize("build", KINKED.values(), ids=KINKED.keys())
+def test_one_step_within_a_percent_in_float32_for_rectifiers(build, detach: bool):
+    assert_off_by_less_than(in_single(here(build, 1, detach)), 1e-2)
+
+
+def errors_in_float32(build: Callable[[], nn.Module], steps: int, detach: bool) -> list[float]:
+    """Of some trainings that differ in their random numbers, in order of size."""
+    errors = []
+    for seed in range(7):
+        torch.manual_seed(seed)
+        start = here(build, steps, detach)
+        start.train_batches = [batch(10 * seed + k) for k in range(steps)]
+        expected = start.look_ahead(Lookahead(steps))
+        found = in_single(start).look_ahead(Lookahead(steps, "difference"))
+        gap = {name: found[name] - expected[name] for name in expected}
+        errors.append((inner(gap, gap) / inner(expected, expected)) ** 0.5)
+    return sorted(errors)
+
+
+@detached
+@pytest.mark.parametrize("build", KINKED.values(), ids=KINKED.keys())
+def test_two_steps_mostly_within_a_percent_in_float32_for_rectifiers(build, detach: bool):
+    errors = errors_in_float32(build, 2, detach)
+    assert errors[3] < 1e-2, errors
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="a gradient jumps at a kink, and what lies between the two sides of a difference "
+    "is divided by their distance: in networks as small as these, errors of the result's own size",
+)
+@pytest.mark.parametrize("name", ["CNN-BatchNorm", "CNN-BatchNorm-eval", "CNN-GroupNorm"])
+def test_several_steps_always_within_a_percent_in_float32_for_rectifiers(name: str):
+    errors = errors_in_float32(KINKED[name], 5, detach=False)
+    assert errors[-1] < 1e-2, errors
+
+
+@detached
+@every_number_of_steps
+@pytest.mark.parametrize("build", KINKED.values(), ids=KINKED.keys())
+def test_close_in_float64_for_rectifiers(build, steps: int, detach: bool):
+    assert_off_by_less_than(here(build, steps, detach), 1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["Adam-decay", "RMSprop-momentum"])
+@every_number_of_steps
+def test_through_optimizers_that_divide(steps: int, optimizer: str):
+    start = training(mlp(), OPTIMIZERS[optimizer], steps=steps, steps_before=2)
+    assert_off_by_less_than(start, 1e-5)
+
+
+# How far to go
+
+
+@pytest.mark.parametrize("factor", [1e-9, 1.0, 1e9])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_it_goes_as_far_whatever_the_length_of_the_direction(dtype: torch.dtype, factor: float):
+    params = {"w": torch.randn(5, dtype=dtype), "b": torch.randn(2, dtype=dtype)}
+    direction = {"w": factor * torch.randn(5, dtype=dtype)}  # the bias is not moved
+    scale = scale_of(params, direction)
+    after = moved(params, direction, scale)
+    gone = (scale * direction["w"]).norm() / torch.cat(list(params.values())).norm()
+    assert gone.item() == pytest.approx(torch.finfo(dtype).eps ** 0.5, rel=1e-5)
+    torch.testing.assert_close(after["w"], params["w"] + scale * direction["w"])
+    assert after["b"] is params["b"]
+
+
+@pytest.mark.parametrize("zero", ["params", "direction", "both"])
+def test_there_is_a_scale_where_something_is_zero(zero: str):
+    params = {"w": torch.zeros(3) if zero != "direction" else torch.randn(3)}
+    direction = {"w": torch.zeros(3) if zero != "params" else torch.randn(3)}
+    scale = scale_of(params, direction)
+    assert scale.isfinite()
+    assert scale > 0
+
+
+@every_number_of_steps
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
+def test_no_step_has_no_slope(optimizer, steps: int):
+    """A learning rate of zero leaves no direction to go along."""
+    start = training(mlp(), lambda p: optimizer(p, lr=0.0), steps=steps)
+    found = start.look_ahead(Lookahead(steps, "difference"))
+    assert all(g.eq(0).all() for g in found.values())
+
+
+# Where nothing else will do
+
+
+class Averaged(Bag):
+    """The same as the bag, written so that it can be differentiated in every way."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        words = (x.abs() * 10).long().clamp(max=49).flatten(1)
+        return self.last(torch.tanh(F.embedding(words, self.words[1].weight).mean(1)))
+
+
+class Flash(nn.Module):
+    """Attention by the fused kernel alone."""
+
+    def __init__(self, kernel: SDPBackend = SDPBackend.FLASH_ATTENTION) -> None:
+        super().__init__()
+        self.into, self.last, self.kernel = nn.Linear(6, 24), nn.Linear(8, CLASSES), kernel
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = self.into(x.squeeze(1)).unflatten(-1, (3, 2, 4)).transpose(1, 3)
+        with sdpa_kernel(self.kernel):
+            mixed = F.scaled_dot_product_attention(*rows.unbind(2))
+        return self.last(mixed.transpose(1, 2).flatten(2).mean(1))
+
+
+PAIRS = {
+    "EmbeddingBag": (Bag, Averaged),
+    "flash attention": (Flash, lambda: Flash(SDPBackend.MATH)),
+}
+
+
+@every_number_of_steps
+@pytest.mark.parametrize(("build", "twin"), PAIRS.values(), ids=PAIRS.keys())
+def test_through_kernels_that_have_gradients_alone(build, twin, steps: int):
+    starts = []
+    for make in (build, twin):
+        torch.manual_seed(5)
+        starts.append(here(make, steps, detach=False))
+    expected = starts[1].look_ahead(Lookahead(steps, "unroll"))
+    assert_near(starts[0].look_ahead(Lookahead(steps, "difference")), expected, 1e-5)
+
+
+@pytest.mark.parametrize("build", [Bag, Flash])
+def test_which_have_no_more_than_that(build):
+    """Else the test above would say nothing."""
+    with pytest.raises(InputError, match="forward-mode rule"):
+        here(build, 1).look_ahead(Lookahead())
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("build", [Bag, Flash])
+def test_they_share_a_pass(build, steps: int):
+    assert_as_unfused(build, Lookahead(steps, "difference"), shares=True)
