@@ -70,7 +70,8 @@ def bench(
         list[str] | None, typer.Option(help="A network. Repeatable.", show_default="all")
     ] = None,
     method: Annotated[
-        list[str] | None, typer.Option(help="A way to do it. Repeatable.", show_default="all")
+        list[str] | None,
+        typer.Option(help="A way to do it. Repeatable.", show_default="all but ablations"),
     ] = None,
     steps: Annotated[
         list[int] | None,
@@ -84,6 +85,10 @@ def bench(
     threads: Annotated[int | None, typer.Option(help="torch's.", show_default="its own")] = None,
     channels_last: Annotated[
         bool, typer.Option("--channels-last", help="Lay images out with the channels last.")
+    ] = False,
+    speeds: Annotated[
+        bool,
+        typer.Option("--speeds", help="Also the plain step with autocast, compiled, and so on."),
     ] = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="Small networks: to see that all works.")
@@ -106,6 +111,7 @@ def bench(
         device=device,
         threads=threads,
         channels_last=channels_last,
+        speeds=speeds,
         quick=quick,
     )
     if json_file is not None:

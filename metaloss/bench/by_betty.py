@@ -9,8 +9,8 @@ from itertools import cycle
 import torch
 from torch import Tensor
 
-from metaloss.bench.peer import twice_differentiable
 from metaloss.bench.trial import Trial, adjusted_step
+from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.types import Batch
 
 
@@ -34,7 +34,7 @@ def by_betty(trial: Trial) -> Callable[[], None]:
             return next(self.batches)
 
         def training_step(self, batch: Batch) -> Tensor:
-            with twice_differentiable():
+            with kernels_with_rules():
                 outputs = self.fmodule(self.params, self.buffers, batch.inputs)
             return trial.adjusted_loss(outputs, batch)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from metaloss.bench.peer import finish, twice_differentiable
+from metaloss.bench.peer import finish
 from metaloss.bench.trial import Trial
+from metaloss.bilevel.kernels import kernels_with_rules
 
 
 def by_higher(trial: Trial) -> Callable[[], None]:
@@ -19,7 +20,7 @@ def by_higher(trial: Trial) -> Callable[[], None]:
         )
         with context as (network, optimizer):
             for batch in trial.window:
-                with twice_differentiable():
+                with kernels_with_rules():
                     outputs = network(batch.inputs)
                 optimizer.step(trial.adjusted_loss(outputs, batch))
             meta_loss = trial.clean_loss(network(trial.meta_batch.inputs))

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metaloss.bench.peer import finish, twice_differentiable
+from metaloss.bench.peer import finish
 from metaloss.bench.trial import Trial
+from metaloss.bilevel.kernels import kernels_with_rules
 
 
 def by_learn2learn(trial: Trial) -> Callable[[], None]:
@@ -25,7 +26,7 @@ def by_learn2learn(trial: Trial) -> Callable[[], None]:
         buffers = _momentum_buffers(trial)
         for batch in trial.window:
             params = list(network.parameters())
-            with twice_differentiable():
+            with kernels_with_rules():
                 loss = trial.adjusted_loss(network(batch.inputs), batch)
             slopes = torch.autograd.grad(loss, params, create_graph=True)
             grads = [g + decay * p for g, p in zip(slopes, params, strict=True)]

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import torchopt
 
-from metaloss.bench.peer import finish, twice_differentiable
+from metaloss.bench.peer import finish
 from metaloss.bench.trial import Trial
+from metaloss.bilevel.kernels import kernels_with_rules
 
 
 def by_torchopt(trial: Trial) -> Callable[[], None]:
@@ -28,7 +29,7 @@ def by_torchopt(trial: Trial) -> Callable[[], None]:
     def iteration() -> None:
         network = torchopt.extract_state_dict(state.model)
         for batch in trial.window:
-            with twice_differentiable():
+            with kernels_with_rules():
                 outputs = state.model(batch.inputs)
             optimizer.step(trial.adjusted_loss(outputs, batch))
         meta_loss = trial.clean_loss(state.model(trial.meta_batch.inputs))

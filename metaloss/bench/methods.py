@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 from metaloss.bench.by_betty import by_betty
 from metaloss.bench.by_higher import by_higher
 from metaloss.bench.by_learn2learn import by_learn2learn
 from metaloss.bench.by_torchopt import by_torchopt
 from metaloss.bench.trial import Trial, ce_step
-from metaloss.bilevel import Lookahead
-from metaloss.training import Recipe
+from metaloss.bilevel import Lookahead, Solution
+from metaloss.training import Recipe, Speed
 from metaloss.training.steps import meta_step, ordinary_step
 
 Iteration = Callable[[], None]
@@ -35,12 +36,14 @@ class Method:
         package: whose it is, as it is imported; ours if empty.
         tolerance: of the hypergradient's relative error in float32.
         remark: what to know where its hypergradient differs.
+        ablation: leaves out a part of ours, to see what the part gives; only measured if named.
     """
 
     make: Maker
     package: str = ""
     tolerance: float = 1e-3
     remark: str = ""
+    ablation: bool = False
 
     @property
     def installed(self) -> bool:
@@ -48,11 +51,19 @@ class Method:
         return not self.package or find_spec(self.package) is not None
 
 
-def ours(strategy: str) -> Maker:
+class Apart(Lookahead):
+    """Leaves the ordinary step its own forward pass."""
+
+    def solve(self, *args: Any, share: bool = False) -> Solution:  # noqa: ARG002
+        """As ever, and nothing shared."""
+        return super().solve(*args)
+
+
+def ours(strategy: str, kind: type[Lookahead] = Lookahead, **settings: Any) -> Maker:
     """The training loop's own two steps, one forward pass shared where the strategy can."""
 
     def make(trial: Trial) -> Iteration:
-        recipe = Recipe(epochs=1, lookahead=Lookahead(len(trial.window), strategy))
+        recipe = Recipe(epochs=1, lookahead=kind(len(trial.window), strategy, **settings))
 
         def iteration() -> None:
             state, batch, tally = trial.state, trial.window[0], trial.tally
@@ -74,6 +85,8 @@ METHODS = {
     ),
     "learn2learn": Method(by_learn2learn, "learn2learn"),
     "betty": Method(by_betty, "betty"),
+    "mixed-keep-0": Method(ours("mixed", keep=0.0), ablation=True),
+    "mixed-apart": Method(ours("mixed", Apart), ablation=True),
 }
 
 
@@ -92,9 +105,29 @@ def plain_adjusted(trial: Trial) -> Iteration:
     return iteration
 
 
+def faster(**settings: Any) -> Maker:
+    """The plain adjusted step with settings of :class:`~metaloss.training.Speed`."""
+
+    def make(trial: Trial) -> Iteration:
+        speed = Speed(**settings)
+        trial.state.forward = speed.prepare(trial.state.model)
+        trial.window = [speed.laid_out(batch) for batch in trial.window]
+        return plain_adjusted(trial)
+
+    return make
+
+
 CE, PLAIN = "CE step", "plain, adjusted"
-BASELINES: dict[str, Maker] = {CE: plain_ce, PLAIN: plain_adjusted}
-"""What the methods are compared with."""
+SPEEDS: dict[str, Maker] = {
+    "plain, channels last": faster(channels_last=True),
+    "plain, autocast": faster(autocast=True),
+    "plain, compiled": faster(compile="default"),
+    "plain, all three": faster(channels_last=True, autocast=True, compile="default"),
+}
+"""What settings make of the plain step."""
+
+BASELINES: dict[str, Maker] = {CE: plain_ce, PLAIN: plain_adjusted, **SPEEDS}
+"""What the methods are compared with, and more that does not look ahead."""
 
 
 def maker(name: str) -> Maker:

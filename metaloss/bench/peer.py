@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metaloss.bench.trial import Trial, adjusted_step
-
-
-def twice_differentiable() -> AbstractContextManager[None]:
-    """Around a forward pass: attention by kernels that have a second derivative."""
-    return sdpa_kernel(SDPBackend.MATH)
 
 
 def finish(trial: Trial, meta_loss: Tensor) -> None:

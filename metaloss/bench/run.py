@@ -10,7 +10,7 @@ from metaloss.bench.check import FAILED
 from metaloss.bench.child import in_child
 from metaloss.bench.jobs import CHECK, MEMORY, TIME, Job
 from metaloss.bench.machine import machine
-from metaloss.bench.methods import BASELINES, CE, METHODS, PLAIN
+from metaloss.bench.methods import CE, METHODS, PLAIN, SPEEDS
 from metaloss.bench.results import Results, Row, completed
 from metaloss.bench.settings import Settings
 
@@ -53,13 +53,15 @@ class _Measuring:
     def case(self, case: str) -> Iterator[Row]:
         """The rows of a case, K by K."""
         ce_peak = self.do(MEMORY, case, 1, CE)
-        plain = self.measured(case, 1, PLAIN, ce_peak)
+        plain, *faster = (
+            replace(self.measured(case, 1, name, ce_peak), steps=0) for name in self.baselines()
+        )
         ce = Row(case=case, steps=0, method=CE, ratio=1.0)
         if plain.ce_times_ms:
             seconds = [t / 1e3 for t in plain.ce_times_ms]
             ce = ce.timed(seconds, seconds)
         ce = ce.noted(ce_peak[FAILED]) if FAILED in ce_peak else ce.weighed(ce_peak, ce_peak)
-        baselines = [ce, replace(plain, steps=0)]
+        baselines = [ce, plain, *faster]
         yield from baselines
         for steps in self.settings.steps:
             yield from self.methods(case, steps, ce_peak, baselines)
@@ -119,5 +121,9 @@ class _Measuring:
         """How many jobs there are if none fails."""
         installed = sum(METHODS[name].installed for name in self.settings.methods)
         each_k = 2 * installed + (installed > 0)
-        baselines = 2 * len(BASELINES) - 1  # the cross-entropy step is timed along with the others
+        baselines = 1 + 2 * len(self.baselines())  # the cross-entropy step is timed along with all
         return len(self.settings.cases) * (baselines + each_k * len(self.settings.steps))
+
+    def baselines(self) -> list[str]:
+        """What is measured beside the cross-entropy step and does not look ahead."""
+        return [PLAIN, *(SPEEDS if self.settings.speeds else ())]

@@ -21,13 +21,14 @@ class Settings:
 
     Args:
         cases: names among ``CASES``; all of them if not given.
-        methods: names among ``METHODS``; all of them if not given.
+        methods: names among ``METHODS``; all but the ablations if not given.
         steps: the K to look ahead with.
         batch: samples in a batch.
         repeats: how often each thing is timed.
         device: where, such as ``"cpu"`` or ``"cuda"``.
         threads: torch's; its own choice if not given.
         channels_last: lay images out with the channels last.
+        speeds: also time the plain step with the settings of :class:`~metaloss.training.Speed`.
         quick: take small networks: to see that all works, not how long it takes.
 
     Raises:
@@ -40,13 +41,14 @@ class Settings:
     """
 
     cases: tuple[str, ...] = tuple(CASES)
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = tuple(n for n, method in METHODS.items() if not method.ablation)
     steps: tuple[int, ...] = (1, 5)
     batch: int = 100
     repeats: int = 11
     device: str = "cpu"
     threads: int | None = None
     channels_last: bool = False
+    speeds: bool = False
     quick: bool = False
 
     def __post_init__(self) -> None:

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from metaloss.bilevel.optimizers import FunctionalOptimizer, Params, State
-from metaloss.bilevel.problem import Buffers, Problem, Shared, Solution, copied, gradient
+from metaloss.bilevel.problem import Buffers, Problem, Shared, Solution, copied, gradient, leaves
 from metaloss.bilevel.randomness import Randomness
 from metaloss.bilevel.update import through_update
 from metaloss.types import Batch
@@ -140,11 +140,6 @@ def _stepped(
     optimizer: FunctionalOptimizer, params: Params, state: State, grads: Params
 ) -> tuple[Params, State]:
     return optimizer.step(params, state, grads)
-
-
-def leaves(params: Params) -> Params:
-    """The same values, to differentiate in."""
-    return {name: p.detach().requires_grad_() for name, p in params.items()}
 
 
 def theta_part(problem: Problem, batch: Batch, pushed: Pushed) -> Found:

@@ -9,14 +9,41 @@ the data again and again in single operations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.overrides import TorchFunctionMode
+
+from metaloss.bilevel.modes import Between, Function
+
+
+class BatchNorm(NamedTuple):
+    """The arguments of ``torch.nn.functional.batch_norm``."""
+
+    input: Any
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    weight: Any = None
+    bias: Any = None
+    training: bool = False
+    momentum: float = 0.1
+    eps: float = 1e-5
+
+    def __call__(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Call it: the outputs, and the batch's mean and reciprocal standard deviation."""
+        return torch.native_batch_norm(
+            self.input,
+            self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            self.training,
+            self.momentum,
+            self.eps,
+        )
 
 
 class Statistics(NamedTuple):
@@ -201,39 +228,24 @@ class _PulledBack(torch.autograd.Function):
         return to_slope, to_inputs, None if weight is None else to_weight, None, None
 
 
-class Fused(TorchFunctionMode):
+class Fused(Between):
     """While it is entered, batch normalizations in training have these second derivatives."""
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def call(self, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call ``func``, or what stands for it."""
         if func is F.batch_norm:
-            return _twice_differentiable(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
+            given = BatchNorm(*args, **kwargs)
+            if given.training:
+                return _twice_differentiable(given)
+        return func(*args, **kwargs)
 
 
-def _twice_differentiable(
-    input: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    if not training:
-        return F.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+def _twice_differentiable(given: BatchNorm) -> Tensor:
     with torch.no_grad():
-        out, mean, rstd = torch.native_batch_norm(
-            input, weight, bias, running_mean, running_var, True, momentum, eps
-        )
-    return Normalized.apply(input, weight, bias, mean, rstd, out)  # type: ignore[no-untyped-call]
+        out, mean, rstd = given()
+    return Normalized.apply(  # type: ignore[no-untyped-call]
+        given.input, given.weight, given.bias, mean, rstd, out
+    )
 
 
 def same_storage(tensor: Tensor) -> Tensor:

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from metaloss.bilevel.again import Convolved, Multiplied
-from metaloss.bilevel.batch_norm import Normalized, Statistics, push_forward
-from metaloss.bilevel.dual import CARRYING, Dual, Function, by_torch, held_fixed, primal, tangent
+from metaloss.bilevel.batch_norm import BatchNorm, Normalized, Statistics, push_forward
+from metaloss.bilevel.dual import CARRYING, Dual, by_torch, held_fixed, primal, tangent
 from metaloss.bilevel.kept import KEEPERS, LAYERS, Kept, refuse_hooks, weight_of
+from metaloss.bilevel.modes import Between, Function
 
 
-class Carry(TorchFunctionMode):
+class Carry(Between):
     """While it is entered, a model called with :class:`Dual` weights carries their tangents along.
 
     Args:
@@ -39,15 +39,8 @@ class Carry(TorchFunctionMode):
         super().__exit__(*raised)  # type: ignore[no-untyped-call]
         CARRYING.reset(self.token)
 
-    def __torch_function__(
-        self,
-        func: Function,
-        types: Any,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def call(self, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call ``func`` and carry the tangents through it."""
-        kwargs = kwargs or {}
         if func in _METADATA:
             return func(*map(primal, args), **kwargs)
         refuse_hooks(func)
@@ -130,51 +123,34 @@ def _known(
     return Convolved.apply(known, x, w, b, stride, padding, dilation, groups)  # type: ignore[no-untyped-call]
 
 
-def _batch_norm(
-    kept: Kept,
-    input: Any,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Any = None,
-    bias: Any = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Any:
-    x, w, b = primal(input), primal(weight), primal(bias)
+def _batch_norm(kept: Kept, *args: Any, **kwargs: Any) -> Any:
+    given = BatchNorm(*args, **kwargs)
+    x, w, b = primal(given.input), primal(given.weight), primal(given.bias)
     known = kept.take(F.batch_norm, w)
-    if not training:
+    if not given.training:
         return NotImplemented
     if known is None or x.is_cuda:  # whose kernels differ by rounding errors
-        out, *found = torch.native_batch_norm(
-            x, w, b, running_mean, running_var, True, momentum, eps
-        )
+        out, *found = given._replace(input=x, weight=w, bias=b)()
         known = Statistics(*(t.detach() for t in found))
     else:
         out = Normalized.apply(x, w, b, *known)  # type: ignore[no-untyped-call]
-        _move_averages(running_mean, running_var, known, momentum, eps, x.numel())
+        _move_averages(given, known, x.numel())
+    directions = tangent(given.input), tangent(given.weight), tangent(given.bias)
     with torch.no_grad():
-        moved = push_forward(tangent(input), tangent(weight), tangent(bias), x, w, known)
+        moved = push_forward(*directions, x, w, known)
     return out if moved is None else Dual(out, moved)
 
 
 @torch.no_grad()
-def _move_averages(
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    known: Statistics,
-    momentum: float,
-    eps: float,
-    elements: int,
-) -> None:
+def _move_averages(given: BatchNorm, known: Statistics, elements: int) -> None:
     """What the kernel does where it computes the statistics itself."""
     mean, rstd = known
-    if running_mean is not None:
-        running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
-    if running_var is not None:
+    if given.running_mean is not None:
+        given.running_mean.mul_(1 - given.momentum).add_(mean, alpha=given.momentum)
+    if given.running_var is not None:
         samples = elements // mean.numel()
-        variance = rstd.pow(-2).sub_(eps).clamp_min_(0).mul_(samples / (samples - 1))
-        running_var.mul_(1 - momentum).add_(variance, alpha=momentum)
+        variance = rstd.pow(-2).sub_(given.eps).clamp_min_(0).mul_(samples / (samples - 1))
+        given.running_var.mul_(1 - given.momentum).add_(variance, alpha=given.momentum)
 
 
 def _relu(kept: Kept, input: Any, inplace: bool = False) -> Any:  # noqa: ARG001

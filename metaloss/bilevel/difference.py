@@ -25,11 +25,19 @@ from metaloss.bilevel.adjoint import (
     Pushed,
     Step,
     by_adjoints,
-    leaves,
     theta_part,
 )
 from metaloss.bilevel.optimizers import Params
-from metaloss.bilevel.problem import Buffers, Problem, Shared, Solution, copied, gradient, put_back
+from metaloss.bilevel.problem import (
+    Buffers,
+    Problem,
+    Shared,
+    Solution,
+    copied,
+    gradient,
+    leaves,
+    put_back,
+)
 
 
 def difference(problem: Problem) -> Solution:

@@ -9,7 +9,7 @@ is freed as soon as the model lets go of the activation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -18,7 +18,8 @@ import torch.autograd.forward_ad as fwd
 from torch import Tensor
 from torch.utils._pytree import tree_iter, tree_map
 
-Function = Callable[..., Any]
+from metaloss.bilevel.modes import Function
+
 CARRYING: ContextVar[bool] = ContextVar("CARRYING", default=False)
 """Whether tangents are being carried."""
 

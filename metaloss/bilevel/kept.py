@@ -11,13 +11,12 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
-from metaloss.bilevel.batch_norm import Statistics
-from metaloss.bilevel.dual import Function, NoForwardRuleError, NotCarriedError, primal
+from metaloss.bilevel.batch_norm import BatchNorm, Statistics
+from metaloss.bilevel.dual import NoForwardRuleError, NotCarriedError, primal
+from metaloss.bilevel.modes import Between, Function
 
 LAYERS: tuple[Function, ...] = (F.linear, F.conv1d, F.conv2d, F.conv3d)
 """Functions of inputs, weight, bias and options whose outputs may be kept."""
@@ -121,45 +120,24 @@ def refuse_hooks(func: Function) -> None:
         raise NoForwardRuleError(func.__name__)
 
 
-class Keeping(TorchFunctionMode):
+class Keeping(Between):
     """While it is entered, the forward pass of a model leaves what it computes in ``kept``."""
 
     def __init__(self, kept: Kept) -> None:
         super().__init__()
         self.kept = kept
 
-    def __torch_function__(
-        self,
-        func: Function,
-        types: Any,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def call(self, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call ``func``, and note what is worth it."""
-        kwargs = kwargs or {}
         refuse_hooks(func)
         if func is F.batch_norm:
-            return self._batch_norm(*args, **kwargs)
+            given = BatchNorm(*args, **kwargs)
+            out, *statistics = given()
+            self.kept.put(func, given.weight, Statistics(*statistics))
+            return out
         out = func(*args, **kwargs)
         if func in LAYERS:
             weight = weight_of(func, args, kwargs)
             value = out.detach()
             self.kept.put(func, weight, Output(value, value._version, weight[0].numel()))
-        return out
-
-    def _batch_norm(
-        self,
-        input: Tensor,
-        running_mean: Tensor | None,
-        running_var: Tensor | None,
-        weight: Tensor | None = None,
-        bias: Tensor | None = None,
-        training: bool = False,
-        momentum: float = 0.1,
-        eps: float = 1e-5,
-    ) -> Tensor:
-        out, mean, rstd = torch.native_batch_norm(
-            input, weight, bias, running_mean, running_var, training, momentum, eps
-        )
-        self.kept.put(F.batch_norm, weight, Statistics(mean, rstd))
         return out

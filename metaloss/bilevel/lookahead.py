@@ -53,9 +53,11 @@ class Lookahead:
         transform: a TorchOpt gradient transformation to look ahead with, its state fresh, instead
             of the live optimizer's step. TorchOpt's own momentum remembers in a closure that it has
             been called: with dampening, use ``metaloss.bilevel.transforms.heavy_ball``.
+        keep: MiB of layers' outputs that ``"mixed"`` may keep while it passes the clean batch,
+            instead of computing them again.
 
     Raises:
-        InputError: fewer than one step, or an unknown strategy.
+        InputError: fewer than one step, an unknown strategy, or a negative size.
 
     Example:
         >>> import torch

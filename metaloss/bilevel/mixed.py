@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import torch
 import torch.autograd.forward_ad as fwd
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.overrides import TorchFunctionMode
 
-from metaloss.bilevel.adjoint import Derivatives, Product, Pushed, Step, by_adjoints, leaves
+from metaloss.bilevel.adjoint import Derivatives, Product, Pushed, Step, by_adjoints
 from metaloss.bilevel.batch_norm import Fused
 from metaloss.bilevel.carry import Carry
-from metaloss.bilevel.dual import Dual, Function, NoForwardRuleError
+from metaloss.bilevel.dual import Dual, NoForwardRuleError
 from metaloss.bilevel.kept import Keeping, Kept, refuse_hooks
+from metaloss.bilevel.kernels import kernels_with_rules
+from metaloss.bilevel.modes import Between, Function
 from metaloss.bilevel.optimizers import Params
-from metaloss.bilevel.problem import Buffers, Problem, Shared, Solution, copied, gradient, put_back
+from metaloss.bilevel.problem import (
+    Buffers,
+    Problem,
+    Shared,
+    Solution,
+    copied,
+    gradient,
+    leaves,
+    put_back,
+)
 from metaloss.bilevel.rules import (
     check_twice_differentiable,
     no_forward_rule,
@@ -50,7 +58,7 @@ class Exact(Derivatives):
         self.kept = Kept(problem.budget)
         params = leaves(step.params)
         try:
-            with _kernels_with_rules(), Keeping(self.kept):
+            with kernels_with_rules(), Keeping(self.kept):
                 outputs = problem.outputs(params, buffers, step.batch.inputs)
         except NoForwardRuleError as error:
             raise no_forward_rule(problem.model, error) from error
@@ -61,7 +69,7 @@ class Exact(Derivatives):
         """The gradient; the last step's is the first to be differentiated, so its graph is kept."""
         if step.batch is not problem.train_batches[-1]:
             params = leaves(step.params)
-            with _kernels_with_rules():
+            with kernels_with_rules():
                 outputs = problem.outputs(params, buffers, step.batch.inputs)
             return gradient(problem.adjusted_loss(outputs, step.batch), params)
         self.last = _with_graph(problem, step, buffers)
@@ -104,20 +112,12 @@ class _WithGraph(NamedTuple):
 def _with_graph(problem: Problem, step: Step, buffers: Buffers) -> _WithGraph:
     """A step's gradient, which can be differentiated, and the leaves that it is at."""
     params = leaves(step.params)
-    with _kernels_with_rules(), Fused():
+    with kernels_with_rules(), Fused():
         outputs = problem.outputs(params, buffers, step.batch.inputs)
     loss = problem.adjusted_loss(outputs, step.batch)
     grads = gradient(loss, params, create_graph=True)
     check_twice_differentiable("mixed", grads.values())
     return _WithGraph(params, grads)
-
-
-def _kernels_with_rules() -> AbstractContextManager[None]:
-    """Attention by the kernel that has a tangent and a second derivative.
-
-    All passes of a step use it: others draw other dropout masks from the same random numbers.
-    """
-    return sdpa_kernel(SDPBackend.MATH)
 
 
 def _carried(problem: Problem, step: Step, direction: Params, kept: Kept) -> Pushed:
@@ -127,7 +127,7 @@ def _carried(problem: Problem, step: Step, direction: Params, kept: Kept) -> Pus
     buffers = problem.buffers if problem.share else copied(step.buffers)
     others = {name: p for name, p in weights.items() if name not in duals}
     try:
-        with _kernels_with_rules(), Carry(kept):
+        with kernels_with_rules(), Carry(kept):
             found = problem.outputs({**others, **duals}, buffers, step.batch.inputs)
         if not isinstance(found, Dual):  # no direction reaches it
             return _pushed(problem, found, torch.zeros_like(found))
@@ -144,25 +144,19 @@ def _pushed(problem: Problem, outputs: Tensor, tangent: Tensor) -> Pushed:
     return Pushed(outputs, tangent, shared)
 
 
-class _AsGradients(TorchFunctionMode):
+class _AsGradients(Between):
     """While it is entered, tangents stop where gradients would: under ``no_grad``."""
 
-    def __torch_function__(
-        self,
-        func: Function,
-        types: Any,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def call(self, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         refuse_hooks(func)
         carry = torch._C._is_fwd_grad_enabled() and torch.is_grad_enabled()
         with fwd._set_fwd_grad_enabled(carry):
-            return func(*args, **(kwargs or {}))
+            return func(*args, **kwargs)
 
 
 def _by_torch_alone(problem: Problem, step: Step, direction: Params) -> Pushed:
     step.randomness.restore()
-    with fwd.dual_level(), _kernels_with_rules(), _AsGradients():
+    with fwd.dual_level(), kernels_with_rules(), _AsGradients():
         dual = {
             name: fwd.make_dual(p, direction[name])  # type: ignore[no-untyped-call]
             if name in direction

@@ -7,14 +7,16 @@ states alone, but for the one pass that it is asked to share with the ordinary s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from metaloss.bilevel.dual import primal
+from metaloss.bilevel.kernels import RECURRENT, torchs_own
+from metaloss.bilevel.modes import Between, Function
 from metaloss.bilevel.optimizers import FunctionalOptimizer, Params
 from metaloss.bilevel.randomness import Randomness
 from metaloss.checks import require
@@ -56,10 +58,6 @@ class Problem:
     share: bool = False
     budget: float = 0.0
 
-    def start(self) -> Params:
-        """:math:`w_0` as fresh leaves to differentiate in."""
-        return {name: p.detach().requires_grad_() for name, p in self.params.items()}
-
     def outputs(self, params: Params, buffers: Buffers, inputs: Tensor) -> Tensor:
         """The model's outputs at ``params``; updates ``buffers`` as a forward pass does.
 
@@ -67,7 +65,7 @@ class Problem:
             InputError: the model computes its activations again in the backward pass.
         """
         tensors = {**params, **buffers}
-        with WithoutCheckpoints():
+        with Differentiable():
             outputs = torch.func.functional_call(self.model, tensors, (inputs,))
         with torch.no_grad():
             for name, buffer in buffers.items():
@@ -108,20 +106,15 @@ class Problem:
         return Solution(grads, meta_loss.detach(), shared)
 
 
-class WithoutCheckpoints(TorchFunctionMode):
-    """While it is entered, activation checkpointing is refused.
+class Differentiable(Between):
+    """While it is entered, what a model calls can be differentiated as a lookahead does.
 
-    What is computed again in the backward pass, after a functional call has ended, is computed with
+    Recurrent layers take kernels that have the derivatives. Activation checkpointing is refused:
+    what is computed again in the backward pass, after a functional call has ended, is computed with
     the live weights instead of the call's.
     """
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def call(self, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call ``func``, unless a checkpoint is being made."""
         hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
         require(
@@ -129,7 +122,8 @@ class WithoutCheckpoints(TorchFunctionMode):
             "model: expected one without activation checkpointing, which computes again in the "
             "backward pass with other weights than the lookahead's, got torch.utils.checkpoint",
         )
-        return func(*args, **(kwargs or {}))
+        with torchs_own() if func in RECURRENT else nullcontext():
+            return func(*args, **kwargs)
 
 
 class Shared(NamedTuple):
@@ -158,6 +152,11 @@ class Solution:
     hypergradient: dict[str, Tensor]
     meta_loss: Tensor
     shared: Shared | None = None
+
+
+def leaves(params: Mapping[str, Tensor]) -> Params:
+    """The same values, to differentiate in."""
+    return {name: p.detach().requires_grad_() for name, p in params.items()}
 
 
 def copied(buffers: Buffers) -> Buffers:

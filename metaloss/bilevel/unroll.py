@@ -7,18 +7,18 @@ that others are held against, and the way out where an operator has no other rul
 from __future__ import annotations
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from metaloss.bilevel.problem import Problem, Solution, copied, gradient
+from metaloss.bilevel.kernels import kernels_with_rules
+from metaloss.bilevel.problem import Problem, Solution, copied, gradient, leaves
 from metaloss.bilevel.rules import check_twice_differentiable, second_derivatives
 
 
 def unroll(problem: Problem) -> Solution:
     """The hypergradient by reverse mode through K differentiable optimizer steps (Eq. 10, 11)."""
-    params, buffers = problem.start(), copied(problem.buffers)
+    params, buffers = leaves(problem.params), copied(problem.buffers)
     optimizer = state = None
     for batch in problem.train_batches:
-        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
+        with kernels_with_rules():
             outputs = problem.outputs(params, buffers, batch.inputs)
             grads = gradient(problem.adjusted_loss(outputs, batch), params, create_graph=True)
         check_twice_differentiable("unroll", grads.values())

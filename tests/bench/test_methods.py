@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import jaxtyping
 import pytest
 import torch
 from torch import Tensor
@@ -114,8 +115,12 @@ def test_iterations_follow_one_another(name: str) -> None:
     assert again.isfinite().all()
 
 
+@pytest.mark.filterwarnings("ignore")  # what torch.compile has to say
 @pytest.mark.parametrize("name", BASELINES)
-def test_the_plain_steps_train_the_network_alone(name: str) -> None:
+def test_the_plain_steps_train_the_network_alone(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # it cannot be compiled
     found = trial()
     before = weights(found), theta(found)
     maker(name)(found)()

@@ -12,7 +12,7 @@ from rich.console import Console
 from metaloss.bench import Results, Settings, measure
 from metaloss.bench.check import FAILED
 from metaloss.bench.jobs import CHECK, MEMORY, TIME, Job, perform
-from metaloss.bench.methods import CE, METHODS, PLAIN
+from metaloss.bench.methods import CE, METHODS, PLAIN, SPEEDS
 from metaloss.bench.report import report
 from metaloss.checks import InputError
 from tests.bench.helpers import pretended
@@ -33,15 +33,26 @@ def shown(results: Results) -> str:
 def test_every_case_has_every_method_at_every_k() -> None:
     lines: list[str] = []
     results = measure(Settings(), lines.append, pretended)
+    whole = [name for name in METHODS if name not in {"mixed-keep-0", "mixed-apart"}]
     places = [(row.case, row.steps, row.method) for row in results.rows]
     assert places == [
         (case, steps, method)
         for case in ("resnet32", "mlp", "transformer")
-        for steps, methods in ((0, (CE, PLAIN)), (1, METHODS), (5, METHODS))
+        for steps, methods in ((0, (CE, PLAIN)), (1, whole), (5, whole))
         for method in methods
     ]
     assert lines[0] == f"[1/{len(lines)}] resnet32, K = 1, CE step: memory"
     assert lines[-1] == f"[{len(lines)}/{len(lines)}] transformer, K = 5, betty: memory"
+
+
+def test_ablations_and_settings_of_the_plain_step_are_measured_where_asked_for() -> None:
+    lines: list[str] = []
+    settings = Settings(cases=("mlp",), methods=("mixed", "mixed-apart"), steps=(1,), speeds=True)
+    rows = measure(settings, lines.append, pretended).rows
+    assert [row.method for row in rows] == [CE, PLAIN, *SPEEDS, "mixed", "mixed-apart"]
+    assert [row.steps for row in rows] == [0] * (2 + len(SPEEDS)) + [1, 1]
+    assert rows[-1].epoch_10 == pytest.approx((9 * len(PLAIN) + len("mixed-apart")) / 10)
+    assert lines[-1] == f"[{len(lines)}/{len(lines)}] mlp, K = 1, mixed-apart: memory"
 
 
 @pytest.mark.usefixtures("everything_installed")

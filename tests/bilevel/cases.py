@@ -110,12 +110,12 @@ class Centred(nn.Module):
 class Recurrent(nn.Module):
     """Rows of the image one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, layer: type[nn.RNNBase] = nn.LSTM) -> None:
         super().__init__()
-        self.lstm, self.last = nn.LSTM(6, 5, batch_first=True), nn.Linear(5, CLASSES)
+        self.layer, self.last = layer(6, 5, batch_first=True), nn.Linear(5, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.lstm(x.squeeze(1))[0][:, -1])
+        return self.last(self.layer(x.squeeze(1))[0][:, -1])
 
 
 class WithFrozen(nn.Module):

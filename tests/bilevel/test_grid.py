@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from metaloss import AdjustedLoss, InputError
+from metaloss import AdjustedLoss
 from metaloss.bilevel import Lookahead
 from metaloss.models import MLP, PreActResNet18, SmallCNN, resnet8, torchvision_model
 from tests.bilevel.cases import (
@@ -139,20 +139,24 @@ def test_every_model_by_every_optimizer_in_float64(build, steps: int, optimizer:
 @pytest.mark.parametrize("steps", [1, 2, 5])
 @pytest.mark.parametrize("build", GRID.values(), ids=GRID.keys())
 def test_every_model_in_float32(build, steps: int):
-    if build is Recurrent:
-        pytest.skip("has no forward-mode rule in float32: the test below")
     here = training(build(), OPTIMIZERS["SGD-Nesterov"], steps=steps, steps_before=1)
     assert_as_by_the_textbook(in_single(here), SINGLE)
 
 
-def test_an_lstm_in_float32_is_named_or_unrolled():
-    """torch computes it by another kernel than in float64, one without a forward-mode rule."""
-    here = in_single(training(Recurrent()))
-    with pytest.raises(InputError, match=r"lstm \(LSTM\) has one without"):
-        here.look_ahead(Lookahead())
-    with pytest.warns(RuntimeWarning, match="'unroll'"):
-        found = here.look_ahead(Lookahead(strategy="auto"))
-    assert_near(found, here.look_ahead(Lookahead(strategy="unroll")), SINGLE)
+@pytest.mark.parametrize("strategy", ["mixed", "unroll", "difference"])
+@pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU, nn.RNN], ids=lambda layer: layer.__name__)
+def test_recurrent_layers_in_float32(layer, strategy: str):
+    """Their fastest kernels, which torch takes in float32, have no tangents."""
+
+    def here() -> Training:
+        torch.manual_seed(0)
+        return training(Recurrent(layer), steps_before=1)
+
+    enabled = torch.backends.mkldnn.enabled
+    found = in_single(here()).look_ahead(Lookahead(strategy=strategy))
+    assert torch.backends.mkldnn.enabled == enabled
+    expected = here().look_ahead(Lookahead(strategy="unroll"))
+    assert_near({name: g.double() for name, g in found.items()}, expected, SINGLE)
 
 
 @pytest.mark.parametrize("single", [False, True])

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from metaloss.bilevel.adjoint import Derivatives, Found, Step, leaves, theta_part
+from metaloss.bilevel.adjoint import Derivatives, Found, Step, theta_part
 from metaloss.bilevel.difference import Differences
+from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.mixed import Exact
 from metaloss.bilevel.optimizers import Params
-from metaloss.bilevel.problem import Problem, copied, gradient
+from metaloss.bilevel.problem import Problem, copied, gradient, leaves
 from metaloss.bilevel.update import through_update
 from metaloss.checks import InputError
 from metaloss.diagnostics.gradients.subject import Subject
@@ -175,7 +175,7 @@ def _by_backward(
     """Each layer's part by double backward; ``None`` where it cannot be had."""
     step.randomness.restore()
     params, theta = leaves(step.params), list(problem.theta.values())
-    with sdpa_kernel(SDPBackend.MATH):
+    with kernels_with_rules():
         outputs = problem.outputs(params, copied(step.buffers), step.batch.inputs)
     loss = problem.adjusted_loss(outputs, step.batch)
     grads = gradient(loss, params, create_graph=True)

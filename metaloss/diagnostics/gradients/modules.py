@@ -15,24 +15,24 @@ weights counted among its inputs,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from metaloss.bilevel.adjoint import Step
 from metaloss.bilevel.difference import moved, scale_of
 from metaloss.bilevel.kept import Keeping, Kept
+from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.mixed import Exact
 from metaloss.bilevel.optimizers import Params
 from metaloss.bilevel.problem import Buffers, Problem, copied
 from metaloss.bilevel.randomness import Randomness
 from metaloss.checks import InputError
+from metaloss.diagnostics.gradients.calls import Call, is_floating, one_tensor, recorded
 from metaloss.diagnostics.gradients.subject import Subject
 
 INSIGNIFICANT = 1e-3
@@ -68,25 +68,6 @@ class Fault(NamedTuple):
         )
 
 
-@dataclass
-class Call:
-    """One call of a module.
-
-    Attributes:
-        inputs: its arguments.
-        weights: its trainable parameters.
-        buffers: its own, before the call.
-        randomness: before the call.
-        output: what it gave.
-    """
-
-    inputs: Any
-    weights: Params
-    buffers: Buffers
-    randomness: Randomness
-    output: Tensor = field(init=False)
-
-
 def faults(subject: Subject, tolerance: float) -> list[Fault]:
     """The innermost modules with a wrong derivative, in the order in which they are called.
 
@@ -117,7 +98,7 @@ def _wrong(subject: Subject, start: Randomness, tolerance: float) -> list[Fault]
     direction = {name: torch.randn_like(p) * _spread(p) for name, p in params.items()}
     scale = scale_of(params, direction)
     passes = [
-        _calls(problem, start, moved(params, direction, signed))
+        recorded(problem, start, moved(params, direction, signed))
         for signed in (0 * scale, scale, -scale)
     ]
     along = {id(problem.params[name]): v for name, v in direction.items()}
@@ -154,66 +135,6 @@ def _spread(p: Tensor) -> Tensor:
     return p.square().mean().sqrt().clamp_min(0.01)
 
 
-@torch.no_grad()
-def _calls(problem: Problem, start: Randomness, params: Params) -> dict[str, list[Call]]:
-    """Every call of every module in one pass, by the module's name, in the order of their ends."""
-    found: dict[str, list[Call]] = {}
-    weights = {id(problem.params[name]): value for name, value in params.items()}
-    with _hooked(problem, weights, found), sdpa_kernel(SDPBackend.MATH):
-        start.restore()
-        problem.outputs(params, copied(problem.buffers), problem.train_batches[0].inputs)
-    return found
-
-
-@contextmanager
-def _hooked(
-    problem: Problem, weights: dict[int, Tensor], found: dict[str, list[Call]]
-) -> Iterator[None]:
-    begun: list[Call] = []
-
-    def before(own: Params) -> Callable[[nn.Module, Any, Any], None]:
-        def begins(module: nn.Module, args: Any, kwargs: Any) -> None:
-            buffers = copied(dict(module.named_buffers()))
-            begun.append(Call(_cloned((args, kwargs)), own, buffers, problem.randomness()))
-
-        return begins
-
-    def after(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def ends(_module: nn.Module, _args: Any, output: Any) -> None:
-            call = begun.pop()
-            call.output = _one_tensor(_cloned(output))
-            found.setdefault(name, []).append(call)
-
-        return ends
-
-    hooks: list[Any] = []
-    for name, module in problem.model.named_modules():
-        own = {n: weights[id(p)] for n, p in module.named_parameters() if id(p) in weights}
-        hooks.append(module.register_forward_pre_hook(before(own), with_kwargs=True))
-        hooks.append(module.register_forward_hook(after(name)))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _cloned(values: Any) -> Any:
-    return tree_map(lambda v: v.detach().clone() if isinstance(v, Tensor) else v, values)
-
-
-def _one_tensor(output: Any) -> Tensor:
-    """The floating tensors of an output as one."""
-    tensors = [t for t in tree_flatten(output)[0] if _is_floating(t)]
-    if len(tensors) == 1:
-        return tensors[0]
-    return torch.cat([t.flatten() for t in tensors]) if tensors else torch.zeros(0)
-
-
-def _is_floating(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.is_floating_point()
-
-
 class _Alone(nn.Module):
     """A module on the inputs that it was given, which are parameters here."""
 
@@ -222,17 +143,17 @@ class _Alone(nn.Module):
         self.module = module
         self.leaves, self.spec = tree_flatten(inputs)
         self.inputs = nn.ParameterDict(
-            {str(i): t for i, t in enumerate(self.leaves) if _is_floating(t)}
+            {str(i): t for i, t in enumerate(self.leaves) if is_floating(t)}
         )
 
     def forward(self, _: Tensor) -> Tensor:
         # Cloned, as what works in place may not work on a leaf.
         given = [
-            self.inputs[str(i)].clone() if _is_floating(leaf) else leaf
+            self.inputs[str(i)].clone() if is_floating(leaf) else leaf
             for i, leaf in enumerate(self.leaves)
         ]
         args, kwargs = tree_unflatten(given, self.spec)
-        return _one_tensor(self.module(*args, **kwargs))
+        return one_tensor(self.module(*args, **kwargs))
 
 
 class _Pulled(NamedTuple):
@@ -266,7 +187,7 @@ def _errors(
     direction = {f"module.{name}": v for name, v in own.items()}
     inputs = zip(*(tree_flatten(c.inputs)[0] for c in calls), strict=True)
     for i, (leaf, a, b) in enumerate(inputs):
-        if _is_floating(leaf):
+        if is_floating(leaf):
             direction[f"inputs.{i}"] = (a - b) / (2 * scale)
     if not direction:
         return {}
@@ -307,7 +228,7 @@ def _pushed(problem: Problem, module: nn.Module, call: Call, direction: Params) 
     exact.kept = Kept(problem.budget)
     call.randomness.restore()
     try:
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), Keeping(exact.kept):
+        with torch.no_grad(), kernels_with_rules(), Keeping(exact.kept):
             here.outputs(params, copied(buffers), batch.inputs)
         exact.kept.trim()
         # Where gradients are recorded: under no_grad tangents stop as gradients do.
@@ -321,7 +242,7 @@ def _pull_back(module: nn.Module, call: Call, direction: Params, outputs: Tensor
     alone, params, buffers = _alone(module, call)
     leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
     call.randomness.restore()
-    with sdpa_kernel(SDPBackend.MATH):
+    with kernels_with_rules():
         found = torch.func.functional_call(alone, (leaves, buffers), (torch.zeros(()),))
     outputs = outputs.detach().requires_grad_()
     pulled = dict(zip(leaves, _gradient(found, list(leaves.values()), outputs, True), strict=True))

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metaloss.bilevel import Lookahead, Problem
+from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.optimizers import functional
 from metaloss.checks import InputError, check_at_least, require
 from metaloss.objective import AdjustedLoss
@@ -62,7 +62,7 @@ class Subject:
 
     def step(self, batch: Batch) -> Tensor:
         """Train for real on one batch; returns the logits, detached."""
-        with sdpa_kernel(SDPBackend.MATH):  # the strategies' kernel: others draw other masks
+        with kernels_with_rules():  # the strategies' kernel: others draw other masks
             outputs = self.model(batch.inputs)
         loss = self.criterion.per_sample(outputs, batch.targets, batch.index).losses.mean()
         self.optimizer.zero_grad()
