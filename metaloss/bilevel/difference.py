@@ -6,8 +6,8 @@ r"""The hypergradient from first-order passes alone: adjoint steps with central 
           \epsilon = \eta\,\frac{\lVert w \rVert}{\lVert u \rVert}
 
 Not exact. The error of rounding grows as :math:`1 / \epsilon`; that of the difference as
-:math:`\epsilon`, for a network of rectifiers has kinks everywhere. With :math:`\eta` the square
-root of the machine's precision the two are about the same size for logits. Gradients jump at a
+:math:`\epsilon`, for a network of rectifiers has kinks everywhere. With :math:`\eta` a quarter of
+the square root of the machine's precision the two are about the same size for logits. Gradients jump at a
 kink, which no scale helps: for more than one step take float64, or smooth activations. It asks
 nothing of the network but gradients, so kernels without a forward-mode rule or a second derivative
 will do.
@@ -113,7 +113,7 @@ def scale_of(params: Params, direction: Params) -> Tensor:
     length, along = (get_total_norm(list(t.values())) for t in (params, direction))
     one = torch.ones_like(length)
     length, along = (torch.where(norm > 0, norm, one) for norm in (length, along))
-    return precision**0.5 * length / along
+    return precision**0.5 / 4 * length / along
 
 
 def moved(params: Params, direction: Params, scale: Tensor) -> Params:

@@ -97,7 +97,7 @@ def test_two_steps_mostly_within_a_percent_in_float32_for_rectifiers(build, deta
     reason="a gradient jumps at a kink, and what lies between the two sides of a difference "
     "is divided by their distance: in networks as small as these, errors of the result's own size",
 )
-@pytest.mark.parametrize("name", ["CNN-BatchNorm", "CNN-BatchNorm-eval", "CNN-GroupNorm"])
+@pytest.mark.parametrize("name", ["CNN-BatchNorm", "CNN-GroupNorm"])
 def test_several_steps_always_within_a_percent_in_float32_for_rectifiers(name: str):
     errors = errors_in_float32(KINKED[name], 5, detach=False)
     assert errors[-1] < 1e-2, errors
@@ -128,7 +128,7 @@ def test_it_goes_as_far_whatever_the_length_of_the_direction(dtype: torch.dtype,
     scale = scale_of(params, direction)
     after = moved(params, direction, scale)
     gone = (scale * direction["w"]).norm() / torch.cat(list(params.values())).norm()
-    assert gone.item() == pytest.approx(torch.finfo(dtype).eps ** 0.5, rel=1e-5)
+    assert gone.item() == pytest.approx(torch.finfo(dtype).eps ** 0.5 / 4, rel=1e-5)
     torch.testing.assert_close(after["w"], params["w"] + scale * direction["w"])
     assert after["b"] is params["b"]
 
