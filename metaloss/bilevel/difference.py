@@ -7,10 +7,10 @@ r"""The hypergradient from first-order passes alone: adjoint steps with central 
 
 Not exact. The error of rounding grows as :math:`1 / \epsilon`; that of the difference as
 :math:`\epsilon`, for a network of rectifiers has kinks everywhere. With :math:`\eta` a quarter of
-the square root of the machine's precision the two are about the same size for logits. Gradients jump at a
-kink, which no scale helps: for more than one step take float64, or smooth activations. It asks
-nothing of the network but gradients, so kernels without a forward-mode rule or a second derivative
-will do.
+the square root of the machine's precision the two are about the same size for logits. Gradients
+jump at a kink, which no scale helps: for more than one step take float64, or smooth activations. It
+asks nothing of the network but gradients, so kernels without a forward-mode rule or a second
+derivative will do.
 """
 
 from __future__ import annotations
