@@ -10,7 +10,7 @@ from metaloss.adjusters import (
 )
 from metaloss.checks import InputError
 from metaloss.objective import AdjustedLoss
-from metaloss.pretrained import from_pretrained
+from metaloss.pretrained import from_pretrained, list_pretrained
 
 __all__ = [
     "AdjustedLoss",
@@ -22,4 +22,5 @@ __all__ = [
     "OracleAdjuster",
     "ScheduledAdjuster",
     "from_pretrained",
+    "list_pretrained",
 ]

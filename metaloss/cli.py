@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 from collections.abc import Sequence
@@ -165,42 +164,93 @@ def check_grad(
         raise typer.Exit(1)
 
 
+@app.command()
+def transfer(
+    config: Annotated[
+        str, typer.Argument(metavar="CONFIG.gin", help="A path, or a file of the package's.")
+    ],
+    adjuster: Annotated[
+        list[str],
+        typer.Option(help="A name (metaloss.list_pretrained()) or a folder. Repeatable."),
+    ],
+    *,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Also cross entropy, and the losses with defaults.")
+    ] = False,
+    out: Out = None,
+    gin_file: Files = None,
+    gin_param: Params = None,
+    resume: Resume = False,
+) -> None:
+    """Train on a gin file's task with learned adjusters, frozen: no clean samples, no search."""
+    from metaloss.training.transfer import transferred
+
+    place = out or _stamped(f"transfer-{Path(config).stem}")
+    methods = transferred(adjuster, compare)
+    _experiment(config, place, gin_file or [], gin_param or [], resume, methods=methods)
+
+
 def _experiment(
-    config: str, out: Path, files: Sequence[str], bindings: Sequence[str], resume: bool
+    config: str,
+    out: Path,
+    files: Sequence[str],
+    bindings: Sequence[str],
+    resume: bool,
+    *,
+    methods: Sequence[Any] | None = None,
 ) -> None:
     from metaloss.config import configuration
-    from metaloss.console import observer, results_table
-    from metaloss.training import Experiment, RunFolder
+    from metaloss.console import observer
+    from metaloss.training import RunFolder
     from metaloss.training.speed import keep_freed_memory
 
     keep_freed_memory()
     console = Console()
     folder = RunFolder(out, resume)
+    given = {} if methods is None else {"methods": methods}
     with configuration([config, *files], bindings) as parsed:
-        experiment = parsed.build(Experiment)
+        experiment = parsed.build(_kind(parsed, methods is not None), **given)
         if resume:
             _check_same(folder, parsed.text)
         with observer(console) as watching:
             rows = experiment.run(folder, watching, {"config.gin": parsed.text})
         folder.write("operative.gin", parsed.operative)
-    console.print(results_table(rows, min(experiment.last, experiment.recipe.epochs)))
-    for picture in draw(experiment, folder):
-        console.print(f"picture: {picture}", soft_wrap=True, highlight=False)
-    console.print(f"results: {folder.path / 'results.json'}", soft_wrap=True, highlight=False)
+    _show(console, experiment, folder, rows)
+
+
+def _kind(parsed: Any, to_transfer: bool) -> type[Any]:
+    """What a configuration is of: one task, several, or tasks to meta-train on."""
+    from metaloss.training import Comparison, Experiment, MetaTraining
+
+    if parsed.binds(MetaTraining, "tasks") and not to_transfer:
+        return MetaTraining
+    return Comparison if parsed.binds(Comparison, "tasks") else Experiment
+
+
+def _show(console: Console, experiment: Any, folder: Any, rows: Sequence[Any]) -> None:
+    from metaloss.console import across_table, results_table
+    from metaloss.training import Experiment
+
+    last = min(experiment.last, experiment.recipe.epochs)
+    if isinstance(experiment, Experiment):
+        console.print(results_table(rows, last))
+        for picture in draw(experiment, folder):
+            console.print(f"picture: {picture}", soft_wrap=True, highlight=False)
+    elif rows:
+        console.print(across_table(rows, last))
+    console.print(f"results: {folder.path}", soft_wrap=True, highlight=False)
 
 
 def draw(experiment: Any, folder: Any) -> list[Path]:
     """Draw what the first seed's adjusters learned; the pictures made."""
     from metaloss.diagnostics import Learned, draw_learned
     from metaloss.pretrained import load_adjuster
-    from metaloss.pretrained.spec import parts
 
     learned = []
     for method in experiment.methods:
         run = folder.run(method.name, experiment.seeds[0])
         if run.adjuster.is_dir():
-            own = [*parts(method.loss), *parts(method.conditioner), method.adjuster]
-            criterion = load_adjuster(run.adjuster, filter(inspect.isclass, own))
+            criterion = load_adjuster(run.adjuster, method.components)
             learned.append(Learned(method.name, criterion, run.read_tensors("samples")))
     if not learned:
         return []

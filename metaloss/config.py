@@ -52,14 +52,23 @@ def find(name: str | Path) -> Path:
 class Config:
     """A parsed configuration, while it lasts."""
 
-    def build(self, cls: Callable[..., T]) -> T:
+    def build(self, cls: Callable[..., T], **given: object) -> T:
         """The object that the configuration describes.
+
+        Args:
+            cls: its class.
+            given: arguments that are not the configuration's to say.
 
         Raises:
             InputError: the configuration does not say enough, or says what cannot be.
         """
         with _gin_errors():
-            return gin.get_configurable(cls)()
+            return gin.get_configurable(cls)(**given)
+
+    def binds(self, cls: type, argument: str) -> bool:
+        """Whether the configuration says something of an argument of a class."""
+        pattern = rf"^(\w+[./])*{cls.__name__}\.{argument} ="
+        return re.search(pattern, self.text, re.MULTILINE) is not None
 
     @property
     def text(self) -> str:

@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from metaloss.training import Observer, RunInfo
 
@@ -98,7 +99,13 @@ class Lines(Observer):
         """Take note of which run it is."""
         self.info = info
         self.began = time.perf_counter()
-        self.began_at: int | None = None
+        self.steps = 0  # in this run since then; a resumed one begins later
+        self.done = 0
+
+    def step(self, step: int) -> None:
+        """Count."""
+        self.steps += 1
+        self.done = step
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Write the epoch's figures, and what went wrong."""
@@ -109,7 +116,7 @@ class Lines(Observer):
         last = record["epoch"] == info.epochs
         if last or now - self.said >= self.seconds:
             self.said = now
-            left = (info.epochs - record["epoch"]) * record["seconds"]
+            left = (info.steps - self.done) * (now - self.began) / max(self.steps, 1)
             self.console.print(
                 f"[{info.number}/{info.runs}] {info.method}, seed {info.seed}, epoch "
                 f"{record['epoch']}/{info.epochs}: {figures(record)}, {left:.0f} s left",
@@ -135,8 +142,10 @@ def figures(record: Mapping[str, Any]) -> str:
     words = [f"{record['samples_per_second']:.0f} samples/s", f"loss {record['train_loss']:.3f}"]
     if "meta_loss" in record:
         words.append(f"meta loss {record['meta_loss']:.3f}")
-    words.append(f"test {record['test_accuracy']:.2f}%")
-    return ", ".join(words)
+    if "test_accuracy" in record:
+        words.append(f"test {record['test_accuracy']:.2f}%")
+    task = f"{record['task']}: " if "task" in record else ""
+    return task + ", ".join(words)
 
 
 def complaint(record: Mapping[str, Any]) -> str:
@@ -154,6 +163,33 @@ def complaint(record: Mapping[str, Any]) -> str:
         f"hypergradient was not finite; first at meta step {skipped['step']} in "
         f"{skipped['tensor']}; the adjuster is as it was before"
     )
+
+
+def across_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
+    """The table of methods on several tasks.
+
+    Args:
+        rows: of ``results.json``.
+        last: over how many last epochs the figures are means.
+    """
+    title = f"Test accuracy (%), mean of the last {last} epochs"
+    table = Table(title=title, min_width=len(title))
+    table.add_column("method")
+    names = list(rows[0]["tasks"])
+    for name in names:
+        table.add_column(name, justify="right")
+    table.add_column("mean", justify="right")
+    best = {name: max(row["tasks"][name]["accuracy_mean"] for row in rows) for name in names}
+    for row in rows:
+        cells = []
+        for name in names:
+            own = row["tasks"][name]
+            cell = f"{own['accuracy_mean']:.2f}"
+            if len(own["seeds"]) > 1:
+                cell += f" ± {own['accuracy_std']:.2f}"
+            cells.append(Text(cell, "bold" if own["accuracy_mean"] == best[name] else ""))
+        table.add_row(row["method"], *cells, f"{row['accuracy_mean']:.2f}")
+    return table
 
 
 def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Batch(NamedTuple):
@@ -89,3 +90,23 @@ class TaskLike(Protocol):
     def flipped(self) -> Bool[Tensor, " samples"] | None:
         """Which of ``train_targets`` are wrong; ``None`` where nobody knows."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """A task that is still to be made, and the network that is trained on it.
+
+    Attributes:
+        name: what records and folders call it.
+        task: makes it, called with ``seed`` and ``device``.
+        model: makes a fresh network; ``None`` for the one that all tasks of the run have.
+
+    Example:
+        >>> from metaloss.types import TaskSpec
+        >>> TaskSpec(name="digits", task=lambda *, seed, device: ...).model is None
+        True
+    """
+
+    name: str
+    task: Callable[..., TaskLike]
+    model: Callable[[], nn.Module] | None = None

@@ -2,12 +2,14 @@
 
 from . import noise
 from .datasets import cifar10, cifar100, digits, fashion_mnist, image_folder
+from .few_shot import NoisyLabelsTransform, taskset_suite
 from .folders import FolderLoader, FolderSet, image_files
 from .images import ImageSet
 from .loaders import BatchLoader
 from .noisy_labels import NoisyLabels
 from .sources import Source
 from .splits import check_disjoint, split
+from .suites import join, noise_grid, relabelled
 from .tables import (
     CIFAR10_PAIRS,
     CIFAR100_COARSE,
@@ -30,6 +32,7 @@ __all__ = [
     "FolderSet",
     "ImageSet",
     "NoisyLabels",
+    "NoisyLabelsTransform",
     "Normalise",
     "Source",
     "Task",
@@ -44,6 +47,10 @@ __all__ = [
     "fashion_mnist",
     "image_files",
     "image_folder",
+    "join",
     "noise",
+    "noise_grid",
+    "relabelled",
     "split",
+    "taskset_suite",
 ]

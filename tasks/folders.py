@@ -156,6 +156,27 @@ class FolderLoader:
         """Batches in an epoch."""
         return len(self._plan)
 
+    def again(self, seed: int, targets: Int[Tensor, " samples"] | None = None) -> FolderLoader:
+        """A loader over the same samples.
+
+        Args:
+            seed: of its order and its augmentation.
+            targets: other labels, ``[samples]``, int64.
+
+        Raises:
+            InputError: there is not one label for each file.
+        """
+        plan = self._plan
+        return FolderLoader(
+            self._data if targets is None else self._data.with_targets(targets),
+            plan.batch_size,
+            seed=seed,
+            augment=self._augment,
+            shuffle=plan.shuffle,
+            drop_last=plan.drop_last,
+            device=self._device,
+        )
+
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of epoch ``number``, counted from 0."""
         return self._epoch(number, self._plan.order(number))

@@ -82,6 +82,33 @@ class BatchLoader:
         """Batches in an epoch."""
         return len(self._plan)
 
+    @property
+    def inputs(self) -> Tensor:
+        """All inputs, before the transform, ``[samples, ...]``."""
+        return self._inputs
+
+    def again(self, seed: int, targets: Int[Tensor, " samples"] | None = None) -> BatchLoader:
+        """A loader over the same samples, which are not copied.
+
+        Args:
+            seed: of its order and its augmentation.
+            targets: other labels, ``[samples]``, int64.
+
+        Raises:
+            InputError: there is not one label for each input.
+        """
+        plan = self._plan
+        return BatchLoader(
+            self._inputs,
+            self._targets if targets is None else targets,
+            plan.batch_size,
+            seed=seed,
+            transform=self._transform,
+            shuffle=plan.shuffle,
+            drop_last=plan.drop_last,
+            device=self._device,
+        )
+
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of epoch ``number``, counted from 0."""
         return self._epoch(number, self._plan.order(number))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,16 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from metaloss.checks import InputError, check_at_least, require
+from metaloss.checks import check_at_least, require
 from metaloss.seeding import derive, generator
 from metaloss.types import Loader
 
 from .folders import FolderLoader, FolderSet
+from .images import ImageSet
+from .labelling import load_noise, make_noise
 from .loaders import BatchLoader
 from .noisy_labels import NoisyLabels
-from .partition import AnySet, AnySource, Part, divide, sample_ids
+from .partition import AnySet, AnySource, divide, sample_ids
 from .splits import check_classes, check_disjoint
 from .transforms import Normalise, Transform, channel_statistics
 
@@ -183,13 +184,12 @@ def classification_task(
         check_classes("meta", sets["meta"].targets)
     noisy: NoisyLabels | None = None
     if noise is not None:
-        noisy = _make_noise(noise, sets["train"], generator(seed, "noise"))
-        require(
-            isinstance(noisy, NoisyLabels),
-            f"noise: expected a function that gives NoisyLabels, got {type(noisy).__name__}",
-        )
+        train = sets["train"]
+        inputs = train.images if isinstance(train, ImageSet) else None
+        classes, draws = len(train.class_names), generator(seed, "noise")
+        noisy = make_noise(noise, train.targets, classes, draws, inputs)
     elif noise_file is not None:
-        noisy = _load_noise(Path(noise_file), parts["train"])
+        noisy = load_noise(Path(noise_file), parts["train"])
     if noisy is not None:
         sets["train"] = sets["train"].with_targets(noisy.labels)
     transforms = _transforms(sets["train"], augment, mean, std)
@@ -290,27 +290,3 @@ def _loader(
         drop_last=training,
         device=device,
     )
-
-
-def _make_noise(
-    noise: Callable[..., NoisyLabels], train: AnySet, draws: torch.Generator
-) -> NoisyLabels:
-    targets, num_classes = train.targets, len(train.class_names)
-    if "inputs" not in inspect.signature(noise).parameters:
-        return noise(targets=targets, num_classes=num_classes, generator=draws)
-    if isinstance(train, FolderSet):
-        raise InputError(f"noise: expected noise that needs no inputs, {train.name} is image files")
-    return noise(inputs=train.images, targets=targets, num_classes=num_classes, generator=draws)
-
-
-def _load_noise(path: Path, train: Part) -> NoisyLabels:
-    noisy = NoisyLabels.load(path)
-    require(
-        noisy.num_classes == len(train.whole.class_names),
-        f"{path}: expected {len(train.whole.class_names)} classes, got {noisy.num_classes}",
-    )
-    if len(noisy.labels) == len(train.whole):
-        noisy.check_made_from(train.whole.targets, str(path))
-        return noisy.select(train.index)
-    noisy.check_made_from(train.whole.targets[train.index], str(path))
-    return noisy

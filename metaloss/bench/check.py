@@ -61,8 +61,7 @@ def hypergradient(trial: Trial, make: Maker) -> Tensor:
             torch.cat([theta.grad.flatten() for theta in twin.theta if theta.grad is not None])
         )
 
-    assert twin.state.meta_optimizer is not None
-    twin.state.meta_optimizer.register_step_pre_hook(see)
+    twin.learner.optimizer.register_step_pre_hook(see)
     make(twin)()
     (found,) = seen
     return found.double()

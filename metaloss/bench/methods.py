@@ -18,7 +18,7 @@ from metaloss.bench.by_torchopt import by_torchopt
 from metaloss.bench.trial import Trial, ce_step
 from metaloss.bilevel import Lookahead, Solution
 from metaloss.training import Recipe, Speed
-from metaloss.training.steps import meta_step, ordinary_step
+from metaloss.training.steps import look_ahead, ordinary_step
 
 Iteration = Callable[[], None]
 Maker = Callable[[Trial], Iteration]
@@ -67,8 +67,9 @@ def ours(strategy: str, kind: type[Lookahead] = Lookahead, **settings: Any) -> M
 
         def iteration() -> None:
             state, batch, tally = trial.state, trial.window[0], trial.tally
-            outputs = meta_step(state, recipe, trial.window, trial.meta_batch, tally)
-            ordinary_step(state, batch, tally, state.criterion, outputs)
+            lesson = look_ahead(state, recipe, trial.window, trial.meta_batch, tally)
+            trial.learner.learn([lesson])
+            ordinary_step(state, batch, tally, state.criterion, lesson.outputs)
 
         return iteration
 

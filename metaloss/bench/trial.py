@@ -15,6 +15,7 @@ from metaloss.conditioners import Margin
 from metaloss.losses import GCE
 from metaloss.seeding import generator, seed_everything
 from metaloss.training import Speed, TrainState
+from metaloss.training.learner import Learner
 from metaloss.training.recipe import paper_adam, paper_sgd
 from metaloss.training.tally import Tally
 from metaloss.types import Batch
@@ -38,6 +39,12 @@ class Trial:
     window: list[Batch]
     meta_batch: Batch
     tally: Tally
+
+    @property
+    def learner(self) -> Learner:
+        """The adjuster's own training."""
+        assert self.state.learner is not None
+        return self.state.learner
 
     @property
     def theta(self) -> list[Tensor]:
@@ -91,7 +98,7 @@ def start(
         model=model,
         criterion=criterion,
         optimizer=paper_sgd(model.parameters()),
-        meta_optimizer=paper_adam(criterion.adjuster.parameters()),
+        learner=Learner(criterion.adjuster, paper_adam(criterion.adjuster.parameters())),
         forward=forward,
     )
     return Trial(state, batches[:-1], batches[-1], Tally(criterion.loss.hyperparameters))

@@ -7,6 +7,7 @@ from metaloss.conditioners.flipped import Flipped
 from metaloss.conditioners.loss_value import LossValue
 from metaloss.conditioners.margin import Margin
 from metaloss.conditioners.moving_average import MovingAverage
+from metaloss.conditioners.probability_margin import ProbabilityMargin
 from metaloss.conditioners.progress import Progress
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LossValue",
     "Margin",
     "MovingAverage",
+    "ProbabilityMargin",
     "Progress",
     "group_by_size",
 ]

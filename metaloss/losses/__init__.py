@@ -1,11 +1,16 @@
 """Per-sample losses whose hyperparameters may differ from sample to sample."""
 
+from metaloss.losses.active_passive import ActivePassive, NormalizedCE
 from metaloss.losses.base import Fixed, Hyperparameter, LossFamily, Ranged
+from metaloss.losses.bootstrapping import HardBootstrapping, SoftBootstrapping
 from metaloss.losses.cross_entropy import MAE, CrossEntropy
+from metaloss.losses.focal import Focal
 from metaloss.losses.gce import GCE
 from metaloss.losses.js import JS
+from metaloss.losses.label_smoothing import LabelSmoothing
 from metaloss.losses.polysoft import PolySoft
 from metaloss.losses.sl import SL
+from metaloss.losses.taylor import TaylorCE
 from metaloss.losses.weighted import WeightedCE
 
 __all__ = [
@@ -13,11 +18,18 @@ __all__ = [
     "JS",
     "MAE",
     "SL",
+    "ActivePassive",
     "CrossEntropy",
     "Fixed",
+    "Focal",
+    "HardBootstrapping",
     "Hyperparameter",
+    "LabelSmoothing",
     "LossFamily",
+    "NormalizedCE",
     "PolySoft",
     "Ranged",
+    "SoftBootstrapping",
+    "TaylorCE",
     "WeightedCE",
 ]

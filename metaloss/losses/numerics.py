@@ -45,6 +45,21 @@ def true_class_log_prob(
     return -F.cross_entropy(outputs, targets, reduction="none")
 
 
+def other_classes_log_prob(
+    outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    """``log (1 - f_y)``, exact also where ``f_y`` is 1 to the last digit; at most 0.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.losses.numerics import other_classes_log_prob
+        >>> other_classes_log_prob(torch.tensor([[100.0, 0.0]]), torch.tensor([0]))
+        tensor([-100.])
+    """
+    others = outputs.scatter(1, targets.unsqueeze(1), -torch.inf)
+    return others.logsumexp(dim=1) - outputs.logsumexp(dim=1)
+
+
 def expm1_quotient(
     x: Float[Tensor, " batch"], q: Float[Tensor, " batch"]
 ) -> Float[Tensor, " batch"]:

@@ -1,22 +1,34 @@
-"""Learned adjusters, saved and loaded."""
+"""Learned adjusters: those that come with the package, and your own, saved, loaded and shared."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from metaloss.checks import require
+from metaloss.checks import InputError
 from metaloss.objective import AdjustedLoss
-from metaloss.pretrained.files import load_adjuster, save_adjuster
+from metaloss.pretrained.bundled import FOLDER, Pretrained, list_pretrained
+from metaloss.pretrained.files import add_to_card, load_adjuster, save_adjuster
+from metaloss.pretrained.hub import REPOSITORY, download, upload
 
-__all__ = ["from_pretrained", "load_adjuster", "save_adjuster"]
+__all__ = [
+    "Pretrained",
+    "add_to_card",
+    "from_pretrained",
+    "list_pretrained",
+    "load_adjuster",
+    "save_adjuster",
+    "upload",
+]
 
 
-def from_pretrained(path: str | Path, components: Iterable[type] = ()) -> AdjustedLoss:
+def from_pretrained(name: str | Path, components: Iterable[type] = ()) -> AdjustedLoss:
     """A criterion with a learned, frozen adjuster: plug and play, no clean data (Algorithm 2).
 
     Args:
-        path: the folder of a saved adjuster, such as ``RUN/a-gce/seed-0/adjuster``.
+        name: the folder of a saved adjuster, such as ``RUN/A-GCE/seed-0/adjuster``; or the name of
+            one that comes with the package (:func:`list_pretrained`); or ``"user/name"``, a
+            repository of the Hugging Face Hub. They are looked for in this order.
         components: classes of your own that its card names.
 
     Returns:
@@ -24,19 +36,27 @@ def from_pretrained(path: str | Path, components: Iterable[type] = ()) -> Adjust
         until then the last one is used.
 
     Raises:
-        InputError: there is no such folder, or its files cannot be trusted.
+        InputError: there is none of this name, or its files cannot be trusted.
 
     Example:
-        >>> from metaloss import from_pretrained
-        >>> import tempfile
-        >>> from metaloss import Adjuster, AdjustedLoss
-        >>> from metaloss.conditioners import Margin
-        >>> from metaloss.losses import GCE
-        >>> from metaloss.pretrained import save_adjuster
-        >>> learned = AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
-        >>> folder = tempfile.mkdtemp()
-        >>> save_adjuster(folder, learned)
-        >>> criterion = from_pretrained(folder)
+        >>> import torch
+        >>> import metaloss
+        >>> criterion = metaloss.from_pretrained("gce-cifar10")
+        >>> criterion(torch.zeros(2, 10), torch.tensor([3, 5])).ndim
+        0
     """
-    require(Path(path).is_dir(), f"{path}: expected the folder of a saved adjuster, got nothing")
-    return load_adjuster(path, components)
+    return load_adjuster(_folder(name), components)
+
+
+def _folder(name: str | Path) -> Path:
+    if Path(name).is_dir():
+        return Path(name)
+    names = [adjuster.name for adjuster in list_pretrained()]
+    if str(name) in names:
+        return FOLDER / str(name)
+    if isinstance(name, str) and REPOSITORY.fullmatch(name):
+        return download(name)
+    raise InputError(
+        f"{name}: expected the folder of a saved adjuster, user/name on the Hugging Face Hub, or "
+        f"one of {', '.join(names)}, got nothing there"
+    )

@@ -72,13 +72,25 @@ def save_adjuster(
         "sha256": hashlib.sha256(data).hexdigest(),
         "about": dict(about or {}),
     }
-    try:
-        text = json.dumps(card, indent=2)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"about: expected what JSON can hold: {error}") from None
+    text = _text(card)
     folder = make_folder(Path(folder))
     write_atomically(folder / TENSORS, data)
-    write_atomically(folder / CARD, text.encode())
+    write_atomically(folder / CARD, text)
+
+
+def add_to_card(folder: str | Path, about: Mapping[str, Any]) -> None:
+    """Let a saved adjuster's card say more; what was learned stays as it is.
+
+    Args:
+        folder: what :func:`save_adjuster` wrote.
+        about: entries, in place of those of the same names.
+
+    Raises:
+        InputError: there is no card, or an entry that JSON cannot hold.
+    """
+    path = Path(folder) / CARD
+    card = _card(path)
+    write_atomically(path, _text({**card, "about": {**card["about"], **about}}))
 
 
 def load_adjuster(folder: str | Path, components: Iterable[type] = ()) -> AdjustedLoss:
@@ -130,6 +142,13 @@ def _criterion(
     ]
     _load(adjusters, tensors, folder / TENSORS)
     return AdjustedLoss(loss, conditioner, ScheduledAdjuster(adjusters, until), detach)
+
+
+def _text(card: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(card, indent=2).encode()
+    except (TypeError, ValueError) as error:
+        raise InputError(f"about: expected what JSON can hold: {error}") from None
 
 
 def _ranges(loss: LossFamily) -> list[list[Any]]:

@@ -1,22 +1,33 @@
 """One training loop for every method, and what surrounds it."""
 
+from metaloss.training.comparison import Comparison
+from metaloss.training.course import Course
 from metaloss.training.evaluate import Evaluation, evaluate
 from metaloss.training.experiment import Experiment
+from metaloss.training.learner import Learner
 from metaloss.training.loop import train
+from metaloss.training.meta_training import MetaTraining
 from metaloss.training.methods import Adjusted, Conventional, Method, Oracle, Transferred
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
 from metaloss.training.records import RunFolder
+from metaloss.training.sampler import TaskSampler
 from metaloss.training.samples import Samples, collect
 from metaloss.training.side_by_side import SideBySide
 from metaloss.training.speed import Speed
 from metaloss.training.state import TrainState
+from metaloss.training.together import Together
+from metaloss.types import TaskSpec
 
 __all__ = [
     "Adjusted",
+    "Comparison",
     "Conventional",
+    "Course",
     "Evaluation",
     "Experiment",
+    "Learner",
+    "MetaTraining",
     "Method",
     "Observer",
     "Oracle",
@@ -26,6 +37,9 @@ __all__ = [
     "Samples",
     "SideBySide",
     "Speed",
+    "TaskSampler",
+    "TaskSpec",
+    "Together",
     "TrainState",
     "Transferred",
     "collect",

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from metaloss.checks import InputError
 from metaloss.files import write_atomically
-from metaloss.training.state import TrainState
 
 
-def save_checkpoint(path: Path, state: TrainState) -> None:
+@runtime_checkable
+class Stateful(Protocol):
+    """What can be put away and taken up again."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that there is to it."""
+        ...
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on from there."""
+        ...
+
+
+def save_checkpoint(path: Path, state: Stateful) -> None:
     """Write the state whole or not at all."""
     buffer = io.BytesIO()
     torch.save(state.state_dict(), buffer)
     write_atomically(path, buffer.getvalue())
 
 
-def load_checkpoint(path: Path, state: TrainState) -> None:
+def load_checkpoint(path: Path, state: Stateful) -> None:
     """Go on from a checkpoint; tensors and plain values alone are read, never code.
 
     Raises:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
-import torch
 from torch import nn
 
 from metaloss.checks import check_at_least, require
 from metaloss.pretrained import save_adjuster
-from metaloss.seeding import derive, seed_everything
-from metaloss.training.checkpoint import load_checkpoint, save_checkpoint
-from metaloss.training.loop import train
+from metaloss.training.course import Course
+from metaloss.training.machine import chosen_device, environment, threads
 from metaloss.training.methods import Method
 from metaloss.training.observe import Observer, RunInfo
+from metaloss.training.preflight import check_fit
 from metaloss.training.recipe import Recipe
 from metaloss.training.records import RunFolder, RunRecords, slug
 from metaloss.training.results import last_epochs_mean, row
+from metaloss.training.resume import carry_out
 from metaloss.training.samples import collect
-from metaloss.training.state import TrainState
+from metaloss.training.state import TrainState, fresh
+from metaloss.training.together import Together
 from metaloss.types import TaskLike
 
 
@@ -82,31 +81,7 @@ class Experiment:
             InputError: whatever would stop the first step.
         """
         task = self._task(self.seeds[0])
-        model = self._model(self.seeds[0])
-        batch = next(iter(task.train.epoch(0)))
-        model.eval()
-        with torch.no_grad():
-            try:
-                outputs = model(batch.inputs)
-            except RuntimeError as error:
-                require(
-                    False,
-                    f"model: expected one that takes inputs {list(batch.inputs.shape)}, but it "
-                    f"says: {str(error).splitlines()[0]}",
-                )
-        require(
-            outputs.ndim == 2 and outputs.shape[1] == task.num_classes,
-            f"model: expected outputs [batch, {task.num_classes}] for the task's classes, "
-            f"got {list(outputs.shape)}",
-        )
-        for method in self.methods:
-            require(
-                not method.learns or task.meta is not None,
-                f"{method.name}: expected a task with clean samples to meta-train on, got none",
-            )
-            criterion = method.criterion(task).to(outputs.device)
-            criterion.prepare(task.train_targets, task.num_classes)
-            criterion(outputs, batch.targets, batch.index)
+        check_fit(task, self._model(self.seeds[0]), self.methods)
         return task
 
     def run(
@@ -125,12 +100,8 @@ class Experiment:
         Returns:
             A row a method; ``results.json`` holds them too.
         """
-        threads = torch.get_num_threads()
-        torch.set_num_threads(self.threads or threads)
-        try:
+        with threads(self.threads):
             return self._run(folder, observer or Observer(), documents or {})
-        finally:
-            torch.set_num_threads(threads)
 
     def _run(
         self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
@@ -168,21 +139,11 @@ class Experiment:
         self, method: Method, task: TaskLike, seed: int, records: RunRecords, observer: Observer
     ) -> dict[str, Any]:
         model = self._model(seed)
-        criterion = method.criterion(task).to(self._device())
+        criterion = method.criterion(task).to(chosen_device(self.device))
         state = TrainState.start(model, criterion, task, self.recipe)
-        records.make()
-        if records.checkpoint.exists():
-            load_checkpoint(records.checkpoint, state)
-        done = state.step // len(task.train)
-        records.keep_epochs(records.epochs()[:done])
         began = time.perf_counter()
-
-        def after_epoch(state: TrainState) -> None:
-            epoch = state.step // len(task.train)
-            if epoch % self.checkpoint_every == 0 and epoch < self.recipe.epochs:
-                save_checkpoint(records.checkpoint, state)
-
-        train(state, task, self.recipe, _Both(records, observer), after_epoch)
+        courses = Together({task.name: Course(state, task, self.recipe)})
+        carry_out(courses, records, observer, self.checkpoint_every)
         epochs = records.epochs()
         result = {
             "method": method.name,
@@ -199,48 +160,14 @@ class Experiment:
             if task.flipped is not None:
                 samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
             records.write_tensors("samples", samples)
-        if state.snapshots:
+        if state.learner is not None:
             about = {**result, **environment()}
-            save_adjuster(records.adjuster, criterion, state.snapshots, about)
+            save_adjuster(records.adjuster, criterion, state.learner.snapshots, about)
         records.finish(result)
         return result
 
-    def _device(self) -> torch.device:
-        return torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-
     def _task(self, seed: int) -> TaskLike:
-        return self.task(seed=seed, device=self._device())
+        return self.task(seed=seed, device=chosen_device(self.device))
 
     def _model(self, seed: int) -> nn.Module:
-        seed_everything(derive(seed, "model"))
-        return self.model().to(self._device())
-
-
-class _Both(Observer):
-    """Writes each epoch down, and tells another observer everything."""
-
-    def __init__(self, records: RunRecords, observer: Observer) -> None:
-        self.records = records
-        self.observer = observer
-
-    def step(self, step: int) -> None:
-        self.observer.step(step)
-
-    def epoch(self, record: dict[str, Any]) -> None:
-        self.records.append(record)
-        self.observer.epoch(record)
-
-
-def environment() -> dict[str, Any]:
-    """The versions and the machine that figures come from."""
-    return {
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("metaloss", "torch", "torchopt")},
-        },
-        "machine": {
-            "platform": platform.platform(),
-            "threads": torch.get_num_threads(),
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        },
-    }
+        return fresh(self.model, seed).to(chosen_device(self.device))

@@ -62,6 +62,15 @@ class Watch:
         count, step, tensor = self.found.tolist()
         return Skipped(count, step, self.names[tensor]) if count else None
 
+    def state_dict(self) -> dict[str, Any]:
+        """What has been seen so far."""
+        return {"names": self.names, "found": self.found}
+
+    def load_state_dict(self, saved: Mapping[str, Any], device: torch.device) -> None:
+        """Go on from what :meth:`state_dict` gave, on ``device``."""
+        self.names, found = saved["names"], saved["found"]
+        self.found = None if found is None else found.to(device)
+
 
 def step_if(good: Tensor, optimizer: torch.optim.Optimizer) -> None:
     """An optimizer's step, undone where ``good`` is false, without asking the device.

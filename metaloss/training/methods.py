@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -15,6 +16,7 @@ from metaloss.conditioners import Conditioner, Flipped, Margin
 from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import from_pretrained
+from metaloss.pretrained.spec import parts
 from metaloss.types import TaskLike
 
 
@@ -83,6 +85,12 @@ class Adjusted(Method):
     detach: bool = True
     learns: ClassVar[bool] = True
 
+    @property
+    def components(self) -> tuple[type, ...]:
+        """The classes that it is made of, as a saved adjuster's card names them."""
+        own = [*parts(self.loss), *parts(self.conditioner), self.adjuster]
+        return tuple(filter(inspect.isclass, own))
+
     def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - prepared by the loop
         """The loss with a fresh adjuster and a copy of the conditioner."""
         conditioner = Margin() if self.conditioner is None else copy.deepcopy(self.conditioner)
@@ -130,7 +138,8 @@ class Transferred(Method):
 
     Args:
         name: what tables and folders call it.
-        adjuster: the folder of a saved adjuster.
+        adjuster: the folder of a saved adjuster, or the name of one that can be had by name.
+        components: classes of your own that its card names.
 
     Example:
         >>> from metaloss.training import Transferred
@@ -139,7 +148,8 @@ class Transferred(Method):
     """
 
     adjuster: str | Path
+    components: Sequence[type] = ()
 
     def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - the same for each
         """The loss with the frozen adjuster."""
-        return from_pretrained(self.adjuster)
+        return from_pretrained(self.adjuster, self.components)

@@ -39,3 +39,42 @@ class Observer:
 
     def end(self, record: dict[str, Any]) -> None:
         """A run is done; its results."""
+
+
+class Part(Observer):
+    """Tells another observer of one of several parts as of a part of one whole.
+
+    Args:
+        observer: is told.
+        name: of the part, put before the method's.
+        number: which part it is, from 0.
+        parts: how many there are, of as many runs each.
+    """
+
+    def __init__(self, observer: Observer, name: str, number: int, parts: int) -> None:
+        self._observer = observer
+        self._name = name
+        self._number = number
+        self._parts = parts
+
+    def begin(self, info: RunInfo) -> None:
+        """A run of this part begins."""
+        self._observer.begin(
+            info._replace(
+                method=f"{self._name}, {info.method}",
+                number=self._number * info.runs + info.number,
+                runs=self._parts * info.runs,
+            )
+        )
+
+    def step(self, step: int) -> None:
+        """As it is."""
+        self._observer.step(step)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """As it is."""
+        self._observer.epoch(record)
+
+    def end(self, record: dict[str, Any]) -> None:
+        """A run of this part is done."""
+        self._observer.end({**record, "method": f"{self._name}, {record['method']}"})

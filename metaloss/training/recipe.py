@@ -43,6 +43,7 @@ class Recipe:
         speed: what makes it faster.
         snapshots: at which fractions of training the adjuster is kept for Algorithm 2, ascending
             to 1.
+        evaluate_last: evaluate after so many last epochs; after every one if not given.
 
     Raises:
         InputError: a count below its least, more warm-up than training, or snapshots that do not
@@ -64,6 +65,7 @@ class Recipe:
     lookahead: Lookahead = field(default_factory=Lookahead)
     speed: Speed = field(default_factory=Speed)
     snapshots: tuple[float, ...] = (1 / 3, 2 / 3, 1.0)
+    evaluate_last: int | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -74,6 +76,7 @@ class Recipe:
             self.warmup_epochs < self.epochs,
             f"warmup_epochs: expected fewer than {self.epochs} epochs, got {self.warmup_epochs}",
         )
+        check_at_least("evaluate_last", self.evaluate_last or 1, 1)
         ascending = all(a < b for a, b in zip(self.snapshots, self.snapshots[1:], strict=False))
         require(
             len(self.snapshots) > 0
@@ -82,3 +85,7 @@ class Recipe:
             and self.snapshots[-1] == 1,
             f"snapshots: expected fractions ascending to 1, got {tuple(self.snapshots)}",
         )
+
+    def evaluates(self, epoch: int) -> bool:
+        """Whether the network is evaluated after an epoch, counted from 1."""
+        return self.evaluate_last is None or epoch > self.epochs - self.evaluate_last

@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -60,6 +61,12 @@ class RunFolder:
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file, whole or not at all."""
         self.write(name, json.dumps(value, indent=2) + "\n")
+
+    def part(self, name: str) -> RunFolder:
+        """A folder of the same kind in this one."""
+        part = copy.copy(self)
+        part.path = self.path / name
+        return part
 
     def run(self, method: str, seed: int) -> RunRecords:
         """The folder of one method's run with one seed."""

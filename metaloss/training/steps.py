@@ -9,42 +9,41 @@ from torch import Tensor
 
 from metaloss.checks import InputError
 from metaloss.objective import AdjustedLoss
-from metaloss.training.finite import step_if
+from metaloss.training.learner import Lesson
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
 from metaloss.training.tally import Tally
 from metaloss.types import Batch
 
 
-def meta_step(
-    state: TrainState, recipe: Recipe, window: Sequence[Batch], meta_batch: Batch, tally: Tally
-) -> Tensor | None:
-    """The adjuster's step (Eq. 10). A hypergradient that is not finite is not taken.
+def look_ahead(
+    state: TrainState,
+    recipe: Recipe,
+    window: Sequence[Batch],
+    meta_batch: Batch,
+    tally: Tally,
+    *,
+    share: bool = True,
+) -> Lesson:
+    """The hypergradient of the clean loss (Eq. 10, 11).
 
     Args:
-        state: changed in place.
+        state: counts the meta step; only a forward pass that is shared changes more.
         recipe: how to look ahead.
         window: the batches to look ahead with, the ordinary step's first.
         meta_batch: clean samples.
         tally: the epoch's figures.
-
-    Returns:
-        The network's outputs for the first batch, to go on from in the ordinary step; ``None`` if
-        that has to make its own forward pass.
+        share: let the ordinary step go on from the forward pass, where the strategy can.
     """
-    assert state.meta_optimizer is not None
     state.model.train()
     solution = recipe.lookahead.solve(
-        state.model, state.optimizer, state.criterion, window, meta_batch, share=True
+        state.model, state.optimizer, state.criterion, window, meta_batch, share=share
     )
     tally.add("meta_loss", solution.meta_loss)
     finite = tally.watch.see(solution.hypergradient, state.meta_step)
-    for name, theta in state.criterion.adjuster.named_parameters():
-        theta.grad = solution.hypergradient.get(name)
-    step_if(finite, state.meta_optimizer)
-    state.meta_optimizer.zero_grad(set_to_none=True)
     state.meta_step += 1
-    return None if solution.shared is None else solution.shared.outputs
+    outputs = None if solution.shared is None else solution.shared.outputs
+    return Lesson(solution.hypergradient, finite, outputs)
 
 
 def ordinary_step(

@@ -6,19 +6,32 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import count, islice
 
+from metaloss.checks import require
 from metaloss.types import Batch, Loader
 
 
-def stream(loader: Loader, start: int = 0) -> Iterator[Batch]:
+def stream(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Batch]:
     """The batches of epoch after epoch, beginning with number ``start``.
 
     Args:
         loader: a source of batches.
         start: how many batches to pass over, as a resumed run does.
+        name: what to call the loader.
+
+    Raises:
+        InputError: an epoch has not as many batches as the loader says.
     """
     first, offset = divmod(start, len(loader))
     for epoch in count(first):
-        yield from islice(loader.epoch(epoch), offset if epoch == first else 0, None)
+        found = 0
+        for batch in islice(loader.epoch(epoch), len(loader)):
+            found += 1
+            if epoch > first or found > offset:
+                yield batch
+        require(
+            found == len(loader),
+            f"{name}: expected {len(loader)} batches in epoch {epoch}, got {found}",
+        )
 
 
 def windows(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -65,6 +68,16 @@ class Tally:
             for name, total, count in zip(names, sums, counts, strict=True)
             if count
         }
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has been summed up so far."""
+        return {"samples": self.samples, "sums": self.sums, "watch": self.watch.state_dict()}
+
+    def load_state_dict(self, saved: Mapping[str, Any], device: torch.device) -> None:
+        """Go on from what :meth:`state_dict` gave, with the sums on ``device``."""
+        self.samples = saved["samples"]
+        self.sums = {names: pair.to(device) for names, pair in saved["sums"].items()}
+        self.watch.load_state_dict(saved["watch"], device)
 
     def _add_means(
         self, names: tuple[str, ...], columns: list[Tensor] | tuple[Tensor, ...], weights: Tensor

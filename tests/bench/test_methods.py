@@ -137,8 +137,7 @@ def test_the_plain_adjusted_step_is_the_one_written_by_hand() -> None:
 
 def doubled(found: Trial) -> Callable[[], None]:
     """A wrong method: twice the gradient."""
-    optimizer = found.state.meta_optimizer
-    assert optimizer is not None
+    optimizer = found.learner.optimizer
 
     def iteration() -> None:
         optimizer.zero_grad()

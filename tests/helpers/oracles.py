@@ -108,6 +108,64 @@ def weighted_cross_entropy(logits: Numbers, target: int, hparams: Numbers) -> mp
     return weight * cross_entropy(logits, target)
 
 
+def focal(logits: Numbers, target: int, hparams: Numbers) -> mpf:
+    """Lin et al., Eq. 4."""
+    (gamma,) = map(mp.mpf, hparams)
+    p = softmax(logits)[target]
+    others = mp.fsum(f for j, f in enumerate(softmax(logits)) if j != target)
+    return -(others**gamma) * mp.log(p)
+
+
+def label_smoothing(logits: Numbers, target: int, hparams: Numbers) -> mpf:
+    """Szegedy et al., Section 7: cross entropy against ``(1 - epsilon) y + epsilon u``."""
+    (epsilon,) = map(mp.mpf, hparams)
+    f, y = softmax(logits), one_hot(target, len(logits))
+    u = mp.mpf(1) / len(logits)
+    return -mp.fsum(
+        ((1 - epsilon) * y_j + epsilon * u) * mp.log(f_j) for y_j, f_j in zip(y, f, strict=True)
+    )
+
+
+def taylor(logits: Numbers, target: int, hparams: Numbers) -> mpf:
+    """Feng et al., Eq. 7; between whole orders a part of the next term."""
+    (t,) = map(mp.mpf, hparams)
+    s = mp.fsum(f for j, f in enumerate(softmax(logits)) if j != target)
+    whole = int(mp.floor(t))
+    terms = [s**k / k for k in range(1, whole + 1)]
+    return mp.fsum(terms) + (t - whole) * s ** (whole + 1) / (whole + 1)
+
+
+def normalized_cross_entropy(logits: Numbers, target: int, hparams: Numbers = ()) -> mpf:
+    """Ma et al., Eq. 2, applied to Eq. 1 of the paper."""
+    every = [cross_entropy(logits, label) for label in range(len(logits))]
+    return every[target] / mp.fsum(every)
+
+
+def active_passive(logits: Numbers, target: int, hparams: Numbers) -> mpf:
+    """Ma et al., Eq. 9, with the two default losses."""
+    alpha, beta = map(mp.mpf, hparams)
+    return alpha * normalized_cross_entropy(logits, target) + beta * mae(logits, target)
+
+
+def soft_bootstrapping(logits: Numbers, target: int, hparams: Numbers) -> mpf:
+    """Reed et al., Eq. 6."""
+    (beta,) = map(mp.mpf, hparams)
+    f, y = softmax(logits), one_hot(target, len(logits))
+    return -mp.fsum(
+        (beta * y_j + (1 - beta) * f_j) * mp.log(f_j) for y_j, f_j in zip(y, f, strict=True)
+    )
+
+
+def hard_bootstrapping(logits: Numbers, target: int, hparams: Numbers) -> mpf:
+    """Reed et al., Eq. 7."""
+    (beta,) = map(mp.mpf, hparams)
+    f, y = softmax(logits), one_hot(target, len(logits))
+    z = one_hot(max(range(len(f)), key=lambda j: f[j]), len(f))
+    return -mp.fsum(
+        (beta * y_j + (1 - beta) * z_j) * mp.log(f_j) for y_j, z_j, f_j in zip(y, z, f, strict=True)
+    )
+
+
 def derivative(
     oracle: Oracle, logits: Numbers, target: int, hparams: Numbers, wrt: Sequence[int]
 ) -> mpf:

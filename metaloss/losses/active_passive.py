@@ -1,0 +1,95 @@
+"""Losses that are robust by normalisation, and pairs of an active and a passive one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metaloss.checks import require
+from metaloss.losses.base import Hyperparameter, LossFamily
+from metaloss.losses.cross_entropy import MAE
+
+
+@dataclass(frozen=True)
+class NormalizedCE(LossFamily):
+    r"""Cross entropy over its sum for all labels, which makes it robust to symmetric noise.
+
+    .. math:: \mathcal{L} = \frac{\log f_y}{\sum_j \log f_j}
+
+    Example:
+        >>> from metaloss.losses import NormalizedCE
+        >>> import torch
+        >>> NormalizedCE()(torch.zeros(1, 4), torch.tensor([0]), torch.empty(1, 0))
+        tensor([0.2500])
+
+    References:
+        Ma et al., Normalized loss functions for deep learning with noisy labels, 2020.
+    """
+
+    hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = ()
+
+    def per_sample(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        hparams: Float[Tensor, "batch 0"],  # noqa: ARG002 - it has none
+    ) -> Float[Tensor, " batch"]:
+        """The loss of each sample."""
+        log_p = outputs.log_softmax(dim=1)
+        return log_p.gather(1, targets.unsqueeze(1)).squeeze(1) / log_p.sum(dim=1)
+
+
+@dataclass(frozen=True)
+class ActivePassive(LossFamily):
+    r"""An active loss, which raises the label's class, and a passive one, which lowers the others.
+
+    .. math:: \mathcal{L} = \alpha \mathcal{L}_{active} + \beta \mathcal{L}_{passive}
+
+    Args:
+        active: a loss without hyperparameters; normalized cross entropy if not given.
+        passive: likewise; MAE if not given.
+
+    Raises:
+        InputError: a loss that has hyperparameters (hold them with :class:`Fixed`).
+
+    Example:
+        >>> from metaloss.losses import ActivePassive
+        >>> import torch
+        >>> ActivePassive()(torch.zeros(1, 4), torch.tensor([0]), torch.tensor([[1.0, 1.0]]))
+        tensor([1.7500])
+
+    References:
+        Ma et al., Normalized loss functions for deep learning with noisy labels, 2020; the defaults
+        are theirs for CIFAR-10.
+    """
+
+    hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
+        Hyperparameter("alpha", low=0.0, high=10.0, default=1.0),
+        Hyperparameter("beta", low=0.0, high=10.0, default=1.0),
+    )
+    active: LossFamily = field(default_factory=NormalizedCE)
+    passive: LossFamily = field(default_factory=MAE)
+
+    def __post_init__(self) -> None:
+        """Check both."""
+        for name, loss in (("active", self.active), ("passive", self.passive)):
+            require(
+                not loss.hyperparameters,
+                f"{name}: expected a loss without hyperparameters, got {loss}; hold them with "
+                "Fixed",
+            )
+
+    def per_sample(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        hparams: Float[Tensor, "batch 2"],
+    ) -> Float[Tensor, " batch"]:
+        """The loss of each sample."""
+        alpha, beta = hparams.unbind(dim=1)
+        none = hparams[:, :0]
+        active = self.active.per_sample(outputs, targets, none)
+        return alpha * active + beta * self.passive.per_sample(outputs, targets, none)

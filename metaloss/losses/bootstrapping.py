@@ -1,0 +1,82 @@
+"""Bootstrapping: the label mixed with what the network says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metaloss.losses.base import Hyperparameter, LossFamily
+
+
+@dataclass(frozen=True)
+class SoftBootstrapping(LossFamily):
+    r"""Cross entropy against the label mixed with the network's own probabilities.
+
+    .. math:: \mathcal{L} = -\sum_j (\beta y_j + (1 - \beta) f_j) \log f_j
+
+    The gradient also goes through :math:`f_j` as a target: at :math:`\beta = 0` this is the
+    entropy.
+
+    Example:
+        >>> from metaloss.losses import SoftBootstrapping
+        >>> import torch
+        >>> SoftBootstrapping()(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([[0.95]]))
+        tensor([0.6931])
+
+    References:
+        Reed et al., Training deep neural networks on noisy labels with bootstrapping, 2015; its
+        default is theirs.
+    """
+
+    hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
+        Hyperparameter("beta", low=0.0, high=1.0, default=0.95, clean=1.0, noisy=0.0),
+    )
+
+    def per_sample(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        hparams: Float[Tensor, "batch 1"],
+    ) -> Float[Tensor, " batch"]:
+        """The loss of each sample."""
+        (beta,) = hparams.unbind(dim=1)
+        log_p = outputs.log_softmax(dim=1)
+        own = log_p.gather(1, targets.unsqueeze(1)).squeeze(1)
+        return -(beta * own + (1 - beta) * (log_p.exp() * log_p).sum(dim=1))
+
+
+@dataclass(frozen=True)
+class HardBootstrapping(LossFamily):
+    r"""Cross entropy against the label mixed with the class that the network prefers.
+
+    .. math:: \mathcal{L} = -\beta \log f_y - (1 - \beta) \max_j \log f_j
+
+    Example:
+        >>> from metaloss.losses import HardBootstrapping
+        >>> import torch
+        >>> HardBootstrapping()(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([[0.8]]))
+        tensor([0.6931])
+
+    References:
+        Reed et al., Training deep neural networks on noisy labels with bootstrapping, 2015; its
+        default is theirs.
+    """
+
+    hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
+        Hyperparameter("beta", low=0.0, high=1.0, default=0.8, clean=1.0, noisy=0.0),
+    )
+
+    def per_sample(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        hparams: Float[Tensor, "batch 1"],
+    ) -> Float[Tensor, " batch"]:
+        """The loss of each sample."""
+        (beta,) = hparams.unbind(dim=1)
+        log_p = outputs.log_softmax(dim=1)
+        own = log_p.gather(1, targets.unsqueeze(1)).squeeze(1)
+        return -(beta * own + (1 - beta) * log_p.amax(dim=1))

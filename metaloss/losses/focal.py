@@ -1,0 +1,48 @@
+"""Focal loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metaloss.losses.base import Hyperparameter, LossFamily
+from metaloss.losses.numerics import other_classes_log_prob, true_class_log_prob
+
+
+@dataclass(frozen=True)
+class Focal(LossFamily):
+    r"""Focal loss, cross entropy that passes over what is already right.
+
+    .. math:: \mathcal{L} = -(1 - f_y)^\gamma \log f_y
+
+    With noisy labels the samples that stay wrong are the suspicious ones, so that an adjuster
+    finds use for small :math:`\gamma`; the loss was made for rare classes.
+
+    Example:
+        >>> from metaloss.losses import Focal
+        >>> import torch
+        >>> Focal()(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([[2.0]]))
+        tensor([0.1733])
+
+    References:
+        Lin et al., Focal loss for dense object detection, 2017; its default is theirs.
+    """
+
+    hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
+        Hyperparameter("gamma", low=0.0, high=5.0, default=2.0),
+    )
+
+    def per_sample(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        hparams: Float[Tensor, "batch 1"],
+    ) -> Float[Tensor, " batch"]:
+        """The loss of each sample."""
+        (gamma,) = hparams.unbind(dim=1)
+        log_s = other_classes_log_prob(outputs, targets)
+        return -torch.exp(gamma * log_s) * true_class_log_prob(outputs, targets)

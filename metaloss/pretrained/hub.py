@@ -1,0 +1,60 @@
+"""Adjusters in repositories of the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from metaloss.checks import InputError
+from metaloss.pretrained.files import CARD, TENSORS
+
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def download(repository: str) -> Path:
+    """The folder of an adjuster in a repository of the Hub; its two files alone are fetched.
+
+    Args:
+        repository: ``"user/name"``.
+
+    Raises:
+        InputError: ``huggingface_hub`` is not installed, or the repository cannot be had.
+    """
+    hub = _hub()
+    try:
+        return Path(hub.snapshot_download(repository, allow_patterns=[TENSORS, CARD]))
+    except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
+        raise InputError(
+            f"{repository}: expected a repository of the Hugging Face Hub that can be read, but: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+
+
+def upload(folder: str | Path, repository: str) -> None:
+    """Share a saved adjuster as a repository of the Hub, which is made if it is missing.
+
+    Args:
+        folder: what :func:`~metaloss.pretrained.save_adjuster` wrote.
+        repository: ``"user/name"``.
+
+    Raises:
+        InputError: ``huggingface_hub`` is not installed, or the folder holds no adjuster.
+    """
+    folder = Path(folder)
+    for name in (TENSORS, CARD):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: expected a saved adjuster, got no {name} there")
+    hub = _hub()
+    hub.create_repo(repository, exist_ok=True)
+    hub.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[TENSORS, CARD])
+
+
+def _hub() -> Any:
+    try:
+        import huggingface_hub
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "huggingface_hub: expected the package, got none; pip install huggingface_hub"
+        ) from error
+    return huggingface_hub

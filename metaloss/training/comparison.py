@@ -1,0 +1,128 @@
+"""Methods and seeds on several tasks, and the table they make."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from metaloss.training.experiment import Experiment
+from metaloss.training.machine import environment
+from metaloss.training.methods import Method
+from metaloss.training.observe import Observer, Part
+from metaloss.training.preflight import check_specs
+from metaloss.training.recipe import Recipe
+from metaloss.training.records import RunFolder, slug
+from metaloss.types import TaskSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Methods and seeds on several tasks: an :class:`Experiment` for each, and one table of all.
+
+    Args:
+        tasks: the columns of the table.
+        methods: its rows.
+        recipe: how to train.
+        model: makes a fresh network for the tasks that name none.
+        seeds: one run a method and task each.
+        last: over how many last epochs a run's figures are means.
+        device: where to train; a GPU if there is one, if not given.
+        threads: CPU threads for torch; its own choice if not given.
+        checkpoint_every: epochs between checkpoints.
+
+    Raises:
+        InputError: no task, or two of one name; a task without a network; and as for
+            :class:`Experiment`.
+    """
+
+    tasks: Sequence[TaskSpec]
+    methods: Sequence[Method]
+    recipe: Recipe
+    model: Callable[[], nn.Module] | None = None
+    seeds: Sequence[int] = (0,)
+    last: int = 5
+    device: str | None = None
+    threads: int | None = None
+    checkpoint_every: int = 1
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        check_specs("tasks", self.tasks, self.model)
+        self.experiments()
+
+    def experiments(self) -> dict[str, Experiment]:
+        """The experiment of each task, by the task's name."""
+        return {
+            spec.name: Experiment(
+                task=spec.task,
+                model=spec.model or self.model,  # type: ignore[arg-type]
+                methods=self.methods,
+                recipe=self.recipe,
+                seeds=self.seeds,
+                last=self.last,
+                device=self.device,
+                threads=self.threads,
+                checkpoint_every=self.checkpoint_every,
+            )
+            for spec in self.tasks
+        }
+
+    def run(
+        self,
+        folder: RunFolder,
+        observer: Observer | None = None,
+        documents: Mapping[str, str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Run what is not done yet, and write the table.
+
+        Args:
+            folder: where everything goes, a folder for each task in it.
+            observer: told how it goes.
+            documents: texts to keep in the folder, by file name, such as the configuration.
+
+        Returns:
+            A row a method, as :func:`across` makes them; ``results.json`` holds them too.
+        """
+        experiments = self.experiments()
+        for experiment in experiments.values():
+            experiment.check()
+        for name, text in (documents or {}).items():
+            folder.write(name, text)
+        found = {}
+        for i, (name, experiment) in enumerate(experiments.items()):
+            part = Part(observer or Observer(), name, i, len(experiments))
+            found[name] = experiment.run(folder.part(slug(name)), part)
+        rows = across(found)
+        folder.write_json("results.json", {"rows": rows, "last": self.last, **environment()})
+        return rows
+
+
+def across(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The rows of several tasks' tables side by side.
+
+    Args:
+        found: by the task's name, the rows of its experiment.
+
+    Returns:
+        For each method its figures by task, and their mean over the tasks.
+
+    Example:
+        >>> from metaloss.training.comparison import across
+        >>> row = {"method": "CE", "accuracy_mean": 70.0, "accuracy_std": 1.0, "seeds": [0]}
+        >>> across({"a": [row], "b": [{**row, "accuracy_mean": 80.0}]})[0]["accuracy_mean"]
+        75.0
+    """
+    methods = [row["method"] for row in next(iter(found.values()))]
+    table = []
+    for i, method in enumerate(methods):
+        tasks = {
+            name: {k: v for k, v in rows[i].items() if k != "method"}
+            for name, rows in found.items()
+        }
+        mean = statistics.fmean(own["accuracy_mean"] for own in tasks.values())
+        table.append({"method": method, "accuracy_mean": mean, "tasks": tasks})
+    return table

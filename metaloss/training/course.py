@@ -1,0 +1,183 @@
+"""One network's training on one task, a step at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+
+from metaloss.checks import require
+from metaloss.losses import CrossEntropy
+from metaloss.objective import AdjustedLoss
+from metaloss.training.evaluate import evaluate
+from metaloss.training.learner import Lesson
+from metaloss.training.recipe import Recipe
+from metaloss.training.state import TrainState
+from metaloss.training.steps import check_finite_loss, look_ahead, ordinary_step
+from metaloss.training.streams import stream, windows
+from metaloss.training.tally import Tally
+from metaloss.types import Batch, TaskLike
+
+
+class Course:
+    """One network's training on one task, a step at a time, from wherever its state stands.
+
+    Each step is ``draw``, ``look_ahead`` where it is ``due``, and ``step``; ``finish_epoch`` comes
+    after an epoch's last.
+
+    Args:
+        state: changed in place.
+        task: the data.
+        recipe: how to train.
+
+    Raises:
+        InputError: an adjuster to learn and no clean samples.
+    """
+
+    def __init__(self, state: TrainState, task: TaskLike, recipe: Recipe) -> None:
+        require(
+            state.learner is None or task.meta is not None,
+            f"task {task.name}: expected clean samples to meta-train the adjuster on, got none",
+        )
+        self.state = state
+        self.task = task
+        self.recipe = recipe
+        self.per_epoch = len(task.train)
+        self.total = self.per_epoch * recipe.epochs
+        state.forward = recipe.speed.prepare(state.model)
+        self._device = next(state.model.parameters()).device
+        self._flipped = None if task.flipped is None else task.flipped.to(self._device)
+        self._warm_up = AdjustedLoss.fixed(CrossEntropy())
+        self._window: list[Batch] = []
+        self._outputs: Tensor | None = None
+        self._begin()
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the next step, counted from 0."""
+        return self.state.step // self.per_epoch
+
+    @property
+    def warming(self) -> bool:
+        """Whether the next step is one of the warm-up."""
+        return self.epoch < self.recipe.warmup_epochs
+
+    @property
+    def due(self) -> bool:
+        """Whether the next step begins with a lookahead."""
+        learns = self.state.learner is not None and not self.warming
+        return learns and self.state.step % self.recipe.meta_every == 0
+
+    def draw(self) -> None:
+        """Take the next batches."""
+        self._clock = time.perf_counter()
+        self.state.criterion.progress(self.state.step / self.total)
+        self._window = next(self._windows)
+        self._outputs = None
+
+    def look_ahead(self, share: bool = True) -> Lesson:
+        """The hypergradient (Eq. 10, 11) at the batches drawn.
+
+        Args:
+            share: keep the forward pass for :meth:`step`, which takes its graph's memory.
+        """
+        meta_batch = next(self._meta_batches)
+        lesson = look_ahead(
+            self.state, self.recipe, self._window, meta_batch, self._tally, share=share
+        )
+        self._outputs = lesson.outputs
+        return lesson
+
+    def step(self) -> bool:
+        """The ordinary step (Eq. 12).
+
+        Returns:
+            Whether it was an epoch's last.
+        """
+        criterion = self._warm_up if self.warming else self.state.criterion
+        ordinary_step(self.state, self._window[0], self._tally, criterion, self._outputs)
+        self._window, self._outputs = [], None
+        self.state.step += 1
+        self._seconds += time.perf_counter() - self._clock
+        return self.state.step % self.per_epoch == 0
+
+    def finish_epoch(self) -> dict[str, Any]:
+        """Evaluate, and step the schedules.
+
+        Returns:
+            The epoch's record.
+
+        Raises:
+            InputError: the loss is no longer finite.
+        """
+        record = self._record()
+        for schedule in self.state.schedules:
+            schedule.step()
+        if self.state.step == self.total:
+            self.state.criterion.progress(1.0)
+        else:
+            self._begin()
+        return record
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, and what is summed up of an epoch that is not done."""
+        return {
+            "state": self.state.state_dict(),
+            "tally": self._tally.state_dict(),
+            "seconds": self._seconds,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave; to be called before the first draw."""
+        self.state.load_state_dict(saved["state"])
+        self._begin()
+        self._tally.load_state_dict(saved["tally"], self._device)
+        self._seconds = saved["seconds"]
+
+    def _begin(self) -> None:
+        names = () if self.warming else self.state.criterion.loss.hyperparameters
+        self._tally = Tally(names, self._flipped)
+        self._seconds = 0.0
+
+    @cached_property
+    def _windows(self) -> Iterator[list[Batch]]:
+        train = stream(self.task.train, self.state.step, f"{self.task.name}: train")
+        batches = map(self.recipe.speed.laid_out, train)
+        return windows(batches, self.recipe.lookahead.steps)
+
+    @cached_property
+    def _meta_batches(self) -> Iterator[Batch]:
+        assert self.task.meta is not None
+        meta = stream(self.task.meta, self.state.meta_step, f"{self.task.name}: meta")
+        return map(self.recipe.speed.laid_out, meta)
+
+    def _record(self) -> dict[str, Any]:
+        began = time.perf_counter()
+        state, recipe = self.state, self.recipe
+        means = self._tally.means()
+        check_finite_loss(means["train_loss"], state.step)
+        skipped = self._tally.watch.skipped()
+        record = {
+            "epoch": state.step // self.per_epoch,
+            "step": state.step,
+            "meta_step": state.meta_step,
+            "lr": state.optimizer.param_groups[0]["lr"],
+            **means,
+        }
+        if recipe.evaluates(record["epoch"]):
+            record |= _evaluation("test", self.task.test, state)
+            if self.task.validation is not None:
+                record |= _evaluation("validation", self.task.validation, state)
+        if skipped is not None:
+            record["meta_steps_skipped"] = skipped._asdict()
+        record["seconds"] = self._seconds + time.perf_counter() - began
+        record["samples_per_second"] = self._tally.samples / record["seconds"]
+        return record
+
+
+def _evaluation(name: str, loader: Any, state: TrainState) -> dict[str, float]:
+    found = evaluate(state.model, loader)
+    return {f"{name}_accuracy": found.accuracy, f"{name}_loss": found.loss}

@@ -1,0 +1,95 @@
+"""The adjuster's own training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from metaloss.adjusters import BaseAdjuster
+from metaloss.training.finite import step_if
+from metaloss.training.recipe import Recipe
+
+
+class Lesson(NamedTuple):
+    """What one lookahead found.
+
+    Attributes:
+        hypergradient: by the name of the adjuster's parameter.
+        finite: whether all of it is, a boolean scalar where the data is.
+        outputs: the network's for the first batch, to go on from in the ordinary step; ``None`` if
+            that has to make its own forward pass.
+    """
+
+    hypergradient: Mapping[str, Tensor]
+    finite: Tensor
+    outputs: Tensor | None = None
+
+
+@dataclass
+class Learner:
+    """The adjuster's own training; one for all networks that it learns from.
+
+    Attributes:
+        adjuster: what learns.
+        optimizer: of its parameters.
+        schedules: learning-rate schedulers, stepped once an epoch.
+        steps: steps taken.
+        snapshots: the parameters at each fraction of training reached so far.
+    """
+
+    adjuster: BaseAdjuster
+    optimizer: torch.optim.Optimizer
+    schedules: list[Any] = field(default_factory=list)
+    steps: int = 0
+    snapshots: list[tuple[float, dict[str, Tensor]]] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, adjuster: BaseAdjuster, recipe: Recipe) -> Learner | None:
+        """The state before the first step; ``None`` for an adjuster with nothing to learn."""
+        theta = [p for p in adjuster.parameters() if p.requires_grad]
+        if not theta:
+            return None
+        optimizer = recipe.meta_optimizer(theta)
+        made = recipe.meta_schedule
+        return cls(adjuster, optimizer, [] if made is None else [made(optimizer)])
+
+    def learn(self, lessons: Sequence[Lesson]) -> None:
+        """A step along the mean of the hypergradients (Eq. 11), if all of them are finite.
+
+        Args:
+            lessons: one of each task; one or more.
+        """
+        for name, theta in self.adjuster.named_parameters():
+            found = [lesson.hypergradient[name] for lesson in lessons if name in lesson[0]]
+            theta.grad = torch.stack(found).mean(dim=0) if found else None
+        finite = torch.stack([lesson.finite for lesson in lessons]).all()
+        step_if(finite, self.optimizer)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.steps += 1
+
+    def keep_snapshot(self, fraction: float) -> None:
+        r"""Keep :math:`\theta^{(k)}` as it is now."""
+        state = self.adjuster.state_dict()
+        copied = {name: value.detach().cpu().clone() for name, value in state.items()}
+        self.snapshots.append((fraction, copied))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it but the adjuster's parameters, which the criterion has."""
+        return {
+            "steps": self.steps,
+            "snapshots": self.snapshots,
+            "optimizer": self.optimizer.state_dict(),
+            "schedules": [schedule.state_dict() for schedule in self.schedules],
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        self.steps = saved["steps"]
+        self.snapshots = [(fraction, state) for fraction, state in saved["snapshots"]]
+        self.optimizer.load_state_dict(saved["optimizer"])
+        for schedule, state in zip(self.schedules, saved["schedules"], strict=True):
+            schedule.load_state_dict(state)

@@ -1,0 +1,257 @@
+"""Meta-training: one adjuster learned over many tasks, and tried on others (Section 4.4)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from metaloss.checks import check_at_least, require
+from metaloss.losses import CrossEntropy
+from metaloss.objective import AdjustedLoss
+from metaloss.pretrained import add_to_card, save_adjuster
+from metaloss.training.comparison import Comparison
+from metaloss.training.course import Course
+from metaloss.training.learner import Learner
+from metaloss.training.machine import chosen_device, environment, threads
+from metaloss.training.methods import Adjusted, Conventional, Method, Transferred
+from metaloss.training.observe import Observer, RunInfo
+from metaloss.training.preflight import check_fit, check_specs
+from metaloss.training.recipe import Recipe
+from metaloss.training.records import RunFolder, RunRecords, slug
+from metaloss.training.resume import carry_out
+from metaloss.training.sampler import TaskSampler
+from metaloss.training.state import TrainState, fresh
+from metaloss.training.together import Together
+from metaloss.types import TaskLike, TaskSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetaTraining:
+    """Adjusters meta-trained over many tasks, each then tried on tasks that it has not seen.
+
+    A task is a data set with a noise type and rate, and has a classifier, an optimizer, a data
+    order and a conditioner's memory of its own; the adjuster is shared (Section 4.4). For each
+    method and seed the snapshots of Algorithm 1 are saved for Algorithm 2. Then the first seed's
+    adjusters are tried, frozen, on the tasks held out, beside cross entropy and the losses with
+    their default hyperparameters.
+
+    Args:
+        tasks: to learn from; data sets, numbers of classes and networks may differ.
+        methods: what to learn, one after the other.
+        recipe: how to train, each task for so many epochs of its own.
+        model: makes a fresh network for the tasks that name none.
+        sampler: whose turn it is.
+        held_out: tasks to try the adjusters on; none if not given.
+        held_out_recipe: how to train on them; ``recipe`` if not given.
+        held_out_seeds: one run a method and task each.
+        seeds: one meta-training a method each.
+        about: what the adjusters' cards shall say beside what is known here, such as the source of
+            the data and the limits of use.
+        last: over how many last epochs a run's figures are means.
+        device: where to train; a GPU if there is one, if not given.
+        threads: CPU threads for torch; its own choice if not given.
+        checkpoint_every: epochs between checkpoints.
+
+    Raises:
+        InputError: no task or method, two of one name, or a task without a network.
+    """
+
+    tasks: Sequence[TaskSpec]
+    methods: Sequence[Adjusted]
+    recipe: Recipe
+    model: Callable[[], nn.Module] | None = None
+    sampler: TaskSampler = field(default_factory=TaskSampler)
+    held_out: Sequence[TaskSpec] = ()
+    held_out_recipe: Recipe | None = None
+    held_out_seeds: Sequence[int] = (0,)
+    seeds: Sequence[int] = (0,)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    last: int = 5
+    device: str | None = None
+    threads: int | None = None
+    checkpoint_every: int = 1
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        check_specs("tasks", self.tasks, self.model)
+        if self.held_out:
+            check_specs("held_out", self.held_out, self.model)
+        names = [slug(method.name) for method in self.methods]
+        require(
+            0 < len(names) == len(set(names)),
+            f"methods: expected one or more, with different names, got {names}",
+        )
+        for method in self.methods:
+            require(method.learns, f"{method.name}: expected a method that learns, got none")
+        check_at_least("checkpoint_every", self.checkpoint_every, 1)
+        self.sampler.turns({spec.name: 1 for spec in self.tasks})
+
+    def run(
+        self,
+        folder: RunFolder,
+        observer: Observer | None = None,
+        documents: Mapping[str, str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Run what is not done yet, and write the held-out report.
+
+        Args:
+            folder: where everything goes: ``METHOD/seed-S/adjuster`` holds what was learned,
+                ``held-out`` the report.
+            observer: told how it goes.
+            documents: texts to keep in the folder, by file name, such as the configuration.
+
+        Returns:
+            The rows of the held-out report; none if nothing is held out.
+        """
+        observer = observer or Observer()
+        with threads(self.threads):
+            tasks = self._tasks(self.seeds[0])
+            for spec in self.tasks:
+                check_fit(tasks[spec.name], self._model(spec, self.seeds[0]), self.methods)
+            for name, text in (documents or {}).items():
+                folder.write(name, text)
+            results = []
+            for s, seed in enumerate(self.seeds):
+                tasks = tasks if s == 0 else self._tasks(seed)
+                for m, method in enumerate(self.methods):
+                    records = folder.run(method.name, seed)
+                    done = records.result()
+                    if done is None:
+                        courses = self.courses(method, tasks, seed)
+                        info = RunInfo(
+                            method=method.name,
+                            seed=seed,
+                            number=s * len(self.methods) + m + 1,
+                            runs=len(self.seeds) * len(self.methods),
+                            steps=courses.total,
+                            epochs=self.recipe.epochs,
+                        )
+                        observer.begin(info)
+                        done = self._learn(info, courses, records, observer)
+                        observer.end(done)
+                    results.append(done)
+        folder.write_json("meta_training.json", {"runs": results, **environment()})
+        if not self.held_out:
+            return []
+        rows = self.report(folder).run(folder.part("held-out"), observer)
+        for method in self.methods:
+            adjuster = folder.run(method.name, self.seeds[0]).adjuster
+            add_to_card(adjuster, {"held_out": held_out_of(method, rows)})
+        return rows
+
+    def report(self, folder: RunFolder) -> Comparison:
+        """What is run on the tasks held out, with the adjusters saved in ``folder``."""
+        fixed = {repr(method.loss): method.loss for method in self.methods}
+        rows: list[Method] = [Conventional(name="CE", loss=CrossEntropy())]
+        rows += [Conventional(name=type(loss).__name__, loss=loss) for loss in fixed.values()]
+        rows += [
+            Transferred(
+                name=f"transferred {method.name}",
+                adjuster=folder.run(method.name, self.seeds[0]).adjuster,
+                components=method.components,
+            )
+            for method in self.methods
+        ]
+        return Comparison(
+            tasks=self.held_out,
+            methods=rows,
+            recipe=self.held_out_recipe or self.recipe,
+            model=self.model,
+            seeds=self.held_out_seeds,
+            last=self.last,
+            device=self.device,
+            threads=self.threads,
+            checkpoint_every=self.checkpoint_every,
+        )
+
+    def _learn(
+        self, info: RunInfo, courses: Together, records: RunRecords, observer: Observer
+    ) -> dict[str, Any]:
+        began = time.perf_counter()
+        carry_out(courses, records, observer, self.checkpoint_every)
+        last = {
+            record["task"]: record["test_accuracy"]
+            for record in records.epochs()
+            if "test_accuracy" in record
+        }
+        assert courses.learner is not None
+        first = next(iter(courses.courses.values()))
+        result = {
+            "method": info.method,
+            "seed": info.seed,
+            "tasks": last,
+            "accuracy": sum(last.values()) / len(last),
+            "samples": {name: c.task.train.num_samples for name, c in courses.courses.items()},
+            "network": network_name(first.state.model),
+            "epochs": self.recipe.epochs,
+            "meta_every": self.recipe.meta_every,
+            "meta_steps": courses.learner.steps,
+            "seconds": time.perf_counter() - began,
+        }
+        about = {**result, **environment(), **self.about}
+        save_adjuster(records.adjuster, first.state.criterion, courses.learner.snapshots, about)
+        records.finish(result)
+        return result
+
+    def courses(self, method: Adjusted, tasks: Mapping[str, TaskLike], seed: int) -> Together:
+        """All that one meta-training changes, before the first step.
+
+        Args:
+            method: what to learn.
+            tasks: by name.
+            seed: of the networks and the adjuster.
+        """
+        device = chosen_device(self.device)
+        learner: Learner | None = None
+        courses = {}
+        for spec in self.tasks:
+            task, model = tasks[spec.name], self._model(spec, seed)
+            criterion = method.criterion(task).to(device)
+            if learner is not None:
+                criterion = AdjustedLoss(
+                    criterion.loss, criterion.conditioner, learner.adjuster, criterion.detach
+                )
+            state = TrainState.start(model, criterion, task, self.recipe, learner)
+            learner = state.learner
+            courses[spec.name] = Course(state, task, self.recipe)
+        return Together(courses, self.sampler)
+
+    def _tasks(self, seed: int) -> dict[str, TaskLike]:
+        device = chosen_device(self.device)
+        return {spec.name: spec.task(seed=seed, device=device) for spec in self.tasks}
+
+    def _model(self, spec: TaskSpec, seed: int) -> nn.Module:
+        make = spec.model or self.model
+        assert make is not None
+        return fresh(make, seed, spec.name).to(chosen_device(self.device))
+
+
+def network_name(model: nn.Module) -> str:
+    """A network's class and size.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.training.meta_training import network_name
+        >>> network_name(torch.nn.Linear(4, 3))
+        'Linear, 15 parameters'
+    """
+    return f"{type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} parameters"
+
+
+def held_out_of(method: Adjusted, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a card says of the held-out report: accuracies by row and task.
+
+    Args:
+        method: whose card it is.
+        rows: of the report; those of other methods are left out.
+    """
+    names = ("CE", type(method.loss).__name__, f"transferred {method.name}")
+    return {
+        row["method"]: {task: own["accuracy_mean"] for task, own in row["tasks"].items()}
+        for row in rows
+        if row["method"] in names
+    }

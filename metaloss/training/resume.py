@@ -1,0 +1,51 @@
+"""A run that may be stopped, and goes on from its checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metaloss.training.checkpoint import load_checkpoint, save_checkpoint
+from metaloss.training.observe import Observer
+from metaloss.training.records import RunRecords
+from metaloss.training.together import Together
+
+
+def carry_out(
+    courses: Together, records: RunRecords, observer: Observer, checkpoint_every: int = 1
+) -> None:
+    """Train to the end, from the checkpoint if there is one; each epoch is written down.
+
+    Args:
+        courses: before their first step.
+        records: where they are written.
+        observer: told how it goes.
+        checkpoint_every: epochs between checkpoints.
+
+    Raises:
+        InputError: the checkpoint is damaged, or of another run.
+    """
+    records.make()
+    if records.checkpoint.exists():
+        load_checkpoint(records.checkpoint, courses)
+    records.keep_epochs(records.epochs()[: courses.epochs_finished])
+
+    def after_epoch() -> None:
+        if courses.epoch % checkpoint_every == 0 and courses.done < courses.total:
+            save_checkpoint(records.checkpoint, courses)
+
+    courses.run(_Both(records, observer), after_epoch)
+
+
+class _Both(Observer):
+    """Writes each epoch down, and tells another observer everything."""
+
+    def __init__(self, records: RunRecords, observer: Observer) -> None:
+        self.records = records
+        self.observer = observer
+
+    def step(self, step: int) -> None:
+        self.observer.step(step)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        self.records.append(record)
+        self.observer.epoch(record)

@@ -1,0 +1,49 @@
+"""Learned adjusters put to work (Algorithm 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from metaloss.checks import require
+from metaloss.losses import CrossEntropy
+from metaloss.pretrained import from_pretrained
+from metaloss.training.methods import Conventional, Method, Transferred
+
+
+def transferred(adjusters: Sequence[str], compare: bool = False) -> list[Method]:
+    """A row for each learned adjuster.
+
+    Args:
+        adjusters: names or folders; one or more.
+        compare: also give cross entropy, and each loss with its default hyperparameters.
+
+    Raises:
+        InputError: an adjuster that cannot be loaded, or none at all.
+
+    Example:
+        >>> from metaloss.training.transfer import transferred
+        >>> transferred(["no such thing"])
+        Traceback (most recent call last):
+            ...
+        metaloss.checks.InputError: no such thing: expected ...
+    """
+    require(len(adjusters) > 0, "adjusters: expected one or more, got none")
+    rows: dict[str, Method] = {}
+    if compare:
+        rows["CE"] = Conventional(name="CE", loss=CrossEntropy())
+        for adjuster in adjusters:
+            loss = from_pretrained(adjuster).loss
+            name = type(loss).__name__
+            rows.setdefault(name, Conventional(name=name, loss=loss))
+    for adjuster in adjusters:
+        from_pretrained(adjuster)  # what cannot be loaded is told before anything is made
+        name = "T-" + (adjuster if not Path(adjuster).is_dir() else _label(Path(adjuster)))
+        rows[name] = Transferred(name=name, adjuster=adjuster)
+    return list(rows.values())
+
+
+def _label(folder: Path) -> str:
+    """What tells a run's adjusters apart: METHOD/seed-0/adjuster is named after its method."""
+    parts = [part for part in folder.resolve().parts if part != "adjuster"]
+    return "-".join(parts[-2:])

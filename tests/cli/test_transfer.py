@@ -1,0 +1,100 @@
+"""Meta-training and transfer as a user types them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from metaloss.cli import app, main
+
+QUICK = ["--gin_param", "EPOCHS = 2", "--gin_param", "MILESTONES = ()"]
+DIGITS = ["experiments/demo.gin", *QUICK, "--gin_param", "SEEDS = (0, 1)"]
+ONE = ["--gin_param", "training.MetaTraining.methods = [@a_gce/training.Adjusted()]"]
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(app, list(arguments))
+    assert done.exit_code == 0, done.output + repr(done.exception)
+    return done.output
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the shipped meta-training, cut short."""
+    out = tmp_path_factory.mktemp("meta") / "run"
+    shown = run("train", "experiments/meta_digits.gin", *QUICK, *ONE, "--out", str(out))
+    assert "A-GCE" in shown
+    assert "transferred" in shown
+    return out
+
+
+def test_meta_training_writes_adjusters_and_a_report(learned: Path) -> None:
+    card = json.loads((learned / "A-GCE/seed-0/adjuster/card.json").read_text())
+    assert set(card["about"]["tasks"]) == {
+        f"{noise}-{rate}"
+        for noise in ("symmetric", "asymmetric", "instance")
+        for rate in (0.2, 0.4, 0.6)
+    }
+    rows = json.loads((learned / "held-out" / "results.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == ["CE", "GCE", "transferred A-GCE"]
+    assert list(rows[0]["tasks"]) == [
+        f"held-out-{noise}-{rate}" for noise in ("symmetric", "group") for rate in (0.3, 0.5)
+    ]
+
+
+def test_transfer_of_what_was_learned(learned: Path, tmp_path: Path) -> None:
+    out, adjuster = tmp_path / "out", learned / "A-GCE/seed-0/adjuster"
+    shown = run("transfer", *DIGITS, "--adjuster", str(adjuster), "--out", str(out))
+    assert "T-A-GCE-seed-0" in shown
+    (row,) = json.loads((out / "results.json").read_text())["rows"]
+    assert row["method"] == "T-A-GCE-seed-0"
+    assert row["seeds"] == [0, 1]
+    metrics = (out / "T-A-GCE-seed-0/seed-0/metrics.jsonl").read_text().splitlines()
+    assert {json.loads(line)["meta_step"] for line in metrics} == {0}
+
+
+def test_transfer_by_name_beside_what_it_is_compared_with(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    names = ["--adjuster", "gce-cifar10", "--adjuster", "js-fashion-mnist"]
+    run("transfer", *DIGITS, *names, "--compare", "--out", str(out))
+    rows = json.loads((out / "results.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == [
+        "CE",
+        "GCE",
+        "JS",
+        "T-gce-cifar10",
+        "T-js-fashion-mnist",
+    ]
+
+
+def test_transfer_needs_no_clean_samples(tmp_path: Path) -> None:
+    none = ["--gin_param", "tasks.classification_task.num_meta = 0"]
+    run("transfer", *DIGITS, *none, "--adjuster", "gce-cifar10", "--out", str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--adjuster", "gce-imagenet"], "gce-imagenet: expected the folder of a saved adjuster"),
+        (["--adjuster", "."], "expected a file of a learned adjuster, got nothing there"),
+    ],
+)
+def test_an_adjuster_that_is_not_there(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["metaloss", "transfer", DIGITS[0], *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert message in line
+    assert list(tmp_path.iterdir()) == []

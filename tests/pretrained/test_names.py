@@ -1,0 +1,127 @@
+"""Where a name leads: a folder, an adjuster of the package, a repository of the Hub."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+
+import metaloss
+from metaloss import AdjustedLoss, Adjuster, InputError
+from metaloss.conditioners import Margin
+from metaloss.losses import GCE
+from metaloss.pretrained import save_adjuster, upload
+from metaloss.pretrained.bundled import FOLDER
+
+
+def saved(folder: Path) -> AdjustedLoss:
+    criterion = AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
+    save_adjuster(folder, criterion)
+    return criterion
+
+
+def same(ours: AdjustedLoss, theirs: AdjustedLoss) -> bool:
+    outputs, targets = torch.randn(6, 3), torch.arange(6) % 3
+    return torch.equal(ours.hparams(outputs, targets), theirs.hparams(outputs, targets))
+
+
+class TestThoseOfThePackage:
+    @pytest.mark.parametrize("adjuster", metaloss.list_pretrained(), ids=lambda a: a.name)
+    def test_can_be_used_at_once(self, adjuster) -> None:
+        criterion = metaloss.from_pretrained(adjuster.name)
+        assert type(criterion.loss).__name__ == adjuster.loss
+        outputs = torch.randn(50, 10, requires_grad=True)
+        targets = torch.arange(50) % 10
+        criterion.prepare(targets, 10)
+        criterion(outputs, targets, torch.arange(50)).backward()
+        assert outputs.grad.isfinite().all()
+
+    @pytest.mark.parametrize("adjuster", metaloss.list_pretrained(), ids=lambda a: a.name)
+    def test_cards_say_where_it_comes_from(self, adjuster) -> None:
+        about = adjuster.card["about"]
+        assert {
+            "source",
+            "tasks",
+            "network",
+            "epochs",
+            "seed",
+            "versions",
+            "config",
+            "limits",
+        } <= set(about)
+        assert (Path(metaloss.__file__).parent.parent / "gin" / about["config"]).is_file()
+
+    def test_all_four_families_on_both_data_sets(self) -> None:
+        found = {(a.loss, a.source) for a in metaloss.list_pretrained()}
+        losses = {"GCE", "SL", "PolySoft", "JS"}
+        assert {
+            (loss, source) for loss in losses for source in ("CIFAR-10", "Fashion-MNIST")
+        } <= found
+
+    def test_together_they_are_small(self) -> None:
+        assert sum(p.stat().st_size for p in FOLDER.rglob("*") if p.is_file()) < 200_000
+
+
+def test_a_folder_comes_first(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    criterion = saved(tmp_path / "gce-cifar10")
+    assert same(metaloss.from_pretrained("gce-cifar10"), criterion)
+
+
+@pytest.mark.parametrize("name", ["gce-imagenet", "", "a/b/c", Path("user/name")])
+def test_an_unknown_name_says_which_there_are(name) -> None:
+    with pytest.raises(InputError, match=r"expected the folder of a saved adjuster.*gce-cifar10"):
+        metaloss.from_pretrained(name)
+
+
+class TestTheHub:
+    @pytest.fixture
+    def hub(self, monkeypatch, tmp_path) -> ModuleType:
+        """What stands for the Hub: a folder for each repository."""
+        fake = ModuleType("huggingface_hub")
+
+        class HfHubHTTPError(Exception):
+            pass
+
+        def snapshot_download(repository, allow_patterns):
+            assert sorted(allow_patterns) == ["adjuster.safetensors", "card.json"]
+            if not (tmp_path / repository).is_dir():
+                raise HfHubHTTPError("404 Client Error\nmore")
+            return str(tmp_path / repository)
+
+        def create_repo(repository, exist_ok):
+            (tmp_path / repository).mkdir(parents=True, exist_ok=exist_ok)
+
+        def upload_folder(repo_id, folder_path, allow_patterns):
+            for name in allow_patterns:
+                (tmp_path / repo_id / name).write_bytes((folder_path / name).read_bytes())
+
+        fake.snapshot_download = snapshot_download
+        fake.create_repo = create_repo
+        fake.upload_folder = upload_folder
+        fake.errors = SimpleNamespace(HfHubHTTPError=HfHubHTTPError)
+        monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
+        return fake
+
+    def test_there_and_back(self, hub, tmp_path) -> None:
+        criterion = saved(tmp_path / "mine")
+        (tmp_path / "mine" / "secret.txt").write_text("stays here")
+        upload(tmp_path / "mine", "user/name")
+        assert same(metaloss.from_pretrained("user/name"), criterion)
+        assert not (tmp_path / "user" / "name" / "secret.txt").exists()
+
+    def test_what_is_not_there(self, hub, tmp_path) -> None:
+        with pytest.raises(
+            InputError, match=r"user/other: expected a repository.*404 Client Error"
+        ):
+            metaloss.from_pretrained("user/other")
+        with pytest.raises(InputError, match=r"got no adjuster\.safetensors there"):
+            upload(tmp_path, "user/name")
+
+    def test_without_the_package(self, monkeypatch) -> None:
+        monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+        with pytest.raises(InputError, match="pip install huggingface_hub"):
+            metaloss.from_pretrained("user/name")

@@ -1,0 +1,165 @@
+"""learn2learn's own tasksets, with noise and as sources of tasks."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from metaloss.checks import InputError
+from metaloss.losses import GCE
+from metaloss.tasks import NoisyLabelsTransform, classification_task, noise, taskset_suite
+from metaloss.training import Adjusted, MetaTraining, Recipe, RunFolder
+
+l2l = pytest.importorskip("learn2learn")
+transforms = l2l.data.transforms
+
+WAYS, SHOTS = 4, 30
+HALF = partial(noise.symmetric, rate=0.5)
+
+
+def dataset() -> object:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(400) % 8
+    centres = 3 * torch.randn(8, 6, generator=generator)
+    inputs = centres[labels] + torch.randn(400, 6, generator=generator)
+    return l2l.data.MetaDataset(TensorDataset(inputs, labels))
+
+
+def taskset(*noisy: NoisyLabelsTransform, data=None, remap: bool = True, num_tasks: int = 3):
+    data = data or dataset()
+    steps = [
+        transforms.NWays(data, n=WAYS),
+        transforms.KShots(data, k=SHOTS),
+        transforms.LoadData(data),
+        *noisy,
+        *([transforms.RemapLabels(data)] if remap else []),
+    ]
+    return l2l.data.Taskset(data, steps, num_tasks=num_tasks)
+
+
+def transform(data, how=HALF, **options) -> NoisyLabelsTransform:
+    return NoisyLabelsTransform(data, how, torch.Generator().manual_seed(1), **options)
+
+
+@pytest.fixture(autouse=True)
+def _same_tasks_every_time():
+    before = random.getstate()
+    random.seed(5)
+    yield
+    random.setstate(before)
+
+
+@pytest.mark.parametrize("remap", [True, False])
+def test_half_of_the_labels_are_wrong_and_of_the_tasks_classes(remap: bool) -> None:
+    data = dataset()
+    inputs, labels, wrong = taskset(transform(data, mark=True), data=data, remap=remap)[0]
+    assert inputs.shape == (WAYS * SHOTS, 6)
+    assert len(set(labels.tolist())) == WAYS
+    assert wrong.double().mean().item() == pytest.approx(0.5, abs=0.15)
+    # Where they are right, each class is one cloud: its samples are nearest to their own mean.
+    clean = inputs[~wrong], labels[~wrong]
+    classes = clean[1].unique()
+    means = torch.stack([clean[0][clean[1] == c].mean(0) for c in classes])
+    nearest = classes[torch.cdist(inputs, means).argmin(1)]
+    assert (nearest == labels)[~wrong].double().mean() > 0.95
+    assert (nearest == labels)[wrong].double().mean() < 0.1
+
+
+def test_a_task_is_the_same_each_time_it_is_looked_at() -> None:
+    data = dataset()
+    tasks = taskset(transform(data), data=data)
+    assert torch.equal(tasks[1][1], tasks[1][1])
+    assert not torch.equal(tasks[0][0], tasks[1][0])
+
+
+def test_the_first_of_each_class_may_stay_clean() -> None:
+    data = dataset()
+    everything = partial(noise.symmetric, rate=1.0)
+    noisy = transform(data, everything, keep=10, mark=True)
+    _, labels, wrong = taskset(noisy, data=data)[0]
+    assert int((~wrong).sum()) == 10 * WAYS
+    assert labels[~wrong].bincount().tolist() == [10] * WAYS
+
+
+def test_noise_that_depends_on_the_sample() -> None:
+    data = dataset()
+    how = partial(noise.instance_dependent, rate=0.4)
+    _, _, wrong = taskset(transform(data, how, mark=True), data=data)[0]
+    assert 0.1 < wrong.double().mean().item() < 0.7
+
+
+def test_a_wrong_place_is_told() -> None:
+    data = dataset()
+    late = l2l.data.Taskset(
+        data,
+        [
+            transforms.NWays(data, n=WAYS),
+            transforms.LoadData(data),
+            transforms.RemapLabels(data),
+            transform(data),
+        ],
+        num_tasks=1,
+    )
+    with pytest.raises(InputError, match="expected to come before RemapLabels"):
+        late[0]
+    with pytest.raises(InputError, match="expected to come after LoadData"):
+        transform(data)(None)
+    alone = l2l.data.Taskset(
+        data, [transforms.NWays(data, n=1), transforms.LoadData(data), transform(data)], num_tasks=1
+    )
+    with pytest.raises(InputError, match="expected tasks of two classes or more"):
+        alone[0]
+    with pytest.raises(InputError, match="keep: expected a whole number of at least 0"):
+        transform(data, keep=-1)
+
+
+class TestSuite:
+    made = staticmethod(
+        partial(
+            classification_task,
+            noise=HALF,
+            num_meta=20,
+            num_test=20,
+            batch_size=20,
+            meta_batch_size=20,
+        )
+    )
+
+    @pytest.mark.parametrize("num_tasks", [3, -1])
+    def test_tasks_are_what_the_seed_says(self, num_tasks: int) -> None:
+        specs = taskset_suite(taskset=taskset(num_tasks=num_tasks), number=3, task=self.made)
+        assert [spec.name for spec in specs] == ["task-0", "task-1", "task-2"]
+        before = random.getstate()
+        first = specs[0].task(seed=0, device="cpu")
+        assert random.getstate() == before
+        assert (first.num_classes, first.train.num_samples) == (WAYS, WAYS * SHOTS - 40)
+        assert first.noise.rate == pytest.approx(0.5, abs=0.2)
+        again = taskset_suite(taskset=taskset(num_tasks=num_tasks), number=3, task=self.made)
+        same = again[0].task(seed=0, device="cpu")
+        assert torch.equal(first.train.inputs, same.train.inputs)
+        other = specs[1].task(seed=0, device="cpu")
+        assert not torch.equal(first.train.inputs, other.train.inputs)
+
+    def test_an_adjuster_is_meta_trained_on_them(self, tmp_path) -> None:
+        training = MetaTraining(
+            tasks=taskset_suite(taskset=taskset(), number=3, task=self.made),
+            methods=[Adjusted(name="A-GCE", loss=GCE())],
+            recipe=Recipe(epochs=2, meta_every=1),
+            model=lambda: nn.Linear(6, WAYS),
+            device="cpu",
+        )
+        training.run(RunFolder(tmp_path / "run"))
+        assert (tmp_path / "run" / "A-GCE" / "seed-0" / "adjuster" / "card.json").is_file()
+
+    def test_no_more_tasks_than_there_are(self) -> None:
+        with pytest.raises(
+            InputError, match="number: expected at most the 3 tasks there are, got 4"
+        ):
+            taskset_suite(taskset=taskset(), number=4)
+        with pytest.raises(InputError, match="number: expected a whole number of at least 1"):
+            taskset_suite(taskset=taskset(), number=0)

@@ -1,0 +1,89 @@
+"""Suites of tasks."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+
+from metaloss.checks import InputError
+from metaloss.tasks import classification_task, digits, join, noise, noise_grid, relabelled
+
+CLEAN = partial(classification_task, data=digits, num_meta=100, num_test=360, batch_size=50)
+NOISES = {"symmetric": noise.symmetric, "instance": noise.instance_dependent}
+
+
+def suite(**changes):
+    return noise_grid(**{"task": CLEAN, "noises": NOISES, "rates": (0.2, 0.6)} | changes)
+
+
+def test_a_task_for_every_noise_and_rate() -> None:
+    specs = suite(prefix="digits-")
+    assert [spec.name for spec in specs] == [
+        "digits-symmetric-0.2",
+        "digits-symmetric-0.6",
+        "digits-instance-0.2",
+        "digits-instance-0.6",
+    ]
+    for spec, rate in zip(specs, (0.2, 0.6, 0.2, 0.6), strict=True):
+        task = spec.task(seed=0, device="cpu")
+        assert task.name == spec.name
+        assert task.noise.rate == pytest.approx(rate, abs=0.05)
+        batch = next(iter(task.train.epoch(3)))
+        assert torch.equal(batch.targets, task.train_targets[batch.index])
+        assert torch.equal(task.flipped, task.noise.flipped)
+
+
+def test_samples_are_held_once_and_all_else_is_each_ones_own() -> None:
+    first, second, *_ = (spec.task(seed=0, device="cpu") for spec in suite())
+    for a, b in ((first.train, second.train), (first.meta, second.meta), (first.test, second.test)):
+        assert a.inputs.data_ptr() == b.inputs.data_ptr()
+    assert not torch.equal(first.noise.flipped, second.noise.flipped)
+    for name in ("train", "meta"):
+        one, other = (next(iter(getattr(t, name).epoch(0))).index for t in (first, second))
+        assert not torch.equal(one, other)
+    clean = CLEAN(seed=0)
+    assert torch.equal(first.noise.original, clean.train_targets)
+
+
+def test_seeds_make_other_tasks() -> None:
+    (spec,) = suite(noises={"symmetric": noise.symmetric}, rates=(0.4,))
+    zero, one, again = (spec.task(seed=seed, device="cpu") for seed in (0, 1, 0))
+    assert not torch.equal(zero.train.inputs, one.train.inputs)
+    assert torch.equal(zero.train_targets, again.train_targets)
+
+
+def test_suites_are_joined_in_order() -> None:
+    both = join(suites=[suite(prefix="a-"), suite(prefix="b-")])
+    assert [spec.name[0] for spec in both] == list("aaaabbbb")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"noises": {}}, "noises: expected one or more, got none"),
+        ({"rates": ()}, "rates: expected one or more, got none"),
+        ({"rates": (0.2, 1.2)}, "rate: expected"),
+    ],
+)
+def test_bad_suites(changes, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        suite(**changes)
+
+
+def test_noise_is_put_on_clean_labels_alone() -> None:
+    (spec,) = suite(
+        task=partial(CLEAN, noise=partial(noise.symmetric, rate=0.1)),
+        noises={"symmetric": noise.symmetric},
+        rates=(0.4,),
+    )
+    with pytest.raises(InputError, match="expected one without noise"):
+        spec.task(seed=0, device="cpu")
+
+
+def test_relabelled_without_clean_samples() -> None:
+    task = CLEAN(num_meta=0)
+    again = relabelled(task, partial(noise.symmetric, rate=0.4), name="x", seed=1)
+    assert again.meta is None
+    assert len(again.train) == len(task.train)

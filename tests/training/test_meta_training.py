@@ -1,0 +1,189 @@
+"""Meta-training: what it writes, how it resumes, what it holds out, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+import metaloss
+from metaloss.checks import InputError
+from metaloss.losses import GCE, JS
+from metaloss.training import (
+    Adjusted,
+    Conventional,
+    MetaTraining,
+    Observer,
+    Recipe,
+    RunFolder,
+    TaskSampler,
+    TaskSpec,
+)
+from tests.helpers.tasks import blobs
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def larger() -> nn.Module:
+    return nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 3))
+
+
+def some(name: str, *, seed: int, device, samples: int = 60, meta: bool = True):
+    task = blobs(seed, device, samples=samples, meta=meta)
+    task.name = name
+    return task
+
+
+SPECS = (
+    TaskSpec(name="first", task=partial(some, "first")),
+    TaskSpec(name="second", task=partial(some, "second", samples=40), model=larger),
+)
+HELD_OUT = (
+    TaskSpec(name="third", task=partial(some, "third", meta=False)),
+    TaskSpec(name="fourth", task=partial(some, "fourth", samples=80, meta=False), model=larger),
+)
+METHODS = (Adjusted(name="A-GCE", loss=GCE()), Adjusted(name="A-JS", loss=JS()))
+
+
+def training(**changes) -> MetaTraining:
+    return MetaTraining(
+        **{
+            "tasks": SPECS,
+            "methods": METHODS,
+            "recipe": Recipe(epochs=3, meta_every=2),
+            "model": network,
+            "last": 2,
+            "device": "cpu",
+            **changes,
+        }
+    )
+
+
+class Stop(Observer):
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def step(self, step: int) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_what_is_learned_can_be_loaded(tmp_path) -> None:
+    assert training().run(RunFolder(tmp_path / "run")) == []
+    for name, loss in (("A-GCE", GCE()), ("A-JS", JS())):
+        run = tmp_path / "run" / name / "seed-0"
+        criterion = metaloss.from_pretrained(run / "adjuster")
+        assert criterion.loss == loss
+        assert criterion.adjuster.until == (1 / 3, 2 / 3, 1.0)
+        result = json.loads((run / "result.json").read_text())
+        assert set(result["tasks"]) == {"first", "second"}
+        assert result["meta_steps"] == 3 * 3 + 3 * 2
+        assert not (run / "checkpoint.pt").exists()
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        assert [line["epoch"] for line in lines if line["task"] == "first"] == [1, 2, 3]
+    learned = metaloss.from_pretrained(tmp_path / "run/A-GCE/seed-0/adjuster").adjuster.adjusters
+    early, _, late = (a.state_dict() for a in learned)
+    assert not torch.equal(early["net.0.weight"], late["net.0.weight"])
+
+
+def test_it_goes_on_where_it_was_stopped(tmp_path) -> None:
+    training(held_out=HELD_OUT).run(RunFolder(tmp_path / "whole"))
+    place = RunFolder(tmp_path / "parts")
+    place.write("config.gin", "")
+    for after in (20, 25, 30):
+        with pytest.raises(KeyboardInterrupt):
+            training(held_out=HELD_OUT).run(place, Stop(after))
+        place = RunFolder(tmp_path / "parts", resume=True)
+    training(held_out=HELD_OUT).run(place)
+    for file in (
+        "A-GCE/seed-0/adjuster/adjuster.safetensors",
+        "A-JS/seed-0/adjuster/adjuster.safetensors",
+    ):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "parts" / file).read_bytes()
+    tables = [
+        json.loads((tmp_path / p / "held-out" / "results.json").read_text())
+        for p in ("whole", "parts")
+    ]
+    assert tables[0]["rows"] == tables[1]["rows"]
+
+
+def test_the_held_out_report(tmp_path) -> None:
+    rows = training(held_out=HELD_OUT, held_out_seeds=(0, 1), held_out_recipe=Recipe(epochs=2)).run(
+        RunFolder(tmp_path / "run")
+    )
+    assert [row["method"] for row in rows] == [
+        "CE",
+        "GCE",
+        "JS",
+        "transferred A-GCE",
+        "transferred A-JS",
+    ]
+    for row in rows:
+        assert list(row["tasks"]) == ["third", "fourth"]
+        means = [own["accuracy_mean"] for own in row["tasks"].values()]
+        assert row["accuracy_mean"] == pytest.approx(sum(means) / 2)
+        assert all(own["seeds"] == [0, 1] for own in row["tasks"].values())
+    held_out = tmp_path / "run" / "held-out"
+    assert json.loads((held_out / "results.json").read_text())["rows"] == rows
+    metrics = (held_out / "third" / "transferred-A-GCE" / "seed-1" / "metrics.jsonl").read_text()
+    epochs = [json.loads(line) for line in metrics.splitlines()]
+    assert len(epochs) == 2
+    assert {e["meta_step"] for e in epochs} == {0}
+    means = (held_out / "third" / "results.json").read_text()
+    mean = json.loads(means)["rows"][3]["accuracy_mean"]
+    assert mean == pytest.approx(rows[3]["tasks"]["third"]["accuracy_mean"])
+
+
+def test_each_task_has_a_network_and_a_memory_of_its_own() -> None:
+    made = training()
+    tasks = {spec.name: spec.task(seed=0, device="cpu") for spec in SPECS}
+    courses = made.courses(METHODS[0], tasks, 0).courses
+    first, second = (course.state for course in courses.values())
+    assert first.criterion.adjuster is second.criterion.adjuster
+    assert first.criterion.conditioner is not second.criterion.conditioner
+    assert (first.model[0].out_features, second.model[0].out_features) == (8, 16)
+    same = training(tasks=(SPECS[0], TaskSpec(name="again", task=SPECS[0].task)))
+    tasks["again"] = tasks["first"]
+    one, other = (c.state.model for c in same.courses(METHODS[0], tasks, 0).courses.values())
+    assert not torch.equal(one[0].weight, other[0].weight)
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tasks": ()}, "tasks: expected one or more, got none"),
+        (
+            {"tasks": (*SPECS, SPECS[0])},
+            "tasks: expected different names, got first more than once",
+        ),
+        ({"held_out": (HELD_OUT[0],) * 2}, "held_out: expected different names, got third"),
+        ({"model": None}, "tasks: expected a network for every task, got none for first"),
+        ({"methods": ()}, "methods: expected one or more"),
+        ({"methods": METHODS[:1] * 2}, "methods: expected one or more, with different names"),
+        (
+            {"methods": (Conventional(name="GCE", loss=GCE()),)},
+            "GCE: expected a method that learns",
+        ),
+        (
+            {"sampler": TaskSampler(order="weighted", weights={"x": 1.0})},
+            "weights: expected names of first, second, got 'x'",
+        ),
+    ],
+)
+def test_bad_settings(changes, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        training(**changes)
+
+
+def test_a_missing_clean_set_is_told_before_anything_is_written(tmp_path) -> None:
+    spec = TaskSpec(name="none", task=partial(some, "none", meta=False))
+    with pytest.raises(InputError, match="A-GCE: expected a task with clean samples"):
+        training(tasks=(*SPECS, spec)).run(RunFolder(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,264 @@
+"""Several networks that share an adjuster, against the same written by hand."""
+
+from __future__ import annotations
+
+import copy
+import gc
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from metaloss import AdjustedLoss, Adjuster, InputError
+from metaloss.bilevel import Lookahead
+from metaloss.conditioners import Conditioner, Margin, MovingAverage
+from metaloss.losses import GCE
+from metaloss.training import Course, Learner, Observer, Recipe, TaskSampler, Together, TrainState
+from metaloss.training.checkpoint import load_checkpoint, save_checkpoint
+from tests.helpers.tasks import Blobs, blobs
+
+SIZES = {"one": 60, "two": 40, "three": 60}
+
+
+def sgd(params):
+    return torch.optim.SGD(params, lr=0.05, momentum=0.9)
+
+
+def adam(params):
+    return torch.optim.Adam(params, lr=0.05)
+
+
+def settings(**changes) -> Recipe:
+    return Recipe(
+        **{"epochs": 2, "optimizer": sgd, "meta_optimizer": adam, "meta_every": 2} | changes
+    )
+
+
+def tasks() -> dict[str, Blobs]:
+    found = {}
+    for k, (name, samples) in enumerate(SIZES.items()):
+        found[name] = blobs(k, samples=samples, dtype=torch.float64)
+        found[name].name = name
+    return found
+
+
+def network(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 3)).double()
+
+
+def start(
+    recipe: Recipe, sampler: TaskSampler | None = None, conditioner: Conditioner | None = None
+) -> Together:
+    torch.manual_seed(7)
+    conditioner = conditioner or Margin()
+    adjuster = Adjuster(conditioner.num_features, GCE().hyperparameters, hidden=8).double()
+    learner = Learner.start(adjuster, recipe)
+    courses = {}
+    for k, (name, task) in enumerate(tasks().items()):
+        criterion = AdjustedLoss(GCE(), copy.deepcopy(conditioner).double(), adjuster)
+        state = TrainState.start(network(k), criterion, task, recipe, learner)
+        courses[name] = Course(state, task, recipe)
+    return Together(courses, sampler)
+
+
+def by_hand(recipe: Recipe, sampler: TaskSampler) -> tuple[list[nn.Module], Adjuster]:
+    """Algorithm 1 over many tasks, one statement a line of it; nothing shared or fused."""
+    torch.manual_seed(7)
+    adjuster = Adjuster(1, GCE().hyperparameters, hidden=8).double()
+    criterion = AdjustedLoss(GCE(), Margin(), adjuster)
+    meta_optimizer = adam(adjuster.parameters())
+    models = {name: network(k) for k, name in enumerate(SIZES)}
+    optimizers = {name: sgd(model.parameters()) for name, model in models.items()}
+    batches = {n: [b for e in range(9) for b in t.train.epoch(e)] for n, t in tasks().items()}
+    clean = {n: [b for e in range(99) for b in t.meta.epoch(e)] for n, t in tasks().items()}
+    step = dict.fromkeys(SIZES, 0)
+    meta_step = dict.fromkeys(SIZES, 0)
+    for names in sampler.turns({n: 2 * len(t.train) for n, t in tasks().items()}):
+        found = []
+        for name in names:
+            if step[name] % recipe.meta_every == 0:
+                batch, meta_batch = batches[name][step[name]], clean[name][meta_step[name]]
+                found.append(
+                    Lookahead(strategy="unroll").hypergradient(
+                        models[name], optimizers[name], criterion, [batch], meta_batch
+                    )
+                )
+                meta_step[name] += 1
+        if found:
+            for key, theta in adjuster.named_parameters():
+                theta.grad = sum(g[key] for g in found) / len(found)
+            meta_optimizer.step()
+        for name in names:
+            batch = batches[name][step[name]]
+            optimizers[name].zero_grad()
+            criterion.per_sample(models[name](batch.inputs), batch.targets).losses.mean().backward()
+            optimizers[name].step()
+            step[name] += 1
+    return list(models.values()), adjuster
+
+
+def assert_same(ours: nn.Module, theirs: nn.Module) -> None:
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("together", [1, 2, 3])
+@pytest.mark.parametrize("order", ["round-robin", "shuffled"])
+@pytest.mark.parametrize("meta_every", [1, 2])
+def test_as_written_by_hand(order: str, together: int, meta_every: int) -> None:
+    recipe = settings(meta_every=meta_every)
+    sampler = TaskSampler(order=order, together=together)
+    ours = start(recipe, sampler)
+    ours.run()
+    models, adjuster = by_hand(recipe, sampler)
+    for course, model in zip(ours.courses.values(), models, strict=True):
+        assert_same(course.state.model, model)
+    assert_same(ours.learner.adjuster, adjuster)
+
+
+def test_records_say_whose_they_are() -> None:
+    records = start(settings()).run()
+    assert [(r["task"], r["epoch"]) for r in records if r["task"] == "two"] == [
+        ("two", 1),
+        ("two", 2),
+    ]
+    assert len(records) == 6
+    alone = start(settings(), TaskSampler(block=99))
+    found = {(r["task"], r["epoch"]): r for r in alone.run()}
+    state = alone.courses["two"].state
+    batch = next(iter(tasks()["two"].test.epoch(0)))
+    accuracy = 100 * (state.model(batch.inputs).argmax(1) == batch.targets).double().mean().item()
+    assert found["two", 2]["test_accuracy"] == pytest.approx(accuracy)
+
+
+def test_evaluation_may_be_left_to_the_last_epochs() -> None:
+    records = start(settings(epochs=3, evaluate_last=1)).run()
+    assert {r["epoch"] for r in records if "test_accuracy" in r} == {3}
+    assert len(records) == 9
+
+
+def test_snapshots_are_taken_by_the_steps_of_all_tasks() -> None:
+    seen: dict[int, Tensor] = {}
+
+    class Watch(Observer):
+        def step(self, step: int) -> None:
+            seen[step] = ours.learner.adjuster.net[0].weight.detach().clone()
+
+    ours = start(settings())
+    ours.run(Watch())
+    assert ours.total == 32
+    assert [fraction for fraction, _ in ours.learner.snapshots] == [1 / 3, 2 / 3, 1.0]
+    for (_, snapshot), step in zip(ours.learner.snapshots, [11, 22, 32], strict=True):
+        assert torch.equal(snapshot["net.0.weight"], seen[step])
+
+
+@pytest.mark.parametrize("conditioner", [Margin, lambda: MovingAverage(Margin())])
+@pytest.mark.parametrize("order", ["round-robin", "shuffled"])
+def test_stopped_and_taken_up_again_it_is_the_same(tmp_path, order: str, conditioner) -> None:
+    """The tasks' epochs end at different steps, so that some are in the midst of one."""
+    recipe, sampler = settings(epochs=3), TaskSampler(order=order)
+    whole = start(recipe, sampler, conditioner())
+    expected = whole.run()
+    first = start(recipe, sampler, conditioner())
+    said: list[dict] = []
+
+    class Listen(Observer):
+        def epoch(self, record) -> None:
+            said.append(record)
+
+    def stop() -> None:
+        if first.epoch == 2:
+            save_checkpoint(tmp_path / "c.pt", first)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        first.run(Listen(), stop)
+    assert any(c.state.step % c.per_epoch for c in first.courses.values())
+    second = start(recipe, sampler, conditioner())
+    torch.manual_seed(99)
+    load_checkpoint(tmp_path / "c.pt", second)
+    assert second.epochs_finished == len(said)
+    got = said + second.run()
+    timing = {"seconds", "samples_per_second"}
+    assert [{k: v for k, v in r.items() if k not in timing} for r in got] == [
+        {k: v for k, v in r.items() if k not in timing} for r in expected
+    ]
+    for name, course in second.courses.items():
+        for a, b in zip(
+            course.state.model.parameters(),
+            whole.courses[name].state.model.parameters(),
+            strict=True,
+        ):
+            assert torch.equal(a, b)
+    for (_, a), (_, b) in zip(second.learner.snapshots, whole.learner.snapshots, strict=True):
+        assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_checkpoint_of_other_tasks_is_refused(tmp_path) -> None:
+    save_checkpoint(tmp_path / "c.pt", start(settings()))
+    other = start(settings())
+    other.courses = {"another": next(iter(other.courses.values()))}
+    with pytest.raises(InputError, match="tasks: expected another, got one, two, three"):
+        load_checkpoint(tmp_path / "c.pt", other)
+
+
+def test_one_learner_for_all() -> None:
+    first, second = start(settings()), start(settings())
+    with pytest.raises(InputError, match="expected one learner for all"):
+        Together({"a": first.courses["one"], "b": second.courses["two"]})
+    with pytest.raises(InputError, match="courses: expected one or more"):
+        Together({})
+
+
+@pytest.mark.parametrize("together", [1, 3])
+def test_one_task_that_goes_wrong_spoils_nobody_else(together: int) -> None:
+    def meta_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        bad = torch.tensor(torch.nan if len(targets) == 5 else 1.0)
+        return F.cross_entropy(outputs, targets) * bad
+
+    recipe = settings(lookahead=Lookahead(meta_loss=meta_loss))
+    ours = start(recipe, TaskSampler(together=together))
+    two = ours.courses["two"]
+    two.task.meta = blobs(1, samples=60, dtype=torch.float64).train  # ten, then five in a batch
+    two.task.meta._plan = two.task.meta._plan.__class__(60, 5, 0, True, True)
+    records = ours.run()
+    assert all(p.isfinite().all() for p in ours.learner.adjuster.parameters())
+    skipped = {r["task"] for r in records if "meta_steps_skipped" in r}
+    assert skipped == {"two"}
+
+
+def test_a_loader_that_runs_dry_is_told() -> None:
+    ours = start(settings())
+    train = ours.courses["two"].task.train
+
+    class Dry:
+        num_samples = train.num_samples
+
+        def __len__(self) -> int:
+            return len(train)
+
+        def epoch(self, number: int):
+            batches = list(train.epoch(number))
+            return iter(batches[: 2 if number else None])
+
+    ours.courses["two"].task.train = Dry()
+    with pytest.raises(InputError, match=r"two: train: expected 4 batches in epoch 1, got 2"):
+        ours.run()
+
+
+def test_memory_grows_by_the_classifiers_alone() -> None:
+    """However many tasks take turns, no more than one has a graph."""
+    ours = start(settings(epochs=1))
+    seen = []
+
+    class Count(Observer):
+        def step(self, step: int) -> None:
+            gc.collect()
+            tensors = [t for t in gc.get_objects() if issubclass(type(t), Tensor)]
+            graphs = [t for t in tensors if t.grad_fn is not None]
+            seen.append(len(graphs))
+
+    ours.run(Count())
+    assert max(seen[3:]) <= seen[2]
