@@ -25,7 +25,7 @@ LAYERS = [
     {"conditioners"},
     {"adjusters"},
     {"objective"},
-    {"bilevel", "pretrained"},
+    {"bilevel", "integrations", "pretrained"},
     {"training"},
     {"bench", "diagnostics", "console", "config"},
     {"cli"},

@@ -67,8 +67,8 @@ class ActivePassive(LossFamily):
     """
 
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
-        Hyperparameter("alpha", low=0.0, high=10.0, default=1.0),
-        Hyperparameter("beta", low=0.0, high=10.0, default=1.0),
+        Hyperparameter("alpha", low=0.0, high=4.0, default=1.0),
+        Hyperparameter("beta", low=0.0, high=4.0, default=1.0),
     )
     active: LossFamily = field(default_factory=NormalizedCE)
     passive: LossFamily = field(default_factory=MAE)

@@ -56,8 +56,12 @@ def other_classes_log_prob(
         >>> other_classes_log_prob(torch.tensor([[100.0, 0.0]]), torch.tensor([0]))
         tensor([-100.])
     """
-    others = outputs.scatter(1, targets.unsqueeze(1), -torch.inf)
-    return others.logsumexp(dim=1) - outputs.logsumexp(dim=1)
+    log_p = outputs.log_softmax(dim=1)
+    own = log_p.gather(1, targets.unsqueeze(1)).squeeze(1)
+    sure = own > math.log(0.5)
+    # Where f_y is small it has all the digits of 1 - f_y, elsewhere the others have them.
+    others = log_p.scatter(1, targets.unsqueeze(1), -torch.inf).logsumexp(dim=1)
+    return torch.where(sure, others, torch.log1p(-torch.where(sure, -1.0, own).exp()))
 
 
 def expm1_quotient(

@@ -137,7 +137,7 @@ def taylor(logits: Numbers, target: int, hparams: Numbers) -> mpf:
 
 def normalized_cross_entropy(logits: Numbers, target: int, hparams: Numbers = ()) -> mpf:
     """Ma et al., Eq. 2, applied to Eq. 1 of the paper."""
-    every = [cross_entropy(logits, label) for label in range(len(logits))]
+    every = [-mp.log(f_j) for f_j in softmax(logits)]
     return every[target] / mp.fsum(every)
 
 

@@ -33,6 +33,8 @@ from metaloss.losses import (
 from tests.helpers import oracles
 from tests.helpers.oracles import Numbers, Oracle
 
+Kinked = Callable[[list[float], int, list[float]], bool]
+
 
 @dataclass(frozen=True)
 class Case:
@@ -40,6 +42,10 @@ class Case:
 
     family: LossFamily
     oracle: Oracle
+    kinked: Kinked = lambda logits, target, hparams: False
+    """Where it has no derivative."""
+    fractions: tuple[float, ...] | None = None
+    """Where in the ranges to differentiate it, if not at the ends and the defaults."""
 
     def __str__(self) -> str:
         return str(self.family)
@@ -68,11 +74,20 @@ CASES = (
     Case(WeightedCE(), oracles.weighted_cross_entropy),
     Case(Focal(), oracles.focal),
     Case(LabelSmoothing(), oracles.label_smoothing),
-    Case(TaylorCE(), oracles.taylor),
+    Case(
+        TaylorCE(),
+        oracles.taylor,
+        lambda logits, target, hparams: hparams[0] % 1 == 0,
+        fractions=(0.05, 0.7),
+    ),
     Case(NormalizedCE(), oracles.normalized_cross_entropy),
     Case(ActivePassive(), oracles.active_passive),
     Case(SoftBootstrapping(), oracles.soft_bootstrapping),
-    Case(HardBootstrapping(), oracles.hard_bootstrapping),
+    Case(
+        HardBootstrapping(),
+        oracles.hard_bootstrapping,
+        lambda logits, target, hparams: logits.count(max(logits)) > 1,
+    ),
     Case(Fixed(PolySoft(), {"d": 3.0}), _holding(oracles.polysoft, {1: 3.0})),
     Case(Fixed(PolySoft(), {"lam": 2.5}), _holding(oracles.polysoft, {0: 2.5})),
     Case(Ranged(GCE(), {"q": (0.1, 0.9)}), oracles.gce),

@@ -23,10 +23,15 @@ TOLERANCES = {torch.float64: (1e-8, 1e-11), torch.float32: (2e-4, 5e-5)}
 def points(case: Case, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
     """The points to differentiate at, every number of them exact in float32.
 
-    PolySoft has no second derivative where the cross entropy is lambda: such points are left out.
+    Points without a derivative are left out; PolySoft has no second one where the cross entropy is
+    lambda.
     """
-    grid = hparams_grid(case.family, (0.0, 1.0) if num_classes == 3 else ()).float().double()
-    outputs, targets, hparams = crossed(*logits_and_targets(num_classes, per_scale=1), grid)
+    fractions = (0.0, 1.0) if num_classes == 3 else ()
+    grid = hparams_grid(case.family, case.fractions or fractions).float().double()
+    found = crossed(*logits_and_targets(num_classes, per_scale=1), grid)
+    rows = zip(*(t.tolist() for t in found), strict=True)
+    smooth = torch.tensor([not case.kinked(*row) for row in rows])
+    outputs, targets, hparams = (t[smooth] for t in found)
     lam = dict(getattr(case.family, "values", {})).get("lam")
     for k, h in enumerate(case.family.hyperparameters):
         lam = hparams[:, k] if h.name == "lam" else lam
