@@ -15,6 +15,9 @@ derivative will do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
@@ -50,6 +53,7 @@ class Differences(Derivatives):
 
     shared: Shared | None = None
     first: Tensor
+    relay: bool
 
     def __init__(self) -> None:
         self.later: list[Tensor] = []
@@ -59,6 +63,8 @@ class Differences(Derivatives):
         params: Params = {**problem.params} if problem.share else leaves(step.params)
         outputs = problem.outputs(params, buffers, step.batch.inputs)
         self.first = outputs.detach()
+        # A mask is drawn in the order of the memory: in another layout it would be another one.
+        self.relay = torch.equal(torch.get_rng_state(), step.randomness.cpu)
         if problem.share:
             put_back(problem.buffers, buffers)
             self.shared = Shared(outputs, problem.randomness())
@@ -76,11 +82,20 @@ class Differences(Derivatives):
         """Two forward passes, one on each side."""
         scale = scale_of(step.params, direction)
         with torch.no_grad():
-            ahead, behind = (
-                _outputs(problem, step, moved(step.params, direction, signed))
-                for signed in (scale, -scale)
-            )
+            sides = [moved(step.params, direction, signed) for signed in (scale, -scale)]
+            ahead, behind = self._values(problem, step, sides)
         return Pushed(self.first, (ahead - behind) / (2 * scale), self.shared)
+
+    def _values(self, problem: Problem, step: Step, sides: Sequence[Params]) -> list[Tensor]:
+        inputs = step.batch.inputs
+        relay = self.relay and inputs.ndim == 4 and inputs.device.type == "cpu"
+        if relay and problem.model not in problem.contiguous:
+            # Without a graph, a pass takes three quarters of its time with the channels last.
+            laid_out = inputs.contiguous(memory_format=torch.channels_last)
+            with suppress(RuntimeError):  # a view of an activation that cannot be one of it now
+                return [_outputs(problem, step, params, laid_out) for params in sides]
+            problem.contiguous.add(problem.model)
+        return [_outputs(problem, step, params, inputs) for params in sides]
 
     def product(self, problem: Problem, step: Step, direction: Params) -> Product:
         """Two gradients, one on each side."""
@@ -89,7 +104,7 @@ class Differences(Derivatives):
         logits, slopes = [], []
         for signed in (scale, -scale):
             params = leaves(moved(step.params, direction, signed))
-            outputs = _outputs(problem, step, params)
+            outputs = _outputs(problem, step, params, step.batch.inputs)
             slopes.append(gradient(_loss(problem, step, outputs, here), params))
             logits.append(outputs.detach())
         ahead, behind = slopes
@@ -121,6 +136,6 @@ def moved(params: Params, direction: Params, scale: Tensor) -> Params:
     return {n: p + scale * direction[n] if n in direction else p for n, p in params.items()}
 
 
-def _outputs(problem: Problem, step: Step, params: Params) -> Tensor:
+def _outputs(problem: Problem, step: Step, params: Params, inputs: Tensor) -> Tensor:
     step.randomness.restore()
-    return problem.outputs(params, copied(step.buffers), step.batch.inputs)
+    return problem.outputs(params, copied(step.buffers), inputs)

@@ -83,6 +83,9 @@ class Lookahead:
     _unrolled: WeakSet[nn.Module] = field(
         default_factory=WeakSet, init=False, repr=False, compare=False
     )
+    _contiguous: WeakSet[nn.Module] = field(
+        default_factory=WeakSet, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -163,6 +166,7 @@ class Lookahead:
             ),
             share=share,
             budget=self.keep * 2**20,
+            contiguous=self._contiguous,
         )
         devices = {p.device for p in params.values()}
         before = copied(problem.buffers) if share else {}

@@ -6,10 +6,10 @@ states alone, but for the one pass that it is asked to share with the ordinary s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, MutableSet, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,7 @@ class Problem:
             step; the others are not stepped, as in ``torch.optim``.
         share: make one forward pass of the first batch the ordinary step's as well, if it can be.
         budget: bytes of the first forward pass to keep while the clean batch is passed.
+        contiguous: models found to take images with the channels first alone; may grow.
     """
 
     model: nn.Module
@@ -57,6 +58,7 @@ class Problem:
     make_optimizer: Callable[[Sequence[str]], FunctionalOptimizer]
     share: bool = False
     budget: float = 0.0
+    contiguous: MutableSet[nn.Module] = field(default_factory=WeakSet)
 
     def outputs(self, params: Params, buffers: Buffers, inputs: Tensor) -> Tensor:
         """The model's outputs at ``params``; updates ``buffers`` as a forward pass does.
@@ -122,8 +124,10 @@ class Differentiable(Between):
             "model: expected one without activation checkpointing, which computes again in the "
             "backward pass with other weights than the lookahead's, got torch.utils.checkpoint",
         )
-        with torchs_own() if func in RECURRENT else nullcontext():
-            return func(*args, **kwargs)
+        if func in RECURRENT:
+            with torchs_own():
+                return func(*args, **kwargs)
+        return func(*args, **kwargs)
 
 
 class Shared(NamedTuple):
