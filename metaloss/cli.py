@@ -209,7 +209,7 @@ def _experiment(
     folder = RunFolder(out, resume)
     given = {} if methods is None else {"methods": methods}
     with configuration([config, *files], bindings) as parsed:
-        experiment = parsed.build(_kind(parsed, methods is not None), **given)
+        experiment = parsed.build(kind_of(parsed, to_transfer=methods is not None), **given)
         if resume:
             _check_same(folder, parsed.text)
         with observer(console) as watching:
@@ -218,7 +218,7 @@ def _experiment(
     _show(console, experiment, folder, rows)
 
 
-def _kind(parsed: Any, to_transfer: bool) -> type[Any]:
+def kind_of(parsed: Any, to_transfer: bool = False) -> type[Any]:
     """What a configuration is of: one task, several, or tasks to meta-train on."""
     from metaloss.training import Comparison, Experiment, MetaTraining
 

@@ -18,7 +18,9 @@ def main(epochs: int = 12) -> float:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
 
-    criterion = metaloss.from_pretrained("gce-cifar10-margin")  # instead of nn.CrossEntropyLoss()
+    criterion = metaloss.from_pretrained(
+        "gce-fashion-mnist-margin"
+    )  # instead of nn.CrossEntropyLoss()
     for epoch in range(epochs):
         criterion.progress(epoch / epochs)  # moves its snapshots
         for inputs, targets, _ in task.train.epoch(epoch):

@@ -41,7 +41,7 @@ def from_pretrained(name: str | Path, components: Iterable[type] = ()) -> Adjust
     Example:
         >>> import torch
         >>> import metaloss
-        >>> criterion = metaloss.from_pretrained("gce-cifar10")
+        >>> criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
         >>> criterion(torch.zeros(2, 10), torch.tensor([3, 5])).ndim
         0
     """

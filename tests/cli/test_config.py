@@ -13,14 +13,22 @@ from typer.testing import CliRunner
 
 from metaloss import AdjustedLoss, Adjuster, losses
 from metaloss.checks import InputError
-from metaloss.cli import app
+from metaloss.cli import app, kind_of
 from metaloss.conditioners import Margin
 from metaloss.config import configuration, find, shipped
-from metaloss.losses import GCE
+from metaloss.losses import GCE, CrossEntropy
 from metaloss.pretrained import save_adjuster
 from metaloss.tasks import classification_task, digits
-from metaloss.training import Adjusted, Conventional, Experiment, Oracle
+from metaloss.training import (
+    Adjusted,
+    Comparison,
+    Conventional,
+    Experiment,
+    MetaTraining,
+    Oracle,
+)
 
+CE = Conventional(name="CE", loss=CrossEntropy())
 OWN_PAIR = Path(__file__).parents[2] / "docs" / "examples" / "own_pair"
 
 
@@ -78,10 +86,11 @@ def test_every_loss_file_binds_methods_that_make_a_criterion(name: str) -> None:
 
 @pytest.mark.parametrize("name", every_file("tables"))
 def test_every_table_has_methods_that_make_a_criterion(name: str) -> None:
-    with configuration(["experiments/demo.gin", name]) as config:
-        experiment = config.build(Experiment)
-        task = experiment.task(seed=0)
-        assert len([method.criterion(task) for method in experiment.methods]) > 4
+    files = ["experiments/meta_digits.gin" if "adjusters" in name else "experiments/demo.gin", name]
+    with configuration(files) as config:
+        experiment = config.build(kind_of(config))
+        task = config.build(Experiment, methods=experiment.methods).task(seed=0)
+        assert len([method.criterion(task) for method in experiment.methods]) >= 4
 
 
 def test_an_adjuster_learned_elsewhere(tmp_path) -> None:
@@ -107,9 +116,18 @@ def test_every_model_file_makes_a_network(name: str) -> None:
 @pytest.mark.parametrize("name", every_file("experiments"))
 def test_every_experiment_says_all_it_must(name: str) -> None:
     needs_data = "DATA" in (shipped() / name).read_text()
-    experiment = build([name], ["DATA = 'nowhere'"] if needs_data else [])
+    with configuration([name], ["DATA = 'nowhere'"] if needs_data else []) as config:
+        cls = kind_of(config)
+        given = {} if config.binds(cls, "methods") else {"methods": [CE]}
+        experiment = config.build(cls, **given)
+    assert ("methods" in given) == ("transfer_" in name)
+    assert cls is (MetaTraining if "meta_" in name else Comparison if given else Experiment)
     assert len(experiment.methods) >= 1
     assert experiment.recipe.epochs >= 1
+    assert (
+        len({spec.name for spec in getattr(experiment, "tasks", ())})
+        == {MetaTraining: 9, Comparison: 6, Experiment: 0}[cls]
+    )
 
 
 def test_the_saved_text_parses_to_the_same_experiment(tmp_path) -> None:

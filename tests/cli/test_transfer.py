@@ -59,21 +59,29 @@ def test_transfer_of_what_was_learned(learned: Path, tmp_path: Path) -> None:
 
 def test_transfer_by_name_beside_what_it_is_compared_with(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    names = ["--adjuster", "gce-cifar10", "--adjuster", "js-fashion-mnist"]
+    names = ["--adjuster", "gce-fashion-mnist-margin", "--adjuster", "js-fashion-mnist-margin"]
     run("transfer", *DIGITS, *names, "--compare", "--out", str(out))
     rows = json.loads((out / "results.json").read_text())["rows"]
     assert [row["method"] for row in rows] == [
         "CE",
         "GCE",
         "JS",
-        "T-gce-cifar10",
-        "T-js-fashion-mnist",
+        "T-gce-fashion-mnist-margin",
+        "T-js-fashion-mnist-margin",
     ]
 
 
 def test_transfer_needs_no_clean_samples(tmp_path: Path) -> None:
     none = ["--gin_param", "tasks.classification_task.num_meta = 0"]
-    run("transfer", *DIGITS, *none, "--adjuster", "gce-cifar10", "--out", str(tmp_path / "out"))
+    run(
+        "transfer",
+        *DIGITS,
+        *none,
+        "--adjuster",
+        "gce-fashion-mnist-margin",
+        "--out",
+        str(tmp_path / "out"),
+    )
 
 
 @pytest.mark.parametrize(

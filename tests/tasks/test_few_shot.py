@@ -12,9 +12,11 @@ from torch.utils.data import TensorDataset
 
 from metaloss.checks import InputError
 from metaloss.losses import GCE
+from metaloss.shim import import_torchvision
 from metaloss.tasks import NoisyLabelsTransform, classification_task, noise, taskset_suite
 from metaloss.training import Adjusted, MetaTraining, Recipe, RunFolder
 
+import_torchvision()  # which learn2learn imports too
 l2l = pytest.importorskip("learn2learn")
 transforms = l2l.data.transforms
 
