@@ -27,7 +27,7 @@ def from_pretrained(name: str | Path, components: Iterable[type] = ()) -> Adjust
 
     Args:
         name: the folder of a saved adjuster, such as ``RUN/A-GCE/seed-0/adjuster``; or the name of
-            one that comes with the package (:func:`list_pretrained`); or ``"user/name"``, a
+            one that comes with the package (:func:`~metaloss.pretrained.list_pretrained`); or ``"user/name"``, a
             repository of the Hugging Face Hub. They are looked for in this order.
         components: classes of your own that its card names.
 
@@ -49,7 +49,7 @@ def from_pretrained(name: str | Path, components: Iterable[type] = ()) -> Adjust
 
 
 def _folder(name: str | Path) -> Path:
-    if Path(name).is_dir():
+    if str(name) and Path(name).is_dir():
         return Path(name)
     names = [adjuster.name for adjuster in list_pretrained()]
     if str(name) in names:

@@ -85,7 +85,7 @@ class Comparison:
             documents: texts to keep in the folder, by file name, such as the configuration.
 
         Returns:
-            A row a method, as :func:`across` makes them; ``results.json`` holds them too.
+            A row a method: its figures by task, and their mean. ``results.json`` holds them too.
         """
         experiments = self.experiments()
         for experiment in experiments.values():

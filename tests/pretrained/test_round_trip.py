@@ -182,8 +182,8 @@ def test_without_snapshots_it_is_the_adjuster_as_it_is(tmp_path: Path):
 
 
 @dataclass(frozen=True)
-class Focal(LossFamily):
-    """Focal loss, with a factor."""
+class Focused(LossFamily):
+    """Focused loss, with a factor."""
 
     hyperparameters: ClassVar = (Hyperparameter("gamma", low=0.0, high=5.0, default=2.0),)
     factor: float = 1.0
@@ -221,15 +221,15 @@ class Linear(BaseAdjuster):
 
 
 def of_ones_own() -> AdjustedLoss:
-    loss, conditioner = Focal(factor=2.5), Concat([MovingAverage(Entropy(3.0)), Margin()])
+    loss, conditioner = Focused(factor=2.5), Concat([MovingAverage(Entropy(3.0)), Margin()])
     return AdjustedLoss(loss, conditioner, Linear(loss.hyperparameters, 2, bias=False))
 
 
 @pytest.mark.parametrize("load", [load_adjuster, from_pretrained])
 def test_parts_of_ones_own_are_named_when_loading(load, tmp_path: Path):
     save_adjuster(tmp_path, of_ones_own())
-    loaded = load(tmp_path, components=[Focal, Entropy, Linear])
-    assert loaded.loss == Focal(factor=2.5)
+    loaded = load(tmp_path, components=[Focused, Entropy, Linear])
+    assert loaded.loss == Focused(factor=2.5)
     assert loaded.conditioner.conditioners[0].conditioner.temperature == 3.0
     torch.manual_seed(0)
     criterion = of_ones_own()
@@ -237,10 +237,10 @@ def test_parts_of_ones_own_are_named_when_loading(load, tmp_path: Path):
     assert same(loaded, criterion)
 
 
-@pytest.mark.parametrize("missing", [Focal, Entropy, Linear])
+@pytest.mark.parametrize("missing", [Focused, Entropy, Linear])
 def test_a_part_of_ones_own_that_is_not_named(missing: type, tmp_path: Path):
     save_adjuster(tmp_path, of_ones_own())
-    given = [cls for cls in (Focal, Entropy, Linear) if cls is not missing]
+    given = [cls for cls in (Focused, Entropy, Linear) if cls is not missing]
     with pytest.raises(InputError, match=rf"'{missing.__name__}' is not known here.*components="):
         load_adjuster(tmp_path, components=given)
 

@@ -1,0 +1,84 @@
+"""The examples of the documentation, run as they stand."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+import metaloss
+import metaloss.integrations
+from metaloss.losses import CrossEntropy
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+
+def example(name: str, *needs: str) -> ModuleType:
+    for package in needs:
+        pytest.importorskip(package)
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def progress(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What the criterion is told of progress."""
+    told: list[float] = []
+    tell = metaloss.AdjustedLoss.progress
+
+    def listen(criterion: metaloss.AdjustedLoss, fraction: float) -> None:
+        told.append(fraction)
+        tell(criterion, fraction)
+
+    monkeypatch.setattr(metaloss.AdjustedLoss, "progress", listen)
+    return told
+
+
+def test_a_loop_written_by_hand(progress: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    module = example("hand_written")
+    learned = module.main()
+    assert learned > 90
+    assert progress == [epoch / 12 for epoch in range(12)]
+    monkeypatch.setattr(
+        metaloss, "from_pretrained", lambda _: metaloss.AdjustedLoss.fixed(CrossEntropy())
+    )
+    assert module.main() < learned - 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lightning(progress: list[float]) -> None:
+    classifier = example("with_lightning", "lightning").main()
+    assert progress == [step / 24 for step in range(24)]
+    assert classifier.criterion.adjuster.current == 2
+    inputs = torch.randn(500, 20, generator=torch.Generator().manual_seed(1))
+    found = classifier.net(inputs).argmax(dim=1)
+    assert (found == inputs[:, :10].argmax(dim=1)).double().mean() > 0.4
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_trainer_of_transformers(progress: list[float]) -> None:
+    trainer = example("with_transformers", "transformers", "accelerate").main()
+    assert progress == [step / 16 for step in range(16)]
+    losses = [entry["train_loss"] for entry in trainer.state.log_history if "train_loss" in entry]
+    assert losses and 0 < losses[0] < 2.4
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_accumulated_batches_are_one_large_one() -> None:
+    pytest.importorskip("transformers")
+    from metaloss.integrations.transformers import loss_func
+
+    criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
+    compute = loss_func(criterion)
+    outputs, labels = {"logits": torch.randn(12, 10)}, torch.arange(12) % 10
+    whole = compute(outputs, labels)
+    halves = [
+        compute({"logits": outputs["logits"][part]}, labels[part], num_items_in_batch=12)
+        for part in (slice(0, 5), slice(5, 12))
+    ]
+    torch.testing.assert_close(sum(halves), whole)
