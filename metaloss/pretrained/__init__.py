@@ -27,8 +27,9 @@ def from_pretrained(name: str | Path, components: Iterable[type] = ()) -> Adjust
 
     Args:
         name: the folder of a saved adjuster, such as ``RUN/A-GCE/seed-0/adjuster``; or the name of
-            one that comes with the package (:func:`~metaloss.pretrained.list_pretrained`); or ``"user/name"``, a
-            repository of the Hugging Face Hub. They are looked for in this order.
+            one that comes with the package (:func:`~metaloss.pretrained.list_pretrained`); or
+            ``"user/name"``, a repository of the Hugging Face Hub. They are looked for in this
+            order.
         components: classes of your own that its card names.
 
     Returns:
