@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import metaloss
 from metaloss.cli import app, main
+
+TUTORIAL = Path(__file__).parents[2] / "docs" / "examples" / "tutorial"
 
 QUICK = ["--gin_param", "EPOCHS = 2", "--gin_param", "MILESTONES = ()"]
 DIGITS = ["experiments/demo.gin", *QUICK, "--gin_param", "SEEDS = (0, 1)"]
@@ -106,3 +110,16 @@ def test_an_adjuster_that_is_not_there(
     (line,) = capfd.readouterr().err.splitlines()
     assert message in line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_tutorial_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len((TUTORIAL / "brier.py").read_text().splitlines()) < 30
+    monkeypatch.syspath_prepend(str(TUTORIAL))
+    out = tmp_path / "out"
+    shown = run("train", str(TUTORIAL / "brier.gin"), *QUICK, "--out", str(out))
+    assert "transferred A-Brier" in shown
+    brier = importlib.import_module("brier")
+    own = [brier.MarginAndEntropy, brier.TrustedBrier]
+    criterion = metaloss.from_pretrained(out / "A-Brier/seed-0/adjuster", components=own)
+    assert type(criterion.loss).__name__ == "TrustedBrier"
+    assert criterion.adjuster.num_features == 2

@@ -22,7 +22,7 @@ class Doubt(Conditioner):
         self,
         outputs: Float[Tensor, "batch classes"],
         targets: Int[Tensor, " batch"],
-        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002 - it needs no ids
+        index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch 2"]:
         """The features of each sample."""
         log_p = outputs.log_softmax(dim=1)
