@@ -229,7 +229,7 @@ def kind_of(parsed: Any, to_transfer: bool = False) -> type[Any]:
 
 def _show(console: Console, experiment: Any, folder: Any, rows: Sequence[Any]) -> None:
     from metaloss.console import across_table, results_table
-    from metaloss.training import Experiment
+    from metaloss.training import Experiment, MetaTraining
 
     last = min(experiment.last, experiment.recipe.epochs)
     if isinstance(experiment, Experiment):
@@ -238,6 +238,10 @@ def _show(console: Console, experiment: Any, folder: Any, rows: Sequence[Any]) -
             console.print(f"picture: {picture}", soft_wrap=True, highlight=False)
     elif rows:
         console.print(across_table(rows, last))
+    if isinstance(experiment, MetaTraining):
+        for method in experiment.methods:
+            place = folder.run(method.name, experiment.seeds[0]).adjuster
+            console.print(f"adjuster: {place}", soft_wrap=True, highlight=False)
     console.print(f"results: {folder.path}", soft_wrap=True, highlight=False)
 
 

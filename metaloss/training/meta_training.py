@@ -28,6 +28,8 @@ from metaloss.training.state import TrainState, fresh
 from metaloss.training.together import Together
 from metaloss.types import TaskLike, TaskSpec
 
+CE = Conventional(name="CE", loss=CrossEntropy())
+
 
 @dataclass(frozen=True, kw_only=True)
 class MetaTraining:
@@ -112,6 +114,9 @@ class MetaTraining:
             tasks = self._tasks(self.seeds[0])
             for spec in self.tasks:
                 check_fit(tasks[spec.name], self._model(spec, self.seeds[0]), self.methods)
+            for spec in self.held_out:  # not after hours
+                task = spec.task(seed=self.held_out_seeds[0], device=chosen_device(self.device))
+                check_fit(task, self._model(spec, self.seeds[0]), [CE])
             for name, text in (documents or {}).items():
                 folder.write(name, text)
             results = []
@@ -146,7 +151,7 @@ class MetaTraining:
     def report(self, folder: RunFolder) -> Comparison:
         """What is run on the tasks held out, with the adjusters saved in ``folder``."""
         fixed = {repr(method.loss): method.loss for method in self.methods}
-        rows: list[Method] = [Conventional(name="CE", loss=CrossEntropy())]
+        rows: list[Method] = [CE]
         rows += [Conventional(name=type(loss).__name__, loss=loss) for loss in fixed.values()]
         rows += [
             Transferred(
@@ -174,7 +179,7 @@ class MetaTraining:
         began = time.perf_counter()
         carry_out(courses, records, observer, self.checkpoint_every)
         last = {
-            record["task"]: record["test_accuracy"]
+            record.get("task", self.tasks[0].name): record["test_accuracy"]
             for record in records.epochs()
             if "test_accuracy" in record
         }

@@ -14,6 +14,7 @@ from metaloss.checks import InputError
 from metaloss.losses import GCE
 from metaloss.shim import import_torchvision
 from metaloss.tasks import NoisyLabelsTransform, classification_task, noise, taskset_suite
+from metaloss.tasks.few_shot import _sampled
 from metaloss.training import Adjusted, MetaTraining, Recipe, RunFolder
 
 import_torchvision()  # which learn2learn imports too
@@ -136,9 +137,7 @@ class TestSuite:
     def test_tasks_are_what_the_seed_says(self, num_tasks: int) -> None:
         specs = taskset_suite(taskset=taskset(num_tasks=num_tasks), number=3, task=self.made)
         assert [spec.name for spec in specs] == ["task-0", "task-1", "task-2"]
-        before = random.getstate()
         first = specs[0].task(seed=0, device="cpu")
-        assert random.getstate() == before
         assert (first.num_classes, first.train.num_samples) == (WAYS, WAYS * SHOTS - 40)
         assert first.noise.rate == pytest.approx(0.5, abs=0.2)
         again = taskset_suite(taskset=taskset(num_tasks=num_tasks), number=3, task=self.made)
@@ -146,6 +145,11 @@ class TestSuite:
         assert torch.equal(first.train.inputs, same.train.inputs)
         other = specs[1].task(seed=0, device="cpu")
         assert not torch.equal(first.train.inputs, other.train.inputs)
+
+    def test_pythons_own_generator_is_put_back(self) -> None:
+        tasks, before = taskset(), random.getstate()
+        _sampled(tasks, 0, 7, "task")  # what is around it is checked as types, which draws on it
+        assert random.getstate() == before
 
     def test_an_adjuster_is_meta_trained_on_them(self, tmp_path) -> None:
         training = MetaTraining(

@@ -187,3 +187,16 @@ def test_a_missing_clean_set_is_told_before_anything_is_written(tmp_path) -> Non
     with pytest.raises(InputError, match="A-GCE: expected a task with clean samples"):
         training(tasks=(*SPECS, spec)).run(RunFolder(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_held_out_task_that_does_not_fit_is_told_before_hours_have_passed(tmp_path) -> None:
+    bad = TaskSpec(name="bad", task=partial(some, "bad"), model=lambda: nn.Linear(4, 3))
+    with pytest.raises(InputError, match="model: expected one that takes inputs"):
+        training(held_out=(*HELD_OUT, bad)).run(RunFolder(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_task_will_do(tmp_path) -> None:
+    training(tasks=SPECS[:1], methods=METHODS[:1]).run(RunFolder(tmp_path / "run"))
+    result = json.loads((tmp_path / "run/A-GCE/seed-0/result.json").read_text())
+    assert set(result["tasks"]) == {"first"}
