@@ -42,7 +42,7 @@ def from_pretrained(name: str | Path, components: Iterable[type] = ()) -> Adjust
     Example:
         >>> import torch
         >>> import metaloss
-        >>> criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
+        >>> criterion = metaloss.from_pretrained("gce-digits-margin")
         >>> criterion(torch.zeros(2, 10), torch.tensor([3, 5])).ndim
         0
     """

@@ -33,7 +33,7 @@ def list_pretrained() -> list[Pretrained]:
     Example:
         >>> import metaloss
         >>> [adjuster.name for adjuster in metaloss.list_pretrained() if adjuster.loss == "GCE"]
-        ['gce-fashion-mnist-margin']
+        ['gce-digits-margin', 'gce-fashion-mnist-margin']
     """
     found = []
     for path in sorted(FOLDER.glob("*/card.json")):

@@ -29,6 +29,10 @@ def transferred(adjusters: Sequence[str], compare: bool = False) -> list[Method]
         metaloss.checks.InputError: no such thing: expected ...
     """
     require(len(adjusters) > 0, "adjusters: expected one or more, got none")
+    require(
+        len(set(adjusters)) == len(adjusters),
+        f"adjusters: expected different ones, got {', '.join(adjusters)}",
+    )
     rows: dict[str, Method] = {}
     if compare:
         rows["CE"] = Conventional(name="CE", loss=CrossEntropy())
@@ -38,12 +42,20 @@ def transferred(adjusters: Sequence[str], compare: bool = False) -> list[Method]
             rows.setdefault(name, Conventional(name=name, loss=loss))
     for adjuster in adjusters:
         from_pretrained(adjuster)  # what cannot be loaded is told before anything is made
-        name = "T-" + (adjuster if not Path(adjuster).is_dir() else _label(Path(adjuster)))
+        name = f"T-{_label(adjuster, adjusters)}"
         rows[name] = Transferred(name=name, adjuster=adjuster)
     return list(rows.values())
 
 
-def _label(folder: Path) -> str:
-    """What tells a run's adjusters apart: METHOD/seed-0/adjuster is named after its method."""
-    parts = [part for part in folder.resolve().parts if part != "adjuster"]
-    return "-".join(parts[-2:])
+def _label(adjuster: str, others: Sequence[str]) -> str:
+    """A name as it is; of a folder the last parts of its path, so many that tell it apart."""
+    if not Path(adjuster).is_dir():
+        return adjuster
+
+    def last(folder: str, count: int) -> tuple[str, ...]:
+        return tuple(part for part in Path(folder).resolve().parts if part != "adjuster")[-count:]
+
+    count = 2  # RUN/METHOD/seed-0/adjuster is named after its method
+    while sum(last(other, count) == last(adjuster, count) for other in others) > 1 and count < 9:
+        count += 1
+    return "-".join(last(adjuster, count))

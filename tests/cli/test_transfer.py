@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 import metaloss
+from metaloss import InputError
 from metaloss.cli import app, main
+from metaloss.training.transfer import transferred
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "examples" / "tutorial"
 
@@ -73,6 +76,14 @@ def test_transfer_by_name_beside_what_it_is_compared_with(tmp_path: Path) -> Non
         "T-gce-fashion-mnist-margin",
         "T-js-fashion-mnist-margin",
     ]
+
+
+def test_adjusters_of_two_runs_are_told_apart(learned: Path, tmp_path: Path) -> None:
+    shutil.copytree(learned / "A-GCE", tmp_path / "other" / "A-GCE")
+    folders = [str(run / "A-GCE/seed-0/adjuster") for run in (learned, tmp_path / "other")]
+    assert [m.name for m in transferred(folders)] == ["T-run-A-GCE-seed-0", "T-other-A-GCE-seed-0"]
+    with pytest.raises(InputError, match="adjusters: expected different ones"):
+        transferred(folders[:1] * 2)
 
 
 def test_transfer_needs_no_clean_samples(tmp_path: Path) -> None:

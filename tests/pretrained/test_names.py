@@ -57,7 +57,9 @@ class TestThoseOfThePackage:
     def test_all_four_families(self) -> None:
         found = {(a.loss, a.source) for a in metaloss.list_pretrained()}
         losses = {"GCE", "SL", "PolySoft", "JS"}
-        assert {(loss, source) for loss in losses for source in ("Fashion-MNIST",)} <= found
+        assert {
+            (loss, source) for loss in losses for source in ("digits", "Fashion-MNIST")
+        } <= found
 
     def test_together_they_are_small(self) -> None:
         assert sum(p.stat().st_size for p in FOLDER.rglob("*") if p.is_file()) < 200_000
