@@ -21,12 +21,12 @@ def download(repository: str) -> Path:
     Raises:
         InputError: ``huggingface_hub`` is not installed, or the repository cannot be had.
     """
-    hub = _hub()
+    hub = _hub(f"{repository}: expected a folder, got none; to look for it on the Hugging Face Hub")
     try:
         return Path(hub.snapshot_download(repository, allow_patterns=[TENSORS, CARD]))
     except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
         raise InputError(
-            f"{repository}: expected a repository of the Hugging Face Hub that can be read, but: "
+            f"{repository}: expected a folder, or a repository of the Hugging Face Hub, but: "
             f"{str(error).splitlines()[0]}"
         ) from error
 
@@ -45,16 +45,14 @@ def upload(folder: str | Path, repository: str) -> None:
     for name in (TENSORS, CARD):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: expected a saved adjuster, got no {name} there")
-    hub = _hub()
+    hub = _hub("to share an adjuster")
     hub.create_repo(repository, exist_ok=True)
     hub.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[TENSORS, CARD])
 
 
-def _hub() -> Any:
+def _hub(purpose: str) -> Any:
     try:
         import huggingface_hub
     except ModuleNotFoundError as error:
-        raise InputError(
-            "huggingface_hub: expected the package, got none; pip install huggingface_hub"
-        ) from error
+        raise InputError(f"{purpose}: pip install huggingface_hub") from error
     return huggingface_hub

@@ -68,6 +68,12 @@ class Experiment:
             f"seeds: expected one or more different ones, got {list(self.seeds)}",
         )
         check_at_least("last", self.last, 1)
+        evaluated = self.recipe.evaluate_last
+        require(
+            evaluated is None or evaluated >= min(self.last, self.recipe.epochs),
+            f"last: expected at most the recipe's {evaluated} epochs that are evaluated, "
+            f"got {self.last}",
+        )
         check_at_least("threads", self.threads or 1, 1)
         check_at_least("checkpoint_every", self.checkpoint_every, 1)
 

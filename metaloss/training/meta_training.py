@@ -10,14 +10,13 @@ from typing import Any
 from torch import nn
 
 from metaloss.checks import check_at_least, require
-from metaloss.losses import CrossEntropy
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import add_to_card, save_adjuster
 from metaloss.training.comparison import Comparison
 from metaloss.training.course import Course
 from metaloss.training.learner import Learner
 from metaloss.training.machine import chosen_device, environment, threads
-from metaloss.training.methods import Adjusted, Conventional, Method, Transferred
+from metaloss.training.methods import Adjusted, Method, Transferred
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.preflight import check_fit, check_specs
 from metaloss.training.recipe import Recipe
@@ -26,9 +25,8 @@ from metaloss.training.resume import carry_out
 from metaloss.training.sampler import TaskSampler
 from metaloss.training.state import TrainState, fresh
 from metaloss.training.together import Together
+from metaloss.training.transfer import CE, conventional
 from metaloss.types import TaskLike, TaskSpec
-
-CE = Conventional(name="CE", loss=CrossEntropy())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +80,7 @@ class MetaTraining:
         check_specs("tasks", self.tasks, self.model)
         if self.held_out:
             check_specs("held_out", self.held_out, self.model)
+            self._comparison(conventional([method.loss for method in self.methods]))
         names = [slug(method.name) for method in self.methods]
         require(
             0 < len(names) == len(set(names)),
@@ -150,9 +149,7 @@ class MetaTraining:
 
     def report(self, folder: RunFolder) -> Comparison:
         """What is run on the tasks held out, with the adjusters saved in ``folder``."""
-        fixed = {repr(method.loss): method.loss for method in self.methods}
-        rows: list[Method] = [CE]
-        rows += [Conventional(name=type(loss).__name__, loss=loss) for loss in fixed.values()]
+        rows = conventional([method.loss for method in self.methods])
         rows += [
             Transferred(
                 name=f"transferred {method.name}",
@@ -161,6 +158,9 @@ class MetaTraining:
             )
             for method in self.methods
         ]
+        return self._comparison(rows)
+
+    def _comparison(self, rows: Sequence[Method]) -> Comparison:
         return Comparison(
             tasks=self.held_out,
             methods=rows,
@@ -254,7 +254,8 @@ def held_out_of(method: Adjusted, rows: Sequence[Mapping[str, Any]]) -> dict[str
         method: whose card it is.
         rows: of the report; those of other methods are left out.
     """
-    names = ("CE", type(method.loss).__name__, f"transferred {method.name}")
+    beside = [row.name for row in conventional([method.loss])]
+    names = (*beside, repr(method.loss), f"transferred {method.name}")
     return {
         row["method"]: {task: own["accuracy_mean"] for task, own in row["tasks"].items()}
         for row in rows

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metaloss.checks import require
-from metaloss.losses import CrossEntropy
+from metaloss.losses import CrossEntropy, LossFamily
 from metaloss.pretrained import from_pretrained
 from metaloss.training.methods import Conventional, Method, Transferred
+
+CE = Conventional(name="CE", loss=CrossEntropy())
 
 
 def transferred(adjusters: Sequence[str], compare: bool = False) -> list[Method]:
@@ -33,18 +35,35 @@ def transferred(adjusters: Sequence[str], compare: bool = False) -> list[Method]
         len(set(adjusters)) == len(adjusters),
         f"adjusters: expected different ones, got {', '.join(adjusters)}",
     )
-    rows: dict[str, Method] = {}
-    if compare:
-        rows["CE"] = Conventional(name="CE", loss=CrossEntropy())
-        for adjuster in adjusters:
-            loss = from_pretrained(adjuster).loss
-            name = type(loss).__name__
-            rows.setdefault(name, Conventional(name=name, loss=loss))
-    for adjuster in adjusters:
-        from_pretrained(adjuster)  # what cannot be loaded is told before anything is made
-        name = f"T-{_label(adjuster, adjusters)}"
-        rows[name] = Transferred(name=name, adjuster=adjuster)
-    return list(rows.values())
+    # All are loaded: what cannot be is told before anything is made.
+    losses = [from_pretrained(adjuster).loss for adjuster in adjusters]
+    rows = [
+        Transferred(name=f"T-{_label(adjuster, adjusters)}", adjuster=adjuster)
+        for adjuster in adjusters
+    ]
+    return [*(conventional(losses) if compare else ()), *rows]
+
+
+def conventional(losses: Sequence[LossFamily]) -> list[Method]:
+    """What adjusters are compared with: cross entropy, and each loss with its defaults.
+
+    Args:
+        losses: the adjusters'; those that are the same have one row.
+
+    Example:
+        >>> from metaloss.losses import GCE, SL
+        >>> from metaloss.training.transfer import conventional
+        >>> [method.name for method in conventional([GCE(), SL(), GCE(), SL(A=-6.0)])]
+        ['CE', 'GCE', 'SL(A=-4.0)', 'SL(A=-6.0)']
+    """
+    different = {repr(loss): loss for loss in losses}
+    kinds = [type(loss).__name__ for loss in different.values()]
+    names = [
+        kind if kinds.count(kind) == 1 else said
+        for kind, said in zip(kinds, different, strict=True)
+    ]
+    rows = zip(names, different.values(), strict=True)
+    return [CE, *(Conventional(name=name, loss=loss) for name, loss in rows)]
 
 
 def _label(adjuster: str, others: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import metaloss.bench
-from metaloss.cli import app, main
+from metaloss.cli import app
 from tests.bench.helpers import pretended
 
 ARGUMENTS = ["bench", "--case", "mlp", "--method", "unroll", "--method", "mixed", "--steps", "2"]
@@ -51,20 +51,6 @@ def test_it_prints_the_table_and_writes_the_file(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
+    refused: Callable[..., str], arguments: list[str], message: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["metaloss", "bench", *arguments])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    assert stopped.value.code == 2
-    written = capfd.readouterr()
-    assert written.out == ""
-    (line,) = written.err.splitlines()
-    assert line.startswith("error: ")
-    assert message in line
-    assert list(tmp_path.iterdir()) == []
+    assert message in refused("bench", *arguments)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from metaloss.cli import app, main
+from metaloss.cli import app
 
 QUICK = ["--gin_param", "EPOCHS = 2", "--gin_param", "SEEDS = (0,)"]
 
@@ -97,23 +98,9 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
+    refused: Callable[..., str], arguments: list[str], message: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["metaloss", *arguments, "--out", "out"])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    assert stopped.value.code == 2
-    written = capfd.readouterr()
-    assert written.out == ""
-    (line,) = written.err.splitlines()
-    assert line.startswith("error: ")
-    assert message in line
-    assert list(tmp_path.iterdir()) == []
+    assert message in refused(*arguments, "--out", "out")
 
 
 def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import metaloss
 from metaloss import InputError
-from metaloss.cli import app, main
+from metaloss.cli import app
 from metaloss.training.transfer import transferred
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "examples" / "tutorial"
@@ -107,20 +107,9 @@ def test_transfer_needs_no_clean_samples(tmp_path: Path) -> None:
     ],
 )
 def test_an_adjuster_that_is_not_there(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
+    refused: Callable[..., str], arguments: list[str], message: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["metaloss", "transfer", DIGITS[0], *arguments])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    assert stopped.value.code == 2
-    (line,) = capfd.readouterr().err.splitlines()
-    assert message in line
-    assert list(tmp_path.iterdir()) == []
+    assert message in refused("transfer", DIGITS[0], *arguments)
 
 
 def test_the_tutorial_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

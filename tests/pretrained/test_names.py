@@ -12,6 +12,7 @@ import torch
 import metaloss
 from metaloss import AdjustedLoss, Adjuster, InputError
 from metaloss.conditioners import Margin
+from metaloss.config import find
 from metaloss.losses import GCE
 from metaloss.pretrained import save_adjuster, upload
 from metaloss.pretrained.bundled import FOLDER
@@ -52,7 +53,7 @@ class TestThoseOfThePackage:
             "config",
             "limits",
         } <= set(about)
-        assert (Path(metaloss.__file__).parent.parent / "gin" / about["config"]).is_file()
+        assert find(about["config"]).is_file()
 
     def test_all_four_families(self) -> None:
         found = {(a.loss, a.source) for a in metaloss.list_pretrained()}
@@ -117,7 +118,7 @@ class TestTheHub:
 
     def test_what_is_not_there(self, hub, tmp_path) -> None:
         with pytest.raises(
-            InputError, match=r"user/other: expected a repository.*404 Client Error"
+            InputError, match=r"user/other: expected a folder, or a repository.*404 Client Error"
         ):
             metaloss.from_pretrained("user/other")
         with pytest.raises(InputError, match=r"got no adjuster\.safetensors there"):
@@ -125,5 +126,7 @@ class TestTheHub:
 
     def test_without_the_package(self, monkeypatch) -> None:
         monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-        with pytest.raises(InputError, match="pip install huggingface_hub"):
+        with pytest.raises(
+            InputError, match=r"user/name: expected a folder, got none.*pip install huggingface_hub"
+        ):
             metaloss.from_pretrained("user/name")

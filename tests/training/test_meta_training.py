@@ -11,7 +11,7 @@ from torch import nn
 
 import metaloss
 from metaloss.checks import InputError
-from metaloss.losses import GCE, JS
+from metaloss.losses import GCE, JS, SL
 from metaloss.training import (
     Adjusted,
     Conventional,
@@ -200,3 +200,27 @@ def test_one_task_will_do(tmp_path) -> None:
     training(tasks=SPECS[:1], methods=METHODS[:1]).run(RunFolder(tmp_path / "run"))
     result = json.loads((tmp_path / "run/A-GCE/seed-0/result.json").read_text())
     assert set(result["tasks"]) == {"first"}
+
+
+def test_a_report_that_cannot_be_made_is_told_at_once() -> None:
+    seldom = Recipe(epochs=3, evaluate_last=1)
+    assert training(recipe=seldom).held_out == ()
+    with pytest.raises(InputError, match="last: expected at most the recipe's 1 epochs"):
+        training(recipe=seldom, held_out=HELD_OUT)
+    training(recipe=seldom, held_out=HELD_OUT, held_out_recipe=Recipe(epochs=2))
+
+
+def test_two_losses_of_one_kind_have_rows_of_their_own(tmp_path) -> None:
+    methods = [Adjusted(name=f"A{a}", loss=SL(A=a)) for a in (-4.0, -6.0)]
+    rows = training(methods=methods, held_out=HELD_OUT[:1], recipe=Recipe(epochs=1)).run(
+        RunFolder(tmp_path / "run")
+    )
+    assert [row["method"] for row in rows] == [
+        "CE",
+        "SL(A=-4.0)",
+        "SL(A=-6.0)",
+        "transferred A-4.0",
+        "transferred A-6.0",
+    ]
+    card = json.loads((tmp_path / "run/A-4.0/seed-0/adjuster/card.json").read_text())
+    assert list(card["about"]["held_out"]) == ["CE", "SL(A=-4.0)", "transferred A-4.0"]

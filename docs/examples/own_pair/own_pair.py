@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -31,17 +32,14 @@ class Doubt(Conditioner):
 
 
 @dataclass(frozen=True)
-class SoftBootstrap(LossFamily):
-    r"""Cross entropy to a mix of the label and the network's own prediction.
+class Tempered(LossFamily):
+    r"""Cross entropy at a temperature: a high one pulls less, and evenly.
 
-    .. math:: \mathcal{L} = -\sum_j \bigl(\beta y_j + (1 - \beta) f_j\bigr) \log f_j
-
-    References:
-        Reed et al., Training deep neural networks on noisy labels with bootstrapping, 2014.
+    .. math:: \mathcal{L} = -\log \mathrm{softmax}(z / T)_y
     """
 
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
-        Hyperparameter("beta", low=0.0, high=1.0, default=0.95, clean=1.0, noisy=0.0),
+        Hyperparameter("temperature", low=0.5, high=20.0, default=1.0, clean=1.0, noisy=20.0),
     )
 
     def per_sample(
@@ -51,8 +49,4 @@ class SoftBootstrap(LossFamily):
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
         """The loss of each sample."""
-        (beta,) = hparams.unbind(dim=1)
-        log_p = outputs.log_softmax(dim=1)
-        to_label = -log_p.gather(1, targets.unsqueeze(1)).squeeze(1)
-        to_itself = -(log_p.exp() * log_p).sum(dim=1)
-        return beta * to_label + (1 - beta) * to_itself
+        return F.cross_entropy(outputs / hparams, targets, reduction="none")
