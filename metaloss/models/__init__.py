@@ -3,6 +3,7 @@
 torchvision is imported by the functions that need it, not by this package.
 """
 
+from metaloss.models.lenet import LeNet
 from metaloss.models.mlp import MLP
 from metaloss.models.preact_resnet import PreActResNet18, preact_resnet18
 from metaloss.models.resnet import (
@@ -19,6 +20,7 @@ from metaloss.models.wrappers import replace_head, resnet50, torchvision_model, 
 __all__ = [
     "MLP",
     "CifarResNet",
+    "LeNet",
     "PreActResNet18",
     "ResNet34",
     "SmallCNN",

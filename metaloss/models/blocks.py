@@ -22,6 +22,19 @@ def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False)
 
 
+def halve(in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:
+    """A strided convolution, normalized, and a rectifier: the image's sides are halved, rounded up.
+
+    Example:
+        >>> from metaloss.models.blocks import halve
+        >>> import torch
+        >>> nn.Sequential(*halve(1, 16))(torch.zeros(2, 1, 7, 7)).shape
+        torch.Size([2, 16, 4, 4])
+    """
+    convolution = conv3x3(in_channels, out_channels, stride=2)
+    return convolution, nn.BatchNorm2d(out_channels), nn.ReLU()
+
+
 class PaddedShortcut(nn.Module):
     """The parameter-free shortcut: every ``stride``-th pixel, and zeros for the new channels.
 

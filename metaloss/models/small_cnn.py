@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from metaloss.checks import check_at_least
+from metaloss.models.blocks import halve
 from metaloss.models.init import init_kaiming
 from metaloss.models.inputs import check_images
 
@@ -39,9 +40,9 @@ class SmallCNN(nn.Module):
         super().__init__()
         self.in_channels = in_channels
         self.body = nn.Sequential(
-            *_halve(in_channels, width),
-            *_halve(width, 2 * width),
-            *_halve(2 * width, 4 * width),
+            *halve(in_channels, width),
+            *halve(width, 2 * width),
+            *halve(2 * width, 4 * width),
         )
         self.head = nn.Linear(4 * width, num_classes)
         init_kaiming(self)
@@ -52,11 +53,3 @@ class SmallCNN(nn.Module):
         """The logits."""
         check_images(inputs, self.in_channels)
         return self.head(self.body(inputs).mean(dim=(2, 3)))
-
-
-def _halve(in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:
-    return (
-        nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(),
-    )

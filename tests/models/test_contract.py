@@ -29,6 +29,7 @@ class Case(NamedTuple):
 CASES = {
     "mlp": Case(lambda: models.MLP(3 * 16 * 16, 5, hidden=(20, 10))),
     "small_cnn": Case(lambda: models.SmallCNN(3, 5, width=4)),
+    "lenet": Case(lambda: models.LeNet(3, 5, size=16, width=4, hidden=12)),
     "resnet8": Case(lambda: models.resnet8(5, width=4)),
     "resnet20": Case(lambda: models.resnet20(5, width=2)),
     "resnet32": Case(lambda: models.resnet32(5, width=2)),
