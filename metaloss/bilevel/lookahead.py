@@ -55,6 +55,10 @@ class Lookahead:
             been called: with dampening, use ``metaloss.bilevel.transforms.heavy_ball``.
         keep: MiB of layers' outputs that ``"mixed"`` may keep while it passes the clean batch,
             instead of computing them again.
+        hold_norm: hold the length of each step's gradient fixed in the derivatives. The
+            hypergradient then says where a step should go and not how far, which is the learning
+            rate's business: seen one step ahead, a larger loss is a longer step, and an adjuster
+            can learn little else than to make it large.
 
     Raises:
         InputError: fewer than one step, an unknown strategy, or a negative size.
@@ -79,6 +83,7 @@ class Lookahead:
     meta_loss: MetaLoss = F.cross_entropy
     transform: GradientTransformation | None = None
     keep: float = 48.0
+    hold_norm: bool = False
     # Models in which "auto" has found an operation that "mixed" has no rule for.
     _unrolled: WeakSet[nn.Module] = field(
         default_factory=WeakSet, init=False, repr=False, compare=False
@@ -162,7 +167,10 @@ class Lookahead:
             meta_batch=Batch(*meta_batch),
             meta_loss=self.meta_loss,
             make_optimizer=lambda reached: functional(
-                optimizer, {name: params[name] for name in reached}, self.transform
+                optimizer,
+                {name: params[name] for name in reached},
+                self.transform,
+                hold_norm=self.hold_norm,
             ),
             share=share,
             budget=self.keep * 2**20,

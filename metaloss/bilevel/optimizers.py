@@ -69,10 +69,12 @@ class FunctionalOptimizer(NamedTuple):
     Attributes:
         groups: which transformation updates which parameters.
         state: the live optimizer's state, one entry a group.
+        hold_norm: let no derivative pass through the length of the gradients.
     """
 
     groups: tuple[Group, ...]
     state: State
+    hold_norm: bool = False
 
     def step(self, params: Params, state: State, grads: Params) -> tuple[Params, State]:
         """One step: differentiable in all three arguments, none of which it changes.
@@ -86,6 +88,8 @@ class FunctionalOptimizer(NamedTuple):
             "lookahead: expected every step's loss to reach the same parameters, but only some "
             f"steps reach {', '.join(sorted(held ^ set(grads)))}; look one step ahead",
         )
+        if self.hold_norm:
+            grads = _norm_held(grads)
         updated = dict(params)
         new_state = []
         for group, group_state in zip(self.groups, state, strict=True):
@@ -99,10 +103,19 @@ class FunctionalOptimizer(NamedTuple):
         return updated, tuple(new_state)
 
 
+def _norm_held(grads: Params) -> Params:
+    """The same gradients, as unit vectors times a constant: a derivative turns them alone."""
+    norm = torch.stack([g.square().sum() for g in grads.values()]).sum().sqrt()
+    one = torch.where(norm > 0, norm.detach() / norm, 1.0)
+    return {name: g * one for name, g in grads.items()}
+
+
 def functional(
     optimizer: torch.optim.Optimizer | torchopt.Optimizer,
     params: Mapping[str, nn.Parameter],
     transform: GradientTransformation | None = None,
+    *,
+    hold_norm: bool = False,
 ) -> FunctionalOptimizer:
     """The live optimizer's next step as a function, with its state and current settings.
 
@@ -111,6 +124,7 @@ def functional(
             groups, or a ``torchopt.Optimizer``.
         params: the model's parameters to be stepped, by name.
         transform: a TorchOpt gradient transformation to use instead, with a fresh state.
+        hold_norm: let no derivative pass through the length of the gradients.
 
     Returns:
         The step. It shares the state's tensors with the optimizer and never changes them.
@@ -122,9 +136,9 @@ def functional(
     name_of = {id(p): name for name, p in params.items()}
     if transform is not None:
         group = Group(tuple(params), transform)
-        return FunctionalOptimizer((group,), (transform.init(tuple(params.values())),))
+        return FunctionalOptimizer((group,), (transform.init(tuple(params.values())),), hold_norm)
     if isinstance(optimizer, torchopt.Optimizer):
-        return _from_torchopt(optimizer, name_of)
+        return _from_torchopt(optimizer, name_of)._replace(hold_norm=hold_norm)
     build = _BUILDERS.get(type(optimizer))
     if build is None:
         raise InputError(
@@ -142,7 +156,7 @@ def functional(
             groups.append(Group(tuple(name_of[id(p)] for p in alike), transform, joined=True))
             states.append(state)
     _check_all_held(groups, params)
-    return FunctionalOptimizer(tuple(groups), tuple(states))
+    return FunctionalOptimizer(tuple(groups), tuple(states), hold_norm)
 
 
 def _from_torchopt(
