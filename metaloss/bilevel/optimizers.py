@@ -105,8 +105,9 @@ class FunctionalOptimizer(NamedTuple):
 
 def _norm_held(grads: Params) -> Params:
     """The same gradients, as unit vectors times a constant: a derivative turns them alone."""
-    norm = torch.stack([g.square().sum() for g in grads.values()]).sum().sqrt()
-    one = torch.where(norm > 0, norm.detach() / norm, 1.0)
+    square = torch.stack([g.square().sum() for g in grads.values()]).sum()
+    norm = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()  # 0 has no direction to turn
+    one = norm.detach() / norm
     return {name: g * one for name, g in grads.items()}
 
 
