@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from metaloss.kinds import FIGURES, Figure
 from metaloss.training import Observer, RunInfo
 
 
@@ -69,8 +70,10 @@ class Bars(Observer):
 
     def end(self, record: dict[str, Any]) -> None:
         """Say what came of it."""
+        figure = FIGURES[record["figure"]]
         self.progress.console.print(
-            f"[bold]{record['method']}[/], seed {record['seed']}: {record['accuracy']:.2f}% "
+            f"[bold]{record['method']}[/], seed {record['seed']}: "
+            f"{figure.said(record[figure.name])} "
             f"in {record['seconds']:.1f} s",
             highlight=False,
         )
@@ -142,8 +145,11 @@ def figures(record: Mapping[str, Any]) -> str:
     words = [f"{record['samples_per_second']:.0f} samples/s", f"loss {record['train_loss']:.3f}"]
     if "meta_loss" in record:
         words.append(f"meta loss {record['meta_loss']:.3f}")
-    if "test_accuracy" in record:
-        words.append(f"test {record['test_accuracy']:.2f}%")
+    words += [
+        f"test {figure.said(record[f'test_{name}'])}"
+        for name, figure in FIGURES.items()
+        if f"test_{name}" in record
+    ]
     task = f"{record['task']}: " if "task" in record else ""
     return task + ", ".join(words)
 
@@ -172,23 +178,23 @@ def across_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
         rows: of ``results.json``.
         last: over how many last epochs the figures are means.
     """
-    title = f"Test accuracy (%), mean of the last {last} epochs"
-    table = Table(title=title, min_width=len(title))
-    table.add_column("method")
+    figure = FIGURES[rows[0]["figure"]]
+    table = _titled(figure, last)
     names = list(rows[0]["tasks"])
     for name in names:
         table.add_column(name, justify="right")
     table.add_column("mean", justify="right")
-    best = {name: max(row["tasks"][name]["accuracy_mean"] for row in rows) for name in names}
+    mean, std = f"{figure.name}_mean", f"{figure.name}_std"
+    best = {name: figure.best([row["tasks"][name][mean] for row in rows]) for name in names}
     for row in rows:
         cells = []
         for name in names:
             own = row["tasks"][name]
-            cell = f"{own['accuracy_mean']:.2f}"
+            cell = figure.written(own[mean])
             if len(own["seeds"]) > 1:
-                cell += f" ± {own['accuracy_std']:.2f}"
-            cells.append(Text(cell, "bold" if own["accuracy_mean"] == best[name] else ""))
-        table.add_row(row["method"], *cells, f"{row['accuracy_mean']:.2f}")
+                cell += f" ± {figure.written(own[std])}"
+            cells.append(Text(cell, "bold" if own[mean] == best[name] else ""))
+        table.add_row(row["method"], *cells, figure.written(row[mean]))
     return table
 
 
@@ -199,20 +205,26 @@ def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
         rows: of ``results.json``.
         last: over how many last epochs the figures are means.
     """
-    title = f"Test accuracy (%), mean of the last {last} epochs"
-    table = Table(title=title, min_width=len(title))
-    table.add_column("method")
+    figure = FIGURES[rows[0]["figure"]]
+    table = _titled(figure, last)
     table.add_column("mean", justify="right")
     table.add_column("std", justify="right")
     table.add_column("seeds", justify="right")
-    best = max(row["accuracy_mean"] for row in rows)
+    mean, std = f"{figure.name}_mean", f"{figure.name}_std"
+    best = figure.best([row[mean] for row in rows])
     for row in rows:
-        style = "bold" if row["accuracy_mean"] == best else None
         table.add_row(
             row["method"],
-            f"{row['accuracy_mean']:.2f}",
-            f"{row['accuracy_std']:.2f}" if len(row["seeds"]) > 1 else "-",
+            figure.written(row[mean]),
+            figure.written(row[std]) if len(row["seeds"]) > 1 else "-",
             str(len(row["seeds"])),
-            style=style,
+            style="bold" if row[mean] == best else None,
         )
+    return table
+
+
+def _titled(figure: Figure, last: int) -> Table:
+    title = f"{figure.title}, mean of the last {last} epochs"
+    table = Table(title=title, min_width=len(title))
+    table.add_column("method")
     return table

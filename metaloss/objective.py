@@ -10,15 +10,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from metaloss.adjusters import BaseAdjuster, ConstantAdjuster
-from metaloss.checks import (
-    check_finite,
-    check_in_range,
-    check_labels,
-    check_outputs_and_targets,
-    require,
-)
+from metaloss.checks import check_in_range, require
 from metaloss.conditioners import Conditioner
+from metaloss.kinds import kind_of
 from metaloss.losses import LossFamily
+from metaloss.types import Outputs, Targets
 
 
 class PerSample(NamedTuple):
@@ -52,7 +48,7 @@ class AdjustedLoss(nn.Module):
 
     Raises:
         InputError: the adjuster does not predict this loss's hyperparameters, or does not read
-            this conditioner's features.
+            this conditioner's features, or the conditioner reads classes and the loss has none.
 
     Example:
         >>> import torch
@@ -84,6 +80,12 @@ class AdjustedLoss(nn.Module):
             f"adjuster: expected one that reads the conditioner's {given} features, "
             f"got one that reads {adjuster.num_features}",
         )
+        kind = None if conditioner is None else conditioner.kind
+        require(
+            kind in {None, loss.kind},
+            f"conditioner: expected one for {loss.kind.name}, as {type(loss).__name__} is, "
+            f"got {type(conditioner).__name__}, which is for {kind and kind.name}",
+        )
         self.loss = loss
         self.conditioner = conditioner
         self.adjuster = adjuster
@@ -107,31 +109,30 @@ class AdjustedLoss(nn.Module):
 
     def forward(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
+        outputs: Outputs,
+        targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, ""]:
         """The mean loss of a batch.
 
         Args:
-            outputs: logits ``[batch, classes]``.
-            targets: labels ``[batch]``, int64.
+            outputs: logits ``[batch, classes]``, or values ``[batch, values]`` for regression.
+            targets: labels ``[batch]``, int64, or values as the outputs.
             index: the samples' ids ``[batch]``, int64, where the conditioner needs them.
 
         Raises:
-            InputError: a wrong shape or dtype; on the CPU also a label out of range or a logit
+            InputError: a wrong shape or dtype; on the CPU also a label out of range or a value
                 that is not finite. (On an accelerator values are not looked at: it would wait.)
         """
-        check_outputs_and_targets(outputs, targets)
+        self.loss.kind.check(outputs, targets)
         if outputs.device.type == "cpu" and not torch.compiler.is_compiling():
-            check_labels("targets", targets, outputs.shape[-1])
-            check_finite("outputs", outputs.detach())
+            self.loss.kind.check_values(outputs, targets)
         return self.per_sample(outputs, targets, index).losses.mean()
 
     def per_sample(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
+        outputs: Outputs,
+        targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> PerSample:
         """The loss and the hyperparameters of each sample; arguments as for the criterion."""
@@ -140,8 +141,8 @@ class AdjustedLoss(nn.Module):
 
     def hparams(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
+        outputs: Outputs,
+        targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch hyperparameters"]:
         """The hyperparameters of each sample; arguments as for the criterion."""
@@ -151,25 +152,39 @@ class AdjustedLoss(nn.Module):
 
     def features(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
+        outputs: Outputs,
+        targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """What the adjuster is told of each sample."""
-        check_outputs_and_targets(outputs, targets)
+        self.loss.kind.check(outputs, targets)
         if self.conditioner is None:
             return outputs.new_empty(len(outputs), 0)
         return self.conditioner(outputs.detach() if self.detach else outputs, targets, index)
 
-    def prepare(self, targets: Int[Tensor, " samples"], num_classes: int) -> None:
-        """Show the conditioner the training labels, once before training."""
+    def prepare(self, targets: Targets, num_classes: int | None) -> None:
+        """Show the conditioner the training targets, once before training.
+
+        Args:
+            targets: addressed by a batch's index.
+            num_classes: number of classes; ``None`` for regression.
+
+        Raises:
+            InputError: the loss is for the other kind of targets.
+        """
+        expected = kind_of(num_classes)
+        require(
+            self.loss.kind == expected,
+            f"loss: expected one for {expected.name}, as the targets are, "
+            f"got {type(self.loss).__name__}, which is for {self.loss.kind.name}",
+        )
         if self.conditioner is not None:
             self.conditioner.prepare(targets, num_classes)
 
     def observe(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
+        outputs: Outputs,
+        targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
         """Let the conditioner remember a batch, after an ordinary step on it."""

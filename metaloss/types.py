@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+
+Outputs: TypeAlias = Float[Tensor, "batch outputs"]
+"""A network's: logits, one a class, or values."""
+
+Targets: TypeAlias = Int[Tensor, " batch"] | Float[Tensor, "batch outputs"]
+"""Labels of classes, or values."""
 
 
 class Batch(NamedTuple):
@@ -15,7 +21,7 @@ class Batch(NamedTuple):
 
     Attributes:
         inputs: what the model takes, ``[batch, ...]``.
-        targets: class labels, ``[batch]``, int64.
+        targets: class labels, ``[batch]``, int64; for regression values, ``[batch, values]``.
         index: each sample's id, ``[batch]``, int64: its position in the set it was drawn from.
             ``None`` where nothing needs it.
     """
@@ -49,7 +55,7 @@ class Loader(Protocol):
 
 @runtime_checkable
 class TaskLike(Protocol):
-    """A data set with noisy training labels, as the training loop sees it."""
+    """A data set with noisy training targets, as the training loop sees it."""
 
     @property
     def name(self) -> str:
@@ -57,8 +63,8 @@ class TaskLike(Protocol):
         ...
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes."""
+    def num_classes(self) -> int | None:
+        """Number of classes; ``None`` where the targets are values: regression."""
         ...
 
     @property
@@ -82,8 +88,8 @@ class TaskLike(Protocol):
         ...
 
     @property
-    def train_targets(self) -> Int[Tensor, " samples"]:
-        """The labels of ``train``, addressed by a batch's ``index``."""
+    def train_targets(self) -> Int[Tensor, " samples"] | Float[Tensor, "samples values"]:
+        """The targets of ``train``, addressed by a batch's ``index``."""
         ...
 
     @property

@@ -1,12 +1,14 @@
-"""Classification tasks with noisy labels: data sets, noise, splits and loaders."""
+"""Tasks with noisy labels or corrupted values: data sets, noise, splits and loaders."""
 
-from . import noise
+from . import corruption, noise
 from .datasets import cifar10, cifar100, digits, fashion_mnist, image_folder
 from .few_shot import NoisyLabelsTransform, taskset_suite
 from .folders import FolderLoader, FolderSet, image_files
 from .images import ImageSet
 from .loaders import BatchLoader
 from .noisy_labels import NoisyLabels
+from .noisy_values import NoisyValues
+from .regression import RegressionTask, regression_task
 from .sources import Source
 from .splits import check_disjoint, split
 from .suites import join, noise_grid, relabelled
@@ -19,6 +21,7 @@ from .tables import (
 )
 from .task import Task, TransformFactory, classification_task
 from .transforms import Augment, Normalise, Transform, channel_statistics
+from .values import Table, diabetes
 
 __all__ = [
     "CIFAR10_PAIRS",
@@ -33,8 +36,11 @@ __all__ = [
     "ImageSet",
     "NoisyLabels",
     "NoisyLabelsTransform",
+    "NoisyValues",
     "Normalise",
+    "RegressionTask",
     "Source",
+    "Table",
     "Task",
     "Transform",
     "TransformFactory",
@@ -43,6 +49,8 @@ __all__ = [
     "cifar10",
     "cifar100",
     "classification_task",
+    "corruption",
+    "diabetes",
     "digits",
     "fashion_mnist",
     "image_files",
@@ -50,6 +58,7 @@ __all__ = [
     "join",
     "noise",
     "noise_grid",
+    "regression_task",
     "relabelled",
     "split",
     "taskset_suite",

@@ -1,53 +1,85 @@
-"""Noise put on the labels of a task, made anew or read from a file."""
+"""Noise put on the targets of a task, made anew or read from a file."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, overload
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.checks import InputError, require
 
 from .noisy_labels import NoisyLabels
+from .noisy_values import NoisyValues
 from .partition import Part
 
-MakeNoise = Callable[..., NoisyLabels]
-"""A function of :mod:`metaloss.tasks.noise` whose own arguments are bound."""
+Noisy = NoisyLabels | NoisyValues
+MakeNoise = Callable[..., Noisy]
+"""A function of :mod:`metaloss.tasks.noise`, or for values of :mod:`metaloss.tasks.corruption`,
+whose own arguments are bound."""
+
+
+@overload
+def make_noise(
+    noise: MakeNoise,
+    targets: Tensor,
+    num_classes: int,
+    draws: torch.Generator,
+    inputs: Tensor | None,
+) -> NoisyLabels: ...
+
+
+@overload
+def make_noise(
+    noise: MakeNoise,
+    targets: Tensor,
+    num_classes: None,
+    draws: torch.Generator,
+    inputs: Tensor | None,
+) -> NoisyValues: ...
 
 
 def make_noise(
     noise: MakeNoise,
-    targets: Int[Tensor, " samples"],
-    num_classes: int,
+    targets: Int[Tensor, " samples"] | Float[Tensor, "samples values"],
+    num_classes: int | None,
     draws: torch.Generator,
     inputs: Tensor | None,
-) -> NoisyLabels:
+) -> Noisy:
     """Call a noise function with what it takes.
 
     Args:
-        noise: called with ``targets``, ``num_classes`` and ``generator``, and with ``inputs`` if it
-            takes them.
-        targets: the original labels.
-        num_classes: number of classes.
+        noise: called with ``targets``, ``generator``, for labels ``num_classes``, and with
+            ``inputs`` if it takes them.
+        targets: the original labels or values.
+        num_classes: number of classes; ``None`` for values.
         draws: a CPU generator.
         inputs: of the samples, ``[samples, ...]``; ``None`` if they are not in memory.
 
     Raises:
         InputError: noise that needs inputs where there are none, or that gives something else.
     """
-    given = {"targets": targets, "num_classes": num_classes, "generator": draws}
+    given: dict[str, Any] = {"targets": targets, "generator": draws}
+    if num_classes is not None:
+        given["num_classes"] = num_classes
     if "inputs" in inspect.signature(noise).parameters:
         if inputs is None:
             raise InputError("noise: expected noise that needs no inputs, the samples are files")
         given["inputs"] = inputs
-    noisy = noise(**given)
+    expected = NoisyValues if num_classes is None else NoisyLabels
+    try:
+        noisy = noise(**given)
+    except TypeError as error:  # noise for labels wants num_classes, that for values does not
+        raise InputError(
+            f"noise: expected a function that gives {expected.__name__}, but: {error}"
+        ) from error
     require(
-        isinstance(noisy, NoisyLabels),
-        f"noise: expected a function that gives NoisyLabels, got {type(noisy).__name__}",
+        isinstance(noisy, expected),
+        f"noise: expected a function that gives {expected.__name__}, got {type(noisy).__name__}",
     )
     return noisy
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Shaped
 from torch import Tensor
 
 from metaloss.checks import require
@@ -25,7 +25,7 @@ class BatchLoader:
 
     Args:
         inputs: ``[samples, ...]``, uint8 images or floating point.
-        targets: labels, ``[samples]``, int64.
+        targets: labels, ``[samples]``, int64, or values, ``[samples, values]``.
         batch_size: samples in a batch, not more than there are.
         seed: of the order and the augmentation.
         transform: from a batch of inputs to what a model takes; needed for uint8 images.
@@ -50,7 +50,7 @@ class BatchLoader:
     def __init__(
         self,
         inputs: Tensor,
-        targets: Int[Tensor, " samples"],
+        targets: Shaped[Tensor, "samples ..."],
         batch_size: int,
         *,
         seed: int = 0,
@@ -87,12 +87,12 @@ class BatchLoader:
         """All inputs, before the transform, ``[samples, ...]``."""
         return self._inputs
 
-    def again(self, seed: int, targets: Int[Tensor, " samples"] | None = None) -> BatchLoader:
+    def again(self, seed: int, targets: Shaped[Tensor, "samples ..."] | None = None) -> BatchLoader:
         """A loader over the same samples, which are not copied.
 
         Args:
             seed: of its order and its augmentation.
-            targets: other labels, ``[samples]``, int64.
+            targets: others, likewise.
 
         Raises:
             InputError: there is not one label for each input.

@@ -62,6 +62,11 @@ class NoisyLabels:
         return self.transition.shape[0]
 
     @property
+    def targets(self) -> Int[Tensor, " samples"]:
+        """The labels to train on, by the name that labels and values share."""
+        return self.labels
+
+    @property
     def flipped(self) -> Bool[Tensor, " samples"]:
         """Which labels are not the original ones."""
         return self.labels != self.original

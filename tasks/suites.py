@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,12 +17,15 @@ from metaloss.types import TaskSpec
 from .folders import FolderLoader
 from .labelling import MakeNoise, make_noise
 from .loaders import BatchLoader
+from .regression import RegressionTask
 from .task import Task
+
+AnyTask = Task | RegressionTask
 
 
 def noise_grid(
     *,
-    task: Callable[..., Task],
+    task: Callable[..., AnyTask],
     noises: Mapping[str, MakeNoise],
     rates: Sequence[float],
     model: Callable[[], nn.Module] | None = None,
@@ -34,7 +38,8 @@ def noise_grid(
 
     Args:
         task: makes the task without noise, called with ``seed`` and ``device``.
-        noises: by name, functions of :mod:`metaloss.tasks.noise` that take a ``rate``.
+        noises: by name, functions of :mod:`metaloss.tasks.noise`, or for regression of
+            :mod:`metaloss.tasks.corruption`, that take a ``rate``.
         rates: in [0, 1].
         model: makes a fresh network for each task; the run's if not given.
         prefix: of the tasks' names, which are ``PREFIXnoise-rate``.
@@ -59,10 +64,12 @@ def noise_grid(
         check_in_range("rate", rate, 0.0, 1.0)
 
     @lru_cache(maxsize=1)
-    def clean(seed: int, device: torch.device | str) -> Task:
+    def clean(seed: int, device: torch.device | str) -> AnyTask:
         return task(seed=seed, device=device)
 
-    def make(name: str, noise: MakeNoise, *, seed: int, device: torch.device | str = "cpu") -> Task:
+    def make(
+        name: str, noise: MakeNoise, *, seed: int, device: torch.device | str = "cpu"
+    ) -> AnyTask:
         return relabelled(clean(seed, device), noise, name=name, seed=seed)
 
     specs = []
@@ -88,12 +95,13 @@ def join(*, suites: Sequence[Sequence[TaskSpec]]) -> tuple[TaskSpec, ...]:
     return tuple(spec for suite in suites for spec in suite)
 
 
-def relabelled(task: Task, noise: MakeNoise, *, name: str, seed: int) -> Task:
-    """The same samples with noise on their training labels, and an order of their own.
+def relabelled(task: AnyTask, noise: MakeNoise, *, name: str, seed: int) -> AnyTask:
+    """The same samples with noise on their training targets, and an order of their own.
 
     Args:
         task: without noise; nothing of it is copied.
-        noise: a function of :mod:`metaloss.tasks.noise`, its rate bound.
+        noise: a function of :mod:`metaloss.tasks.noise`, or for regression of
+            :mod:`metaloss.tasks.corruption`, its rate bound.
         name: of the new task; what is drawn depends on it.
         seed: of the run.
 
@@ -109,12 +117,12 @@ def relabelled(task: Task, noise: MakeNoise, *, name: str, seed: int) -> Task:
         >>> task.train.inputs.data_ptr() == clean.train.inputs.data_ptr()
         True
     """
-    require(task.noise is None, f"task {task.name}: expected one without noise, got noisy labels")
+    require(task.noise is None, f"task {task.name}: expected one without noise, got noisy targets")
     train, meta = task.train, task.meta
     assert isinstance(train, BatchLoader | FolderLoader)
     inputs = train.inputs.cpu() if isinstance(train, BatchLoader) else None
     draws = generator(seed, "noise", name)
-    noisy = make_noise(noise, task.train_targets, task.num_classes, draws, inputs)
+    noisy: Any = make_noise(noise, task.train_targets, task.num_classes, draws, inputs)
     again = None
     if meta is not None:
         assert isinstance(meta, BatchLoader | FolderLoader)
@@ -122,8 +130,8 @@ def relabelled(task: Task, noise: MakeNoise, *, name: str, seed: int) -> Task:
     return replace(
         task,
         name=name,
-        train=train.again(derive(seed, "train", name), noisy.labels),
+        train=train.again(derive(seed, "train", name), noisy.targets),
         meta=again,
-        train_targets=noisy.labels,
+        train_targets=noisy.targets,
         noise=noisy,
     )

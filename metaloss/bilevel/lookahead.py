@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from weakref import WeakSet
 
 import torch
-import torch.nn.functional as F
 import torchopt
 from torch import Tensor, nn
 from torchopt.base import GradientTransformation
@@ -49,7 +48,8 @@ class Lookahead:
             exact; ``"difference"``, adjoint steps with central differences, which is not, and asks
             nothing of the network but gradients; ``"auto"``, mixed, or unroll with a warning where
             an operation has no forward-mode rule.
-        meta_loss: from the outputs and targets of the clean batch to a scalar.
+        meta_loss: from the outputs and targets of the clean batch to a scalar; if not given, the
+            mean plain loss of the criterion's kind: cross entropy, or half the squared error.
         transform: a TorchOpt gradient transformation to look ahead with, its state fresh, instead
             of the live optimizer's step. TorchOpt's own momentum remembers in a closure that it has
             been called: with dampening, use ``metaloss.bilevel.transforms.heavy_ball``.
@@ -80,7 +80,7 @@ class Lookahead:
 
     steps: int = 1
     strategy: str = "mixed"
-    meta_loss: MetaLoss = F.cross_entropy
+    meta_loss: MetaLoss | None = None
     transform: GradientTransformation | None = None
     keep: float = 48.0
     hold_norm: bool = False
@@ -165,7 +165,7 @@ class Lookahead:
             theta=_theta(criterion),
             train_batches=[Batch(*batch) for batch in train_batches],
             meta_batch=Batch(*meta_batch),
-            meta_loss=self.meta_loss,
+            meta_loss=self.clean_loss(criterion),
             make_optimizer=lambda reached: functional(
                 optimizer,
                 {name: params[name] for name in reached},
@@ -192,6 +192,10 @@ class Lookahead:
         if solution.shared is not None:
             solution.shared.randomness.restore()
         return solution
+
+    def clean_loss(self, criterion: AdjustedLoss) -> MetaLoss:
+        """What clean batches are judged by."""
+        return self.meta_loss or criterion.loss.kind.mean_loss
 
     def _solved(self, problem: Problem) -> Solution:
         if self.strategy != "auto":

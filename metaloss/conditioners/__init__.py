@@ -7,8 +7,10 @@ from metaloss.conditioners.flipped import Flipped
 from metaloss.conditioners.loss_value import LossValue
 from metaloss.conditioners.margin import Margin
 from metaloss.conditioners.moving_average import MovingAverage
+from metaloss.conditioners.plain import Plain, plain_conditioner
 from metaloss.conditioners.probability_margin import ProbabilityMargin
 from metaloss.conditioners.progress import Progress
+from metaloss.conditioners.residual import Residual
 
 __all__ = [
     "ClassGroup",
@@ -19,7 +21,10 @@ __all__ = [
     "LossValue",
     "Margin",
     "MovingAverage",
+    "Plain",
     "ProbabilityMargin",
     "Progress",
+    "Residual",
     "group_by_size",
+    "plain_conditioner",
 ]

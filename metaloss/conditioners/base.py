@@ -17,6 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from metaloss.checks import InputError, require
+from metaloss.kinds import CLASSIFICATION, Kind
+from metaloss.types import Outputs, Targets
 
 
 class Conditioner(nn.Module, ABC):
@@ -27,34 +29,36 @@ class Conditioner(nn.Module, ABC):
     Attributes:
         num_features: columns of the features.
         needs_index: whether ``forward`` must be given the samples' ids.
+        kind: whether it reads classes or values; ``None`` if it does not matter.
     """
 
     num_features: int
     needs_index: bool = False
+    kind: Kind | None = CLASSIFICATION
     # Buffers whose size comes from the data, so that a checkpoint may bring another size.
     sized_by_data: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def forward(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
+        outputs: Outputs,
+        targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """The features of each sample, ``[batch, num_features]``."""
 
-    def prepare(self, targets: Int[Tensor, " samples"], num_classes: int) -> None:
+    def prepare(self, targets: Targets, num_classes: int | None) -> None:
         """Learn what there is to know of the training set before training starts.
 
         Args:
-            targets: the training labels, addressed by a batch's index.
-            num_classes: number of classes.
+            targets: the training set's, addressed by a batch's index.
+            num_classes: number of classes; ``None`` for regression.
         """
 
     def observe(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
+        outputs: Outputs,
+        targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
         """Remember a batch that an ordinary step was made on."""
@@ -77,8 +81,9 @@ def given(conditioner: Conditioner, index: Tensor | None, targets: Tensor) -> Te
             f"{type(conditioner).__name__} addresses samples by their ids: call the criterion as "
             "criterion(outputs, targets, index)"
         )
+    ids = list(targets.shape[:1])
     require(
-        index.dtype == torch.int64 and index.shape == targets.shape,
-        f"index: expected int64 ids {list(targets.shape)}, got {index.dtype} {list(index.shape)}",
+        index.dtype == torch.int64 and list(index.shape) == ids,
+        f"index: expected int64 ids {ids}, got {index.dtype} {list(index.shape)}",
     )
     return index

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metaloss.checks import check_at_least, require
+from metaloss.checks import InputError, check_at_least, require
 from metaloss.conditioners.base import Conditioner
 from metaloss.losses.numerics import full_precision
 
@@ -78,8 +78,10 @@ class ClassGroup(Conditioner):
         )
         self.register_buffer("class_groups", torch.tensor(self.groups or (), dtype=torch.int64))
 
-    def prepare(self, targets: Int[Tensor, " samples"], num_classes: int) -> None:
+    def prepare(self, targets: Int[Tensor, " samples"], num_classes: int | None) -> None:
         """Group the classes by size, unless the groups were given."""
+        if num_classes is None:
+            raise InputError("ClassGroup: expected a task with classes to group, got a regression")
         if self.groups is not None:
             require(
                 len(self.groups) == num_classes,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from metaloss.checks import require
 from metaloss.conditioners.base import Conditioner
+from metaloss.types import Outputs, Targets
 
 
 class Concat(Conditioner):
@@ -19,7 +20,7 @@ class Concat(Conditioner):
         conditioners: one or more.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or one is for classes and another for values.
 
     Example:
         >>> from metaloss.conditioners import Concat, LossValue, Margin
@@ -33,16 +34,23 @@ class Concat(Conditioner):
         self.conditioners = nn.ModuleList(conditioners)
         self.num_features = sum(c.num_features for c in conditioners)
         self.needs_index = any(c.needs_index for c in conditioners)
+        kinds = {c.kind for c in conditioners if c.kind is not None}
+        require(
+            len(kinds) <= 1,
+            "Concat: expected conditioners for classes or for values, got some of each: "
+            + ", ".join(type(c).__name__ for c in conditioners),
+        )
+        self.kind = next(iter(kinds), None)
 
-    def prepare(self, targets: Int[Tensor, " samples"], num_classes: int) -> None:
+    def prepare(self, targets: Targets, num_classes: int | None) -> None:
         """Prepare each."""
         for conditioner in self._parts():
             conditioner.prepare(targets, num_classes)
 
     def observe(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
+        outputs: Outputs,
+        targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
         """Let each observe."""
@@ -56,8 +64,8 @@ class Concat(Conditioner):
 
     def forward(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
+        outputs: Outputs,
+        targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """The features of each, in order."""

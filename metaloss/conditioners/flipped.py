@@ -9,6 +9,7 @@ from torch import Tensor
 from metaloss.checks import require
 from metaloss.conditioners.base import Conditioner, given
 from metaloss.losses.numerics import full_precision
+from metaloss.types import Outputs, Targets
 
 
 class Flipped(Conditioner):
@@ -26,6 +27,7 @@ class Flipped(Conditioner):
     """
 
     num_features = 1
+    kind = None
     needs_index = True
     sized_by_data = ("flipped",)
     flipped: Tensor
@@ -40,8 +42,8 @@ class Flipped(Conditioner):
 
     def forward(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
+        outputs: Outputs,
+        targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch 1"]:
         """1 where the label is wrong."""

@@ -8,6 +8,7 @@ from torch import Tensor
 from metaloss.conditioners.base import Conditioner
 from metaloss.losses import CrossEntropy, LossFamily
 from metaloss.losses.numerics import full_precision
+from metaloss.types import Outputs, Targets
 
 
 class LossValue(Conditioner):
@@ -28,11 +29,12 @@ class LossValue(Conditioner):
     def __init__(self, loss: LossFamily | None = None) -> None:
         super().__init__()
         self.loss = loss if loss is not None else CrossEntropy()
+        self.kind = self.loss.kind
 
     def forward(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
+        outputs: Outputs,
+        targets: Targets,
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
         """The loss of each sample."""

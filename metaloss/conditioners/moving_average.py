@@ -8,6 +8,7 @@ from torch import Tensor
 
 from metaloss.checks import check_in_range, require
 from metaloss.conditioners.base import Conditioner, given
+from metaloss.types import Outputs, Targets
 
 
 class MovingAverage(Conditioner):
@@ -49,10 +50,11 @@ class MovingAverage(Conditioner):
         self.conditioner = conditioner
         self.decay = decay
         self.num_features = conditioner.num_features
+        self.kind = conditioner.kind
         self.register_buffer("memory", torch.zeros(0, conditioner.num_features))
         self.register_buffer("seen", torch.zeros(0, dtype=torch.bool))
 
-    def prepare(self, targets: Int[Tensor, " samples"], num_classes: int) -> None:
+    def prepare(self, targets: Targets, num_classes: int | None) -> None:
         """Make room for one value a training sample, forgetting any from before."""
         self.conditioner.prepare(targets, num_classes)
         self.memory = self.memory.new_zeros(len(targets), self.num_features)
@@ -64,8 +66,8 @@ class MovingAverage(Conditioner):
 
     def forward(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
+        outputs: Outputs,
+        targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """The averages as they will be once this batch is observed."""
@@ -81,8 +83,8 @@ class MovingAverage(Conditioner):
 
     def observe(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
+        outputs: Outputs,
+        targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
         """Write this batch's averages down."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from metaloss.conditioners.base import Conditioner
 from metaloss.losses.numerics import full_precision
+from metaloss.types import Outputs, Targets
 
 
 class Progress(Conditioner):
@@ -23,6 +24,7 @@ class Progress(Conditioner):
     """
 
     num_features = 1
+    kind = None
     fraction: Tensor
 
     def __init__(self) -> None:
@@ -35,8 +37,8 @@ class Progress(Conditioner):
 
     def forward(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],  # noqa: ARG002
+        outputs: Outputs,
+        targets: Targets,  # noqa: ARG002
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
         """The fraction, once a sample."""

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from metaloss.adjusters import ScheduledAdjuster
-from metaloss.conditioners import Margin
+from metaloss.conditioners import Margin, Residual
 from metaloss.objective import AdjustedLoss
 
 CLEAN, FLIPPED, SHADES = "#2f6f9f", "#c8553d", ("#b9c4cc", "#7f929e", "#24333d")
@@ -24,20 +24,30 @@ class Learned(NamedTuple):
     Attributes:
         name: the method's.
         criterion: with its snapshots.
-        samples: ``margin``, ``hparams`` and, where it is known, ``flipped``, one row a sample.
+        samples: ``margin`` or for regression ``residual``, ``hparams`` and, where it is known,
+            ``flipped``, one row a sample.
     """
 
     name: str
     criterion: AdjustedLoss
     samples: Mapping[str, Tensor]
 
+    @property
+    def told(self) -> str:
+        """Which column the curves are drawn over."""
+        return "margin" if "margin" in self.samples else "residual"
+
+
+WORDS = {"margin": ("margin in logits", "labels"), "residual": ("size of the residual", "values")}
+
 
 def draw_learned(learned: Sequence[Learned], path: str | Path) -> None:
     """One row a hyperparameter: its curve over the margin, and its spread over the samples.
 
-    The curve (Fig. 7) is drawn for each snapshot where the margin is all that the adjuster reads,
-    else its place shows the samples themselves. The spread (Fig. 8) is drawn for right and wrong
-    labels apart where it is known which are which.
+    For regression, the size of the residual takes the margin's place. The curve (Fig. 7) is drawn
+    for each snapshot where that is all that the adjuster reads, else its place shows the samples
+    themselves. The spread (Fig. 8) is drawn for right and wrong labels apart where it is known
+    which are which.
 
     Args:
         learned: what to draw.
@@ -48,12 +58,14 @@ def draw_learned(learned: Sequence[Learned], path: str | Path) -> None:
     axes = figure.subplots(len(rows), 2, squeeze=False)
     for (item, column), (left, right) in zip(rows, axes, strict=True):
         name = item.criterion.loss.hyperparameters[column].name
-        if isinstance(item.criterion.conditioner, Margin):
+        if isinstance(item.criterion.conditioner, Margin | Residual):
             _curves(left, item, column)
         else:
             _points(left, item, column)
         _spread(right, item, column)
-        left.set(xlabel="margin in logits", ylabel=name, title=f"{item.name}: {name} by margin")
+        left.set(
+            xlabel=WORDS[item.told][0], ylabel=name, title=f"{item.name}: {name} by {item.told}"
+        )
         right.set(xlabel=name, ylabel="density", title=f"{item.name}: {name} of the samples")
         for axis in (left, right):
             axis.spines[["top", "right"]].set_visible(False)
@@ -63,8 +75,8 @@ def draw_learned(learned: Sequence[Learned], path: str | Path) -> None:
 
 def _curves(axis: Axes, item: Learned, column: int) -> None:
     hyperparameter = item.criterion.loss.hyperparameters[column]
-    margin = item.samples["margin"]
-    low, high = torch.quantile(margin, torch.tensor([0.005, 0.995])).tolist()
+    told = item.samples[item.told]
+    low, high = torch.quantile(told, torch.tensor([0.005, 0.995])).tolist()
     grid = torch.linspace(low, high, 200).unsqueeze(1)
     adjuster = item.criterion.adjuster
     snapshots = (
@@ -89,7 +101,7 @@ def _rug(axis: Axes, item: Learned) -> None:
     density = axis.twinx()
     for samples, colour, label in _groups(item):
         density.hist(
-            item.samples["margin"][samples], bins=60, color=colour, alpha=0.25, label=label
+            item.samples[item.told][samples], bins=60, color=colour, alpha=0.25, label=label
         )
     density.set_yticks([])
     density.set_ylim(0, density.get_ylim()[1] * 3)
@@ -99,7 +111,7 @@ def _rug(axis: Axes, item: Learned) -> None:
 def _points(axis: Axes, item: Learned, column: int) -> None:
     for samples, colour, label in _groups(item):
         axis.scatter(
-            item.samples["margin"][samples],
+            item.samples[item.told][samples],
             item.samples["hparams"][samples, column],
             s=4,
             alpha=0.3,
@@ -119,8 +131,9 @@ def _spread(axis: Axes, item: Learned, column: int) -> None:
 def _groups(item: Learned) -> list[tuple[Tensor, str, str]]:
     flipped = item.samples.get("flipped")
     if flipped is None:
-        return [(torch.ones(len(item.samples["margin"]), dtype=torch.bool), CLEAN, "samples")]
-    return [(~flipped, CLEAN, "right labels"), (flipped, FLIPPED, "wrong labels")]
+        return [(torch.ones(len(item.samples[item.told]), dtype=torch.bool), CLEAN, "samples")]
+    what = WORDS[item.told][1]
+    return [(~flipped, CLEAN, f"right {what}"), (flipped, FLIPPED, f"wrong {what}")]
 
 
 def _limits(low: float, high: float) -> tuple[float, float]:

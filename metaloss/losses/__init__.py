@@ -1,13 +1,16 @@
 """Per-sample losses whose hyperparameters may differ from sample to sample."""
 
 from metaloss.losses.active_passive import ActivePassive, NormalizedCE
+from metaloss.losses.barron import Barron
 from metaloss.losses.base import Fixed, Hyperparameter, LossFamily, Ranged
 from metaloss.losses.bootstrapping import HardBootstrapping, SoftBootstrapping
 from metaloss.losses.cross_entropy import MAE, CrossEntropy
+from metaloss.losses.errors import AbsoluteError, SquaredError
 from metaloss.losses.focal import Focal
 from metaloss.losses.gce import GCE
 from metaloss.losses.js import JS
 from metaloss.losses.label_smoothing import LabelSmoothing
+from metaloss.losses.plain import plain_loss
 from metaloss.losses.polysoft import PolySoft
 from metaloss.losses.sl import SL
 from metaloss.losses.taylor import TaylorCE
@@ -18,7 +21,9 @@ __all__ = [
     "JS",
     "MAE",
     "SL",
+    "AbsoluteError",
     "ActivePassive",
+    "Barron",
     "CrossEntropy",
     "Fixed",
     "Focal",
@@ -30,6 +35,8 @@ __all__ = [
     "PolySoft",
     "Ranged",
     "SoftBootstrapping",
+    "SquaredError",
     "TaylorCE",
     "WeightedCE",
+    "plain_loss",
 ]

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from metaloss.checks import check_outputs_and_targets, require
+from metaloss.checks import require
+from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.losses.numerics import full_precision
+from metaloss.types import Outputs, Targets
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,16 @@ class Hyperparameter:
 
 
 class LossFamily(ABC):
-    """A per-sample classification loss with hyperparameters that may differ from sample to sample.
+    """A per-sample loss with hyperparameters that may differ from sample to sample.
 
     A family is a value without state: it never reduces, never moves devices, and its columns of
     hyperparameters stand in the order of ``hyperparameters``. To define one, subclass a frozen
-    dataclass, declare ``hyperparameters`` and write ``per_sample``.
+    dataclass, declare ``hyperparameters`` and write ``per_sample``; for regression set ``kind`` to
+    :data:`metaloss.kinds.REGRESSION`.
+
+    Attributes:
+        hyperparameters: in the order of their columns.
+        kind: whether its targets are classes or values.
 
     Example:
         >>> import torch
@@ -87,27 +94,29 @@ class LossFamily(ABC):
     """
 
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]]
+    kind: ClassVar[Kind] = CLASSIFICATION
 
     @abstractmethod
     def per_sample(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
+        outputs: Outputs,
+        targets: Targets,
         hparams: Float[Tensor, "batch hyperparameters"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample, from full-precision logits that have been checked."""
+        """The loss of each sample, from full-precision outputs that have been checked."""
 
     def __call__(
         self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
+        outputs: Outputs,
+        targets: Targets,
         hparams: Float[Tensor, "batch hyperparameters"],
     ) -> Float[Tensor, " batch"]:
         """The loss of each sample.
 
         Args:
-            outputs: logits ``[batch, classes]``; half precision is computed in float32.
-            targets: labels ``[batch]``, int64, in ``0 .. classes - 1``.
+            outputs: logits ``[batch, classes]``, or values ``[batch, values]`` for regression; half
+                precision is computed in float32.
+            targets: labels ``[batch]``, int64, in ``0 .. classes - 1``, or values as the outputs.
             hparams: ``[batch, d']``, a column for each of ``hyperparameters``.
 
         Returns:
@@ -116,7 +125,7 @@ class LossFamily(ABC):
         Raises:
             InputError: a shape or a dtype is not as above.
         """
-        check_outputs_and_targets(outputs, targets)
+        self.kind.check(outputs, targets)
         expected = (outputs.shape[0], len(self.hyperparameters))
         require(
             tuple(hparams.shape) == expected,
@@ -192,6 +201,11 @@ class Fixed(LossFamily):
         """Those that are not held."""
         return tuple(h for h in self.loss.hyperparameters if h.name not in self.values)
 
+    @property
+    def kind(self) -> Kind:  # type: ignore[override]
+        """The family's."""
+        return self.loss.kind
+
     def per_sample(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
         """The family's loss, the held columns filled in."""
         predicted = iter(hparams.unbind(dim=1))
@@ -242,6 +256,11 @@ class Ranged(LossFamily):
             h.within(*self.ranges[h.name]) if h.name in self.ranges else h
             for h in self.loss.hyperparameters
         )
+
+    @property
+    def kind(self) -> Kind:  # type: ignore[override]
+        """The family's."""
+        return self.loss.kind
 
     def per_sample(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
         """The family's loss, unchanged."""

@@ -65,8 +65,8 @@ def other_classes_log_prob(
 
 
 def expm1_quotient(
-    x: Float[Tensor, " batch"], q: Float[Tensor, " batch"]
-) -> Float[Tensor, " batch"]:
+    x: Float[Tensor, "*#shape"], q: Float[Tensor, "*#shape"]
+) -> Float[Tensor, "*#shape"]:
     r"""``(exp(q x) - 1) / q``, which is ``x`` where ``q`` is 0, with its first two derivatives.
 
     Example:

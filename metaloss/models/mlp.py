@@ -16,7 +16,7 @@ class MLP(nn.Module):
 
     Args:
         in_features: numbers in one sample, such as 64 for an 8x8 grey image.
-        num_classes: width of the output, at least 2.
+        out_features: width of the output: classes, or values for regression.
         hidden: widths of the hidden layers; empty for a linear classifier.
         dropout: probability of dropping a hidden unit, in [0, 1].
 
@@ -33,13 +33,13 @@ class MLP(nn.Module):
     def __init__(
         self,
         in_features: int,
-        num_classes: int,
+        out_features: int,
         hidden: Sequence[int] = (256,),
         *,
         dropout: float = 0.0,
     ) -> None:
         check_at_least("in_features", in_features, 1)
-        check_at_least("num_classes", num_classes, 2)
+        check_at_least("out_features", out_features, 1)
         require(
             isinstance(hidden, Sequence),
             f"hidden: expected a sequence of widths, such as (256,), got {hidden!r}",
@@ -53,10 +53,10 @@ class MLP(nn.Module):
             check_at_least("hidden", next_width, 1)
             layers += [nn.Linear(width, next_width), nn.ReLU(), nn.Dropout(dropout)]
             width = next_width
-        self.layers = nn.Sequential(*layers, nn.Linear(width, num_classes))
+        self.layers = nn.Sequential(*layers, nn.Linear(width, out_features))
 
-    def forward(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch classes"]:
-        """The logits."""
+    def forward(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch outputs"]:
+        """The logits, or the values."""
         require(
             inputs.ndim > 1
             and math.prod(inputs.shape[1:]) == self.in_features

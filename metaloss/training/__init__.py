@@ -12,7 +12,7 @@ from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
 from metaloss.training.records import RunFolder
 from metaloss.training.sampler import TaskSampler
-from metaloss.training.samples import Samples, collect
+from metaloss.training.samples import collect
 from metaloss.training.side_by_side import SideBySide
 from metaloss.training.speed import Speed
 from metaloss.training.state import TrainState
@@ -34,7 +34,6 @@ __all__ = [
     "Recipe",
     "RunFolder",
     "RunInfo",
-    "Samples",
     "SideBySide",
     "Speed",
     "TaskSampler",

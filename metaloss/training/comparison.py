@@ -112,17 +112,18 @@ def across(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, A
 
     Example:
         >>> from metaloss.training.comparison import across
-        >>> row = {"method": "CE", "accuracy_mean": 70.0, "accuracy_std": 1.0, "seeds": [0]}
+        >>> row = {"method": "CE", "figure": "accuracy", "accuracy_mean": 70.0, "seeds": [0]}
         >>> across({"a": [row], "b": [{**row, "accuracy_mean": 80.0}]})[0]["accuracy_mean"]
         75.0
     """
-    methods = [row["method"] for row in next(iter(found.values()))]
     table = []
-    for i, method in enumerate(methods):
+    for i, first in enumerate(next(iter(found.values()))):
+        said = {key: first[key] for key in ("method", "figure")}
         tasks = {
-            name: {k: v for k, v in rows[i].items() if k != "method"}
+            name: {k: v for k, v in rows[i].items() if k not in said}
             for name, rows in found.items()
         }
-        mean = statistics.fmean(own["accuracy_mean"] for own in tasks.values())
-        table.append({"method": method, "accuracy_mean": mean, "tasks": tasks})
+        key = f"{first['figure']}_mean"
+        mean = statistics.fmean(own[key] for own in tasks.values())
+        table.append({**said, key: mean, "tasks": tasks})
     return table

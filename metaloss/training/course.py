@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from metaloss.checks import require
-from metaloss.losses import CrossEntropy
+from metaloss.losses import plain_loss
 from metaloss.objective import AdjustedLoss
 from metaloss.training.evaluate import evaluate
 from metaloss.training.learner import Lesson
@@ -19,7 +19,7 @@ from metaloss.training.state import TrainState
 from metaloss.training.steps import check_finite_loss, look_ahead, ordinary_step
 from metaloss.training.streams import stream, windows
 from metaloss.training.tally import Tally
-from metaloss.types import Batch, TaskLike
+from metaloss.types import Batch, Loader, TaskLike
 
 
 class Course:
@@ -50,7 +50,8 @@ class Course:
         state.forward = recipe.speed.prepare(state.model)
         self._device = next(state.model.parameters()).device
         self._flipped = None if task.flipped is None else task.flipped.to(self._device)
-        self._warm_up = AdjustedLoss.fixed(CrossEntropy())
+        self._kind = state.criterion.loss.kind
+        self._warm_up = AdjustedLoss.fixed(plain_loss(self._kind))
         self._window: list[Batch] = []
         self._outputs: Tensor | None = None
         self._begin()
@@ -139,7 +140,7 @@ class Course:
 
     def _begin(self) -> None:
         names = () if self.warming else self.state.criterion.loss.hyperparameters
-        self._tally = Tally(names, self._flipped)
+        self._tally = Tally(names, self._flipped, self._kind)
         self._seconds = 0.0
 
     @cached_property
@@ -168,16 +169,15 @@ class Course:
             **means,
         }
         if recipe.evaluates(record["epoch"]):
-            record |= _evaluation("test", self.task.test, state)
+            record |= self._evaluation("test", self.task.test)
             if self.task.validation is not None:
-                record |= _evaluation("validation", self.task.validation, state)
+                record |= self._evaluation("validation", self.task.validation)
         if skipped is not None:
             record["meta_steps_skipped"] = skipped._asdict()
         record["seconds"] = self._seconds + time.perf_counter() - began
         record["samples_per_second"] = self._tally.samples / record["seconds"]
         return record
 
-
-def _evaluation(name: str, loader: Any, state: TrainState) -> dict[str, float]:
-    found = evaluate(state.model, loader)
-    return {f"{name}_accuracy": found.accuracy, f"{name}_loss": found.loss}
+    def _evaluation(self, name: str, loader: Loader) -> dict[str, float]:
+        found = evaluate(self.state.model, loader, self._kind)
+        return {f"{name}_{self._kind.figure.name}": found.score, f"{name}_loss": found.loss}

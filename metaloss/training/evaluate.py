@@ -1,46 +1,46 @@
-"""How well a classifier does on held-out samples."""
+"""How well a network does on held-out samples."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
+from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.types import Loader
 
 
 class Evaluation(NamedTuple):
-    """What a classifier does on a set.
+    """What a network does on a set.
 
     Attributes:
-        accuracy: percent of the labels it gives.
-        loss: mean cross entropy.
+        score: the kind's figure: percent of the labels it gives, or the mean absolute error.
+        loss: the mean plain loss: cross entropy, or half the squared error.
     """
 
-    accuracy: float
+    score: float
     loss: float
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, loader: Loader) -> Evaluation:
-    """Accuracy and cross entropy in evaluation mode; the model's mode is put back.
+def evaluate(model: nn.Module, loader: Loader, kind: Kind = CLASSIFICATION) -> Evaluation:
+    """Figure and plain loss in evaluation mode; the model's mode is put back.
 
     Args:
-        model: a classifier.
+        model: a network.
         loader: its epoch 0 is what is evaluated on.
+        kind: of its targets.
     """
     training = model.training
     model.eval()
     totals = []
     count = 0
     for batch in loader.epoch(0):
-        outputs = model(batch.inputs)
-        right = (outputs.argmax(dim=1) == batch.targets).sum()
-        loss = F.cross_entropy(outputs.float(), batch.targets, reduction="sum")
-        totals.append(torch.stack([right.double(), loss.double()]))
+        outputs = model(batch.inputs).float()
+        both = [kind.score(outputs, batch.targets), kind.losses(outputs, batch.targets)]
+        totals.append(torch.stack(both).double().sum(dim=1))
         count += len(batch.targets)
     model.train(training)
-    right_count, loss_sum = torch.stack(totals).sum(dim=0).tolist()
-    return Evaluation(100 * right_count / count, loss_sum / count)
+    score, loss = torch.stack(totals).sum(dim=0).tolist()
+    return Evaluation(score / count, loss / count)

@@ -137,7 +137,7 @@ class Experiment:
                     done = self._run_one(method, task, seed, records, observer)
                     observer.end(done)
                 results[method.name].append(done)
-        rows = [row(name, runs) for name, runs in results.items()]
+        rows = [row(name, runs, runs[0]["figure"]) for name, runs in results.items()]
         folder.write_json("results.json", {"rows": rows, "last": self.last, **environment()})
         return rows
 
@@ -151,18 +151,20 @@ class Experiment:
         courses = Together({task.name: Course(state, task, self.recipe)})
         carry_out(courses, records, observer, self.checkpoint_every)
         epochs = records.epochs()
+        figure = criterion.loss.kind.figure.name
         result = {
             "method": method.name,
             "seed": seed,
             "task": task.name,
-            "accuracy": last_epochs_mean(epochs, "test_accuracy", self.last),
+            "figure": figure,
+            figure: last_epochs_mean(epochs, f"test_{figure}", self.last),
             "last": min(self.last, len(epochs)),
             "epochs": len(epochs),
             "seconds": time.perf_counter() - began,
         }
         records.write_tensors("model", model.state_dict())
         if criterion.loss.hyperparameters:
-            samples = collect(model, criterion, task.train)._asdict()
+            samples = collect(model, criterion, task.train)
             if task.flipped is not None:
                 samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
             records.write_tensors("samples", samples)

@@ -25,7 +25,7 @@ from metaloss.training.resume import carry_out
 from metaloss.training.sampler import TaskSampler
 from metaloss.training.state import TrainState, fresh
 from metaloss.training.together import Together
-from metaloss.training.transfer import CE, conventional
+from metaloss.training.transfer import conventional
 from metaloss.types import TaskLike, TaskSpec
 
 
@@ -113,9 +113,10 @@ class MetaTraining:
             tasks = self._tasks(self.seeds[0])
             for spec in self.tasks:
                 check_fit(tasks[spec.name], self._model(spec, self.seeds[0]), self.methods)
+            plain = conventional([method.loss for method in self.methods])[:1]
             for spec in self.held_out:  # not after hours
                 task = spec.task(seed=self.held_out_seeds[0], device=chosen_device(self.device))
-                check_fit(task, self._model(spec, self.seeds[0]), [CE])
+                check_fit(task, self._model(spec, self.seeds[0]), plain)
             for name, text in (documents or {}).items():
                 folder.write(name, text)
             results = []
@@ -178,18 +179,20 @@ class MetaTraining:
     ) -> dict[str, Any]:
         began = time.perf_counter()
         carry_out(courses, records, observer, self.checkpoint_every)
+        first = next(iter(courses.courses.values()))
+        figure = first.state.criterion.loss.kind.figure.name
         last = {
-            record.get("task", self.tasks[0].name): record["test_accuracy"]
+            record.get("task", self.tasks[0].name): record[f"test_{figure}"]
             for record in records.epochs()
-            if "test_accuracy" in record
+            if f"test_{figure}" in record
         }
         assert courses.learner is not None
-        first = next(iter(courses.courses.values()))
         result = {
             "method": info.method,
             "seed": info.seed,
             "tasks": last,
-            "accuracy": sum(last.values()) / len(last),
+            "figure": figure,
+            figure: sum(last.values()) / len(last),
             "samples": {name: c.task.train.num_samples for name, c in courses.courses.items()},
             "network": network_name(first.state.model),
             "epochs": self.recipe.epochs,
@@ -248,7 +251,7 @@ def network_name(model: nn.Module) -> str:
 
 
 def held_out_of(method: Adjusted, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a card says of the held-out report: accuracies by row and task.
+    """What a card says of the held-out report: figures by row and task.
 
     Args:
         method: whose card it is.
@@ -257,7 +260,7 @@ def held_out_of(method: Adjusted, rows: Sequence[Mapping[str, Any]]) -> dict[str
     beside = [row.name for row in conventional([method.loss])]
     names = (*beside, repr(method.loss), f"transferred {method.name}")
     return {
-        row["method"]: {task: own["accuracy_mean"] for task, own in row["tasks"].items()}
+        row["method"]: {task: own[f"{row['figure']}_mean"] for task, own in row["tasks"].items()}
         for row in rows
         if row["method"] in names
     }

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from metaloss.adjusters import Adjuster, BaseAdjuster, OracleAdjuster
 from metaloss.checks import InputError
-from metaloss.conditioners import Conditioner, Flipped, Margin
+from metaloss.conditioners import Conditioner, Flipped, plain_conditioner
 from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import from_pretrained
@@ -68,7 +68,8 @@ class Adjusted(Method):
     Args:
         name: what tables and folders call it.
         loss: a family.
-        conditioner: what the adjuster is told; each run has its own copy.
+        conditioner: what the adjuster is told; each run has its own copy. The margin, or for
+            regression the residual, if not given.
         adjuster: makes the adjuster, called with ``num_features`` and ``hyperparameters``.
         detach: hold the features fixed in the derivatives.
 
@@ -93,7 +94,9 @@ class Adjusted(Method):
 
     def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - prepared by the loop
         """The loss with a fresh adjuster and a copy of the conditioner."""
-        conditioner = Margin() if self.conditioner is None else copy.deepcopy(self.conditioner)
+        conditioner = copy.deepcopy(self.conditioner)
+        if conditioner is None:
+            conditioner = plain_conditioner(self.loss.kind).conditioner
         adjuster = self.adjuster(
             num_features=conditioner.num_features, hyperparameters=self.loss.hyperparameters
         )

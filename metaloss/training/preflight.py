@@ -35,10 +35,12 @@ def check_fit(task: TaskLike, model: nn.Module, methods: Sequence[Method]) -> No
                 f"model: expected one that takes inputs {list(batch.inputs.shape)}, but it "
                 f"says: {str(error).splitlines()[0]}",
             )
+    values = task.num_classes is None
+    wanted = batch.targets.shape[-1] if values else task.num_classes
     require(
-        outputs.ndim == 2 and outputs.shape[1] == task.num_classes,
-        f"model: expected outputs [batch, {task.num_classes}] for the task's classes, "
-        f"got {list(outputs.shape)}",
+        outputs.ndim == 2 and outputs.shape[1] == wanted,
+        f"model: expected outputs [batch, {wanted}] for the task's "
+        f"{'values' if values else 'classes'}, got {list(outputs.shape)}",
     )
     for method in methods:
         require(

@@ -26,25 +26,28 @@ def last_epochs_mean(records: Sequence[Mapping[str, Any]], key: str, last: int =
     return statistics.fmean(record[key] for record in records[-last:])
 
 
-def row(method: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def row(method: str, runs: Sequence[Mapping[str, Any]], figure: str = "accuracy") -> dict[str, Any]:
     """A method's row of the table.
 
     Args:
         method: its name.
-        runs: for each seed a mapping with ``seed`` and ``accuracy``, in percent.
+        runs: for each seed a mapping with ``seed`` and the figure.
+        figure: what the table shows; see :class:`metaloss.kinds.Figure`.
 
     Returns:
         The mean and the sample standard deviation over seeds (0 for one seed), and the seeds.
 
     Example:
         >>> from metaloss.training.results import row
-        >>> row("CE", [{"seed": 0, "accuracy": 70.0}, {"seed": 1, "accuracy": 72.0}])
-        {'method': 'CE', 'accuracy_mean': 71.0, 'accuracy_std': 1.4142135623730951, 'seeds': [0, 1]}
+        >>> found = row("CE", [{"seed": 0, "accuracy": 70.0}, {"seed": 1, "accuracy": 72.0}])
+        >>> found["accuracy_mean"], found["seeds"]
+        (71.0, [0, 1])
     """
-    accuracies = [run["accuracy"] for run in runs]
+    values = [run[figure] for run in runs]
     return {
         "method": method,
-        "accuracy_mean": statistics.fmean(accuracies),
-        "accuracy_std": statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
+        "figure": figure,
+        f"{figure}_mean": statistics.fmean(values),
+        f"{figure}_std": statistics.stdev(values) if len(values) > 1 else 0.0,
         "seeds": [run["seed"] for run in runs],
     }

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.losses import Hyperparameter
 from metaloss.training.finite import Watch
 
@@ -17,13 +18,18 @@ class Tally:
 
     Args:
         hyperparameters: whose means to report.
-        flipped: which training labels are wrong, addressed by a batch's index, if it is known:
-            the means are then reported for right and wrong labels apart.
+        flipped: which training targets are wrong, addressed by a batch's index, if it is known:
+            the means are then reported for right and wrong ones apart.
+        kind: of the targets.
     """
 
     def __init__(
-        self, hyperparameters: tuple[Hyperparameter, ...], flipped: Tensor | None = None
+        self,
+        hyperparameters: tuple[Hyperparameter, ...],
+        flipped: Tensor | None = None,
+        kind: Kind = CLASSIFICATION,
     ) -> None:
+        self.kind = kind
         self.names = [h.name for h in hyperparameters]
         self.flipped = flipped
         self.samples = 0
@@ -45,9 +51,9 @@ class Tally:
     ) -> None:
         """Add one training batch."""
         self.samples += len(targets)
-        right = (outputs.argmax(dim=1) == targets).to(losses.dtype)
+        scores = self.kind.score(outputs, targets).to(losses.dtype)
         every = torch.ones_like(losses)
-        self._add_means(("train_loss", "train_accuracy"), [losses, 100 * right], every)
+        self._add_means(("train_loss", f"train_{self.kind.figure.name}"), [losses, scores], every)
         if not self.names:
             return
         columns = hparams.to(losses.dtype).unbind(dim=1)

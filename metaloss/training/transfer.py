@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metaloss.checks import require
-from metaloss.losses import CrossEntropy, LossFamily
+from metaloss.kinds import CLASSIFICATION
+from metaloss.losses import LossFamily, plain_loss
 from metaloss.pretrained import from_pretrained
 from metaloss.training.methods import Conventional, Method, Transferred
-
-CE = Conventional(name="CE", loss=CrossEntropy())
 
 
 def transferred(adjusters: Sequence[str], compare: bool = False) -> list[Method]:
@@ -45,10 +44,10 @@ def transferred(adjusters: Sequence[str], compare: bool = False) -> list[Method]
 
 
 def conventional(losses: Sequence[LossFamily]) -> list[Method]:
-    """What adjusters are compared with: cross entropy, and each loss with its defaults.
+    """What adjusters are compared with: the plain loss, and each loss with its defaults.
 
     Args:
-        losses: the adjusters'; those that are the same have one row.
+        losses: the adjusters', one or more of one kind; those that are the same have one row.
 
     Example:
         >>> from metaloss.losses import GCE, SL
@@ -62,8 +61,10 @@ def conventional(losses: Sequence[LossFamily]) -> list[Method]:
         kind if kinds.count(kind) == 1 else said
         for kind, said in zip(kinds, different, strict=True)
     ]
-    rows = zip(names, different.values(), strict=True)
-    return [CE, *(Conventional(name=name, loss=loss) for name, loss in rows)]
+    plain = plain_loss(losses[0].kind)
+    shown = "CE" if plain.kind == CLASSIFICATION else "L2"
+    rows = zip([shown, *names], [plain, *different.values()], strict=True)
+    return [Conventional(name=name, loss=loss) for name, loss in rows]
 
 
 def _label(adjuster: str, others: Sequence[str]) -> str:

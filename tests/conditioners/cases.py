@@ -22,6 +22,7 @@ from metaloss.conditioners import (
     MovingAverage,
     Progress,
 )
+from metaloss.kinds import REGRESSION
 from metaloss.losses import GCE
 
 SAMPLES = 40
@@ -61,12 +62,13 @@ _BUILT_WITH_ARGUMENTS: dict[str, dict[str, Build]] = {
 
 
 def conditioner_classes() -> list[type[Conditioner]]:
-    """Every concrete conditioner that ``metaloss.conditioners`` exports."""
+    """Every concrete conditioner that ``metaloss.conditioners`` exports for classes."""
     exported = (getattr(conditioners, name) for name in conditioners.__all__)
     return [
         item
         for item in exported
         if inspect.isclass(item) and issubclass(item, Conditioner) and not inspect.isabstract(item)
+        if item.kind != REGRESSION
     ]
 
 

@@ -54,7 +54,7 @@ def test_without_dropout_the_generator_is_left_alone() -> None:
     ("arguments", "word"),
     [
         ((0, 3), "in_features"),
-        ((6, 1), "num_classes"),
+        ((6, 0), "out_features"),
         ((6, 3, (5, 0)), "hidden"),
         ((6, 3, 256), "hidden: expected a sequence"),
     ],

@@ -120,7 +120,7 @@ def test_evaluate_puts_the_mode_back_and_counts() -> None:
         assert model.training is training
     batch = next(iter(task.test.epoch(0)))
     right = model.eval()(batch.inputs).argmax(1) == batch.targets
-    assert found.accuracy == pytest.approx(100 * right.float().mean().item())
+    assert found.score == pytest.approx(100 * right.float().mean().item())
 
 
 class TestMethods:
@@ -215,11 +215,11 @@ def test_collect_reads_every_training_sample_in_order() -> None:
     model = nn.Linear(5, 3)
     criterion = Adjusted(name="A", loss=GCE()).criterion(task)
     samples = collect(model, criterion, task.train)
-    assert torch.equal(samples.index, torch.arange(60))
-    assert torch.equal(samples.targets, task.train_targets)
-    assert samples.hparams.shape == (60, 1)
+    assert torch.equal(samples["index"], torch.arange(60))
+    assert torch.equal(samples["targets"], task.train_targets)
+    assert samples["hparams"].shape == (60, 1)
     batch = next(iter(task.train.epoch(5)))
     expected = criterion.per_sample(model(batch.inputs), batch.targets)
-    torch.testing.assert_close(samples.losses[batch.index], expected.losses)
+    torch.testing.assert_close(samples["losses"][batch.index], expected.losses)
     margin = Margin()(model(batch.inputs), batch.targets)[:, 0]
-    torch.testing.assert_close(samples.margin[batch.index], margin)
+    torch.testing.assert_close(samples["margin"][batch.index], margin)

@@ -16,6 +16,7 @@ from torch import Tensor
 from metaloss.bilevel.optimizers import Params
 from metaloss.conditioners import Conditioner
 from metaloss.diagnostics.gradients.subject import Subject
+from metaloss.types import Outputs, Targets
 
 
 class Held(Conditioner):
@@ -25,6 +26,8 @@ class Held(Conditioner):
         features: ``[batch, num_features]``.
     """
 
+    kind = None
+
     def __init__(self, features: Float[Tensor, "batch features"]) -> None:
         super().__init__()
         self.told = features
@@ -32,8 +35,8 @@ class Held(Conditioner):
 
     def forward(
         self,
-        outputs: Float[Tensor, "batch classes"],  # noqa: ARG002
-        targets: Int[Tensor, " batch"],  # noqa: ARG002
+        outputs: Outputs,  # noqa: ARG002
+        targets: Targets,  # noqa: ARG002
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch features"]:
         """The features."""
@@ -79,7 +82,8 @@ def loss_after_training(
             twin.step(batch)
         with torch.no_grad():
             outputs = twin.model(twin.meta_batch.inputs)
-            return float(twin.lookahead.meta_loss(outputs, twin.meta_batch.targets))
+            clean_loss = twin.lookahead.clean_loss(twin.criterion)
+            return float(clean_loss(outputs, twin.meta_batch.targets))
 
 
 def slope(

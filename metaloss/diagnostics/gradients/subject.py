@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -84,7 +84,7 @@ class Subject:
             theta={name: p for name, p in adjuster.named_parameters() if p.requires_grad},
             train_batches=self.train_batches[:1],
             meta_batch=self.meta_batch,
-            meta_loss=self.lookahead.meta_loss,
+            meta_loss=self.lookahead.clean_loss(self.criterion),
             make_optimizer=lambda reached: functional(
                 self.optimizer, {name: params[name] for name in reached}, self.lookahead.transform
             ),
@@ -169,9 +169,8 @@ def _subject(experiment: Experiment, task: TaskLike, method: Method, size: Size)
     criterion = copy.deepcopy(method.criterion(task)).to(device, size.dtype)
     criterion.prepare(task.train_targets, task.num_classes)
     optimizer = recipe.optimizer(p for p in model.parameters() if p.requires_grad)
-    begun = Subject(
-        model.train(), optimizer, criterion, batches[before:], meta_batch, recipe.lookahead
-    )
+    lookahead = replace(recipe.lookahead, hold_norm=False)  # real steps hold no length
+    begun = Subject(model.train(), optimizer, criterion, batches[before:], meta_batch, lookahead)
     total = recipe.epochs * len(task.train)
     try:
         for k, batch in enumerate(batches[:before]):
@@ -193,10 +192,12 @@ def _subject(experiment: Experiment, task: TaskLike, method: Method, size: Size)
 
 
 def _small(batch: Batch, size: Size) -> Batch:
-    """The first samples, their inputs in the dtype if they are numbers and no tokens."""
+    """The first samples, in the dtype what is numbers and no tokens or labels."""
     inputs, targets, index = (None if t is None else t[: size.batch] for t in batch)
     assert isinstance(inputs, Tensor)
     assert isinstance(targets, Tensor)
     if inputs.is_floating_point():
         inputs = inputs.to(size.dtype)
+    if targets.is_floating_point():
+        targets = targets.to(size.dtype)
     return Batch(inputs, targets, index)

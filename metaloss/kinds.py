@@ -1,0 +1,207 @@
+"""What the targets of a task are, classes or values, and what follows from it.
+
+A loss is of one kind, and so is a conditioner that reads targets; a task's
+:attr:`~metaloss.types.TaskLike.num_classes` says of which kind it is.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metaloss.checks import (
+    check_finite,
+    check_labels,
+    check_outputs_and_targets,
+    require,
+)
+from metaloss.types import Outputs, Targets
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What a table shows of a network on held-out samples.
+
+    Attributes:
+        name: in records, such as "accuracy".
+        title: of a table.
+        unit: what follows a number.
+        digits: after the point.
+        greater_is_better: whether the greatest is the best one.
+
+    Example:
+        >>> from metaloss.kinds import CLASSIFICATION
+        >>> CLASSIFICATION.figure.said(90.0)
+        '90.00%'
+    """
+
+    name: str
+    title: str
+    unit: str
+    digits: int
+    greater_is_better: bool
+
+    def written(self, value: float) -> str:
+        """A value as a table shows it."""
+        return f"{value:.{self.digits}f}"
+
+    def said(self, value: float) -> str:
+        """A value with its unit."""
+        return self.written(value) + self.unit
+
+    def best(self, values: list[float]) -> float:
+        """The best of several."""
+        return max(values) if self.greater_is_better else min(values)
+
+
+class Kind(ABC):
+    """What the targets of a task are; a value without state, to be compared with ``==``.
+
+    Attributes:
+        name: what messages call it.
+        figure: what tables show; :meth:`score` gives it for each sample.
+    """
+
+    name: ClassVar[str]
+    figure: ClassVar[Figure]
+
+    @abstractmethod
+    def check(self, outputs: Tensor, targets: Tensor) -> None:
+        """Raise an error unless shapes and dtypes are of this kind; waits for no device."""
+
+    @abstractmethod
+    def check_values(self, outputs: Tensor, targets: Tensor) -> None:
+        """Raise an error unless the values can be used; waits for the device."""
+
+    @abstractmethod
+    def score(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
+        """The figure of each sample, whose mean a table shows."""
+
+    @abstractmethod
+    def losses(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
+        """The plain loss of each sample: what clean samples are judged by."""
+
+    def mean_loss(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
+        """The mean of the plain loss: the meta loss of Eq. 9."""
+        return self.losses(outputs, targets).mean()
+
+
+@dataclass(frozen=True)
+class Classification(Kind):
+    """Targets are classes: logits ``[batch, classes]`` and int64 labels ``[batch]``.
+
+    The plain loss is cross entropy, and tables show the accuracy in percent.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.kinds import CLASSIFICATION
+        >>> CLASSIFICATION.score(torch.tensor([[2.0, 1.0]]), torch.tensor([0]))
+        tensor([100.])
+    """
+
+    name: ClassVar[str] = "classification"
+    figure: ClassVar[Figure] = Figure(
+        "accuracy", "Test accuracy (%)", "%", 2, greater_is_better=True
+    )
+
+    def check(self, outputs: Tensor, targets: Tensor) -> None:
+        """Logits and labels of one batch."""
+        check_outputs_and_targets(outputs, targets)
+
+    def check_values(self, outputs: Tensor, targets: Tensor) -> None:
+        """Labels in range, logits finite."""
+        check_labels("targets", targets, outputs.shape[-1])
+        check_finite("outputs", outputs.detach())
+
+    def score(
+        self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
+    ) -> Float[Tensor, " batch"]:
+        """100 where the greatest logit is the label's, else 0."""
+        return 100 * (outputs.argmax(dim=1) == targets).to(outputs.dtype)
+
+    def losses(
+        self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
+    ) -> Float[Tensor, " batch"]:
+        """Cross entropy."""
+        return F.cross_entropy(outputs, targets, reduction="none")
+
+    def mean_loss(
+        self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """In one call: its second derivatives are the faster."""
+        return F.cross_entropy(outputs, targets)
+
+
+@dataclass(frozen=True)
+class Regression(Kind):
+    """Targets are values: outputs and targets ``[batch, values]``, floating point.
+
+    The plain loss is half the squared error, and tables show the mean absolute error, both as means
+    over the values of a sample.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.kinds import REGRESSION
+        >>> outputs, targets = torch.tensor([[3.0]]), torch.tensor([[1.0]])
+        >>> REGRESSION.score(outputs, targets), REGRESSION.losses(outputs, targets)
+        (tensor([2.]), tensor([2.]))
+    """
+
+    name: ClassVar[str] = "regression"
+    figure: ClassVar[Figure] = Figure(
+        "mae", "Test mean absolute error", "", 4, greater_is_better=False
+    )
+
+    def check(self, outputs: Tensor, targets: Tensor) -> None:
+        """Values of one batch, as many a sample in both."""
+        for name, values in (("outputs", outputs), ("targets", targets)):
+            require(
+                values.ndim == 2 and values.is_floating_point(),
+                f"{name}: expected floating-point [batch, values] for regression, "
+                f"got {values.dtype} {list(values.shape)}",
+            )
+        require(
+            outputs.shape == targets.shape,
+            "outputs and targets: expected one shape [batch, values], "
+            f"got {list(outputs.shape)} and {list(targets.shape)}",
+        )
+
+    def check_values(self, outputs: Tensor, targets: Tensor) -> None:
+        """All of them finite."""
+        check_finite("targets", targets)
+        check_finite("outputs", outputs.detach())
+
+    def score(
+        self, outputs: Float[Tensor, "batch values"], targets: Float[Tensor, "batch values"]
+    ) -> Float[Tensor, " batch"]:
+        """The absolute error."""
+        return (outputs - targets).abs().mean(dim=1)
+
+    def losses(
+        self, outputs: Float[Tensor, "batch values"], targets: Float[Tensor, "batch values"]
+    ) -> Float[Tensor, " batch"]:
+        """Half the squared error."""
+        return torch.square(outputs - targets).mean(dim=1) / 2
+
+
+CLASSIFICATION = Classification()
+REGRESSION = Regression()
+FIGURES = {kind.figure.name: kind.figure for kind in (CLASSIFICATION, REGRESSION)}
+"""What tables can show, by name."""
+
+
+def kind_of(num_classes: int | None) -> Kind:
+    """The kind of a task with so many classes.
+
+    Example:
+        >>> from metaloss.kinds import kind_of
+        >>> kind_of(10).name, kind_of(None).name
+        ('classification', 'regression')
+    """
+    return REGRESSION if num_classes is None else CLASSIFICATION

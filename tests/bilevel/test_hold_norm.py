@@ -1,0 +1,120 @@
+"""Hypergradients of the direction alone, against real training with rescaled gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from metaloss import AdjustedLoss, Adjuster
+from metaloss.bilevel import Lookahead
+from metaloss.conditioners import Margin
+from metaloss.losses import WeightedCE
+from tests.bilevel.cases import CLASSES, EXACT, OPTIMIZERS, learned, training
+from tests.helpers.hypergradients import Training, directions, inner
+
+STEP = 1e-5
+
+
+def norm_of(twin: Training) -> torch.Tensor:
+    grads = [p.grad for p in twin.model.parameters() if p.grad is not None]
+    return torch.stack([g.square().sum() for g in grads]).sum().sqrt()
+
+
+def norms_on_the_way(here: Training) -> list[torch.Tensor]:
+    """The length of the gradient at each of the real steps."""
+    twin, found = here.twin(), []
+    for batch in twin.train_batches:
+        twin.step(batch)
+        found.append(norm_of(twin))
+    return found
+
+
+def loss_at_those_norms(here: Training, norms: list[torch.Tensor], nudge: dict) -> float:
+    """The clean loss after real training whose gradients have the lengths given."""
+    twin = here.twin()
+    left = iter(norms)
+
+    def rescale(*_: object) -> None:
+        scale = next(left) / norm_of(twin)
+        for p in twin.model.parameters():
+            if p.grad is not None:
+                p.grad.mul_(scale)
+
+    twin.optimizer.register_step_pre_hook(rescale)
+    with torch.no_grad():
+        for name, p in twin.criterion.adjuster.named_parameters():
+            p.add_(nudge[name])
+    for batch in twin.train_batches:
+        twin.step(batch)
+    with torch.no_grad():
+        inputs, targets = twin.meta_batch
+        return torch.nn.functional.cross_entropy(twin.model(inputs), targets).item()
+
+
+@pytest.mark.parametrize("strategy", EXACT)
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("kind", ["SGD", "SGD-Nesterov", "Adam"])
+def test_against_training_with_gradients_of_the_same_length(
+    kind: str, steps: int, strategy: str
+) -> None:
+    here = training(make_optimizer=OPTIMIZERS[kind], steps=steps, steps_before=2)
+    found = here.look_ahead(Lookahead(steps, strategy, hold_norm=True))
+    length = inner(found, found) ** 0.5
+    assert length > 1e-5
+    norms = norms_on_the_way(here)
+    for direction in directions(found, 2):
+        ahead, behind = (
+            loss_at_those_norms(here, norms, {n: s * STEP * v for n, v in direction.items()})
+            for s in (1.0, -1.0)
+        )
+        slope = (ahead - behind) / (2 * STEP)
+        assert abs(inner(found, direction) - slope) < 1e-6 * length
+
+
+@pytest.mark.parametrize("strategy", EXACT)
+def test_it_is_another_derivative_of_the_same_step(strategy: str) -> None:
+    here = training(steps=2, steps_before=2)
+    free = here.look_ahead(Lookahead(2, strategy))
+    held = here.look_ahead(Lookahead(2, strategy, hold_norm=True))
+    gap = {name: free[name] - held[name] for name in free}
+    assert inner(gap, gap) > 1e-4 * inner(free, free)
+    losses = [
+        Lookahead(2, strategy, hold_norm=hold)
+        .solve(here.model, here.optimizer, here.criterion, here.train_batches, here.meta_batch)
+        .meta_loss
+        for hold in (False, True)
+    ]
+    assert torch.equal(*losses)
+
+
+def test_a_scale_that_all_samples_share_has_no_slope() -> None:
+    """A weight for all samples alike is a longer step, and nothing else."""
+    loss = WeightedCE()
+    adjuster = Adjuster.for_loss(loss, Margin()).double()
+    with torch.no_grad():
+        for p in adjuster.parameters():
+            p.zero_()  # whatever the margin, the same weight
+    here = training(criterion=AdjustedLoss(loss, Margin(), adjuster))
+    bias = [name for name in dict(adjuster.named_parameters()) if name.endswith("bias")][-1]
+    free = here.look_ahead(Lookahead())[bias]
+    held = here.look_ahead(Lookahead(hold_norm=True))[bias]
+    assert free.abs().item() > 1e-4
+    assert held.abs().item() < 1e-14
+
+
+@pytest.mark.parametrize("strategy", EXACT)
+def test_a_gradient_of_no_length_turns_nowhere(strategy: str) -> None:
+    here = training(criterion=learned())
+    inputs, targets, *rest = here.train_batches[0]
+    # Every class as likely as it occurs: the gradient of the only layer vanishes.
+    model = torch.nn.Linear(inputs.flatten(1).shape[1], CLASSES).double()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()
+    still = torch.zeros_like(inputs.flatten(1))
+    even = torch.arange(len(targets) // CLASSES * CLASSES) % CLASSES
+    batch = (still[: len(even)], even, *(r[: len(even)] for r in rest))
+    found = Lookahead(strategy=strategy, hold_norm=True).hypergradient(
+        model, torch.optim.SGD(model.parameters(), lr=0.1), here.criterion, [batch], batch
+    )
+    assert all(torch.isfinite(grad).all() for grad in found.values())
