@@ -38,7 +38,10 @@ nitpicky = True
 # Fields of `metaloss.bilevel.Problem` that are of no use outside a strategy.
 nitpick_ignore_regex = [("py:class", r"metaloss\.bilevel\.\w+\.\w+")]
 # learn2learn's dataset, described so that nothing here imports it.
-nitpick_ignore = [("py:class", "metaloss.tasks.few_shot.Described")]
+nitpick_ignore = [
+    ("py:class", "metaloss.tasks.few_shot.Described"),
+    ("py:class", "metaloss.tasks.sources.Samples"),
+]
 
 # Markdown
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -68,6 +71,7 @@ api_coverage_modules = [
     "metaloss.models",
     "metaloss.pretrained",
     "metaloss.tasks",
+    "metaloss.tasks.corruption",
     "metaloss.tasks.noise",
     "metaloss.training",
 ]

@@ -191,7 +191,11 @@ class Regression(Kind):
 
 
 CLASSIFICATION = Classification()
+"""Targets are classes."""
+
 REGRESSION = Regression()
+"""Targets are values."""
+
 FIGURES = {kind.figure.name: kind.figure for kind in (CLASSIFICATION, REGRESSION)}
 """What tables can show, by name."""
 

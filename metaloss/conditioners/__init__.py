@@ -11,6 +11,7 @@ from metaloss.conditioners.plain import Plain, plain_conditioner
 from metaloss.conditioners.probability_margin import ProbabilityMargin
 from metaloss.conditioners.progress import Progress
 from metaloss.conditioners.residual import Residual
+from metaloss.conditioners.running_mean import RunningMean
 
 __all__ = [
     "ClassGroup",
@@ -25,6 +26,7 @@ __all__ = [
     "ProbabilityMargin",
     "Progress",
     "Residual",
+    "RunningMean",
     "group_by_size",
     "plain_conditioner",
 ]

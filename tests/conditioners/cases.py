@@ -21,6 +21,7 @@ from metaloss.conditioners import (
     Margin,
     MovingAverage,
     Progress,
+    RunningMean,
 )
 from metaloss.kinds import REGRESSION
 from metaloss.losses import GCE
@@ -51,6 +52,10 @@ _BUILT_WITH_ARGUMENTS: dict[str, dict[str, Build]] = {
     "LossValue": {
         "LossValue": lambda classes: LossValue(),
         "LossValue-GCE": lambda classes: LossValue(GCE()),
+    },
+    "RunningMean": {
+        "RunningMean": lambda classes: RunningMean(Margin(), decay=0.7),
+        "RunningMean-of-average": lambda classes: RunningMean(MovingAverage(LossValue())),
     },
     "MovingAverage": {
         "MovingAverage": lambda classes: MovingAverage(Margin()),

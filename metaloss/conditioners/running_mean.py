@@ -1,0 +1,81 @@
+"""What the training set is like now: features averaged over recent batches."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metaloss.checks import check_in_range, require
+from metaloss.conditioners.base import Conditioner
+from metaloss.types import Outputs, Targets
+
+
+class RunningMean(Conditioner):
+    r"""The mean of another conditioner's features over recent batches, the same for every sample.
+
+    .. math:: \mu_t = \rho \mu_{t-1} + (1 - \rho) \frac1n \sum_i f_i, \qquad \mu_0 = 0
+
+    One sample's margin does not say how noisy the labels around it are, nor how far the network has
+    come; the mean margin says something of both, in any network and whatever a training's length.
+
+    ``forward`` reads the mean and leaves it; ``observe`` moves it.
+
+    Args:
+        conditioner: what to average.
+        decay: :math:`\rho`, in [0, 1).
+
+    Example:
+        >>> import torch
+        >>> from metaloss.conditioners import Margin, RunningMean
+        >>> conditioner = RunningMean(Margin(), decay=0.5)
+        >>> outputs, labels = torch.tensor([[4.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 0])
+        >>> conditioner.observe(outputs, labels)
+        >>> conditioner(outputs, labels)
+        tensor([[1.],
+                [1.]])
+    """
+
+    mean: Tensor
+
+    def __init__(self, conditioner: Conditioner, decay: float = 0.98) -> None:
+        super().__init__()
+        check_in_range("decay", decay, 0.0, 1.0)
+        require(decay < 1.0, "decay: expected less than 1, which would never learn anything, got 1")
+        self.conditioner = conditioner
+        self.decay = decay
+        self.kind = conditioner.kind
+        self.num_features = conditioner.num_features
+        self.needs_index = conditioner.needs_index
+        self.register_buffer("mean", torch.zeros(conditioner.num_features))
+
+    def prepare(self, targets: Targets, num_classes: int | None) -> None:
+        """Forget what was before."""
+        self.conditioner.prepare(targets, num_classes)
+        self.mean = torch.zeros_like(self.mean)
+
+    def set_progress(self, fraction: float) -> None:
+        """Pass it on."""
+        self.conditioner.set_progress(fraction)
+
+    def forward(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch features"]:
+        """The mean, once a sample."""
+        current = self.conditioner(outputs, targets, index)  # for its checks, and its dtype
+        return self.mean.to(current.dtype).expand_as(current)
+
+    def observe(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> None:
+        """Move the mean towards this batch's."""
+        with torch.no_grad():
+            batch = self.conditioner(outputs, targets, index).mean(dim=0)
+            self.mean.lerp_(batch.to(self.mean.dtype), 1 - self.decay)
+        self.conditioner.observe(outputs, targets, index)
