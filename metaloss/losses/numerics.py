@@ -77,8 +77,9 @@ def expm1_quotient(
     """
     product = q * x
     small = product.abs() < _SERIES_BELOW
-    # x sum (q x)^n / (n + 1)!: the thirteenth term is below 1e-17 where the series is used.
-    series = [1 / math.factorial(n + 1) for n in range(13)]
+    # x sum (q x)^n / (n + 1)!: what is left out is below the dtype's last digit, and that of its
+    # second derivative too.
+    series = [1 / math.factorial(n + 1) for n in range(_terms(x, 9, 13))]
     near = x * _horner(series, torch.where(small, product, 0.0))
     far = torch.expm1(product) / torch.where(small, 1.0, q)
     return torch.where(small, near, far)
@@ -97,9 +98,13 @@ def log1p_ratio(x: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
     # log(1 + x) = 2 artanh(z) with z = x / (2 + x), whose series converges far faster.
     safe = torch.where(small, x, 0.0)
     z = safe / (2 + safe)
-    near = 2 / (2 + safe) * _horner([1 / (2 * n + 1) for n in range(12)], z * z)
+    near = 2 / (2 + safe) * _horner([1 / (2 * n + 1) for n in range(_terms(x, 6, 12))], z * z)
     far = torch.where(small, 1.0, x)
     return torch.where(small, near, torch.log1p(far) / far)
+
+
+def _terms(x: Tensor, single: int, double: int) -> int:
+    return double if x.dtype == torch.float64 else single
 
 
 def _horner(coefficients: list[float], x: Tensor) -> Tensor:
