@@ -35,9 +35,10 @@ class AdjustedLoss(nn.Module):
     .. math:: L(w; \theta) = \frac1n \sum_i \mathcal{L}\bigl(f(x_i; w), y_i;
               h(m(x_i, y_i); \theta)\bigr)
 
-    Use it as any PyTorch criterion. Three hooks are for what has a life of its own (moving
-    averages, class groups, progress, snapshots); the training loop of :mod:`metaloss.training`
-    calls them, and a loop of your own does where the parts you chose need it.
+    Use it as any PyTorch criterion: called in training mode with gradients on, it lets the
+    conditioner remember the batch. Two hooks are for what has a life of its own, and a loop of your
+    own calls them where the parts you chose need it: ``prepare`` before training (moving averages,
+    class groups) and ``progress`` as it goes (snapshots).
 
     Args:
         loss: a family.
@@ -127,7 +128,10 @@ class AdjustedLoss(nn.Module):
         self.loss.kind.check(outputs, targets)
         if outputs.device.type == "cpu" and not torch.compiler.is_compiling():
             self.loss.kind.check_values(outputs, targets)
-        return self.per_sample(outputs, targets, index).losses.mean()
+        losses = self.per_sample(outputs, targets, index).losses
+        if self.training and torch.is_grad_enabled():
+            self.observe(outputs, targets, index)
+        return losses.mean()
 
     def per_sample(
         self,
@@ -187,7 +191,10 @@ class AdjustedLoss(nn.Module):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
-        """Let the conditioner remember a batch, after an ordinary step on it."""
+        """Let the conditioner remember a batch, as the criterion does when it is called.
+
+        For a loop that takes :meth:`per_sample` instead, once for each ordinary step.
+        """
         if self.conditioner is not None:
             self.conditioner.observe(outputs.detach(), targets, index)
 

@@ -66,7 +66,8 @@ class RunningMean(Conditioner):
     ) -> Float[Tensor, "batch features"]:
         """The mean, once a sample."""
         current = self.conditioner(outputs, targets, index)  # for its checks, and its dtype
-        return self.mean.to(current.dtype).expand_as(current)
+        # A copy: a graph may hold it while ``observe`` moves the mean.
+        return self.mean.to(current.dtype).expand_as(current).clone()
 
     def observe(
         self,

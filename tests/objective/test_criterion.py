@@ -18,6 +18,7 @@ from metaloss.conditioners import (
     Margin,
     MovingAverage,
     Progress,
+    RunningMean,
 )
 from metaloss.losses import GCE, JS, SL, CrossEntropy, PolySoft, WeightedCE
 from tests.adjusters.cases import constant
@@ -144,10 +145,11 @@ def test_it_moves_and_is_saved_as_any_module():
     assert not torch.equal(again.conditioner.memory, trainer.criterion.conditioner.memory)
 
 
-def test_calling_it_changes_nothing():
+def test_calling_it_to_evaluate_changes_nothing():
     criterion = learned(conditioner=Concat([MovingAverage(Margin()), Progress()]))
     outputs, targets = logits()
     criterion.prepare(targets, 4)
+    criterion.eval()
     state, rng = states.of_module(criterion), torch.get_rng_state()
     first = criterion(outputs, targets, torch.arange(6))
     criterion(outputs + 1, targets, torch.arange(6)).backward()
@@ -227,9 +229,11 @@ def test_the_hooks_reach_the_conditioner():
     outputs, targets = logits()
     outputs.requires_grad_()
     index = torch.arange(6)
-    criterion(outputs, targets, index)
     criterion.per_sample(outputs, targets, index)
     assert spy.told == []
+    criterion(outputs, targets, index)
+    called = spy.told.pop()
+    assert called[0] == "observe" and torch.equal(called[1], outputs) and called[3] is index
     criterion.prepare(targets, 4)
     criterion.progress(0.25)
     criterion.observe(outputs, targets, index)
@@ -274,3 +278,24 @@ def test_double_precision_logits_meet_a_single_precision_adjuster() -> None:
     outputs, targets = torch.randn(4, 3, dtype=torch.float64), torch.arange(4) % 3
     expected = criterion.per_sample(outputs.float(), targets).hparams
     torch.testing.assert_close(criterion.per_sample(outputs, targets).hparams, expected)
+
+
+def test_it_remembers_what_it_is_trained_on_and_nothing_else():
+    criterion = AdjustedLoss(
+        GCE(),
+        RunningMean(Margin(), decay=0.5),
+        Adjuster.for_loss(GCE(), RunningMean(Margin())),
+    )
+    outputs, targets = torch.tensor([[4.0, 0.0]], requires_grad=True), torch.tensor([0])
+    conditioner = criterion.conditioner
+    with torch.no_grad():
+        criterion(outputs, targets)
+    criterion.eval()(outputs, targets)
+    criterion.train().per_sample(outputs, targets)
+    criterion.hparams(outputs, targets)
+    assert conditioner.mean.item() == 0.0
+    expected = criterion.per_sample(outputs, targets).losses.mean()
+    assert torch.equal(criterion(outputs, targets), expected)  # as it was before the batch
+    assert conditioner.mean.item() == 2.0
+    criterion(outputs, targets).backward()
+    assert conditioner.mean.item() == 3.0
