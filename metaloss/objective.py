@@ -128,10 +128,22 @@ class AdjustedLoss(nn.Module):
         self.loss.kind.check(outputs, targets)
         if outputs.device.type == "cpu" and not torch.compiler.is_compiling():
             self.loss.kind.check_values(outputs, targets)
+        return self.losses(outputs, targets, index).mean()
+
+    def losses(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, " batch"]:
+        """The criterion without the mean: the loss of each sample, and the batch is remembered.
+
+        For a loop that averages by itself, over accumulated batches for instance.
+        """
         losses = self.per_sample(outputs, targets, index).losses
         if self.training and torch.is_grad_enabled():
             self.observe(outputs, targets, index)
-        return losses.mean()
+        return losses
 
     def per_sample(
         self,

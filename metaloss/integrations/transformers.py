@@ -54,7 +54,7 @@ def loss_func(criterion: AdjustedLoss) -> Callable[..., Tensor]:
     def compute(
         outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None
     ) -> Tensor:
-        losses = criterion.per_sample(outputs["logits"], labels).losses
+        losses = criterion.losses(outputs["logits"], labels)
         if num_items_in_batch is None:
             return losses.mean()
         # With gradient accumulation the trainer adds the losses of several batches up.

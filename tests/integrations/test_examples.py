@@ -11,7 +11,9 @@ import torch
 
 import metaloss
 import metaloss.integrations
-from metaloss.losses import CrossEntropy
+from metaloss import Adjuster
+from metaloss.conditioners import Margin, RunningMean
+from metaloss.losses import GCE, CrossEntropy
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
@@ -66,6 +68,26 @@ def test_the_trainer_of_transformers(progress: list[float]) -> None:
     assert progress == [step / 16 for step in range(16)]
     losses = [entry["train_loss"] for entry in trainer.state.log_history if "train_loss" in entry]
     assert losses and 0 < losses[0] < 2.4
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_trainers_batches_are_remembered() -> None:
+    pytest.importorskip("transformers")
+    from metaloss.integrations.transformers import loss_func
+
+    conditioner = RunningMean(Margin(), decay=0.0)
+    adjuster = Adjuster.for_loss(GCE(), conditioner)
+    compute = loss_func(metaloss.AdjustedLoss(GCE(), conditioner, adjuster))
+    outputs, labels = {"logits": torch.randn(6, 10, requires_grad=True)}, torch.arange(6)
+    compute(outputs, labels)
+    torch.testing.assert_close(
+        conditioner.mean, Margin()(outputs["logits"].detach(), labels).mean(dim=0)
+    )
+    with torch.no_grad():  # an evaluation
+        compute({"logits": torch.randn(6, 10)}, labels)
+    torch.testing.assert_close(
+        conditioner.mean, Margin()(outputs["logits"].detach(), labels).mean(dim=0)
+    )
 
 
 @pytest.mark.filterwarnings("ignore")
