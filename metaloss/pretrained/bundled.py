@@ -33,7 +33,7 @@ def list_pretrained() -> list[Pretrained]:
     Example:
         >>> import metaloss
         >>> [adjuster.name for adjuster in metaloss.list_pretrained() if adjuster.loss == "GCE"]
-        ['gce-digits-margin', 'gce-fashion-mnist-margin']
+        ['gce-cifar10-context', 'gce-digits-margin', 'gce-fashion-mnist-context']
     """
     found = []
     for path in sorted(FOLDER.glob("*/card.json")):

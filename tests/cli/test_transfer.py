@@ -66,15 +66,15 @@ def test_transfer_of_what_was_learned(learned: Path, tmp_path: Path) -> None:
 
 def test_transfer_by_name_beside_what_it_is_compared_with(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    names = ["--adjuster", "gce-fashion-mnist-margin", "--adjuster", "js-fashion-mnist-margin"]
+    names = ["--adjuster", "gce-fashion-mnist-context", "--adjuster", "js-fashion-mnist-context"]
     run("transfer", *DIGITS, *names, "--compare", "--out", str(out))
     rows = json.loads((out / "results.json").read_text())["rows"]
     assert [row["method"] for row in rows] == [
         "CE",
         "GCE",
         "JS",
-        "T-gce-fashion-mnist-margin",
-        "T-js-fashion-mnist-margin",
+        "T-gce-fashion-mnist-context",
+        "T-js-fashion-mnist-context",
     ]
 
 
@@ -93,7 +93,7 @@ def test_transfer_needs_no_clean_samples(tmp_path: Path) -> None:
         *DIGITS,
         *none,
         "--adjuster",
-        "gce-fashion-mnist-margin",
+        "gce-fashion-mnist-context",
         "--out",
         str(tmp_path / "out"),
     )

@@ -95,7 +95,7 @@ def test_accumulated_batches_are_one_large_one() -> None:
     pytest.importorskip("transformers")
     from metaloss.integrations.transformers import loss_func
 
-    criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
+    criterion = metaloss.from_pretrained("gce-digits-margin")
     compute = loss_func(criterion)
     outputs, labels = {"logits": torch.randn(12, 10)}, torch.arange(12) % 10
     whole = compute(outputs, labels)

@@ -61,6 +61,7 @@ class TestThoseOfThePackage:
         assert {
             (loss, source) for loss in losses for source in ("digits", "Fashion-MNIST")
         } <= found
+        assert {("GCE", "CIFAR-10"), ("JS", "CIFAR-10")} <= found
 
     def test_together_they_are_small(self) -> None:
         assert sum(p.stat().st_size for p in FOLDER.rglob("*") if p.is_file()) < 200_000
@@ -68,14 +69,14 @@ class TestThoseOfThePackage:
 
 def test_a_folder_comes_first(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    criterion = saved(tmp_path / "gce-fashion-mnist-margin")
-    assert same(metaloss.from_pretrained("gce-fashion-mnist-margin"), criterion)
+    criterion = saved(tmp_path / "gce-digits-margin")
+    assert same(metaloss.from_pretrained("gce-digits-margin"), criterion)
 
 
 @pytest.mark.parametrize("name", ["gce-imagenet", "", "a/b/c", Path("user/name")])
 def test_an_unknown_name_says_which_there_are(name) -> None:
     with pytest.raises(
-        InputError, match=r"expected the folder of a saved adjuster.*gce-fashion-mnist-margin"
+        InputError, match=r"expected the folder of a saved adjuster.*gce-digits-margin"
     ):
         metaloss.from_pretrained(name)
 
