@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from metaloss.checks import InputError, require
+from metaloss.checks import InputError, check_in_range, require
 from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.types import Outputs, Targets
 
@@ -72,6 +72,17 @@ class Conditioner(nn.Module, ABC):
             if loaded is not None:
                 setattr(self, name, getattr(self, name).new_empty(loaded.shape))
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def check_decay(decay: float) -> float:
+    """Return ``decay`` if an average that forgets at this rate learns anything: in [0, 1).
+
+    Raises:
+        InputError: it does not.
+    """
+    check_in_range("decay", decay, 0.0, 1.0)
+    require(decay < 1.0, "decay: expected less than 1, which would never learn anything, got 1")
+    return decay
 
 
 def given(conditioner: Conditioner, index: Tensor | None, targets: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaloss.checks import check_in_range, require
-from metaloss.conditioners.base import Conditioner, given
+from metaloss.checks import require
+from metaloss.conditioners.base import Conditioner, check_decay, given
 from metaloss.types import Outputs, Targets
 
 
@@ -45,10 +45,8 @@ class MovingAverage(Conditioner):
 
     def __init__(self, conditioner: Conditioner, decay: float = 0.7) -> None:
         super().__init__()
-        check_in_range("decay", decay, 0.0, 1.0)
-        require(decay < 1.0, "decay: expected less than 1, which would never learn anything, got 1")
         self.conditioner = conditioner
-        self.decay = decay
+        self.decay = check_decay(decay)
         self.num_features = conditioner.num_features
         self.kind = conditioner.kind
         self.register_buffer("memory", torch.zeros(0, conditioner.num_features))

@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaloss.checks import check_in_range, require
-from metaloss.conditioners.base import Conditioner
+from metaloss.conditioners.base import Conditioner, check_decay
 from metaloss.types import Outputs, Targets
 
 
@@ -40,10 +39,8 @@ class RunningMean(Conditioner):
 
     def __init__(self, conditioner: Conditioner, decay: float = 0.98) -> None:
         super().__init__()
-        check_in_range("decay", decay, 0.0, 1.0)
-        require(decay < 1.0, "decay: expected less than 1, which would never learn anything, got 1")
         self.conditioner = conditioner
-        self.decay = decay
+        self.decay = check_decay(decay)
         self.kind = conditioner.kind
         self.num_features = conditioner.num_features
         self.needs_index = conditioner.needs_index

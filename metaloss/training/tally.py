@@ -53,15 +53,17 @@ class Tally:
         self.samples += len(targets)
         scores = self.kind.score(outputs, targets).to(losses.dtype)
         every = torch.ones_like(losses)
-        self._add_means(("train_loss", f"train_{self.kind.figure.name}"), [losses, scores], every)
+        figures = torch.stack([losses, scores])
+        self._add_means(("train_loss", f"train_{self.kind.figure.name}"), figures, every[None])
         if not self.names:
             return
-        columns = hparams.to(losses.dtype).unbind(dim=1)
-        self._add_means(tuple(f"{n}_mean" for n in self.names), columns, every)
+        groups = {"mean": every}
         if self.flipped is not None and index is not None:
             wrong = self.flipped[index].to(losses.dtype)
-            for kind, weights in (("flipped", wrong), ("clean", 1 - wrong)):
-                self._add_means(tuple(f"{n}_{kind}" for n in self.names), columns, weights)
+            groups |= {"flipped": wrong, "clean": 1 - wrong}
+        names = tuple(f"{name}_{group}" for group in groups for name in self.names)
+        columns = hparams.to(losses.dtype).T
+        self._add_means(names, columns, torch.stack(list(groups.values())))
 
     def means(self) -> dict[str, float]:
         """Each figure's mean; waits for the device once. A mean over nothing is left out."""
@@ -85,10 +87,10 @@ class Tally:
         self.sums = {names: pair.to(device) for names, pair in saved["sums"].items()}
         self.watch.load_state_dict(saved["watch"], device)
 
-    def _add_means(
-        self, names: tuple[str, ...], columns: list[Tensor] | tuple[Tensor, ...], weights: Tensor
-    ) -> None:
-        self._add(names, torch.stack(list(columns)) @ weights, weights.sum().expand(len(names)))
+    def _add_means(self, names: tuple[str, ...], columns: Tensor, weights: Tensor) -> None:
+        """The weighted means of columns, ``[columns, batch]``, for weights ``[groups, batch]``."""
+        counts = weights.sum(dim=1).repeat_interleave(len(columns))
+        self._add(names, (weights @ columns.T).flatten(), counts)
 
     def _add(self, names: tuple[str, ...], values: Tensor, counts: Tensor) -> None:
         pair = torch.stack([values, counts]).double()
