@@ -8,7 +8,6 @@ the current one, can be imported from.
 from __future__ import annotations
 
 import difflib
-import logging
 import re
 import sys
 import tokenize
@@ -104,7 +103,7 @@ def configuration(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> 
         gin.add_config_file_search_path(folder)
     try:
         for path in paths:
-            with _gin_errors():
+            with _gin_errors(), _files_alone():
                 gin.parse_config_file(str(path))
         for binding in bindings:
             _check_macro(binding)
@@ -136,8 +135,6 @@ def _check_macro(binding: str) -> None:
 @contextmanager
 def _gin_errors(where: str = "") -> Iterator[None]:
     """Gin's complaints, which name the file and the line, as one :class:`InputError`."""
-    root = logging.getLogger()
-    root.addFilter(_not_a_search)
     try:
         yield
     except InputError:
@@ -146,13 +143,22 @@ def _gin_errors(where: str = "") -> Iterator[None]:
         raise InputError(f"{where}{error.args[0]} (line {error.args[1][0]})") from error
     except (ValueError, TypeError, OSError, ImportError, AttributeError, SyntaxError) as error:
         raise InputError(where + _plainly(str(error))) from error
+
+
+@contextmanager
+def _files_alone() -> Iterator[None]:
+    """Let gin look for included files in folders alone.
+
+    It also takes the folder in ``include 'runs/sgd.gin'`` for a Python package, and falls over one
+    that is none: such as the ``runs`` that every run leaves in the current folder.
+    """
+    readers = gin.config._FILE_READERS
+    before = list(readers)
+    readers[:] = [reader for reader in before if reader[0] is open]
+    try:
+        yield
     finally:
-        root.removeFilter(_not_a_search)
-
-
-def _not_a_search(record: logging.LogRecord) -> bool:
-    """Gin logs an error for each folder in which an included file is not, until it is found."""
-    return not record.getMessage().startswith("Path not found")
+        readers[:] = before
 
 
 def _plainly(complaint: str) -> str:

@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import gin
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -206,3 +207,16 @@ def test_a_module_of_ones_own_works_from_another_folder(tmp_path, monkeypatch) -
     (card,) = (tmp_path / "out").glob("*/seed-0/adjuster/card.json")
     assert json.loads(card.read_text())["loss"]["type"] not in losses.__all__
     assert (tmp_path / "out" / "hyperparameters.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("folder", ["runs", "tasks", "losses", "models"])
+def test_folders_of_the_same_names_do_not_stand_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """Every run without ``--out`` leaves a folder ``runs``."""
+    (tmp_path / folder / "demo-1").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    readers = list(gin.config._FILE_READERS)
+    with configuration(["experiments/demo.gin"]) as parsed:
+        assert parsed.build(Experiment).recipe.epochs == 30
+    assert readers == gin.config._FILE_READERS
