@@ -18,7 +18,7 @@ def main(epochs: int = 12) -> float:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
 
-    # Instead of nn.CrossEntropyLoss(). It remembers samples: it asks how many there are, and which.
+    # Instead of nn.CrossEntropyLoss(). It remembers samples: how many are there, and which?
     criterion = metaloss.from_pretrained("gce-fashion-mnist-context")
     criterion.prepare(task.train_targets, task.num_classes)
     for epoch in range(epochs):
