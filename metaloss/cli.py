@@ -231,7 +231,8 @@ def _show(console: Console, experiment: Any, folder: Any, rows: Sequence[Any]) -
     from metaloss.console import across_table, results_table
     from metaloss.training import Experiment, MetaTraining
 
-    last = min(experiment.last, experiment.recipe.epochs)
+    recipe = getattr(experiment, "held_out_recipe", None) or experiment.recipe
+    last = min(experiment.last, recipe.epochs)
     if isinstance(experiment, Experiment):
         console.print(results_table(rows, last))
         for picture in draw(experiment, folder):

@@ -66,17 +66,24 @@ def make_noise(
     given: dict[str, Any] = {"targets": targets, "generator": draws}
     if num_classes is not None:
         given["num_classes"] = num_classes
-    if "inputs" in inspect.signature(noise).parameters:
+    taken = inspect.signature(noise).parameters
+    expected = NoisyValues if num_classes is None else NoisyLabels
+    require(
+        num_classes is not None or "num_classes" not in taken,
+        f"noise: expected a function that gives {expected.__name__}, got one for labels, which "
+        "takes num_classes",
+    )
+    any_name = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+    require(
+        num_classes is None or any_name or "num_classes" in taken,
+        f"noise: expected a function that gives {expected.__name__} and takes num_classes, got "
+        f"one that takes {', '.join(taken)}",
+    )
+    if "inputs" in taken:
         if inputs is None:
             raise InputError("noise: expected noise that needs no inputs, the samples are files")
         given["inputs"] = inputs
-    expected = NoisyValues if num_classes is None else NoisyLabels
-    try:
-        noisy = noise(**given)
-    except TypeError as error:  # noise for labels wants num_classes, that for values does not
-        raise InputError(
-            f"noise: expected a function that gives {expected.__name__}, but: {error}"
-        ) from error
+    noisy = noise(**given)
     require(
         isinstance(noisy, expected),
         f"noise: expected a function that gives {expected.__name__}, got {type(noisy).__name__}",

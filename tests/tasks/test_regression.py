@@ -11,8 +11,10 @@ from metaloss.checks import InputError
 from metaloss.tasks import (
     NoisyValues,
     Table,
+    classification_task,
     corruption,
     diabetes,
+    digits,
     noise,
     noise_grid,
     regression_task,
@@ -155,6 +157,21 @@ class TestTask:
     def test_what_cannot_be_made(self, changed, message: str) -> None:
         with pytest.raises(InputError, match=message):
             regression_task(**{"data": diabetes, **changed})
+
+    @pytest.mark.bad_input
+    def test_corrupted_values_are_no_labels(self) -> None:
+        noise = partial(corruption.replaced, rate=0.4)
+        with pytest.raises(
+            InputError, match=r"gives NoisyLabels and takes num_classes, got .*rate"
+        ):
+            classification_task(data=digits, noise=noise, num_test=360)
+
+    def test_an_error_of_the_noise_itself_is_left_as_it_is(self) -> None:
+        def broken(targets, generator):
+            raise TypeError("its own")
+
+        with pytest.raises(TypeError, match="its own"):
+            regression_task(data=diabetes, noise=broken)
 
     @pytest.mark.bad_input
     @pytest.mark.parametrize(
