@@ -161,9 +161,7 @@ class TestTask:
     @pytest.mark.bad_input
     def test_corrupted_values_are_no_labels(self) -> None:
         noise = partial(corruption.replaced, rate=0.4)
-        with pytest.raises(
-            InputError, match="gives NoisyLabels and takes num_classes"
-        ):
+        with pytest.raises(InputError, match="gives NoisyLabels and takes num_classes"):
             classification_task(data=digits, noise=noise, num_test=360)
 
     def test_an_error_of_the_noise_itself_is_left_as_it_is(self) -> None:
