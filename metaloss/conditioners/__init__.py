@@ -1,6 +1,7 @@
 """What an adjuster is told about each sample."""
 
 from metaloss.conditioners.base import Conditioner
+from metaloss.conditioners.class_margins import ClassMargins
 from metaloss.conditioners.classes import ClassGroup, ClassOneHot, group_by_size
 from metaloss.conditioners.concat import Concat
 from metaloss.conditioners.flipped import Flipped
@@ -15,6 +16,7 @@ from metaloss.conditioners.running_mean import RunningMean
 
 __all__ = [
     "ClassGroup",
+    "ClassMargins",
     "ClassOneHot",
     "Concat",
     "Conditioner",
