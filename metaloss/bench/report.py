@@ -28,7 +28,7 @@ def header(results: Results) -> Iterator[str]:
     if machine["device"] != "cpu":
         where += f"; on {machine['device']}"
     yield where
-    yield ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    yield ", ".join(f"{name} {number}" for name, number in results.versions.items())
     layout = ", channels last" if settings["channels_last"] else ""
     yield (
         f"batch {settings['batch']}{layout}; medians of {settings['repeats']}, "

@@ -92,12 +92,14 @@ class Results:
     """Everything that was measured.
 
     Attributes:
-        machine: on which, and with which versions.
+        machine: on which.
+        versions: of what is installed.
         settings: how.
         rows: case by case and K by K, the plain steps before the methods.
     """
 
     machine: dict[str, Any]
+    versions: dict[str, str]
     settings: dict[str, Any]
     rows: list[Row]
 

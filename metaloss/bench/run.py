@@ -9,11 +9,12 @@ from typing import Any
 from metaloss.bench.check import FAILED
 from metaloss.bench.child import in_child
 from metaloss.bench.jobs import CHECK, MEMORY, TIME, Job
-from metaloss.bench.machine import machine
 from metaloss.bench.methods import CE, METHODS, PLAIN, SPEEDS
 from metaloss.bench.results import Results, Row, completed
 from metaloss.bench.settings import Settings
+from metaloss.machine import environment, threads
 
+PACKAGES = ("metaloss", "torch", "torchopt", "higher", "learn2learn", "betty-ml")
 Launch = Callable[[Job], dict[str, Any]]
 
 
@@ -38,9 +39,9 @@ def measure(
     """
     measuring = _Measuring(settings, say, launch)
     rows = [row for case in settings.cases for row in measuring.case(case)]
-    return Results(
-        machine=machine(settings.device, settings.threads), settings=asdict(settings), rows=rows
-    )
+    with threads(settings.threads):
+        found = environment(settings.device, PACKAGES)
+    return Results(**found, settings=asdict(settings), rows=rows)
 
 
 @dataclass

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from metaloss.machine import environment
 from metaloss.training.experiment import Experiment
-from metaloss.training.machine import environment
 from metaloss.training.methods import Method
 from metaloss.training.observe import Observer, Part
 from metaloss.training.preflight import check_specs
@@ -97,7 +97,9 @@ class Comparison:
             part = Part(observer or Observer(), name, i, len(experiments))
             found[name] = experiment.run(folder.part(slug(name)), part)
         rows = across(found)
-        folder.write_json("results.json", {"rows": rows, "last": self.last, **environment()})
+        folder.write_json(
+            "results.json", {"rows": rows, "last": self.last, **environment(self.device)}
+        )
         return rows
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from torch import nn
 
 from metaloss.checks import check_at_least, require
+from metaloss.machine import chosen_device, environment, threads
 from metaloss.pretrained import save_adjuster
 from metaloss.training.course import Course
-from metaloss.training.machine import chosen_device, environment, threads
 from metaloss.training.methods import Method
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.preflight import check_fit
@@ -138,7 +138,9 @@ class Experiment:
                     observer.end(done)
                 results[method.name].append(done)
         rows = [row(name, runs, runs[0]["figure"]) for name, runs in results.items()]
-        folder.write_json("results.json", {"rows": rows, "last": self.last, **environment()})
+        folder.write_json(
+            "results.json", {"rows": rows, "last": self.last, **environment(self.device)}
+        )
         return rows
 
     def _run_one(
@@ -169,7 +171,7 @@ class Experiment:
                 samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
             records.write_tensors("samples", samples)
         if state.learner is not None:
-            about = {**result, **environment()}
+            about = {**result, **environment(self.device)}
             save_adjuster(records.adjuster, criterion, state.learner.snapshots, about)
         records.finish(result)
         return result

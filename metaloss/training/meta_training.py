@@ -10,12 +10,12 @@ from typing import Any
 from torch import nn
 
 from metaloss.checks import check_at_least, require
+from metaloss.machine import chosen_device, environment, threads
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import add_to_card, save_adjuster
 from metaloss.training.comparison import Comparison
 from metaloss.training.course import Course
 from metaloss.training.learner import Learner
-from metaloss.training.machine import chosen_device, environment, threads
 from metaloss.training.methods import Adjusted, Method, Transferred
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.preflight import check_fit, check_specs
@@ -139,7 +139,7 @@ class MetaTraining:
                         done = self._learn(info, courses, records, observer)
                         observer.end(done)
                     results.append(done)
-        folder.write_json("meta_training.json", {"runs": results, **environment()})
+        folder.write_json("meta_training.json", {"runs": results, **environment(self.device)})
         if not self.held_out:
             return []
         rows = self.report(folder).run(folder.part("held-out"), observer)
@@ -200,7 +200,7 @@ class MetaTraining:
             "meta_steps": courses.learner.steps,
             "seconds": time.perf_counter() - began,
         }
-        about = {**result, **environment(), **self.about}
+        about = {**result, **environment(self.device), **self.about}
         save_adjuster(records.adjuster, first.state.criterion, courses.learner.snapshots, about)
         records.finish(result)
         return result

@@ -98,7 +98,9 @@ def test_the_file_holds_everything_and_no_nan(tmp_path: Path) -> None:
         row("mixed").timed([0.5], [0.1]).checked({"fresh": 1e-7, "live": float("nan")}),
         row("betty").noted("not installed"),
     ]
-    results = Results(machine={"cores": 2}, settings={"batch": 100}, rows=rows)
+    results = Results(
+        machine={"cores": 2}, versions={"torch": "2"}, settings={"batch": 100}, rows=rows
+    )
     results.write(tmp_path / "bench.json")
     read = json.loads((tmp_path / "bench.json").read_text())
     assert read == results.as_dict()

@@ -190,7 +190,7 @@ def test_real_measurements_of_a_small_network() -> None:
         "reference"
     ] * 2
     assert all(max(row.errors.values()) < 1e-3 for row in results.rows if row.steps)
-    assert results.machine["versions"]["torch"]
+    assert results.versions["torch"]
 
 
 @pytest.mark.bad_input

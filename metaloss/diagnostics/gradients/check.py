@@ -17,6 +17,7 @@ from metaloss.diagnostics.gradients.modules import faults
 from metaloss.diagnostics.gradients.real_training import features_on_the_way, slope
 from metaloss.diagnostics.gradients.report import THRESHOLDS, Check, Report, Thresholds, conclusions
 from metaloss.diagnostics.gradients.subject import Size, Subject, subjects
+from metaloss.machine import threads
 from metaloss.training import Experiment
 
 
@@ -37,13 +38,9 @@ def check_experiment(
     Raises:
         InputError: the experiment has no such method or cannot be run, or no strategy can be used.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(experiment.threads or threads)
-    try:
+    with threads(experiment.threads):
         for name, subject in subjects(experiment, size, method):
             yield name, check_grad(subject, directions)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def check_grad(subject: Subject, directions: int = 3) -> Report:

@@ -1,0 +1,68 @@
+"""What things are run on, and with what."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def chosen_device(name: str | None) -> torch.device:
+    """The device of this name; a GPU if there is one, if none is given."""
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+@contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """While it lasts, torch has so many CPU threads; its own choice for ``None``."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def environment(
+    device: str | None = None, packages: Iterable[str] = ("metaloss", "torch", "torchopt")
+) -> dict[str, Any]:
+    """The machine and the versions that figures come from.
+
+    Args:
+        device: that is used, as for :func:`chosen_device`.
+        packages: whose versions are of interest, where they are installed.
+    """
+    used = chosen_device(device)
+    return {
+        "machine": {
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "device": torch.cuda.get_device_name(used) if used.type == "cuda" else str(used),
+            "system": platform.platform(),
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{name: found for name in packages if (found := _version(name))},
+        },
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
+    return found.group(1) if found else platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
