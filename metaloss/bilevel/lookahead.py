@@ -55,10 +55,11 @@ class Lookahead:
             been called: with dampening, use ``metaloss.bilevel.transforms.heavy_ball``.
         keep: MiB of layers' outputs that ``"mixed"`` may keep while it passes the clean batch,
             instead of computing them again.
-        hold_norm: hold the length of each step's gradient fixed in the derivatives. The
-            hypergradient then says where a step should go and not how far, which is the learning
-            rate's business: seen one step ahead, a larger loss is a longer step, and an adjuster
-            can learn little else than to make it large.
+        hold_norm: the share, from 0 to 1, of the derivative through the length of each step's
+            gradient that is left out. With 1 the length is held fixed, and the hypergradient says
+            where a step should go and not how far, which is the learning rate's business: seen one
+            step ahead, a larger loss is a longer step, and an adjuster can learn little else than
+            to make it large. With a little less it still minds that there is a step at all.
 
     Raises:
         InputError: fewer than one step, an unknown strategy, or a negative size.
@@ -83,7 +84,7 @@ class Lookahead:
     meta_loss: MetaLoss | None = None
     transform: GradientTransformation | None = None
     keep: float = 48.0
-    hold_norm: bool = False
+    hold_norm: float = 0.0
     # Models in which "auto" has found an operation that "mixed" has no rule for.
     _unrolled: WeakSet[nn.Module] = field(
         default_factory=WeakSet, init=False, repr=False, compare=False
@@ -95,6 +96,7 @@ class Lookahead:
     def __post_init__(self) -> None:
         """Check the settings."""
         check_at_least("steps", self.steps, 1)
+        check_in_range("hold_norm", self.hold_norm, 0.0, 1.0)
         require(
             self.strategy in {*STRATEGIES, "auto"},
             f"strategy: expected one of {', '.join(STRATEGIES)} or auto, got {self.strategy!r}",

@@ -69,12 +69,12 @@ class FunctionalOptimizer(NamedTuple):
     Attributes:
         groups: which transformation updates which parameters.
         state: the live optimizer's state, one entry a group.
-        hold_norm: let no derivative pass through the length of the gradients.
+        hold_norm: the share of the derivative through the gradients' length that is left out.
     """
 
     groups: tuple[Group, ...]
     state: State
-    hold_norm: bool = False
+    hold_norm: float = 0.0
 
     def step(self, params: Params, state: State, grads: Params) -> tuple[Params, State]:
         """One step: differentiable in all three arguments, none of which it changes.
@@ -89,7 +89,7 @@ class FunctionalOptimizer(NamedTuple):
             f"steps reach {', '.join(sorted(held ^ set(grads)))}; look one step ahead",
         )
         if self.hold_norm:
-            grads = _norm_held(grads)
+            grads = _norm_held(grads, self.hold_norm)
         updated = dict(params)
         new_state = []
         for group, group_state in zip(self.groups, state, strict=True):
@@ -103,11 +103,11 @@ class FunctionalOptimizer(NamedTuple):
         return updated, tuple(new_state)
 
 
-def _norm_held(grads: Params) -> Params:
-    """The same gradients, as unit vectors times a constant: a derivative turns them alone."""
+def _norm_held(grads: Params, share: float) -> Params:
+    """The same gradients; a derivative of their length has lost this share of itself."""
     square = torch.stack([g.square().sum() for g in grads.values()]).sum()
     norm = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()  # 0 has no direction to turn
-    one = norm.detach() / norm
+    one = (norm.detach() / norm) ** float(share)
     return {name: g * one for name, g in grads.items()}
 
 
@@ -116,7 +116,7 @@ def functional(
     params: Mapping[str, nn.Parameter],
     transform: GradientTransformation | None = None,
     *,
-    hold_norm: bool = False,
+    hold_norm: float = 0.0,
 ) -> FunctionalOptimizer:
     """The live optimizer's next step as a function, with its state and current settings.
 
@@ -125,7 +125,7 @@ def functional(
             groups, or a ``torchopt.Optimizer``.
         params: the model's parameters to be stepped, by name.
         transform: a TorchOpt gradient transformation to use instead, with a fresh state.
-        hold_norm: let no derivative pass through the length of the gradients.
+        hold_norm: the share of the derivative through the gradients' length that is left out.
 
     Returns:
         The step. It shares the state's tensors with the optimizer and never changes them.

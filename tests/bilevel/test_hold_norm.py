@@ -7,6 +7,7 @@ import torch
 
 from metaloss import AdjustedLoss, Adjuster
 from metaloss.bilevel import Lookahead
+from metaloss.checks import InputError
 from metaloss.conditioners import Margin
 from metaloss.losses import WeightedCE
 from tests.bilevel.cases import CLASSES, EXACT, OPTIMIZERS, learned, training
@@ -29,13 +30,15 @@ def norms_on_the_way(here: Training) -> list[torch.Tensor]:
     return found
 
 
-def loss_at_those_norms(here: Training, norms: list[torch.Tensor], nudge: dict) -> float:
-    """The clean loss after real training whose gradients have the lengths given."""
+def loss_at_those_norms(
+    here: Training, norms: list[torch.Tensor], nudge: dict, share: float = 1.0
+) -> float:
+    """The clean loss after real training whose gradients have the lengths given, or nearly."""
     twin = here.twin()
     left = iter(norms)
 
     def rescale(*_: object) -> None:
-        scale = next(left) / norm_of(twin)
+        scale = (next(left) / norm_of(twin)) ** share
         for p in twin.model.parameters():
             if p.grad is not None:
                 p.grad.mul_(scale)
@@ -54,17 +57,18 @@ def loss_at_those_norms(here: Training, norms: list[torch.Tensor], nudge: dict) 
 @pytest.mark.parametrize("strategy", EXACT)
 @pytest.mark.parametrize("steps", [1, 3])
 @pytest.mark.parametrize("kind", ["SGD", "SGD-Nesterov", "Adam"])
+@pytest.mark.parametrize("share", [1.0, 0.7])
 def test_against_training_with_gradients_of_the_same_length(
-    kind: str, steps: int, strategy: str
+    share: float, kind: str, steps: int, strategy: str
 ) -> None:
     here = training(make_optimizer=OPTIMIZERS[kind], steps=steps, steps_before=2)
-    found = here.look_ahead(Lookahead(steps, strategy, hold_norm=True))
+    found = here.look_ahead(Lookahead(steps, strategy, hold_norm=share))
     length = inner(found, found) ** 0.5
     assert length > 1e-5
     norms = norms_on_the_way(here)
     for direction in directions(found, 2):
         ahead, behind = (
-            loss_at_those_norms(here, norms, {n: s * STEP * v for n, v in direction.items()})
+            loss_at_those_norms(here, norms, {n: s * STEP * v for n, v in direction.items()}, share)
             for s in (1.0, -1.0)
         )
         slope = (ahead - behind) / (2 * STEP)
@@ -75,16 +79,16 @@ def test_against_training_with_gradients_of_the_same_length(
 def test_it_is_another_derivative_of_the_same_step(strategy: str) -> None:
     here = training(steps=2, steps_before=2)
     free = here.look_ahead(Lookahead(2, strategy))
-    held = here.look_ahead(Lookahead(2, strategy, hold_norm=True))
+    held = here.look_ahead(Lookahead(2, strategy, hold_norm=1.0))
     gap = {name: free[name] - held[name] for name in free}
     assert inner(gap, gap) > 1e-4 * inner(free, free)
     losses = [
         Lookahead(2, strategy, hold_norm=hold)
         .solve(here.model, here.optimizer, here.criterion, here.train_batches, here.meta_batch)
         .meta_loss
-        for hold in (False, True)
+        for hold in (0.0, 0.9, 1.0)
     ]
-    assert torch.equal(*losses)
+    assert losses[0] == losses[1] == losses[2]
 
 
 def test_a_scale_that_all_samples_share_has_no_slope() -> None:
@@ -97,9 +101,26 @@ def test_a_scale_that_all_samples_share_has_no_slope() -> None:
     here = training(criterion=AdjustedLoss(loss, Margin(), adjuster))
     bias = [name for name in dict(adjuster.named_parameters()) if name.endswith("bias")][-1]
     free = here.look_ahead(Lookahead())[bias]
-    held = here.look_ahead(Lookahead(hold_norm=True))[bias]
+    held = here.look_ahead(Lookahead(hold_norm=1.0))[bias]
     assert free.abs().item() > 1e-4
     assert held.abs().item() < 1e-14
+
+
+@pytest.mark.parametrize("strategy", EXACT)
+def test_a_share_lies_between(strategy: str) -> None:
+    here = training(steps_before=2)
+    free, most, held = (
+        here.look_ahead(Lookahead(strategy=strategy, hold_norm=share)) for share in (0.0, 0.9, 1.0)
+    )
+    for name in free:
+        torch.testing.assert_close(most[name], 0.1 * free[name] + 0.9 * held[name])
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_shares_out_of_range(share: float) -> None:
+    with pytest.raises(InputError, match="hold_norm: expected"):
+        Lookahead(hold_norm=share)
 
 
 @pytest.mark.parametrize("strategy", EXACT)
@@ -114,7 +135,7 @@ def test_a_gradient_of_no_length_turns_nowhere(strategy: str) -> None:
     still = torch.zeros_like(inputs.flatten(1))
     even = torch.arange(len(targets) // CLASSES * CLASSES) % CLASSES
     batch = (still[: len(even)], even, *(r[: len(even)] for r in rest))
-    found = Lookahead(strategy=strategy, hold_norm=True).hypergradient(
+    found = Lookahead(strategy=strategy, hold_norm=1.0).hypergradient(
         model, torch.optim.SGD(model.parameters(), lr=0.1), here.criterion, [batch], batch
     )
     assert all(torch.isfinite(grad).all() for grad in found.values())

@@ -44,7 +44,7 @@ def recipe(epochs: int = 2, **changed) -> Recipe:
         epochs=epochs,
         optimizer=lambda p: torch.optim.SGD(p, lr=0.02, momentum=0.9),
         meta_every=1,
-        lookahead=Lookahead(hold_norm=True),
+        lookahead=Lookahead(hold_norm=1.0),
         **changed,
     )
 

@@ -169,7 +169,7 @@ def _subject(experiment: Experiment, task: TaskLike, method: Method, size: Size)
     criterion = copy.deepcopy(method.criterion(task)).to(device, size.dtype)
     criterion.prepare(task.train_targets, task.num_classes)
     optimizer = recipe.optimizer(p for p in model.parameters() if p.requires_grad)
-    lookahead = replace(recipe.lookahead, hold_norm=False)  # real steps hold no length
+    lookahead = replace(recipe.lookahead, hold_norm=0.0)  # real steps hold no length
     begun = Subject(model.train(), optimizer, criterion, batches[before:], meta_batch, lookahead)
     total = recipe.epochs * len(task.train)
     try:
