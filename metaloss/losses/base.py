@@ -135,6 +135,11 @@ class LossFamily(ABC):
         return self.per_sample(full_precision(outputs), targets, full_precision(hparams))
 
     @property
+    def family(self) -> str:
+        """What tables call it, whichever of its hyperparameters are held or in other ranges."""
+        return type(self).__name__
+
+    @property
     def defaults(self) -> tuple[float, ...]:
         """The default of each hyperparameter."""
         return tuple(h.default for h in self.hyperparameters)
@@ -206,6 +211,11 @@ class Fixed(LossFamily):
         """The family's."""
         return self.loss.kind
 
+    @property
+    def family(self) -> str:
+        """The family's."""
+        return self.loss.family
+
     def per_sample(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
         """The family's loss, the held columns filled in."""
         predicted = iter(hparams.unbind(dim=1))
@@ -261,6 +271,11 @@ class Ranged(LossFamily):
     def kind(self) -> Kind:  # type: ignore[override]
         """The family's."""
         return self.loss.kind
+
+    @property
+    def family(self) -> str:
+        """The family's."""
+        return self.loss.family
 
     def per_sample(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
         """The family's loss, unchanged."""

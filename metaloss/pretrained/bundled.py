@@ -41,13 +41,18 @@ def list_pretrained() -> list[Pretrained]:
         found.append(
             Pretrained(
                 name=path.parent.name,
-                loss=card["loss"]["type"],
+                loss=_family(card["loss"]),
                 reads=_said(card["conditioner"]),
                 source=card["about"]["source"],
                 card=card,
             )
         )
     return found
+
+
+def _family(spec: Any) -> str:
+    """The family that a loss is made of, as :attr:`~metaloss.losses.LossFamily.family`."""
+    return _family(spec["args"]["loss"]) if "loss" in spec["args"] else spec["type"]
 
 
 def _said(spec: Any) -> str:

@@ -56,7 +56,7 @@ def conventional(losses: Sequence[LossFamily]) -> list[Method]:
         ['CE', 'GCE', 'SL(A=-4.0)', 'SL(A=-6.0)']
     """
     different = {repr(loss): loss for loss in losses}
-    kinds = [type(loss).__name__ for loss in different.values()]
+    kinds = [loss.family for loss in different.values()]
     names = [
         kind if kinds.count(kind) == 1 else said
         for kind, said in zip(kinds, different, strict=True)

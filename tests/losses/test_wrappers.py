@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from metaloss.losses import GCE, JS, SL, Fixed, Hyperparameter, PolySoft, Ranged
+from metaloss.training.transfer import conventional
 from tests.losses.cases import moderate
 
 
@@ -128,3 +129,10 @@ def test_a_value_is_moved_to_the_nearer_end_of_another_range():
     h = Hyperparameter("q", 0.0, 1.0, default=0.7)
     assert h.within(0.0, 0.5) == Hyperparameter("q", 0.0, 0.5, default=0.5)
     assert h.within(0.8, 0.9).default == 0.8
+
+
+def test_tables_call_it_by_its_family():
+    held = Fixed(Ranged(PolySoft(), {"lam": (1.0, 6.0)}), {"d": 2.0})
+    assert PolySoft().family == held.family == "PolySoft"
+    rows = conventional([held, GCE()])
+    assert [row.name for row in rows] == ["CE", "PolySoft", "GCE"]
