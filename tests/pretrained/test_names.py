@@ -33,7 +33,7 @@ class TestThoseOfThePackage:
     @pytest.mark.parametrize("adjuster", metaloss.list_pretrained(), ids=lambda a: a.name)
     def test_can_be_used_at_once(self, adjuster) -> None:
         criterion = metaloss.from_pretrained(adjuster.name)
-        assert type(criterion.loss).__name__ == adjuster.loss
+        assert criterion.loss.family == adjuster.loss
         outputs = torch.randn(50, 10, requires_grad=True)
         targets = torch.arange(50) % 10
         criterion.prepare(targets, 10)
@@ -62,6 +62,29 @@ class TestThoseOfThePackage:
             (loss, source) for loss in losses for source in ("digits", "Fashion-MNIST")
         } <= found
         assert {("GCE", "CIFAR-10"), ("JS", "CIFAR-10")} <= found
+
+    @pytest.mark.parametrize(
+        "adjuster",
+        [a for a in metaloss.list_pretrained() if a.reads.endswith("ClassMargins)")],
+        ids=lambda a: a.name,
+    )
+    def test_those_told_of_classes_know_who_lost_labels_to_whom(self, adjuster) -> None:
+        """With all else equal, the loss follows a label more where its class was robbed."""
+        criterion = metaloss.from_pretrained(adjuster.name).eval()
+        outputs = torch.tensor([[0.0, 2.0, -1.0]])  # 2 short of the label's class
+        label, index = torch.tensor([0]), torch.tensor([0])
+        slopes = []
+        for margins in ({0: -1.0, 1: 5.0, 2: 2.0}, {0: 5.0, 1: -1.0, 2: 2.0}):
+            criterion.prepare(label, 3)
+            for c, margin in margins.items():  # as if so far its class had had these
+                seen = torch.full((1, 3), -50.0)
+                seen[0, c], seen[0, (c + 1) % 3] = margin, 0.0
+                criterion.conditioner.conditioners[2].observe(seen, torch.tensor([c]))
+            z = outputs.clone().requires_grad_()
+            criterion(z, label, index).backward()
+            slopes.append(-z.grad[0, 0].item())
+        robbed, robber = slopes
+        assert robbed > 1.1 * robber
 
     def test_together_they_are_small(self) -> None:
         assert sum(p.stat().st_size for p in FOLDER.rglob("*") if p.is_file()) < 200_000
