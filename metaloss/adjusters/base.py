@@ -45,8 +45,12 @@ class BaseAdjuster(nn.Module, ABC):
     def bounded(
         self, logits: Float[Tensor, "batch hyperparameters"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """``low + (high - low) sigmoid(logits)``: the paper's scale ``s``, with a lower end."""
-        return self.low + (self.high - self.low) * torch.sigmoid(logits)
+        """``low + (high - low) sigmoid(logits)``: the paper's scale ``s``, with a lower end.
+
+        No nearer to an end than 2e-12 of the way: a weight below the smallest normal number makes
+        gradients like it, with which a CPU takes several times as long.
+        """
+        return self.low + (self.high - self.low) * torch.sigmoid(logits.clamp(-27.0, 27.0))
 
 
 def row(values: Iterable[float]) -> Float[Tensor, " hyperparameters"]:

@@ -115,3 +115,13 @@ def test_sizes_of_an_mlp(arguments: dict, words: str):
 def test_sizes_of_groups(num_features: int, num_groups: int, words: str):
     with pytest.raises(InputError, match=words):
         GroupedAdjuster(num_features, num_groups, GCE().hyperparameters)
+
+
+def test_no_hyperparameter_is_too_small_for_a_cpu_to_be_quick() -> None:
+    adjuster = Adjuster.for_loss(WeightedCE(), Margin())
+    with torch.no_grad():
+        for p in adjuster.parameters():
+            p.fill_(100.0)
+        adjuster.net[2].weight.fill_(-100.0)
+        weights = adjuster(torch.linspace(-50.0, 50.0, 101).unsqueeze(1))
+    assert (weights > 1e-13).all()
