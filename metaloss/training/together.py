@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from metaloss.checks import require
+from metaloss.machine import subnormals_as_zero
 from metaloss.training.course import Course
 from metaloss.training.observe import Observer
 from metaloss.training.sampler import TaskSampler
@@ -60,6 +61,7 @@ class Together:
         """Epochs that courses have come to the end of, of all courses."""
         return sum(course.epoch for course in self.courses.values())
 
+    @subnormals_as_zero()
     def run(
         self, observer: Observer | None = None, after_epoch: Callable[[], None] | None = None
     ) -> list[dict[str, Any]]:
