@@ -86,8 +86,8 @@ class ClassMargins(Conditioner):
         rival = outputs.scatter(1, targets.unsqueeze(1), -torch.inf).argmax(dim=1)
         of_all = self.sums.sum() / self.counts.sum().clamp(min=1e-30)
         apart = torch.where(self.counts > 0, self.sums / self.counts - of_all, 0.0)
-        features = torch.stack([of_all.expand(len(targets)), apart[targets], apart[rival]], dim=1)
-        return features.to(outputs.dtype)
+        own, its = apart.index_select(0, targets), apart.index_select(0, rival)
+        return torch.stack([of_all.expand_as(own), own, its], dim=1).to(outputs.dtype)
 
     def observe(
         self,

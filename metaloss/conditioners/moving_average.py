@@ -76,8 +76,9 @@ class MovingAverage(Conditioner):
             "MovingAverage: there is no memory yet; call prepare(targets, num_classes) with the "
             "training labels before training",
         )
-        averaged = self.decay * self.memory[index].to(current.dtype) + (1 - self.decay) * current
-        return torch.where(self.seen[index].unsqueeze(1), averaged, current)
+        past = self.memory.index_select(0, index).to(current.dtype)
+        seen = self.seen.index_select(0, index).unsqueeze(1)
+        return torch.where(seen, torch.lerp(past, current, 1 - self.decay), current)
 
     def observe(
         self,
@@ -88,6 +89,7 @@ class MovingAverage(Conditioner):
         """Write this batch's averages down."""
         index = given(self, index, targets)
         with torch.no_grad():
-            self.memory[index] = self(outputs, targets, index).to(self.memory.dtype)
-            self.seen[index] = True
+            averages = self(outputs, targets, index)
+            self.memory.index_copy_(0, index, averages.to(self.memory.dtype))
+            self.seen.index_fill_(0, index, True)
         self.conditioner.observe(outputs, targets, index)

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from metaloss.losses.base import Hyperparameter, LossFamily
 from metaloss.losses.numerics import log1p_ratio, true_class_log_prob
+from metaloss.losses.sloped import only_slopes_count, sloped
+
+_SMALL = 1e-30  # a normal number in float32 as well
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class JS(LossFamily):
         """The loss of each sample."""
         (pi,) = hparams.unbind(dim=1)
         log_p = true_class_log_prob(outputs, targets)
+        if only_slopes_count(pi):
+            return sloped(_curve, log_p, pi)
         p, s = log_p.exp(), -torch.expm1(log_p)
         near = (pi < 0.5) & (pi * s <= p)
         return torch.where(
@@ -78,3 +83,19 @@ def _near_mae(pi: Tensor, log_p: Tensor, p: Tensor, s: Tensor) -> Tensor:
     log_m = torch.where(small, m, 1.0).log() / torch.where(small, 1 - pi, 1.0)
     log_m = torch.where(small, log_m, -s * log1p_ratio(torch.where(small, 0.0, (pi - 1) * s)))
     return s + (p * log_p - m * log_m) / -torch.log1p(-pi)
+
+
+def _curve(log_p: Tensor, pi: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss and its slope, ``-p (1 + log(m / p) / -log(pi_2))``."""
+    cross_entropy = pi == 0
+    pi = torch.where(cross_entropy, _SMALL, pi)
+    p, s = log_p.exp(), -torch.expm1(log_p)
+    pi_2, log_pi_2 = 1 - pi, torch.log1p(-pi)
+    m, t = p + pi * s, pi * s / p.clamp_min(_SMALL)
+    log_ratio = torch.log1p(t)
+    near = s + (pi * log_p + m * log_ratio) / (pi_2 * log_pi_2)
+    log_m = torch.where(m < 0.5, m.log(), torch.log1p(-pi_2 * s))
+    far = s + (m * log_m / pi_2 - p * log_p) / log_pi_2
+    loss = torch.where((pi < 0.5) & (t <= 1), near, far)
+    slope = p * (log_ratio / log_pi_2 - 1)
+    return torch.where(cross_entropy, -log_p, loss), torch.where(cross_entropy, -1.0, slope)

@@ -53,7 +53,7 @@ def test_computes_half_precision_in_float32(family: LossFamily, dtype: torch.dty
     outputs, hparams = outputs.to(dtype).requires_grad_(), hparams.to(dtype).requires_grad_()
     values = family(outputs, targets, hparams)
     assert values.dtype == torch.float32
-    expected = family(outputs.detach().float(), targets, hparams.detach().float())
+    expected = family(outputs.detach().float(), targets, hparams.float())
     assert torch.equal(values, expected)
     by_outputs, by_hparams = torch.autograd.grad(
         values.sum(), (outputs, hparams), allow_unused=True, materialize_grads=True
