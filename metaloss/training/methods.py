@@ -15,7 +15,7 @@ from metaloss.checks import InputError
 from metaloss.conditioners import Conditioner, Flipped, plain_conditioner
 from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss
-from metaloss.pretrained import from_pretrained
+from metaloss.pretrained import from_pretrained, start_from
 from metaloss.pretrained.spec import parts
 from metaloss.types import TaskLike
 
@@ -72,6 +72,11 @@ class Adjusted(Method):
             regression the residual, if not given.
         adjuster: makes the adjuster, called with ``num_features`` and ``hyperparameters``.
         detach: hold the features fixed in the derivatives.
+        start: a saved adjuster to go on from, by folder or name: its last snapshot. It has to read
+            the same features and predict the same hyperparameters. A fresh one if not given.
+
+    Raises:
+        InputError: ``start`` is of another loss, conditioner or size.
 
     Example:
         >>> from metaloss.training import Adjusted
@@ -84,6 +89,7 @@ class Adjusted(Method):
     conditioner: Conditioner | None = None
     adjuster: Callable[..., BaseAdjuster] = Adjuster
     detach: bool = True
+    start: str | Path | None = None
     learns: ClassVar[bool] = True
 
     @property
@@ -100,7 +106,10 @@ class Adjusted(Method):
         adjuster = self.adjuster(
             num_features=conditioner.num_features, hyperparameters=self.loss.hyperparameters
         )
-        return AdjustedLoss(self.loss, conditioner, adjuster, self.detach)
+        criterion = AdjustedLoss(self.loss, conditioner, adjuster, self.detach)
+        if self.start is not None:
+            start_from(criterion, self.start, self.components)
+        return criterion
 
 
 @dataclass(frozen=True, kw_only=True)

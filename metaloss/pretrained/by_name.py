@@ -1,0 +1,53 @@
+"""Learned adjusters by folder or by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from metaloss.checks import InputError
+from metaloss.objective import AdjustedLoss
+from metaloss.pretrained.bundled import FOLDER, list_pretrained
+from metaloss.pretrained.files import load_adjuster
+from metaloss.pretrained.hub import REPOSITORY, download
+
+
+def from_pretrained(name: str | Path, components: Iterable[type] = ()) -> AdjustedLoss:
+    """A criterion with a learned, frozen adjuster: plug and play, no clean data (Algorithm 2).
+
+    Args:
+        name: the folder of a saved adjuster, such as ``RUN/A-GCE/seed-0/adjuster``; or the name of
+            one that comes with the package (:func:`~metaloss.pretrained.list_pretrained`); or
+            ``"user/name"``, a repository of the Hugging Face Hub. They are looked for in this
+            order.
+        components: classes of your own that its card names.
+
+    Returns:
+        The criterion. ``criterion.progress(fraction)`` moves its snapshots as training proceeds;
+        until then the last one is used.
+
+    Raises:
+        InputError: there is none of this name, or its files cannot be trusted.
+
+    Example:
+        >>> import torch
+        >>> import metaloss
+        >>> criterion = metaloss.from_pretrained("gce-digits-margin")
+        >>> criterion(torch.zeros(2, 10), torch.tensor([3, 5])).ndim
+        0
+    """
+    return load_adjuster(_folder(name), components)
+
+
+def _folder(name: str | Path) -> Path:
+    if str(name) and Path(name).is_dir():
+        return Path(name)
+    names = [adjuster.name for adjuster in list_pretrained()]
+    if str(name) in names:
+        return FOLDER / str(name)
+    if isinstance(name, str) and REPOSITORY.fullmatch(name):
+        return download(name)
+    raise InputError(
+        f"{name}: expected the folder of a saved adjuster, user/name on the Hugging Face Hub, or "
+        f"one of {', '.join(names)}, got nothing there"
+    )

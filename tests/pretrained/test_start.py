@@ -1,0 +1,73 @@
+"""To go on learning from a saved adjuster."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from metaloss import AdjustedLoss, Adjuster, ScheduledAdjuster
+from metaloss.checks import InputError
+from metaloss.conditioners import Margin, ProbabilityMargin
+from metaloss.losses import GCE, JS, Ranged
+from metaloss.pretrained import from_pretrained, save_adjuster, start_from
+from metaloss.training import Adjusted
+from tests.helpers.tasks import blobs
+
+
+def fresh(loss=None, conditioner=None, **options) -> AdjustedLoss:
+    loss, conditioner = loss or GCE(), conditioner or Margin()
+    return AdjustedLoss(loss, conditioner, Adjuster.for_loss(loss, conditioner, **options))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Two snapshots that differ."""
+    criterion = fresh()
+    early = {name: value + 1 for name, value in criterion.adjuster.state_dict().items()}
+    late = criterion.adjuster.state_dict()
+    save_adjuster(tmp_path / "saved", criterion, [(0.5, early), (1.0, late)])
+    return tmp_path / "saved"
+
+
+def test_the_last_snapshot_is_taken_and_stays_trainable(saved):
+    criterion = fresh()
+    start_from(criterion, saved)
+    last = from_pretrained(saved).adjuster.adjusters[-1]
+    for ours, theirs in zip(criterion.adjuster.parameters(), last.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+        assert ours.requires_grad
+    assert not isinstance(criterion.adjuster, ScheduledAdjuster)
+
+
+def test_a_method_starts_there_each_time(saved):
+    method = Adjusted(name="A-GCE", loss=GCE(), start=saved)
+    first, second = method.criterion(blobs()), method.criterion(blobs())
+    with torch.no_grad():
+        first.adjuster.net[0].weight.zero_()
+    expected = from_pretrained(saved).adjuster.adjusters[-1].net[0].weight
+    assert torch.equal(second.adjuster.net[0].weight, expected)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "part"),
+    [
+        (fresh(loss=JS()), "loss"),
+        (fresh(loss=Ranged(GCE(), {"q": (0.1, 0.9)})), "loss"),
+        (fresh(conditioner=ProbabilityMargin()), "conditioner"),
+        (fresh(hidden=7), "adjuster"),
+    ],
+    ids=["loss", "range", "conditioner", "size"],
+)
+def test_what_does_not_fit_is_refused_and_nothing_is_changed(saved, criterion, part):
+    before = {name: value.clone() for name, value in criterion.adjuster.state_dict().items()}
+    with pytest.raises(InputError, match=rf"go on from whose {part} is .*, got \{{'type'"):
+        start_from(criterion, saved)
+    for name, value in criterion.adjuster.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_none_of_this_name():
+    with pytest.raises(InputError, match=re.escape("nowhere: expected the folder of a saved")):
+        Adjusted(name="A-GCE", loss=GCE(), start="nowhere").criterion(blobs())
