@@ -7,11 +7,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.checks import require
-from metaloss.conditioners.base import Conditioner, check_decay, given
+from metaloss.conditioners.averaged import Averaged
+from metaloss.conditioners.base import Conditioner, given
 from metaloss.types import Outputs, Targets
 
 
-class MovingAverage(Conditioner):
+class MovingAverage(Averaged):
     r"""An exponential moving average of another conditioner's features, one a sample.
 
     .. math:: \bar f_t = \rho \bar f_{t-1} + (1 - \rho) f_t
@@ -44,23 +45,15 @@ class MovingAverage(Conditioner):
     seen: Tensor
 
     def __init__(self, conditioner: Conditioner, decay: float = 0.7) -> None:
-        super().__init__()
-        self.conditioner = conditioner
-        self.decay = check_decay(decay)
-        self.num_features = conditioner.num_features
-        self.kind = conditioner.kind
+        super().__init__(conditioner, decay)
         self.register_buffer("memory", torch.zeros(0, conditioner.num_features))
         self.register_buffer("seen", torch.zeros(0, dtype=torch.bool))
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
         """Make room for one value a training sample, forgetting any from before."""
-        self.conditioner.prepare(targets, num_classes)
+        super().prepare(targets, num_classes)
         self.memory = self.memory.new_zeros(len(targets), self.num_features)
         self.seen = self.seen.new_zeros(len(targets))
-
-    def set_progress(self, fraction: float) -> None:
-        """Pass it on."""
-        self.conditioner.set_progress(fraction)
 
     def forward(
         self,

@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaloss.conditioners.base import Conditioner, check_decay
+from metaloss.conditioners.averaged import Averaged
+from metaloss.conditioners.base import Conditioner
 from metaloss.types import Outputs, Targets
 
 
-class RunningMean(Conditioner):
+class RunningMean(Averaged):
     r"""The mean of another conditioner's features over recent batches, the same for every sample.
 
     .. math:: \mu_t = \rho \mu_{t-1} + (1 - \rho) \frac1n \sum_i f_i, \qquad \mu_0 = 0
@@ -38,22 +39,14 @@ class RunningMean(Conditioner):
     mean: Tensor
 
     def __init__(self, conditioner: Conditioner, decay: float = 0.98) -> None:
-        super().__init__()
-        self.conditioner = conditioner
-        self.decay = check_decay(decay)
-        self.kind = conditioner.kind
-        self.num_features = conditioner.num_features
+        super().__init__(conditioner, decay)
         self.needs_index = conditioner.needs_index
         self.register_buffer("mean", torch.zeros(conditioner.num_features))
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
         """Forget what was before."""
-        self.conditioner.prepare(targets, num_classes)
+        super().prepare(targets, num_classes)
         self.mean = torch.zeros_like(self.mean)
-
-    def set_progress(self, fraction: float) -> None:
-        """Pass it on."""
-        self.conditioner.set_progress(fraction)
 
     def forward(
         self,
