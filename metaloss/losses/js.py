@@ -13,8 +13,6 @@ from metaloss.losses.base import Hyperparameter, LossFamily
 from metaloss.losses.numerics import log1p_ratio, true_class_log_prob
 from metaloss.losses.sloped import only_slopes_count, sloped
 
-_SMALL = 1e-30  # a normal number in float32 as well
-
 
 @dataclass(frozen=True)
 class JS(LossFamily):
@@ -88,10 +86,11 @@ def _near_mae(pi: Tensor, log_p: Tensor, p: Tensor, s: Tensor) -> Tensor:
 def _curve(log_p: Tensor, pi: Tensor) -> tuple[Tensor, Tensor]:
     """The loss and its slope, ``-p (1 + log(m / p) / -log(pi_2))``."""
     cross_entropy = pi == 0
-    pi = torch.where(cross_entropy, _SMALL, pi)
+    pi = torch.where(cross_entropy, 1e-30, pi)  # at 0 both are 0 / 0
     p, s = log_p.exp(), -torch.expm1(log_p)
     pi_2, log_pi_2 = 1 - pi, torch.log1p(-pi)
-    m, t = p + pi * s, pi * s / p.clamp_min(_SMALL)
+    # pi_1 s / p, no further than e^69: beyond, its derivatives are no numbers in float32.
+    m, t = p + pi * s, pi * torch.expm1(-log_p.clamp_min(-69.0))
     log_ratio = torch.log1p(t)
     near = s + (pi * log_p + m * log_ratio) / (pi_2 * log_pi_2)
     log_m = torch.where(m < 0.5, m.log(), torch.log1p(-pi_2 * s))
