@@ -66,7 +66,11 @@ def train(
 def bench(
     *,
     case: Annotated[
-        list[str] | None, typer.Option(help="A network. Repeatable.", show_default="all")
+        list[str] | None,
+        typer.Option(
+            help="A network: resnet32, mlp, transformer, lenet or resnet8. Repeatable.",
+            show_default="the first three",
+        ),
     ] = None,
     method: Annotated[
         list[str] | None,
@@ -89,6 +93,10 @@ def bench(
         bool,
         typer.Option("--speeds", help="Also the plain step with autocast, compiled, and so on."),
     ] = False,
+    criterion: Annotated[
+        list[str] | None,
+        typer.Option(help="Also the plain step on GCE, say, or a learned adjuster. Repeatable."),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Small networks: to see that all works.")
     ] = False,
@@ -111,6 +119,7 @@ def bench(
         threads=threads,
         channels_last=channels_last,
         speeds=speeds,
+        criteria=criterion,
         quick=quick,
     )
     if json_file is not None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.bench.transformer import LENGTH, TOKENS, Transformer
-from metaloss.models import MLP, resnet8, resnet32
+from metaloss.models import MLP, LeNet, resnet8, resnet32
 
 CLASSES = 10
 
@@ -24,12 +24,14 @@ class Case:
         shape: of one sample.
         tokens: how many different ones there are, if a sample is a sequence of tokens; 0 if it is
             made of real numbers.
+        extra: only measured if named.
     """
 
     network: Callable[[], nn.Module]
     small: Callable[[], nn.Module]
     shape: tuple[int, ...]
     tokens: int = 0
+    extra: bool = False
 
     def inputs(self, batch: int, generator: torch.Generator) -> Tensor:
         """Random samples."""
@@ -49,4 +51,9 @@ CASES = {
         (LENGTH,),
         TOKENS,
     ),
+    # What the transfer tables of the documentation are trained with.
+    "lenet": Case(
+        lambda: LeNet(1, CLASSES), lambda: LeNet(1, CLASSES, hidden=8), (1, 28, 28), extra=True
+    ),
+    "resnet8": Case(lambda: resnet8(CLASSES), lambda: resnet8(CLASSES), (3, 16, 16), extra=True),
 }

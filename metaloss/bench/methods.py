@@ -11,12 +11,18 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+import torch
+
+from metaloss import AdjustedLoss, losses
 from metaloss.bench.by_betty import by_betty
 from metaloss.bench.by_higher import by_higher
 from metaloss.bench.by_learn2learn import by_learn2learn
 from metaloss.bench.by_torchopt import by_torchopt
+from metaloss.bench.cases import CLASSES
 from metaloss.bench.trial import Trial, ce_step
 from metaloss.bilevel import Lookahead, Solution
+from metaloss.losses import LossFamily
+from metaloss.pretrained import from_pretrained
 from metaloss.training import Recipe, Speed
 from metaloss.training.steps import look_ahead, ordinary_step
 
@@ -118,6 +124,32 @@ def faster(**settings: Any) -> Maker:
     return make
 
 
+def criterion(name: str) -> AdjustedLoss:
+    """A loss with its defaults, by the name of its family, or a learned adjuster's criterion.
+
+    Raises:
+        InputError: it is neither.
+    """
+    family = getattr(losses, name, None)
+    if isinstance(family, type) and issubclass(family, LossFamily):
+        return AdjustedLoss.fixed(family())
+    return from_pretrained(name)
+
+
+def transferred(name: str) -> Maker:
+    """The plain step on another criterion, learned elsewhere or with nothing to learn."""
+
+    def make(trial: Trial) -> Iteration:
+        targets = torch.cat([batch.targets for batch in trial.window])
+        trial.state.criterion = criterion(name).to(targets.device)
+        trial.state.criterion.prepare(targets, CLASSES)
+        ids = torch.arange(len(targets), device=targets.device).chunk(len(trial.window))
+        trial.window = [b._replace(index=i) for b, i in zip(trial.window, ids, strict=True)]
+        return plain_adjusted(trial)
+
+    return make
+
+
 CE, PLAIN = "CE step", "plain, adjusted"
 SPEEDS: dict[str, Maker] = {
     "plain, channels last": faster(channels_last=True),
@@ -127,10 +159,15 @@ SPEEDS: dict[str, Maker] = {
 }
 """What settings make of the plain step."""
 
+PLAIN_WITH = "plain, "
+"""Before the name of a criterion: the plain step on it."""
+
 BASELINES: dict[str, Maker] = {CE: plain_ce, PLAIN: plain_adjusted, **SPEEDS}
 """What the methods are compared with, and more that does not look ahead."""
 
 
 def maker(name: str) -> Maker:
-    """What makes a method or a baseline ready."""
-    return BASELINES[name] if name in BASELINES else METHODS[name].make
+    """What makes a method or a baseline ready; ``"plain, NAME"`` is that of a criterion."""
+    if name in METHODS:
+        return METHODS[name].make
+    return BASELINES.get(name) or transferred(name.removeprefix(PLAIN_WITH))

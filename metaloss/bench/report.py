@@ -57,7 +57,7 @@ def table(title: str, rows: list[Row]) -> Table:
         rows: the plain steps' and the methods'.
     """
     made = Table(title=title, title_justify="left", box=box.SIMPLE)
-    made.add_column("iteration", no_wrap=True)
+    made.add_column("iteration", overflow="fold")  # an adjuster's name may be long
     # At T_meta = 1 every iteration is a meta iteration: one column says both.
     for column in ("ms", "CE steps,\nepoch T=1", "epoch\nT=10", "of best\npeer", "MiB\nover CE"):
         made.add_column(column, justify="right", no_wrap=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from metaloss.bench.cases import CASES
-from metaloss.bench.methods import METHODS
+from metaloss.bench.methods import METHODS, criterion
 from metaloss.checks import InputError, check_at_least, require
 
 QUICK = {"batch": 8, "repeats": 2}
@@ -20,7 +20,7 @@ class Settings:
     """What is to be measured, and how.
 
     Args:
-        cases: names among ``CASES``; all of them if not given.
+        cases: names among ``CASES``; all but the extra ones if not given.
         methods: names among ``METHODS``; all but the ablations if not given.
         steps: the K to look ahead with.
         batch: samples in a batch.
@@ -29,6 +29,8 @@ class Settings:
         threads: torch's; its own choice if not given.
         channels_last: lay images out with the channels last.
         speeds: also time the plain step with the settings of :class:`~metaloss.training.Speed`.
+        criteria: also time the plain step on these: a loss family by its name, with its defaults,
+            or a learned adjuster's, by its name or folder.
         quick: take small networks: to see that all works, not how long it takes.
 
     Raises:
@@ -40,7 +42,7 @@ class Settings:
         (1, 5)
     """
 
-    cases: tuple[str, ...] = tuple(CASES)
+    cases: tuple[str, ...] = tuple(n for n, case in CASES.items() if not case.extra)
     methods: tuple[str, ...] = tuple(n for n, method in METHODS.items() if not method.ablation)
     steps: tuple[int, ...] = (1, 5)
     batch: int = 100
@@ -49,6 +51,7 @@ class Settings:
     threads: int | None = None
     channels_last: bool = False
     speeds: bool = False
+    criteria: tuple[str, ...] = ()
     quick: bool = False
 
     def __post_init__(self) -> None:
@@ -62,6 +65,8 @@ class Settings:
         check_at_least("repeats", self.repeats, 1)
         if self.threads is not None:
             check_at_least("threads", self.threads, 1)
+        for name in self.criteria:
+            criterion(name)
         _check_device(self.device)
 
     @classmethod

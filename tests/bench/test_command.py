@@ -42,8 +42,12 @@ def test_it_prints_the_table_and_writes_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--case", "vgg"], "case: expected one of resnet32, mlp, transformer, got 'vgg'"),
+        (
+            ["--case", "vgg"],
+            "case: expected one of resnet32, mlp, transformer, lenet, resnet8, got 'vgg'",
+        ),
         (["--method", "jax"], "betty, mixed-keep-0, mixed-apart, got 'jax'"),
+        (["--criterion", "MSE"], "MSE: expected the folder of a saved adjuster"),
         (["--steps", "0"], "steps: expected a whole number of at least 1, got 0"),
         (["--batch", "0"], "batch: expected a whole number of at least 2, got 0"),
         (["--device", "abacus"], "device: expected one that torch can use, got 'abacus'"),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metaloss.bench.cases import CASES, CLASSES
 from metaloss.bench.check import FAILED, hypergradient, relative_errors
-from metaloss.bench.methods import BASELINES, METHODS, maker
+from metaloss.bench.methods import BASELINES, METHODS, criterion, maker
 from metaloss.bench.trial import Trial, adjusted_step
 from metaloss.bilevel import Lookahead
 from tests.bench.helpers import INSTALLED, trial
@@ -197,3 +197,18 @@ def test_images_can_have_their_channels_last() -> None:
     found = start(CASES["resnet32"], 1, 3, small=True, channels_last=True)
     assert found.window[0].inputs.is_contiguous(memory_format=torch.channels_last)
     assert found.meta_batch.inputs.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("name", ["GCE", "gce-fashion-mnist-context"])
+def test_the_plain_step_on_a_criterion_trains_with_it(name: str) -> None:
+    found, by_hand = trial("lenet"), trial("lenet")
+    maker(f"plain, {name}")(found)()
+    batch = by_hand.window[0]
+    by_hand.state.criterion = criterion(name)
+    by_hand.state.criterion.prepare(batch.targets, CLASSES)
+    index = torch.arange(len(batch.targets))
+    outputs = by_hand.state.model(batch.inputs)
+    by_hand.state.criterion(outputs, batch.targets, index).backward()
+    by_hand.state.optimizer.step()
+    torch.testing.assert_close(weights(found), weights(by_hand))
+    assert not torch.equal(weights(found), weights(trial("lenet")))

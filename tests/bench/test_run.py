@@ -55,6 +55,17 @@ def test_ablations_and_settings_of_the_plain_step_are_measured_where_asked_for()
     assert lines[-1] == f"[{len(lines)}/{len(lines)}] mlp, K = 1, mixed-apart: memory"
 
 
+def test_the_plain_step_is_measured_on_the_criteria_asked_for() -> None:
+    names = ("GCE", "gce-digits-margin")
+    settings = Settings(cases=("lenet",), methods=("mixed",), steps=(1,), criteria=names)
+    lines: list[str] = []
+    rows = measure(settings, lines.append, pretended).rows
+    plain = ["plain, GCE", "plain, gce-digits-margin"]
+    assert [row.method for row in rows] == [CE, PLAIN, *plain, "mixed"]
+    assert [row.ratio for row in rows[2:4]] == [len(name) for name in plain]
+    assert lines[-1] == f"[{len(lines)}/{len(lines)}] lenet, K = 1, mixed: memory"
+
+
 @pytest.mark.usefixtures("everything_installed")
 def test_a_row_holds_what_its_own_jobs_found() -> None:
     settings = Settings(cases=("mlp",), methods=("mixed", "higher", "learn2learn"), steps=(5,))
@@ -197,7 +208,10 @@ def test_real_measurements_of_a_small_network() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"cases": ("vgg",)}, "case: expected one of resnet32, mlp, transformer, got 'vgg'"),
+        (
+            {"cases": ("vgg",)},
+            "case: expected one of resnet32, mlp, transformer, lenet, resnet8, got 'vgg'",
+        ),
         ({"cases": ()}, "case: expected at least one of resnet32"),
         ({"methods": ("jax",)}, "method: expected one of mixed, unroll, difference, higher"),
         ({"steps": (0,)}, "steps: expected a whole number of at least 1, got 0"),
