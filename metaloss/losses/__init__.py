@@ -2,14 +2,16 @@
 
 from metaloss.losses.active_passive import ActivePassive, NormalizedCE
 from metaloss.losses.barron import Barron
-from metaloss.losses.base import Fixed, Hyperparameter, LossFamily, Ranged
+from metaloss.losses.base import LossFamily
 from metaloss.losses.bootstrapping import HardBootstrapping, SoftBootstrapping
 from metaloss.losses.cross_entropy import MAE, CrossEntropy
 from metaloss.losses.errors import AbsoluteError, SquaredError
 from metaloss.losses.focal import Focal
 from metaloss.losses.gce import GCE
+from metaloss.losses.hyperparameter import Hyperparameter
 from metaloss.losses.js import JS
 from metaloss.losses.label_smoothing import LabelSmoothing
+from metaloss.losses.narrowed import Fixed, Ranged
 from metaloss.losses.plain import plain_loss
 from metaloss.losses.polysoft import PolySoft
 from metaloss.losses.sl import SL

@@ -9,8 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.checks import require
-from metaloss.losses.base import Hyperparameter, LossFamily
+from metaloss.losses.base import LossFamily
 from metaloss.losses.cross_entropy import MAE
+from metaloss.losses.hyperparameter import Hyperparameter
 
 
 @dataclass(frozen=True)

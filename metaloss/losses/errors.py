@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metaloss.kinds import REGRESSION, Kind
-from metaloss.losses.base import Hyperparameter, LossFamily
+from metaloss.losses.base import LossFamily
+from metaloss.losses.hyperparameter import Hyperparameter
 
 
 @dataclass(frozen=True)

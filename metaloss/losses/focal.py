@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaloss.losses.base import Hyperparameter, LossFamily
+from metaloss.losses.base import LossFamily
+from metaloss.losses.hyperparameter import Hyperparameter
 from metaloss.losses.numerics import other_classes_log_prob, true_class_log_prob
 
 

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaloss.losses.base import Hyperparameter, LossFamily
+from metaloss.losses.base import LossFamily
+from metaloss.losses.hyperparameter import Hyperparameter
 from metaloss.losses.numerics import log1p_ratio, true_class_log_prob
 from metaloss.losses.sloped import only_slopes_count, sloped
 

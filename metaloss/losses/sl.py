@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.checks import check_in_range, require
-from metaloss.losses.base import Hyperparameter, LossFamily
+from metaloss.losses.base import LossFamily
+from metaloss.losses.hyperparameter import Hyperparameter
 from metaloss.losses.numerics import true_class_log_prob
 
 

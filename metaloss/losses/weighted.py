@@ -8,7 +8,8 @@ from typing import ClassVar
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaloss.losses.base import Hyperparameter, LossFamily
+from metaloss.losses.base import LossFamily
+from metaloss.losses.hyperparameter import Hyperparameter
 from metaloss.losses.numerics import true_class_log_prob
 
 
