@@ -140,19 +140,27 @@ class AdjustedLoss(nn.Module):
 
         For a loop that averages by itself, over accumulated batches for instance.
         """
-        losses = self.per_sample(outputs, targets, index).losses
-        if self.training and torch.is_grad_enabled():
-            self.observe(outputs, targets, index)
-        return losses
+        track = self.training and torch.is_grad_enabled()
+        return self.per_sample(outputs, targets, index, track=track).losses
 
     def per_sample(
         self,
         outputs: Outputs,
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
+        *,
+        track: bool = False,
     ) -> PerSample:
-        """The loss and the hyperparameters of each sample; arguments as for the criterion."""
-        hparams = self.hparams(outputs, targets, index)
+        """The loss and the hyperparameters of each sample.
+
+        Args:
+            outputs: as for the criterion, and so the next two.
+            targets: labels or values.
+            index: the samples' ids.
+            track: let the conditioner remember the batch, as :meth:`observe` does, which takes
+                longer on its own.
+        """
+        hparams = self.hparams(outputs, targets, index, track=track)
         return PerSample(self.loss(outputs, targets, hparams), hparams)
 
     def hparams(
@@ -160,9 +168,11 @@ class AdjustedLoss(nn.Module):
         outputs: Outputs,
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
+        *,
+        track: bool = False,
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """The hyperparameters of each sample; arguments as for the criterion."""
-        features = self.features(outputs, targets, index)
+        """The hyperparameters of each sample; arguments as for :meth:`per_sample`."""
+        features = self.features(outputs, targets, index, track=track)
         # The adjuster's own precision: half-precision logits must not round its constants.
         return self.adjuster(features.to(self.adjuster.low.dtype))
 
@@ -171,12 +181,15 @@ class AdjustedLoss(nn.Module):
         outputs: Outputs,
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
+        *,
+        track: bool = False,
     ) -> Float[Tensor, "batch features"]:
-        """What the adjuster is told of each sample."""
+        """What the adjuster is told of each sample; arguments as for :meth:`per_sample`."""
         self.loss.kind.check(outputs, targets)
         if self.conditioner is None:
             return outputs.new_empty(len(outputs), 0)
-        return self.conditioner(outputs.detach() if self.detach else outputs, targets, index)
+        read = self.conditioner.track if track else self.conditioner
+        return read(outputs.detach() if self.detach else outputs, targets, index)
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
         """Show the conditioner the training targets, once before training.
@@ -205,7 +218,7 @@ class AdjustedLoss(nn.Module):
     ) -> None:
         """Let the conditioner remember a batch, as the criterion does when it is called.
 
-        For a loop that takes :meth:`per_sample` instead, once for each ordinary step.
+        For a loop that takes :meth:`per_sample` without ``track``, once for each ordinary step.
         """
         if self.conditioner is not None:
             self.conditioner.observe(outputs.detach(), targets, index)

@@ -63,6 +63,20 @@ class Conditioner(nn.Module, ABC):
     ) -> None:
         """Remember a batch that an ordinary step was made on."""
 
+    def track(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch features"]:
+        """``forward`` and then ``observe``: the features of a batch, which is remembered.
+
+        A conditioner that can have both for less than one after the other overrides it.
+        """
+        features = self(outputs, targets, index)
+        self.observe(outputs.detach(), targets, index)
+        return features
+
     def set_progress(self, fraction: float) -> None:
         """Take note of how much of training is done, from 0 to 1."""
 

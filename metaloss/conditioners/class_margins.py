@@ -8,7 +8,6 @@ from torch import Tensor
 
 from metaloss.checks import InputError, require
 from metaloss.conditioners.base import Conditioner, check_decay
-from metaloss.conditioners.margin import Margin
 from metaloss.losses.numerics import full_precision
 
 
@@ -49,7 +48,6 @@ class ClassMargins(Conditioner):
 
     def __init__(self, decay: float = 0.98) -> None:
         super().__init__()
-        self.margin = Margin()
         self.decay = check_decay(decay)
         self.register_buffer("sums", torch.zeros(0))
         self.register_buffer("counts", torch.zeros(0))
@@ -72,6 +70,34 @@ class ClassMargins(Conditioner):
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 3"]:
         """The means, of all, of the label's class and of the rival's."""
+        _, rivals = self._margins(outputs, targets)
+        return self._means(targets, rivals).to(full_precision(outputs).dtype)
+
+    def observe(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
+    ) -> None:
+        """Move the means towards this batch's."""
+        margins, _ = self._margins(outputs, targets)
+        self._move(margins, targets)
+
+    def track(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
+    ) -> Float[Tensor, "batch 3"]:
+        """The means, which are moved afterwards."""
+        margins, rivals = self._margins(outputs, targets)
+        features = self._means(targets, rivals).to(margins.dtype)
+        self._move(margins, targets)
+        return features
+
+    def _margins(
+        self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, " batch"], Int[Tensor, " batch"]]:
         require(
             len(self.sums) > 0,
             "ClassMargins: there are no classes yet; call prepare(targets, num_classes) with the "
@@ -82,21 +108,20 @@ class ClassMargins(Conditioner):
             f"ClassMargins: expected outputs of {len(self.sums)} classes, as prepare was told, "
             f"got {outputs.shape[1]}",
         )
-        outputs = full_precision(outputs)
-        rival = outputs.scatter(1, targets.unsqueeze(1), -torch.inf).argmax(dim=1)
+        outputs = full_precision(outputs.detach())
+        label = targets.unsqueeze(1)
+        theirs, rivals = outputs.scatter(1, label, -torch.inf).max(dim=1)
+        return outputs.gather(1, label).squeeze(1) - theirs, rivals
+
+    def _means(
+        self, targets: Int[Tensor, " batch"], rivals: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch 3"]:
         of_all = self.sums.sum() / self.counts.sum().clamp(min=1e-30)
         apart = torch.where(self.counts > 0, self.sums / self.counts - of_all, 0.0)
-        own, its = apart.index_select(0, targets), apart.index_select(0, rival)
-        return torch.stack([of_all.expand_as(own), own, its], dim=1).to(outputs.dtype)
+        own, its = apart.index_select(0, targets), apart.index_select(0, rivals)
+        return torch.stack([of_all.expand_as(own), own, its], dim=1)
 
-    def observe(
-        self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
-        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
-    ) -> None:
-        """Move the means towards this batch's."""
-        with torch.no_grad():
-            margins = self.margin(outputs, targets).squeeze(1).to(self.sums.dtype)
-            self.sums.mul_(self.decay).index_add_(0, targets, margins)
-            self.counts.mul_(self.decay).index_add_(0, targets, torch.ones_like(margins))
+    def _move(self, margins: Float[Tensor, " batch"], targets: Int[Tensor, " batch"]) -> None:
+        margins = margins.to(self.sums.dtype)
+        self.sums.mul_(self.decay).index_add_(0, targets, margins)
+        self.counts.mul_(self.decay).index_add_(0, targets, torch.ones_like(margins))

@@ -57,6 +57,15 @@ class Concat(Conditioner):
         for conditioner in self._parts():
             conditioner.observe(outputs, targets, index)
 
+    def track(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch features"]:
+        """The features of each, in order; each remembers the batch."""
+        return torch.cat([c.track(outputs, targets, index) for c in self._parts()], dim=1)
+
     def set_progress(self, fraction: float) -> None:
         """Tell each."""
         for conditioner in self._parts():

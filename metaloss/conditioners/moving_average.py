@@ -62,16 +62,8 @@ class MovingAverage(Averaged):
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """The averages as they will be once this batch is observed."""
-        index = given(self, index, targets)
-        current = self.conditioner(outputs, targets, index)
-        require(
-            len(self.seen) > 0,
-            "MovingAverage: there is no memory yet; call prepare(targets, num_classes) with the "
-            "training labels before training",
-        )
-        past = self.memory.index_select(0, index).to(current.dtype)
-        seen = self.seen.index_select(0, index).unsqueeze(1)
-        return torch.where(seen, torch.lerp(past, current, 1 - self.decay), current)
+        index = self._ids(index, targets)
+        return self._averages(self.conditioner(outputs, targets, index), index)
 
     def observe(
         self,
@@ -80,9 +72,33 @@ class MovingAverage(Averaged):
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
         """Write this batch's averages down."""
-        index = given(self, index, targets)
+        self.track(outputs, targets, index)
+
+    def track(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch features"]:
+        """The averages, which are written down."""
+        index = self._ids(index, targets)
+        averages = self._averages(self.conditioner.track(outputs, targets, index), index)
         with torch.no_grad():
-            averages = self(outputs, targets, index)
             self.memory.index_copy_(0, index, averages.to(self.memory.dtype))
             self.seen.index_fill_(0, index, True)
-        self.conditioner.observe(outputs, targets, index)
+        return averages
+
+    def _ids(self, index: Int[Tensor, " batch"] | None, targets: Targets) -> Int[Tensor, " batch"]:
+        require(
+            len(self.seen) > 0,
+            "MovingAverage: there is no memory yet; call prepare(targets, num_classes) with the "
+            "training labels before training",
+        )
+        return given(self, index, targets)
+
+    def _averages(
+        self, current: Float[Tensor, "batch features"], index: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch features"]:
+        past = self.memory.index_select(0, index).to(current.dtype)
+        seen = self.seen.index_select(0, index).unsqueeze(1)
+        return torch.where(seen, torch.lerp(past, current, 1 - self.decay), current)

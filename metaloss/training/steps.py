@@ -53,7 +53,7 @@ def ordinary_step(
     criterion: AdjustedLoss,
     outputs: Tensor | None = None,
 ) -> None:
-    """The network's step (Eq. 12); afterwards the conditioner may remember the batch.
+    """The network's step (Eq. 12); the conditioner remembers the batch.
 
     Args:
         state: changed in place.
@@ -65,7 +65,9 @@ def ordinary_step(
     state.model.train()
     if outputs is None:
         outputs = (state.forward or state.model)(batch.inputs)
-    losses, hparams = criterion.per_sample(outputs, batch.targets, batch.index)
+    losses, hparams = criterion.per_sample(outputs, batch.targets, batch.index, track=True)
+    if criterion is not state.criterion:  # warming up: it remembers all the same
+        state.criterion.observe(outputs, batch.targets, batch.index)
     loss = losses.mean()
     if loss.device.type == "cpu":  # elsewhere it would wait for the device: looked at by epochs
         check_finite_loss(loss.item(), state.step)
@@ -74,7 +76,6 @@ def ordinary_step(
     stepped = [p for group in state.optimizer.param_groups for p in group["params"]]
     loss.backward(inputs=stepped)  # type: ignore[no-untyped-call]
     state.optimizer.step()
-    state.criterion.observe(outputs, batch.targets, batch.index)
     tally.add_batch(losses, hparams, outputs, batch.targets, batch.index)
 
 

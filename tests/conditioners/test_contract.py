@@ -125,6 +125,22 @@ def test_reading_changes_nothing(build: Build):
 
 
 @everyone
+def test_tracking_is_reading_and_then_observing(build: Build):
+    conditioner = ready(build)
+    again = copy.deepcopy(conditioner)
+    for seed in (1, 2, 3):
+        outputs, targets, index = batch = drawn(seed=seed)
+        before = states.identities(conditioner)
+        tracked = conditioner.track(outputs.requires_grad_(), targets, index)
+        assert torch.equal(tracked, again(*batch))
+        again.observe(outputs.detach(), targets, index)
+        assert states.same(states.of_module(conditioner), states.of_module(again))
+        assert states.identities(conditioner) == before
+        if tracked.requires_grad:  # what was remembered since is no part of the graph
+            tracked.sum().backward()
+
+
+@everyone
 def test_reading_takes_no_part_in_randomness_or_modes(build: Build):
     conditioner, batch = ready(build), drawn()
     rng = torch.get_rng_state()

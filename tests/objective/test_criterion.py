@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -231,9 +232,11 @@ def test_the_hooks_reach_the_conditioner():
     index = torch.arange(6)
     criterion.per_sample(outputs, targets, index)
     assert spy.told == []
-    criterion(outputs, targets, index)
-    called = spy.told.pop()
-    assert called[0] == "observe" and torch.equal(called[1], outputs) and called[3] is index
+    for call in (criterion, criterion.losses, partial(criterion.per_sample, track=True)):
+        call(outputs, targets, index)
+        called = spy.told.pop()
+        assert called[0] == "observe" and torch.equal(called[1], outputs) and called[3] is index
+        assert not called[1].requires_grad and spy.told == []
     criterion.prepare(targets, 4)
     criterion.progress(0.25)
     criterion.observe(outputs, targets, index)

@@ -196,9 +196,9 @@ def test_memory_is_observed_once_a_step_and_progress_moves() -> None:
     fractions: list[float] = []
 
     class Spy(MovingAverage):
-        def observe(self, outputs, targets, index=None):
+        def track(self, outputs, targets, index=None):
             seen.append(index)
-            super().observe(outputs, targets, index)
+            return super().track(outputs, targets, index)
 
     class SpyProgress(Progress):
         def set_progress(self, fraction):
