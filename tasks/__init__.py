@@ -22,6 +22,7 @@ from .tables import (
 from .task import Task, TransformFactory, classification_task
 from .transforms import Augment, Normalise, Transform, channel_statistics
 from .values import Table, diabetes
+from .varied import varied
 
 __all__ = [
     "CIFAR10_PAIRS",
@@ -62,4 +63,5 @@ __all__ = [
     "relabelled",
     "split",
     "taskset_suite",
+    "varied",
 ]

@@ -6,6 +6,7 @@ from metaloss.conditioners.classes import ClassGroup, ClassOneHot, group_by_size
 from metaloss.conditioners.concat import Concat
 from metaloss.conditioners.flipped import Flipped
 from metaloss.conditioners.loss_value import LossValue
+from metaloss.conditioners.magnitude import Magnitude
 from metaloss.conditioners.margin import Margin
 from metaloss.conditioners.moving_average import MovingAverage
 from metaloss.conditioners.plain import Plain, plain_conditioner
@@ -22,6 +23,7 @@ __all__ = [
     "Conditioner",
     "Flipped",
     "LossValue",
+    "Magnitude",
     "Margin",
     "MovingAverage",
     "Plain",

@@ -7,12 +7,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.checks import require
-from metaloss.conditioners.averaged import Averaged
-from metaloss.conditioners.base import Conditioner, given
+from metaloss.conditioners.base import Conditioner, check_decay, given
+from metaloss.conditioners.wrapper import Wrapper
 from metaloss.types import Outputs, Targets
 
 
-class MovingAverage(Averaged):
+class MovingAverage(Wrapper):
     r"""An exponential moving average of another conditioner's features, one a sample.
 
     .. math:: \bar f_t = \rho \bar f_{t-1} + (1 - \rho) f_t
@@ -45,7 +45,8 @@ class MovingAverage(Averaged):
     seen: Tensor
 
     def __init__(self, conditioner: Conditioner, decay: float = 0.7) -> None:
-        super().__init__(conditioner, decay)
+        super().__init__(conditioner)
+        self.decay = check_decay(decay)
         self.register_buffer("memory", torch.zeros(0, conditioner.num_features))
         self.register_buffer("seen", torch.zeros(0, dtype=torch.bool))
 

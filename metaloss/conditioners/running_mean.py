@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaloss.conditioners.averaged import Averaged
-from metaloss.conditioners.base import Conditioner
+from metaloss.conditioners.base import Conditioner, check_decay
+from metaloss.conditioners.wrapper import Wrapper
 from metaloss.types import Outputs, Targets
 
 
-class RunningMean(Averaged):
+class RunningMean(Wrapper):
     r"""The mean of another conditioner's features over recent batches, the same for every sample.
 
     .. math:: \mu_t = \rho \mu_{t-1} + (1 - \rho) \frac1n \sum_i f_i, \qquad \mu_0 = 0
@@ -39,7 +39,8 @@ class RunningMean(Averaged):
     mean: Tensor
 
     def __init__(self, conditioner: Conditioner, decay: float = 0.98) -> None:
-        super().__init__(conditioner, decay)
+        super().__init__(conditioner)
+        self.decay = check_decay(decay)
         self.needs_index = conditioner.needs_index
         self.register_buffer("mean", torch.zeros(conditioner.num_features))
 

@@ -18,6 +18,7 @@ from metaloss.conditioners import (
     Conditioner,
     Flipped,
     LossValue,
+    Magnitude,
     Margin,
     MovingAverage,
     Progress,
@@ -52,6 +53,10 @@ _BUILT_WITH_ARGUMENTS: dict[str, dict[str, Build]] = {
     "LossValue": {
         "LossValue": lambda classes: LossValue(),
         "LossValue-GCE": lambda classes: LossValue(GCE()),
+    },
+    "Magnitude": {
+        "Magnitude": lambda classes: Magnitude(Margin()),
+        "Magnitude-of-average": lambda classes: Magnitude(MovingAverage(Margin())),
     },
     "RunningMean": {
         "RunningMean": lambda classes: RunningMean(Margin(), decay=0.7),

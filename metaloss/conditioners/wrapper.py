@@ -1,23 +1,21 @@
-"""What conditioners that average another one's features have in common."""
+"""What conditioners that are made of another one have in common."""
 
 from __future__ import annotations
 
-from metaloss.conditioners.base import Conditioner, check_decay
+from metaloss.conditioners.base import Conditioner
 from metaloss.types import Targets
 
 
-class Averaged(Conditioner):
-    """A conditioner made of another one, whose features it averages; the hooks are passed on.
+class Wrapper(Conditioner):
+    """A conditioner made of another one, with as many features; the hooks are passed on.
 
     Args:
-        conditioner: what to average.
-        decay: in [0, 1): how much of the average stays when a value comes in.
+        conditioner: the other one.
     """
 
-    def __init__(self, conditioner: Conditioner, decay: float) -> None:
+    def __init__(self, conditioner: Conditioner) -> None:
         super().__init__()
         self.conditioner = conditioner
-        self.decay = check_decay(decay)
         self.kind = conditioner.kind
         self.num_features = conditioner.num_features
 

@@ -1,0 +1,95 @@
+"""Images turned, moved, scaled and inverted."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from metaloss.checks import InputError
+from metaloss.tasks import ImageSet, Source, digits, varied
+
+STILL = {"turn": 0.0, "shift": 0.0, "zoom": 1.0, "invert": 0.0}
+
+
+def pictures(count: int = 60, size: int = 9) -> Source[ImageSet]:
+    images = torch.randint(256, (count, 2, size, size), dtype=torch.uint8)
+    targets = torch.arange(count) % 3
+    train = ImageSet(images, targets, ("a", "b", "c"), "pictures")
+    return Source(train, train.subset(torch.arange(count // 2)))
+
+
+def dots(count: int = 4000, size: int = 21) -> Source[ImageSet]:
+    """One bright pixel each, to the right of the middle by a quarter of the side."""
+    images = torch.zeros(count, 1, size, size, dtype=torch.uint8)
+    images[:, :, size // 2, size // 2 + 5] = 255
+    return Source(ImageSet(images, torch.arange(count) % 2, ("a", "b"), "dots"))
+
+
+def places(source: Source[ImageSet]) -> torch.Tensor:
+    """Where the light is, as x and y from the middle."""
+    images = source.train.images[:, 0].float()
+    weights = images / images.sum(dim=(1, 2), keepdim=True)
+    steps = torch.arange(images.shape[1]) - images.shape[1] // 2
+    return torch.stack([weights.sum(1) @ steps.float(), weights.sum(2) @ steps.float()], dim=1)
+
+
+def test_nothing_to_do_is_nothing_done() -> None:
+    source = pictures()
+    same = varied(data=source, **STILL)
+    assert torch.equal(same.train.images, source.train.images)
+    assert torch.equal(same.test.images, source.test.images)
+    assert same.clean is None
+    assert torch.equal(same.train.targets, source.train.targets)
+    assert same.train.class_names == source.train.class_names
+
+
+def test_a_part_of_the_images_is_inverted() -> None:
+    source = pictures(count=2500)
+    found = varied(data=lambda: source, **STILL | {"invert": 0.3}).train.images
+    before = source.train.images
+    inverted = (found == 255 - before).flatten(1).all(1)
+    assert torch.equal(found[~inverted], before[~inverted])
+    assert 0.25 < inverted.float().mean() < 0.35
+
+
+def test_images_turn_about_their_middle() -> None:
+    found = places(varied(data=dots(), **STILL | {"turn": 90.0}))
+    angles = torch.atan2(found[:, 1], found[:, 0]) * 180 / torch.pi
+    assert 85 < angles.max() < 95 and -95 < angles.min() < -85
+    assert abs(angles.mean()) < 5
+    assert torch.allclose(found.norm(dim=1), torch.tensor(5.0), atol=0.6)
+
+
+def test_images_move_and_grow() -> None:
+    moved = places(varied(data=dots(), **STILL | {"shift": 0.2})) - torch.tensor([5.0, 0.0])
+    assert 3.9 < moved.max() < 4.4 and -4.4 < moved.min() < -3.9
+    size = places(varied(data=dots(), **STILL | {"zoom": 1.5}))[:, 0] / 5
+    assert 1.4 < size.max() < 1.6 and 0.58 < size.min() < 0.72
+
+
+def test_the_look_of_an_image_is_its_own_and_stays() -> None:
+    once, again, other = (varied(data=dots, seed=seed).train.images for seed in (0, 0, 1))
+    assert torch.equal(once, again)
+    assert not torch.equal(once, other)
+    assert len(once.flatten(1).unique(dim=0)) > 1000
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"turn": 181.0}, "turn: expected a number in [0, 180], got 181"),
+        ({"shift": -0.1}, "shift: expected"),
+        ({"zoom": 0.5}, "zoom: expected at least 1, got 0.5"),
+        ({"invert": 1.5}, "invert: expected"),
+    ],
+)
+def test_arguments_out_of_range(changed: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError) as raised:
+        varied(data=digits, **changed)
+    assert message in str(raised.value)
+
+
+def test_only_images_can_be_varied() -> None:
+    numbers = ImageSet(torch.randn(4, 3), torch.arange(4) % 2, ("a", "b"), "numbers")
+    with pytest.raises(InputError, match="numbers: expected uint8 images to vary, got"):
+        varied(data=Source(numbers))
