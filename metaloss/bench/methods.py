@@ -21,6 +21,8 @@ from metaloss.bench.by_torchopt import by_torchopt
 from metaloss.bench.cases import CLASSES
 from metaloss.bench.trial import Trial, ce_step
 from metaloss.bilevel import Lookahead, Solution
+from metaloss.checks import InputError, require
+from metaloss.kinds import CLASSIFICATION
 from metaloss.losses import LossFamily
 from metaloss.pretrained import from_pretrained
 from metaloss.training import Recipe, Speed
@@ -128,12 +130,23 @@ def criterion(name: str) -> AdjustedLoss:
     """A loss with its defaults, by the name of its family, or a learned adjuster's criterion.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is neither, or not for classes.
     """
     family = getattr(losses, name, None)
     if isinstance(family, type) and issubclass(family, LossFamily):
-        return AdjustedLoss.fixed(family())
-    return from_pretrained(name)
+        try:
+            found = AdjustedLoss.fixed(family())
+        except TypeError:  # abstract, or made of another family
+            raise InputError(
+                f"{name}: expected a loss that can be made without arguments"
+            ) from None
+    else:
+        found = from_pretrained(name)
+    require(
+        found.loss.kind == CLASSIFICATION,
+        f"{name}: expected a loss for {CLASSIFICATION.name}, got one for {found.loss.kind.name}",
+    )
+    return found
 
 
 def transferred(name: str) -> Maker:
@@ -159,7 +172,7 @@ SPEEDS: dict[str, Maker] = {
 }
 """What settings make of the plain step."""
 
-PLAIN_WITH = "plain, "
+PLAIN_ON = "plain on "
 """Before the name of a criterion: the plain step on it."""
 
 BASELINES: dict[str, Maker] = {CE: plain_ce, PLAIN: plain_adjusted, **SPEEDS}
@@ -167,7 +180,7 @@ BASELINES: dict[str, Maker] = {CE: plain_ce, PLAIN: plain_adjusted, **SPEEDS}
 
 
 def maker(name: str) -> Maker:
-    """What makes a method or a baseline ready; ``"plain, NAME"`` is that of a criterion."""
+    """What makes a method or a baseline ready; ``"plain on NAME"`` is that of a criterion."""
     if name in METHODS:
         return METHODS[name].make
-    return BASELINES.get(name) or transferred(name.removeprefix(PLAIN_WITH))
+    return BASELINES.get(name) or transferred(name.removeprefix(PLAIN_ON))

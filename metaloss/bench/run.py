@@ -9,7 +9,7 @@ from typing import Any
 from metaloss.bench.check import FAILED
 from metaloss.bench.child import in_child
 from metaloss.bench.jobs import CHECK, MEMORY, TIME, Job
-from metaloss.bench.methods import CE, METHODS, PLAIN, PLAIN_WITH, SPEEDS
+from metaloss.bench.methods import CE, METHODS, PLAIN, PLAIN_ON, SPEEDS
 from metaloss.bench.results import Results, Row, completed
 from metaloss.bench.settings import Settings
 from metaloss.machine import environment, threads
@@ -128,4 +128,4 @@ class _Measuring:
     def baselines(self) -> list[str]:
         """What is measured beside the cross-entropy step and does not look ahead."""
         speeds = SPEEDS if self.settings.speeds else ()
-        return [PLAIN, *speeds, *(PLAIN_WITH + name for name in self.settings.criteria)]
+        return [PLAIN, *speeds, *(PLAIN_ON + name for name in self.settings.criteria)]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from metaloss.checks import InputError, require
 from metaloss.conditioners.base import Conditioner, check_decay
-from metaloss.losses.numerics import full_precision
+from metaloss.conditioners.margin import own_and_others
 
 
 class ClassMargins(Conditioner):
@@ -70,8 +70,8 @@ class ClassMargins(Conditioner):
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 3"]:
         """The means, of all, of the label's class and of the rival's."""
-        _, rivals = self._margins(outputs, targets)
-        return self._means(targets, rivals).to(full_precision(outputs).dtype)
+        margins, rivals = self._margins(outputs, targets)
+        return self._means(targets, rivals).to(margins.dtype)
 
     def observe(
         self,
@@ -108,10 +108,9 @@ class ClassMargins(Conditioner):
             f"ClassMargins: expected outputs of {len(self.sums)} classes, as prepare was told, "
             f"got {outputs.shape[1]}",
         )
-        outputs = full_precision(outputs.detach())
-        label = targets.unsqueeze(1)
-        theirs, rivals = outputs.scatter(1, label, -torch.inf).max(dim=1)
-        return outputs.gather(1, label).squeeze(1) - theirs, rivals
+        own, others = own_and_others(outputs.detach(), targets)
+        theirs, rivals = others.max(dim=1)
+        return own.squeeze(1) - theirs, rivals
 
     def _means(
         self, targets: Int[Tensor, " batch"], rivals: Int[Tensor, " batch"]

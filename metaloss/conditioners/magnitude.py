@@ -5,7 +5,6 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaloss.conditioners.base import Conditioner
 from metaloss.conditioners.wrapper import Wrapper
 from metaloss.types import Outputs, Targets
 
@@ -27,10 +26,6 @@ class Magnitude(Wrapper):
         tensor([[2.]])
     """
 
-    def __init__(self, conditioner: Conditioner) -> None:
-        super().__init__(conditioner)
-        self.needs_index = conditioner.needs_index
-
     def forward(
         self,
         outputs: Outputs,
@@ -39,21 +34,3 @@ class Magnitude(Wrapper):
     ) -> Float[Tensor, "batch features"]:
         """The absolute features of each sample."""
         return self.conditioner(outputs, targets, index).abs()
-
-    def observe(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        index: Int[Tensor, " batch"] | None = None,
-    ) -> None:
-        """Pass it on."""
-        self.conditioner.observe(outputs, targets, index)
-
-    def track(
-        self,
-        outputs: Outputs,
-        targets: Targets,
-        index: Int[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "batch features"]:
-        """The absolute features; the conditioner remembers the batch."""
-        return self.conditioner.track(outputs, targets, index).abs()

@@ -31,7 +31,14 @@ class Margin(Conditioner):
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
         """The margin of each sample."""
-        outputs = full_precision(outputs)
-        label = targets.unsqueeze(1)
-        others = outputs.scatter(1, label, -torch.inf)
-        return outputs.gather(1, label) - others.amax(dim=1, keepdim=True)
+        own, others = own_and_others(outputs, targets)
+        return own - others.amax(dim=1, keepdim=True)
+
+
+def own_and_others(
+    outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
+) -> tuple[Float[Tensor, "batch 1"], Float[Tensor, "batch classes"]]:
+    """The label's logit, and all logits with minus infinity in its place."""
+    outputs = full_precision(outputs)
+    label = targets.unsqueeze(1)
+    return outputs.gather(1, label), outputs.scatter(1, label, -torch.inf)

@@ -41,7 +41,6 @@ class RunningMean(Wrapper):
     def __init__(self, conditioner: Conditioner, decay: float = 0.98) -> None:
         super().__init__(conditioner)
         self.decay = check_decay(decay)
-        self.needs_index = conditioner.needs_index
         self.register_buffer("mean", torch.zeros(conditioner.num_features))
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
@@ -56,9 +55,7 @@ class RunningMean(Wrapper):
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """The mean, once a sample."""
-        current = self.conditioner(outputs, targets, index)  # for its checks, and its dtype
-        # A copy: a graph may hold it while ``observe`` moves the mean.
-        return self.mean.to(current.dtype).expand_as(current).clone()
+        return self._mean_as(self.conditioner(outputs, targets, index))
 
     def observe(
         self,
@@ -67,7 +64,20 @@ class RunningMean(Wrapper):
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
         """Move the mean towards this batch's."""
-        with torch.no_grad():
-            batch = self.conditioner(outputs, targets, index).mean(dim=0)
-            self.mean.lerp_(batch.to(self.mean.dtype), 1 - self.decay)
-        self.conditioner.observe(outputs, targets, index)
+        self.track(outputs, targets, index)
+
+    def track(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch features"]:
+        """The mean, which is moved afterwards."""
+        current = self.conditioner.track(outputs, targets, index)
+        features = self._mean_as(current)
+        self.mean.lerp_(current.detach().mean(dim=0).to(self.mean.dtype), 1 - self.decay)
+        return features
+
+    def _mean_as(self, current: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features"]:
+        # A copy: a graph may hold it while the mean moves.
+        return self.mean.to(current.dtype).expand_as(current).clone()

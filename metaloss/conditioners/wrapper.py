@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from jaxtyping import Int
+from torch import Tensor
+
 from metaloss.conditioners.base import Conditioner
-from metaloss.types import Targets
+from metaloss.types import Outputs, Targets
 
 
 class Wrapper(Conditioner):
@@ -18,10 +21,20 @@ class Wrapper(Conditioner):
         self.conditioner = conditioner
         self.kind = conditioner.kind
         self.num_features = conditioner.num_features
+        self.needs_index = self.needs_index or conditioner.needs_index
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
         """Pass it on; what is remembered here is forgotten."""
         self.conditioner.prepare(targets, num_classes)
+
+    def observe(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> None:
+        """Pass it on."""
+        self.conditioner.observe(outputs, targets, index)
 
     def set_progress(self, fraction: float) -> None:
         """Pass it on."""

@@ -202,7 +202,7 @@ def test_images_can_have_their_channels_last() -> None:
 @pytest.mark.parametrize("name", ["GCE", "gce-fashion-mnist-context"])
 def test_the_plain_step_on_a_criterion_trains_with_it(name: str) -> None:
     found, by_hand = trial("lenet"), trial("lenet")
-    maker(f"plain, {name}")(found)()
+    maker(f"plain on {name}")(found)()
     batch = by_hand.window[0]
     by_hand.state.criterion = criterion(name)
     by_hand.state.criterion.prepare(batch.targets, CLASSES)

@@ -60,7 +60,7 @@ def test_the_plain_step_is_measured_on_the_criteria_asked_for() -> None:
     settings = Settings(cases=("lenet",), methods=("mixed",), steps=(1,), criteria=names)
     lines: list[str] = []
     rows = measure(settings, lines.append, pretended).rows
-    plain = ["plain, GCE", "plain, gce-digits-margin"]
+    plain = ["plain on GCE", "plain on gce-digits-margin"]
     assert [row.method for row in rows] == [CE, PLAIN, *plain, "mixed"]
     assert [row.ratio for row in rows[2:4]] == [len(name) for name in plain]
     assert lines[-1] == f"[{len(lines)}/{len(lines)}] lenet, K = 1, mixed: memory"
