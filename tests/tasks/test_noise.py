@@ -12,6 +12,7 @@ from scipy.stats import truncnorm
 
 from metaloss.checks import InputError
 from metaloss.tasks import noise
+from metaloss.tasks.sampling import cumulate, draw_labels
 from metaloss.tasks.tables import PAIRS
 
 SAMPLES = 20_000
@@ -126,7 +127,7 @@ def test_every_label_flips_at_rate_one_and_none_at_zero(classes):
 def test_a_zero_probability_class_is_never_drawn_even_at_the_ends():
     probabilities = torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0]], dtype=torch.float64).expand(4, -1)
     draws = torch.tensor([0.0, 0.5 - 2**-54, 0.5, 1 - 2**-53], dtype=torch.float64)
-    assert noise._invert(noise._cumulative(probabilities), draws).tolist() == [1, 1, 3, 3]
+    assert draw_labels(cumulate(probabilities), draws).tolist() == [1, 1, 3, 3]
 
 
 def test_a_float32_matrix_whose_rows_sum_almost_to_one_is_taken():

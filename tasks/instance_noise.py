@@ -1,0 +1,125 @@
+"""Label noise that depends on the sample itself."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from metaloss.checks import check_at_least, check_finite, check_in_range, require
+
+from .noisy_labels import NoisyLabels
+from .sampling import check_arguments, cumulate, draw_labels
+
+_FLIP_RATE_SPREAD = 0.1  # the paper's standard deviation of a sample's flip rate
+
+
+def instance_dependent(
+    inputs: Tensor,
+    targets: Int[Tensor, " samples"],
+    rate: float,
+    num_classes: int,
+    generator: torch.Generator,
+    *,
+    chunk: int = 4096,
+) -> NoisyLabels:
+    r"""Noise whose rate and direction depend on the sample itself.
+
+    .. math::
+        q_i \sim \mathcal{N}(\eta, 0.1^2) \text{ truncated to } [0, 1], \qquad
+        p_i = q_i \, \mathrm{softmax}(x_i W_{y_i}) \text{ without the true class}, \qquad
+        p_{i, y_i} = 1 - q_i
+
+    with one standard normal :math:`W_y`, ``[features, classes]``, for each class, as Xia et al. do;
+    read literally, the paper's "for every sample" would make the direction of a flip independent of
+    the sample. Near 0 and 1 the truncation moves the mean of :math:`q_i`: at a rate of 0 it is
+    0.08.
+
+    Args:
+        inputs: the samples, ``[samples, ...]``, flattened here; uint8 is divided by 255, floats are
+            taken as they are, and ought to be scaled alike, for :math:`W` is not.
+        targets: the original labels, ``[samples]``, int64.
+        rate: :math:`\eta`, in [0, 1].
+        num_classes: number of classes, two or more.
+        generator: a CPU generator.
+        chunk: samples of a class whose inputs are held in float64 at once.
+
+    Returns:
+        The noisy labels, with the observed transition; a class that does not occur keeps its own.
+
+    Raises:
+        InputError: an argument is out of its range, the inputs are not finite, or there is not one
+            for each label.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.tasks import noise
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> images = torch.randint(256, (1000, 1, 8, 8), dtype=torch.uint8, generator=generator)
+        >>> labels = torch.arange(10).repeat(100)
+        >>> round(noise.instance_dependent(images, labels, 0.4, 10, generator).rate, 1)
+        0.4
+
+    References:
+        Section 4.2 of the paper; Xia et al., Part-dependent label noise: towards instance-dependent
+        label noise, 2020.
+    """
+    check_at_least("chunk", chunk, 1)
+    check_in_range("rate", rate, 0.0, 1.0)
+    check_arguments(targets, num_classes, generator)
+    require(
+        inputs.ndim >= 2 and len(inputs) == len(targets),
+        f"inputs: expected [{len(targets)}, ...], a sample for each label, "
+        f"got {list(inputs.shape)}",
+    )
+    require(
+        inputs.dtype == torch.uint8 or inputs.is_floating_point(),
+        f"inputs: expected uint8 or floating point, got {inputs.dtype}",
+    )
+    if inputs.is_floating_point():
+        check_finite("inputs", inputs)
+    original, features = targets.cpu(), inputs.flatten(1)
+    flip_rates = _flip_rates(rate, len(original), generator)
+    draws = torch.rand(len(original), dtype=torch.float64, generator=generator)
+    labels = torch.empty_like(original)
+    for label in range(num_classes):
+        weights = torch.randn(
+            features.shape[1], num_classes, dtype=torch.float64, generator=generator
+        )
+        for part in torch.split((original == label).nonzero().squeeze(1), chunk):
+            scores = _unit_scale(features[part.to(features.device)]) @ weights
+            probabilities = _flip(scores, flip_rates[part], label)
+            labels[part] = draw_labels(cumulate(probabilities), draws[part])
+    return NoisyLabels(
+        labels, original.clone(), _observed_transition(original, labels, num_classes)
+    )
+
+
+def _flip_rates(rate: float, count: int, generator: torch.Generator) -> Tensor:
+    """Draws from a normal distribution around ``rate``, truncated to [0, 1], ``[count]``."""
+    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    low, high = torch.special.ndtr((ends - rate) / _FLIP_RATE_SPREAD)
+    uniform = torch.rand(count, dtype=torch.float64, generator=generator)
+    standard = torch.special.ndtri(low + uniform * (high - low))
+    return (rate + _FLIP_RATE_SPREAD * standard).clamp(0, 1)
+
+
+def _unit_scale(features: Tensor) -> Tensor:
+    values = features.to("cpu", torch.float64)
+    return values / 255 if features.dtype == torch.uint8 else values
+
+
+def _flip(scores: Tensor, flip_rates: Tensor, label: int) -> Tensor:
+    """The distribution of the noisy label of samples of one class, ``[samples, classes]``."""
+    scores[:, label] = -torch.inf
+    probabilities = flip_rates[:, None] * scores.softmax(1)
+    probabilities[:, label] = 1 - flip_rates
+    return probabilities
+
+
+def _observed_transition(original: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    counts = torch.bincount(original * num_classes + labels, minlength=num_classes**2)
+    counts = counts.view(num_classes, num_classes).double()
+    absent = counts.sum(1) == 0
+    counts.diagonal().add_(absent)
+    return counts / counts.sum(1, keepdim=True)
