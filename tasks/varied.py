@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from metaloss.checks import check_in_range, require
+from metaloss.checks import check_at_least, check_in_range, require
 from metaloss.seeding import generator
 
 from .images import ImageSet
@@ -25,6 +25,7 @@ def varied(
     shift: float = 0.1,
     zoom: float = 1.3,
     invert: float = 0.5,
+    size: int | None = None,
     seed: int = 0,
 ) -> Source[ImageSet]:
     """A data set whose every image is turned, moved and scaled at random, and inverted or not.
@@ -39,6 +40,8 @@ def varied(
         shift: at most, either way, in sides of the image; in [0, 1].
         zoom: how many times larger or smaller at most; at least 1.
         invert: the part of the images whose pixels are inverted; in [0, 1].
+        size: pixels a side, if other than they have; the images are read at so many points, not
+            smoothed.
         seed: of what is drawn.
 
     Raises:
@@ -53,6 +56,7 @@ def varied(
     check_in_range("shift", shift, 0.0, 1.0)
     require(zoom >= 1, f"zoom: expected at least 1, got {zoom}")
     check_in_range("invert", invert, 0.0, 1.0)
+    check_at_least("size", 1 if size is None else size, 1)
     source = data() if callable(data) else data
 
     def part(name: str, samples: ImageSet) -> ImageSet:
@@ -72,7 +76,7 @@ def varied(
         maps = torch.stack([cos, -sin, x, sin, cos, y], dim=1).view(count, 2, 3)
         inverted = torch.rand(count, generator=draws) < invert
         images = [
-            _looks(samples.images[rows], maps[rows], inverted[rows])
+            _looks(samples.images[rows], maps[rows], inverted[rows], size)
             for rows in (slice(k, k + _AT_A_TIME) for k in range(0, count, _AT_A_TIME))
         ]
         return replace(samples, images=torch.cat(images), name=f"{samples.name}, varied")
@@ -81,7 +85,10 @@ def varied(
     return Source(**{name: part(name, samples) for name, samples in parts.items() if samples})
 
 
-def _looks(images: torch.Tensor, maps: torch.Tensor, inverted: torch.Tensor) -> torch.Tensor:
-    grid = F.affine_grid(maps, list(images.shape), align_corners=False)
+def _looks(
+    images: torch.Tensor, maps: torch.Tensor, inverted: torch.Tensor, size: int | None
+) -> torch.Tensor:
+    sides = images.shape[2:] if size is None else (size, size)
+    grid = F.affine_grid(maps, [*images.shape[:2], *sides], align_corners=False)
     seen = F.grid_sample(images.float(), grid, align_corners=False).round().to(torch.uint8)
     return torch.where(inverted.view(-1, 1, 1, 1), 255 - seen, seen)

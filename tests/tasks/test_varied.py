@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -67,6 +69,16 @@ def test_images_move_and_grow() -> None:
     assert 1.4 < size.max() < 1.6 and 0.58 < size.min() < 0.72
 
 
+def test_images_may_have_fewer_pixels() -> None:
+    source = pictures(size=5)
+    blocks = source.train.images.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    train = replace(source.train, images=blocks)
+    doubled = Source(train, train.subset(torch.arange(10)))
+    small = varied(data=doubled, **STILL, size=5)
+    assert torch.equal(small.train.images, source.train.images)
+    assert torch.equal(small.test.images, source.test.images[:10])
+
+
 def test_the_look_of_an_image_is_its_own_and_stays() -> None:
     once, again, other = (varied(data=dots, seed=seed).train.images for seed in (0, 0, 1))
     assert torch.equal(once, again)
@@ -77,6 +89,7 @@ def test_the_look_of_an_image_is_its_own_and_stays() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
+        ({"size": 0}, "size: expected a whole number of at least 1, got 0"),
         ({"turn": 181.0}, "turn: expected a number in [0, 180], got 181"),
         ({"shift": -0.1}, "shift: expected"),
         ({"zoom": 0.5}, "zoom: expected at least 1, got 0.5"),
