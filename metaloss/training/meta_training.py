@@ -187,6 +187,7 @@ class MetaTraining:
             if f"test_{figure}" in record
         }
         assert courses.learner is not None
+        models = [course.state.model for course in courses.courses.values()]
         result = {
             "method": info.method,
             "seed": info.seed,
@@ -194,7 +195,7 @@ class MetaTraining:
             "figure": figure,
             figure: sum(last.values()) / len(last),
             "samples": {name: c.task.train.num_samples for name, c in courses.courses.items()},
-            "network": network_name(first.state.model),
+            "network": "; ".join(dict.fromkeys(network_name(m) for m in models)),
             "epochs": self.recipe.epochs,
             "meta_every": self.recipe.meta_every,
             "meta_steps": courses.learner.steps,

@@ -84,6 +84,9 @@ def test_what_is_learned_can_be_loaded(tmp_path) -> None:
         result = json.loads((run / "result.json").read_text())
         assert set(result["tasks"]) == {"first", "second"}
         assert result["meta_steps"] == 3 * 3 + 3 * 2
+        small, large = 5 * 8 + 8 + 8 * 3 + 3, 5 * 16 + 16 + 16 * 3 + 3
+        networks = f"Sequential, {small} parameters; Sequential, {large} parameters"
+        assert result["network"] == networks
         assert not (run / "checkpoint.pt").exists()
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         assert [line["epoch"] for line in lines if line["task"] == "first"] == [1, 2, 3]
