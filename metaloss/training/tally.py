@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ class Tally:
     Args:
         hyperparameters: whose means to report.
         flipped: which training targets are wrong, addressed by a batch's index, if it is known:
-            the means are then reported for right and wrong ones apart.
+            the means are then reported for right and wrong ones apart as well.
         kind: of the targets.
     """
 
@@ -30,7 +31,8 @@ class Tally:
         kind: Kind = CLASSIFICATION,
     ) -> None:
         self.kind = kind
-        self.names = [h.name for h in hyperparameters]
+        self.figures = ("train_loss", f"train_{kind.figure.name}")
+        self.hyperparameters = tuple(h.name for h in hyperparameters)
         self.flipped = flipped
         self.samples = 0
         self.watch = Watch()
@@ -53,17 +55,15 @@ class Tally:
         self.samples += len(targets)
         scores = self.kind.score(outputs, targets).to(losses.dtype)
         every = torch.ones_like(losses)
-        figures = torch.stack([losses, scores])
-        self._add_means(("train_loss", f"train_{self.kind.figure.name}"), figures, every[None])
-        if not self.names:
-            return
-        groups = {"mean": every}
+        columns = torch.stack([losses, scores])
+        if self.hyperparameters:
+            columns = torch.cat([columns, hparams.to(losses.dtype).T])
+        names, weights = self._names, every[None]
         if self.flipped is not None and index is not None:
             wrong = self.flipped[index].to(losses.dtype)
-            groups |= {"flipped": wrong, "clean": 1 - wrong}
-        names = tuple(f"{name}_{group}" for group in groups for name in self.names)
-        columns = hparams.to(losses.dtype).T
-        self._add_means(names, columns, torch.stack(list(groups.values())))
+            names, weights = self._names_apart, torch.stack([every, 1 - wrong, wrong])
+        counts = weights.sum(dim=1).repeat_interleave(len(columns))
+        self._add(names, (weights @ columns.T).flatten(), counts)
 
     def means(self) -> dict[str, float]:
         """Each figure's mean; waits for the device once. A mean over nothing is left out."""
@@ -87,10 +87,15 @@ class Tally:
         self.sums = {names: pair.to(device) for names, pair in saved["sums"].items()}
         self.watch.load_state_dict(saved["watch"], device)
 
-    def _add_means(self, names: tuple[str, ...], columns: Tensor, weights: Tensor) -> None:
-        """The weighted means of columns, ``[columns, batch]``, for weights ``[groups, batch]``."""
-        counts = weights.sum(dim=1).repeat_interleave(len(columns))
-        self._add(names, (weights @ columns.T).flatten(), counts)
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return (*self.figures, *(f"{name}_mean" for name in self.hyperparameters))
+
+    @cached_property
+    def _names_apart(self) -> tuple[str, ...]:
+        columns = (*self.figures, *self.hyperparameters)
+        apart = (f"{name}_{group}" for group in ("clean", "flipped") for name in columns)
+        return (*self._names, *apart)
 
     def _add(self, names: tuple[str, ...], values: Tensor, counts: Tensor) -> None:
         pair = torch.stack([values, counts]).double()

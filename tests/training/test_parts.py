@@ -87,6 +87,17 @@ class TestTally:
         assert means["q_mean"] == pytest.approx(0.46)
         assert means["q_flipped"] == pytest.approx(0.85)
         assert means["q_clean"] == pytest.approx(0.2)
+        assert means["train_loss_flipped"] == pytest.approx(1.5)
+        assert means["train_loss_clean"] == pytest.approx(7 / 3)
+        assert means["train_accuracy_flipped"] == pytest.approx(50.0)
+        assert means["train_accuracy_clean"] == pytest.approx(200 / 3)
+
+    def test_nothing_is_told_apart_where_it_is_not_known(self) -> None:
+        tally = Tally(GCE().hyperparameters)
+        batch = torch.tensor([1.0, 3.0]), torch.tensor([[0.25], [0.75]]), torch.eye(2)
+        tally.add_batch(*batch, torch.tensor([0, 0]), torch.arange(2))
+        expected = {"train_loss": 2.0, "train_accuracy": 50.0, "q_mean": 0.5}
+        assert tally.means() == pytest.approx(expected)
 
     def test_a_mean_over_nothing_is_left_out(self) -> None:
         tally = Tally(GCE().hyperparameters, torch.tensor([False, False]))
