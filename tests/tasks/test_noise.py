@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
-from scipy.stats import truncnorm
 
 from metaloss.checks import InputError
 from metaloss.tasks import noise
@@ -202,97 +200,6 @@ def test_named_pairs_are_of_two_classes_each(name):
     assert torch.equal(
         made.labels, torch.tensor([PAIRS[name].get(label, label) for label in TARGETS.tolist()])
     )
-
-
-def paper_instance_dependent(inputs, targets, rate, num_classes, seed):
-    """Section 4.2, one sample at a time, in float64; the random draws in the function's order."""
-    draws = generator(seed)
-    n, features = len(targets), inputs[0].numel()
-    uniform = torch.rand(n, dtype=torch.float64, generator=draws).numpy()
-    pick = torch.rand(n, dtype=torch.float64, generator=draws).numpy()
-    weights = [
-        torch.randn(features, num_classes, dtype=torch.float64, generator=draws).numpy()
-        for _ in range(num_classes)
-    ]
-    labels, probabilities = [], []
-    for i in range(n):
-        x = inputs[i].double().numpy().reshape(1, -1)
-        if inputs.dtype == torch.uint8:
-            x = x / 255
-        y = int(targets[i])
-        q = truncnorm.ppf(uniform[i], (0 - rate) / 0.1, (1 - rate) / 0.1, loc=rate, scale=0.1)
-        score = (x @ weights[y])[0]
-        score[y] = -np.inf
-        p = np.exp(score - score.max())
-        p = q * p / p.sum()
-        p[y] = 1 - q
-        total = 0.0
-        for label in range(num_classes):
-            total += p[label]
-            if pick[i] < total:
-                break
-        labels.append(label)
-        probabilities.append(p)
-    return torch.tensor(labels), torch.from_numpy(np.stack(probabilities))
-
-
-@pytest.mark.parametrize("kind", ["uint8", "float32"])
-@pytest.mark.parametrize("rate", [0.0, 0.2, 0.6, 1.0])
-def test_instance_dependent_is_the_papers(kind, rate):
-    inputs = IMAGES[:400] if kind == "uint8" else IMAGES[:400].float().flatten(1) / 300 - 0.2
-    targets = TARGETS[:400]
-    made = noise.instance_dependent(inputs, targets, rate, 10, generator(3), chunk=7)
-    labels, _ = paper_instance_dependent(inputs, targets, rate, 10, 3)
-    assert torch.equal(made.labels, labels)
-
-
-def test_instance_dependent_rate_and_observed_transition():
-    made = noise.instance_dependent(IMAGES, TARGETS, 0.4, 10, generator())
-    # a flip has probability q with mean 0.4, so the count is binomial
-    assert abs(made.rate - 0.4) < 5 * math.sqrt(0.4 * 0.6 / SAMPLES)
-    for i in range(10):
-        for j in range(10):
-            share = ((i == TARGETS) & (made.labels == j)).sum() / (i == TARGETS).sum()
-            assert abs(float(made.transition[i, j]) - float(share)) < 1e-6
-
-
-def test_instance_dependent_flips_depend_on_the_input():
-    # samples of one class that are alike mostly flip one way; others flip another way
-    targets = torch.zeros(8000, dtype=torch.int64)
-    inputs = torch.eye(8).repeat(1000, 1) * 10
-    made = noise.instance_dependent(inputs, targets, 0.5, 5, generator(1))
-    ways = torch.stack(
-        [made.labels[k::8][made.flipped[k::8]].bincount(minlength=5) for k in range(8)]
-    )
-    assert bool((ways.max(1).values > 0.6 * ways.sum(1)).all())
-    assert len(ways.argmax(1).unique()) > 1
-
-
-def test_instance_dependent_with_a_class_that_does_not_occur():
-    targets = torch.zeros(50, dtype=torch.int64)
-    made = noise.instance_dependent(torch.rand(50, 3), targets, 0.4, 3, generator())
-    assert made.transition[1].tolist() == [0, 1, 0]
-    assert made.transition[2].tolist() == [0, 0, 1]
-
-
-def test_instance_dependent_does_not_depend_on_the_chunk():
-    whole = noise.instance_dependent(IMAGES, TARGETS, 0.4, 10, generator())
-    parts = noise.instance_dependent(IMAGES, TARGETS, 0.4, 10, generator(), chunk=999)
-    assert torch.equal(whole.labels, parts.labels)
-
-
-def test_instance_dependent_on_many_large_inputs_uses_no_loop_over_samples(monkeypatch):
-    calls = []
-    softmax = torch.Tensor.softmax
-
-    def counted(self, dim):
-        calls.append(len(self))
-        return softmax(self, dim)
-
-    monkeypatch.setattr(torch.Tensor, "softmax", counted)
-    noise.instance_dependent(IMAGES, TARGETS, 0.4, 10, generator(), chunk=1000)
-    assert sum(calls) == SAMPLES
-    assert len(calls) == 10 * 2  # 2,000 samples a class, two chunks each
 
 
 FEW = torch.tensor([0, 1, 2])
