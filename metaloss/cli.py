@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 
 DEMO = "experiments/demo.gin"
+TRANSFERRED = "adjusters/transferred.gin"
 
 Out = Annotated[
     Path | None,
@@ -186,17 +187,22 @@ def transfer(
     compare: Annotated[
         bool, typer.Option("--compare", help="Also cross entropy, and the losses with defaults.")
     ] = False,
+    strength: Annotated[
+        float,
+        typer.Option(help="How far from the defaults they may go, in (0, 1], of what they learned."),
+    ] = 1.0,
     out: Out = None,
     gin_file: Files = None,
     gin_param: Params = None,
     resume: Resume = False,
 ) -> None:
     """Train on a gin file's task with learned adjusters, frozen: no clean samples, no search."""
-    from metaloss.training.transfer import transferred
-
     place = out or _stamped(f"transfer-{Path(config).stem}")
-    methods = transferred(adjuster, compare)
-    _experiment(config, place, gin_file or [], gin_param or [], resume, methods=methods)
+    # The folder's config.gin says which adjusters they were, from wherever it is read.
+    adjusters = [str(Path(a).resolve()) if Path(a).is_dir() else a for a in adjuster]
+    said = [f"ADJUSTERS = {adjusters!r}", f"COMPARE = {compare}", f"STRENGTH = {strength!r}"]
+    files = [TRANSFERRED, *(gin_file or [])]
+    _experiment(config, place, files, [*said, *(gin_param or [])], resume)
 
 
 def _experiment(
@@ -205,8 +211,6 @@ def _experiment(
     files: Sequence[str],
     bindings: Sequence[str],
     resume: bool,
-    *,
-    methods: Sequence[Any] | None = None,
 ) -> None:
     from metaloss.config import configuration
     from metaloss.console import observer
@@ -216,9 +220,8 @@ def _experiment(
     keep_freed_memory()
     console = Console()
     folder = RunFolder(out, resume)
-    given = {} if methods is None else {"methods": methods}
     with configuration([config, *files], bindings) as parsed:
-        experiment = parsed.build(kind_of(parsed, to_transfer=methods is not None), **given)
+        experiment = parsed.build(kind_of(parsed))
         if resume:
             _check_same(folder, parsed.text)
         with observer(console) as watching:
@@ -227,11 +230,12 @@ def _experiment(
     _show(console, experiment, folder, rows)
 
 
-def kind_of(parsed: Any, to_transfer: bool = False) -> type[Any]:
+def kind_of(parsed: Any) -> type[Any]:
     """What a configuration is of: one task, several, or tasks to meta-train on."""
-    from metaloss.training import Comparison, Experiment, MetaTraining
+    from metaloss.training import Comparison, Experiment, MetaTraining, transferred
 
-    if parsed.binds(MetaTraining, "tasks") and not to_transfer:
+    learned_already = parsed.binds(transferred, "adjusters")
+    if parsed.binds(MetaTraining, "tasks") and not learned_already:
         return MetaTraining
     return Comparison if parsed.binds(Comparison, "tasks") else Experiment
 

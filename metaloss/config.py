@@ -64,9 +64,9 @@ class Config:
         with _gin_errors():
             return gin.get_configurable(cls)(**given)
 
-    def binds(self, cls: type, argument: str) -> bool:
-        """Whether the configuration says something of an argument of a class."""
-        pattern = rf"^(\w+[./])*{cls.__name__}\.{argument} ="
+    def binds(self, what: Callable[..., object], argument: str) -> bool:
+        """Whether the configuration says something of an argument of a class or a function."""
+        pattern = rf"^(\w+[./])*{what.__name__}\.{argument} ="
         return re.search(pattern, self.text, re.MULTILINE) is not None
 
     @property

@@ -11,7 +11,7 @@ from metaloss.losses.gce import GCE
 from metaloss.losses.hyperparameter import Hyperparameter
 from metaloss.losses.js import JS
 from metaloss.losses.label_smoothing import LabelSmoothing
-from metaloss.losses.narrowed import Fixed, Ranged
+from metaloss.losses.narrowed import Fixed, Ranged, toward_defaults
 from metaloss.losses.plain import plain_loss
 from metaloss.losses.polysoft import PolySoft
 from metaloss.losses.sl import SL
@@ -41,4 +41,5 @@ __all__ = [
     "TaylorCE",
     "WeightedCE",
     "plain_loss",
+    "toward_defaults",
 ]

@@ -123,6 +123,52 @@ class Ranged(_Narrowed):
         return self.loss.per_sample(outputs, targets, hparams)
 
 
+def toward_defaults(loss: LossFamily, strength: float) -> LossFamily:
+    r"""The family whose ranges lie so much nearer to its defaults.
+
+    .. math:: [d + s (a - d),\ d + s (b - d)]
+
+    An adjuster is bounded into its ranges, so that the same parameters give
+    :math:`d + s (\Lambda - d)` where they gave :math:`\Lambda`: less of what it learned.
+
+    Args:
+        loss: a family.
+        strength: :math:`s`, in (0, 1]; at 1 the family as it is.
+
+    Raises:
+        InputError: a strength outside of this.
+
+    Example:
+        >>> from metaloss.losses import GCE, toward_defaults
+        >>> half = toward_defaults(GCE(), 0.5).hyperparameters[0]
+        >>> round(half.low, 6), half.default, round(half.high, 6)
+        (0.35, 0.7, 0.85)
+    """
+    require(0 < strength <= 1, f"strength: expected a number in (0, 1], got {strength!r}")
+    if strength == 1 or not loss.hyperparameters:
+        return loss
+    ranges = {
+        h.name: tuple(h.default + strength * (end - h.default) for end in (h.low, h.high))
+        for h in loss.hyperparameters
+    }
+    if isinstance(loss, Ranged):  # one set of ranges in place of another
+        return Ranged(loss.loss, {**loss.ranges, **ranges})
+    return Ranged(loss, ranges)
+
+
+def widest(loss: LossFamily) -> LossFamily:
+    """The family without ranges of its own, if that leaves its defaults where they are.
+
+    Example:
+        >>> from metaloss.losses import GCE, Ranged
+        >>> from metaloss.losses.narrowed import widest
+        >>> widest(Ranged(GCE(), {"q": (0.4, 0.9)})), widest(Ranged(GCE(), {"q": (0.8, 0.9)}))
+        (GCE(), Ranged(loss=GCE(), ranges={'q': (0.8, 0.9)}))
+    """
+    same = isinstance(loss, Ranged) and loss.loss.defaults == loss.defaults
+    return widest(loss.loss) if same else loss  # type: ignore[attr-defined]
+
+
 class _FrozenDict(Mapping[str, Any]):
     """A mapping that can be hashed and not changed: a family built on one is a value too."""
 

@@ -12,7 +12,9 @@ from metaloss.pretrained.files import load_adjuster
 from metaloss.pretrained.hub import REPOSITORY, download
 
 
-def from_pretrained(name: str | Path, components: Iterable[type] = ()) -> AdjustedLoss:
+def from_pretrained(
+    name: str | Path, components: Iterable[type] = (), strength: float = 1.0
+) -> AdjustedLoss:
     """A criterion with a learned, frozen adjuster: plug and play, no clean data (Algorithm 2).
 
     Args:
@@ -21,13 +23,17 @@ def from_pretrained(name: str | Path, components: Iterable[type] = ()) -> Adjust
             ``"user/name"``, a repository of the Hugging Face Hub. They are looked for in this
             order.
         components: classes of your own that its card names.
+        strength: how far its hyperparameters may be from the loss's defaults, as a share of how far
+            they were learned to be, in (0, 1]. Half of it is safer where little is known of the
+            data, and gains less.
 
     Returns:
         The criterion. ``criterion.progress(fraction)`` moves its snapshots as training proceeds;
         until then the last one is used.
 
     Raises:
-        InputError: there is none of this name, or its files cannot be trusted.
+        InputError: there is none of this name, or its files cannot be trusted; or a strength out
+            of range.
 
     Example:
         >>> import torch
@@ -36,7 +42,7 @@ def from_pretrained(name: str | Path, components: Iterable[type] = ()) -> Adjust
         >>> criterion(torch.zeros(2, 10), torch.tensor([3, 5])).ndim
         0
     """
-    return load_adjuster(_folder(name), components)
+    return load_adjuster(_folder(name), components, strength)
 
 
 def _folder(name: str | Path) -> Path:

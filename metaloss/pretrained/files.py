@@ -17,7 +17,7 @@ from metaloss.adjusters import BaseAdjuster, ScheduledAdjuster
 from metaloss.adjusters.scheduled import check_until
 from metaloss.checks import InputError, require
 from metaloss.files import make_folder, write_atomically
-from metaloss.losses import LossFamily
+from metaloss.losses import LossFamily, toward_defaults
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained.spec import build, describe, known
 
@@ -93,16 +93,20 @@ def add_to_card(folder: str | Path, about: Mapping[str, Any]) -> None:
     write_atomically(path, _text({**card, "about": {**card["about"], **about}}))
 
 
-def load_adjuster(folder: str | Path, components: Iterable[type] = ()) -> AdjustedLoss:
+def load_adjuster(
+    folder: str | Path, components: Iterable[type] = (), strength: float = 1.0
+) -> AdjustedLoss:
     """The criterion that :func:`save_adjuster` saved, its adjuster frozen.
 
     Args:
         folder: what holds ``adjuster.safetensors`` and ``card.json``.
         components: classes of your own that the card names.
+        strength: how much of what it learned it shall say, in (0, 1]: see
+            :func:`~metaloss.losses.toward_defaults`.
 
     Raises:
         InputError: a file that is missing, too large, damaged, of another version, or that names
-            a component not known here. Nothing in it is ever executed.
+            a component not known here (nothing in it is ever executed); or a strength out of range.
     """
     folder = Path(folder)
     card = _card(folder / CARD)
@@ -113,7 +117,7 @@ def load_adjuster(folder: str | Path, components: Iterable[type] = ()) -> Adjust
         "one (its SHA-256 differs)",
     )
     try:
-        return _criterion(card, safetensors.torch.load(data), known(components), folder)
+        return _criterion(card, safetensors.torch.load(data), known(components), folder, strength)
     except KeyError as error:
         raise InputError(f"{folder / CARD}: expected an entry {error}, got none") from None
     except (AttributeError, TypeError, SafetensorError) as error:
@@ -125,6 +129,7 @@ def _criterion(
     tensors: Mapping[str, Tensor],
     classes: Mapping[str, type],
     folder: Path,
+    strength: float,
 ) -> AdjustedLoss:
     loss = build(card["loss"], classes)
     ranges, until, detach = card["hyperparameters"], card["until"], card["detach"]
@@ -136,6 +141,7 @@ def _criterion(
     require(
         isinstance(detach, bool), f"{folder / CARD}: expected detach true or false, got {detach!r}"
     )
+    loss = toward_defaults(loss, strength)
     conditioner = None if card["conditioner"] is None else build(card["conditioner"], classes)
     adjusters = [
         build(card["adjuster"], classes, hyperparameters=loss.hyperparameters) for _ in until

@@ -17,6 +17,7 @@ from metaloss.training.side_by_side import SideBySide
 from metaloss.training.speed import Speed
 from metaloss.training.state import TrainState
 from metaloss.training.together import Together
+from metaloss.training.transfer import transferred
 from metaloss.types import TaskSpec
 
 __all__ = [
@@ -44,4 +45,5 @@ __all__ = [
     "collect",
     "evaluate",
     "train",
+    "transferred",
 ]

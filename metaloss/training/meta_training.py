@@ -11,6 +11,7 @@ from torch import nn
 
 from metaloss.checks import check_at_least, require
 from metaloss.machine import chosen_device, environment, threads
+from metaloss.losses.narrowed import widest
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import add_to_card, save_adjuster
 from metaloss.training.comparison import Comparison
@@ -259,7 +260,7 @@ def held_out_of(method: Adjusted, rows: Sequence[Mapping[str, Any]]) -> dict[str
         rows: of the report; those of other methods are left out.
     """
     beside = [row.name for row in conventional([method.loss])]
-    names = (*beside, repr(method.loss), f"transferred {method.name}")
+    names = (*beside, repr(widest(method.loss)), f"transferred {method.name}")
     return {
         row["method"]: {task: own[f"{row['figure']}_mean"] for task, own in row["tasks"].items()}
         for row in rows

@@ -152,6 +152,8 @@ class Transferred(Method):
         name: what tables and folders call it.
         adjuster: the folder of a saved adjuster, or the name of one that can be had by name.
         components: classes of your own that its card names.
+        strength: how far from the loss's defaults it may go, as for
+            :func:`~metaloss.from_pretrained`.
 
     Example:
         >>> from metaloss.training import Transferred
@@ -161,7 +163,8 @@ class Transferred(Method):
 
     adjuster: str | Path
     components: Sequence[type] = ()
+    strength: float = 1.0
 
     def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - the same for each
         """The loss with the frozen adjuster."""
-        return from_pretrained(self.adjuster, self.components)
+        return from_pretrained(self.adjuster, self.components, self.strength)

@@ -8,26 +8,33 @@ from pathlib import Path
 from metaloss.checks import require
 from metaloss.kinds import CLASSIFICATION
 from metaloss.losses import LossFamily, plain_loss
+from metaloss.losses.narrowed import widest
 from metaloss.pretrained import from_pretrained
 from metaloss.training.methods import Conventional, Method, Transferred
 
 
-def transferred(adjusters: Sequence[str], compare: bool = False) -> list[Method]:
-    """A row for each learned adjuster.
+def transferred(
+    *,
+    adjusters: Sequence[str],
+    compare: bool = False,
+    strength: float = 1.0,
+    components: Sequence[type] = (),
+) -> list[Method]:
+    """A row for each learned adjuster: what ``metaloss transfer`` runs.
 
     Args:
         adjusters: names or folders; one or more.
         compare: also give cross entropy, and each loss with its default hyperparameters.
+        strength: how far from the defaults they may go, as for :func:`~metaloss.from_pretrained`.
+        components: classes of your own that their cards name.
 
     Raises:
         InputError: an adjuster that cannot be loaded, or none at all.
 
     Example:
-        >>> from metaloss.training.transfer import transferred
-        >>> transferred(["no such thing"])
-        Traceback (most recent call last):
-            ...
-        metaloss.checks.InputError: no such thing: expected ...
+        >>> from metaloss.training import transferred
+        >>> [method.name for method in transferred(adjusters=["gce-digits-margin"], compare=True)]
+        ['CE', 'GCE', 'T-gce-digits-margin']
     """
     require(len(adjusters) > 0, "adjusters: expected one or more, got none")
     require(
@@ -35,9 +42,14 @@ def transferred(adjusters: Sequence[str], compare: bool = False) -> list[Method]
         f"adjusters: expected different ones, got {', '.join(adjusters)}",
     )
     # All are loaded: what cannot be is told before anything is made.
-    losses = [from_pretrained(adjuster).loss for adjuster in adjusters]
+    losses = [from_pretrained(adjuster, components, strength).loss for adjuster in adjusters]
     rows = [
-        Transferred(name=f"T-{_label(adjuster, adjusters)}", adjuster=adjuster)
+        Transferred(
+            name=f"T-{_label(adjuster, adjusters)}",
+            adjuster=adjuster,
+            components=components,
+            strength=strength,
+        )
         for adjuster in adjusters
     ]
     return [*(conventional(losses) if compare else ()), *rows]
@@ -47,15 +59,17 @@ def conventional(losses: Sequence[LossFamily]) -> list[Method]:
     """What adjusters are compared with: the plain loss, and each loss with its defaults.
 
     Args:
-        losses: the adjusters', one or more of one kind; those that are the same have one row.
+        losses: the adjusters', one or more of one kind; those that are the same with their
+            defaults have one row.
 
     Example:
-        >>> from metaloss.losses import GCE, SL
+        >>> from metaloss.losses import GCE, SL, Ranged
         >>> from metaloss.training.transfer import conventional
-        >>> [method.name for method in conventional([GCE(), SL(), GCE(), SL(A=-6.0)])]
+        >>> narrow = Ranged(GCE(), {"q": (0.4, 0.9)})
+        >>> [method.name for method in conventional([GCE(), SL(), narrow, SL(A=-6.0)])]
         ['CE', 'GCE', 'SL(A=-4.0)', 'SL(A=-6.0)']
     """
-    different = {repr(loss): loss for loss in losses}
+    different = {repr(loss): loss for loss in map(widest, losses)}
     kinds = [loss.family for loss in different.values()]
     names = [
         kind if kinds.count(kind) == 1 else said

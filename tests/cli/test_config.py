@@ -97,7 +97,7 @@ def test_every_table_has_methods_that_make_a_criterion(name: str) -> None:
 def test_an_adjuster_learned_elsewhere(tmp_path) -> None:
     save_adjuster(tmp_path, AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin())))
     files = ["experiments/demo.gin", "adjusters/transferred.gin"]
-    with configuration(files, [f"ADJUSTER = '{tmp_path}'"]) as config:
+    with configuration(files, [f"ADJUSTERS = ['{tmp_path}']"]) as config:
         (method,) = config.build(Experiment).methods
         criterion = method.criterion(classification_task(data=digits, num_meta=0, num_test=360))
         assert type(criterion.loss) is GCE

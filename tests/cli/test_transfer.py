@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import metaloss
 from metaloss import InputError
 from metaloss.cli import app
-from metaloss.training.transfer import transferred
+from metaloss.training import transferred
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "examples" / "tutorial"
 
@@ -81,9 +81,29 @@ def test_transfer_by_name_beside_what_it_is_compared_with(tmp_path: Path) -> Non
 def test_adjusters_of_two_runs_are_told_apart(learned: Path, tmp_path: Path) -> None:
     shutil.copytree(learned / "A-GCE", tmp_path / "other" / "A-GCE")
     folders = [str(run / "A-GCE/seed-0/adjuster") for run in (learned, tmp_path / "other")]
-    assert [m.name for m in transferred(folders)] == ["T-run-A-GCE-seed-0", "T-other-A-GCE-seed-0"]
+    names = [method.name for method in transferred(adjusters=folders)]
+    assert names == ["T-run-A-GCE-seed-0", "T-other-A-GCE-seed-0"]
     with pytest.raises(InputError, match="adjusters: expected different ones"):
-        transferred(folders[:1] * 2)
+        transferred(adjusters=folders[:1] * 2)
+
+
+def test_a_transfer_says_which_adjusters_it_was_of(
+    learned: Path, tmp_path_factory: pytest.TempPathFactory, refused: Callable[..., str]
+) -> None:
+    place = tmp_path_factory.mktemp("said")
+    out, ours = place / "out", learned / "A-GCE/seed-0/adjuster"
+    other = place / "other/A-GCE/seed-0/adjuster"
+    shutil.copytree(ours, other)
+    asked = ["--compare", "--strength", "0.5", "--out", str(out)]
+    run("transfer", *DIGITS, "--adjuster", str(ours), *asked)
+    # Both are T-A-GCE-seed-0: without the check, the one's figures would be taken for the other's.
+    message = refused("transfer", *DIGITS, "--adjuster", str(other), *asked, "--resume")
+    assert "expected the configuration that the run was started with" in message
+    again = place / "again"
+    run("train", str(out / "config.gin"), "--out", str(again))
+    rows = [json.loads((folder / "results.json").read_text())["rows"] for folder in (out, again)]
+    assert [row["method"] for row in rows[0]] == ["CE", "GCE", "T-A-GCE-seed-0"]
+    assert [row["accuracy_mean"] for row in rows[0]] == [row["accuracy_mean"] for row in rows[1]]
 
 
 def test_transfer_needs_no_clean_samples(tmp_path: Path) -> None:
