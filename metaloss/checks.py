@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ def check_in_range(
         >>> check_in_range("rate", 0.4, 0.0, 1.0)
         0.4
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, Real) and not isinstance(value, bool)  # NumPy's numbers too
     require(
         number and low <= value <= high,  # a NaN fails the comparison
         f"{name}: expected a number in [{low:g}, {high:g}], got {value!r}",

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from metaloss.checks import InputError
+from metaloss.checks import InputError, require
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -189,7 +189,7 @@ def transfer(
     ] = False,
     strength: Annotated[
         float,
-        typer.Option(help="How far from the defaults they may go, in (0, 1], of what they learned."),
+        typer.Option(help="How far from the defaults to go, of how far they learned to."),
     ] = 1.0,
     out: Out = None,
     gin_file: Files = None,
@@ -199,7 +199,7 @@ def transfer(
     """Train on a gin file's task with learned adjusters, frozen: no clean samples, no search."""
     place = out or _stamped(f"transfer-{Path(config).stem}")
     # The folder's config.gin says which adjusters they were, from wherever it is read.
-    adjusters = [str(Path(a).resolve()) if Path(a).is_dir() else a for a in adjuster]
+    adjusters = [str(Path(a).resolve()) if a and Path(a).is_dir() else a for a in adjuster]
     said = [f"ADJUSTERS = {adjusters!r}", f"COMPARE = {compare}", f"STRENGTH = {strength!r}"]
     files = [TRANSFERRED, *(gin_file or [])]
     _experiment(config, place, files, [*said, *(gin_param or [])], resume)
@@ -234,10 +234,16 @@ def kind_of(parsed: Any) -> type[Any]:
     """What a configuration is of: one task, several, or tasks to meta-train on."""
     from metaloss.training import Comparison, Experiment, MetaTraining, transferred
 
-    learned_already = parsed.binds(transferred, "adjusters")
-    if parsed.binds(MetaTraining, "tasks") and not learned_already:
-        return MetaTraining
-    return Comparison if parsed.binds(Comparison, "tasks") else Experiment
+    if parsed.binds(Comparison, "tasks"):
+        return Comparison
+    if not parsed.binds(MetaTraining, "tasks"):
+        return Experiment
+    require(
+        not parsed.binds(transferred, "adjusters"),
+        "expected a file whose task is Experiment.task or whose tasks are Comparison.tasks to put "
+        "adjusters on, got one that meta-trains them: MetaTraining.tasks",
+    )
+    return MetaTraining
 
 
 def _show(console: Console, experiment: Any, folder: Any, rows: Sequence[Any]) -> None:
@@ -249,14 +255,18 @@ def _show(console: Console, experiment: Any, folder: Any, rows: Sequence[Any]) -
     if isinstance(experiment, Experiment):
         console.print(results_table(rows, last))
         for picture in draw(experiment, folder):
-            console.print(f"picture: {picture}", soft_wrap=True, highlight=False)
+            _say(console, f"picture: {picture}")
     elif rows:
         console.print(across_table(rows, last))
     if isinstance(experiment, MetaTraining):
         for method in experiment.methods:
             place = folder.run(method.name, experiment.seeds[0]).adjuster
-            console.print(f"adjuster: {place}", soft_wrap=True, highlight=False)
-    console.print(f"results: {folder.path}", soft_wrap=True, highlight=False)
+            _say(console, f"adjuster: {place}")
+    _say(console, f"results: {folder.path}")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def draw(experiment: Any, folder: Any) -> list[Path]:

@@ -107,6 +107,7 @@ def configuration(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> 
                 gin.parse_config_file(str(path))
         for binding in bindings:
             _check_macro(binding)
+            _check_scope(binding)
             with _gin_errors(f"--gin_param {binding!r}: "):
                 gin.parse_config(binding)
         with _gin_errors():
@@ -122,14 +123,31 @@ def _check_macro(binding: str) -> None:
     macro = re.match(r"\s*(\w+)\s*=", binding)
     if macro is None:
         return
-    known = set(re.findall(r"%(\w+)|^(\w+) =", gin.config_str(), re.MULTILINE))
-    names = sorted({name for pair in known for name in pair if name})
-    close = difflib.get_close_matches(macro.group(1), names, n=1) or [", ".join(names)]
+    names = sorted(set(re.findall(r"%(\w+)", gin.config_str())))
     require(
         macro.group(1) in names,
-        f"--gin_param {binding!r}: expected a macro that the gin files use, got none of them; "
-        f"did you mean {close[0]}?",
+        f"--gin_param {binding!r}: expected a macro that the gin files use, got none of them"
+        f"{_hint(macro.group(1), names)}",
     )
+
+
+def _check_scope(binding: str) -> None:
+    """Gin takes any scope, also one that nothing is called in: it would do nothing, as a macro."""
+    scoped = re.match(r"\s*([\w./]+)/[\w.]+\s*=", binding)
+    if scoped is None:
+        return
+    known = sorted(set(re.findall(r"(?:@|^)([\w./]+)/[\w.]+", gin.config_str(), re.MULTILINE)))
+    require(
+        scoped.group(1) in known,
+        f"--gin_param {binding!r}: expected a scope that the gin files use, got none of them"
+        f"{_hint(scoped.group(1), known)}",
+    )
+
+
+def _hint(word: str, known: Sequence[str]) -> str:
+    """What was meant, most likely; or all that could be."""
+    close = difflib.get_close_matches(word, known, n=1) or [", ".join(known)]
+    return f"; did you mean {close[0]}?" if known else ""
 
 
 @contextmanager

@@ -31,12 +31,12 @@ class Bars(Observer):
 
     def __init__(self, console: Console) -> None:
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}", markup=False),
             console=console,
         )
 
@@ -72,9 +72,11 @@ class Bars(Observer):
         """Say what came of it."""
         figure = FIGURES[record["figure"]]
         self.progress.console.print(
-            f"[bold]{record['method']}[/], seed {record['seed']}: "
-            f"{figure.said(record[figure.name])} "
-            f"in {record['seconds']:.1f} s",
+            Text.assemble(
+                (record["method"], "bold"),
+                f", seed {record['seed']}: {figure.said(record[figure.name])} "
+                f"in {record['seconds']:.1f} s",
+            ),
             highlight=False,
         )
 
@@ -182,7 +184,7 @@ def across_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
     table = _titled(figure, last)
     names = list(rows[0]["tasks"])
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     table.add_column("mean", justify="right")
     mean, std = f"{figure.name}_mean", f"{figure.name}_std"
     best = {name: figure.best([row["tasks"][name][mean] for row in rows]) for name in names}
@@ -194,7 +196,7 @@ def across_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
             if len(own["seeds"]) > 1:
                 cell += f" ± {figure.written(own[std])}"
             cells.append(Text(cell, "bold" if own[mean] == best[name] else ""))
-        table.add_row(row["method"], *cells, figure.written(row[mean]))
+        table.add_row(Text(row["method"]), *cells, figure.written(row[mean]))
     return table
 
 
@@ -214,7 +216,7 @@ def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
     best = figure.best([row[mean] for row in rows])
     for row in rows:
         table.add_row(
-            row["method"],
+            Text(row["method"]),
             figure.written(row[mean]),
             figure.written(row[std]) if len(row["seeds"]) > 1 else "-",
             str(len(row["seeds"])),
@@ -226,5 +228,5 @@ def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
 def _titled(figure: Figure, last: int) -> Table:
     title = f"{figure.title}, mean of the last {last} epochs"
     table = Table(title=title, min_width=len(title))
-    table.add_column("method")
+    table.add_column("method", overflow="fold")
     return table

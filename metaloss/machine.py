@@ -13,10 +13,25 @@ from typing import Any
 
 import torch
 
+from metaloss.checks import InputError
+
 
 def chosen_device(name: str | None) -> torch.device:
-    """The device of this name; a GPU if there is one, if none is given."""
-    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """The device of this name; a GPU if there is one, if none is given.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    chosen = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(chosen)
+        torch.empty(0, device=device)
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        why = str(error).splitlines()[0]
+        raise InputError(
+            f"device: expected one that torch has here, got {chosen!r}: {why}"
+        ) from None
+    return device
 
 
 @contextmanager

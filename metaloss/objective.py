@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from metaloss.adjusters import BaseAdjuster, ConstantAdjuster
-from metaloss.checks import check_in_range, require
+from metaloss.checks import check_at_least, check_in_range, check_labels, require
 from metaloss.conditioners import Conditioner
 from metaloss.kinds import kind_of
 from metaloss.losses import LossFamily
@@ -125,9 +125,6 @@ class AdjustedLoss(nn.Module):
             InputError: a wrong shape or dtype; on the CPU also a label out of range or a value
                 that is not finite. (On an accelerator values are not looked at: it would wait.)
         """
-        self.loss.kind.check(outputs, targets)
-        if outputs.device.type == "cpu" and not torch.compiler.is_compiling():
-            self.loss.kind.check_values(outputs, targets)
         return self.losses(outputs, targets, index).mean()
 
     def losses(
@@ -138,8 +135,12 @@ class AdjustedLoss(nn.Module):
     ) -> Float[Tensor, " batch"]:
         """The criterion without the mean: the loss of each sample, and the batch is remembered.
 
-        For a loop that averages by itself, over accumulated batches for instance.
+        For a loop that averages by itself, over accumulated batches for instance; arguments and
+        errors are the criterion's.
         """
+        self.loss.kind.check(outputs, targets)
+        if outputs.device.type == "cpu" and not torch.compiler.is_compiling():
+            self.loss.kind.check_values(outputs, targets)
         track = self.training and torch.is_grad_enabled()
         return self.per_sample(outputs, targets, index, track=track).losses
 
@@ -199,8 +200,11 @@ class AdjustedLoss(nn.Module):
             num_classes: number of classes; ``None`` for regression.
 
         Raises:
-            InputError: the loss is for the other kind of targets.
+            InputError: the loss is for the other kind of targets, or they are not such targets.
         """
+        if num_classes is not None:
+            check_at_least("num_classes", num_classes, 2)
+            check_labels("targets", targets, num_classes)
         expected = kind_of(num_classes)
         require(
             self.loss.kind == expected,

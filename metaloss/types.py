@@ -54,6 +54,15 @@ class Loader(Protocol):
 
 
 @runtime_checkable
+class Reviewable(Protocol):
+    """A loader of training batches that can also be read from end to end."""
+
+    def in_order(self) -> Loader:
+        """The same samples, each once and in their order, as they are evaluated on."""
+        ...
+
+
+@runtime_checkable
 class TaskLike(Protocol):
     """A data set with noisy training targets, as the training loop sees it."""
 

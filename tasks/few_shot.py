@@ -136,8 +136,8 @@ def taskset_suite(
 ) -> tuple[TaskSpec, ...]:
     """Tasks of a learn2learn taskset, to meta-train on.
 
-    Each is sampled once a seed, with its samples in memory; ``task`` then takes the clean and the
-    test samples out of them, and puts noise on the labels of the rest.
+    Each is sampled anew for each seed, with its samples in memory; ``task`` then takes the clean
+    and the test samples out of them, and puts noise on the labels of the rest.
 
     Args:
         taskset: a ``learn2learn.data.Taskset`` of clean samples, labels ``0 .. ways - 1``.
@@ -161,7 +161,7 @@ def taskset_suite(
 
     def make(k: int, *, seed: int, device: torch.device | str = "cpu") -> Task:
         name = f"{prefix}{k}"
-        samples = _sampled(taskset, k, derive(seed, "taskset", name), name)
+        samples = _sampled(taskset, derive(seed, "taskset", name), name)
         return task(data=Source(samples), name=name, seed=seed, device=device)
 
     return tuple(
@@ -169,12 +169,13 @@ def taskset_suite(
     )
 
 
-def _sampled(taskset: Any, k: int, seed: int, name: str) -> ImageSet:
-    """The k-th task's samples; learn2learn draws from Python's own generator, which is put back."""
+def _sampled(taskset: Any, seed: int, name: str) -> ImageSet:
+    """A task's samples; learn2learn draws from Python's own generator, which is put back."""
     before = random.getstate()
     random.seed(seed)
     try:
-        inputs, targets, *_ = taskset[k]
+        # Not taskset[k]: where its tasks are numbered it keeps the first that was drawn for each.
+        inputs, targets, *_ = taskset.get_task(taskset.sample_task_description())
     finally:
         random.setstate(before)
     classes = int(targets.max()) + 1

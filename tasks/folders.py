@@ -177,6 +177,17 @@ class FolderLoader:
             device=self._device,
         )
 
+    def in_order(self) -> FolderLoader:
+        """The same samples, each once and in their order, as they are evaluated on."""
+        return FolderLoader(
+            self._data,
+            self._plan.batch_size,
+            augment=False,
+            shuffle=False,
+            drop_last=False,
+            device=self._device,
+        )
+
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of epoch ``number``, counted from 0."""
         return self._epoch(number, self._plan.order(number))

@@ -29,6 +29,8 @@ class BatchLoader:
         batch_size: samples in a batch, not more than there are.
         seed: of the order and the augmentation.
         transform: from a batch of inputs to what a model takes; needed for uint8 images.
+        eval_transform: the same without randomness, for :meth:`in_order`; ``transform`` if not
+            given.
         shuffle: whether each epoch has an order of its own. Without it, batches are in the set's
             order and ``transform`` gets no generator: for evaluation.
         drop_last: leave out a last batch that is not full, as is usual in training, so that every
@@ -55,6 +57,7 @@ class BatchLoader:
         *,
         seed: int = 0,
         transform: Transform | None = None,
+        eval_transform: Transform | None = None,
         shuffle: bool = True,
         drop_last: bool = True,
         device: torch.device | str = "cpu",
@@ -72,6 +75,7 @@ class BatchLoader:
         self._inputs = inputs.to(self._device)
         self._targets = targets.to(self._device)
         self._transform = transform
+        self._eval_transform = eval_transform or transform
 
     @property
     def num_samples(self) -> int:
@@ -104,8 +108,21 @@ class BatchLoader:
             plan.batch_size,
             seed=seed,
             transform=self._transform,
+            eval_transform=self._eval_transform,
             shuffle=plan.shuffle,
             drop_last=plan.drop_last,
+            device=self._device,
+        )
+
+    def in_order(self) -> BatchLoader:
+        """The same samples, each once and in their order, as they are evaluated on."""
+        return BatchLoader(
+            self._inputs,
+            self._targets,
+            self._plan.batch_size,
+            transform=self._eval_transform,
+            shuffle=False,
+            drop_last=False,
             device=self._device,
         )
 

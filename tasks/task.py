@@ -286,6 +286,7 @@ def _loader(
         batch_size,
         seed=seed,
         transform=transforms.training if augmented else transforms.evaluation,
+        eval_transform=transforms.evaluation,
         shuffle=training,
         drop_last=training,
         device=device,

@@ -1,11 +1,14 @@
 """A learned adjuster in PyTorch Lightning."""
 
+import metaloss
+import metaloss.integrations  # first: it mends torchvision beside a CPU build of torch
+
+# isort: split
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-import metaloss
 from metaloss.integrations.lightning import ProgressCallback
 
 

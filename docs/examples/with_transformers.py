@@ -2,6 +2,10 @@
 
 import tempfile
 
+import metaloss
+import metaloss.integrations  # first: it mends torchvision beside a CPU build of torch
+
+# isort: split
 import torch
 from transformers import (
     BertConfig,
@@ -11,7 +15,6 @@ from transformers import (
     set_seed,
 )
 
-import metaloss
 from metaloss.integrations.transformers import ProgressCallback, loss_func
 
 

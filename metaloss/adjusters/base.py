@@ -54,8 +54,8 @@ class BaseAdjuster(nn.Module, ABC):
 
 
 def row(values: Iterable[float]) -> Float[Tensor, " hyperparameters"]:
-    """One value a hyperparameter, as a tensor."""
-    return torch.tensor(tuple(values), dtype=torch.float32)
+    """One value a hyperparameter, of torch's default dtype, as a layer's weights are."""
+    return torch.tensor(tuple(values), dtype=torch.get_default_dtype())
 
 
 def some(hyperparameters: Sequence[Hyperparameter]) -> Sequence[Hyperparameter]:

@@ -10,6 +10,7 @@ proceeds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -79,6 +80,17 @@ class Conditioner(nn.Module, ABC):
 
     def set_progress(self, fraction: float) -> None:
         """Take note of how much of training is done, from 0 to 1."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Conditioner:
+        """Move or cast it, but keep what it remembers in single precision at least.
+
+        Sums over many batches are lost in half precision: from 256 on, bfloat16 cannot add 1.
+        """
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, value in self._buffers.items():
+            if value is not None and value.dtype in {torch.float16, torch.bfloat16}:
+                self._buffers[name] = value.float()
+        return self
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         for name in self.sized_by_data:

@@ -54,7 +54,10 @@ def loss_func(criterion: AdjustedLoss) -> Callable[..., Tensor]:
     def compute(
         outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None
     ) -> Tensor:
-        losses = criterion.losses(outputs["logits"], labels)
+        logits = outputs["logits"]
+        if criterion.adjuster.low.device != logits.device:  # the trainer moves the model alone
+            criterion.to(logits.device)
+        losses = criterion.losses(logits, labels)
         if num_items_in_batch is None:
             return losses.mean()
         # With gradient accumulation the trainer adds the losses of several batches up.

@@ -147,12 +147,13 @@ def toward_defaults(loss: LossFamily, strength: float) -> LossFamily:
     require(0 < strength <= 1, f"strength: expected a number in (0, 1], got {strength!r}")
     if strength == 1 or not loss.hyperparameters:
         return loss
-    ranges = {
-        h.name: tuple(h.default + strength * (end - h.default) for end in (h.low, h.high))
-        for h in loss.hyperparameters
-    }
+
+    def nearer(h: Hyperparameter, end: float) -> float:
+        return h.default + strength * (end - h.default)
+
+    ranges = {h.name: (nearer(h, h.low), nearer(h, h.high)) for h in loss.hyperparameters}
     if isinstance(loss, Ranged):  # one set of ranges in place of another
-        return Ranged(loss.loss, {**loss.ranges, **ranges})
+        return Ranged(loss.loss, ranges)
     return Ranged(loss, ranges)
 
 

@@ -26,6 +26,10 @@ class Pretrained(NamedTuple):
     source: str
     card: dict[str, Any]
 
+    def __repr__(self) -> str:
+        """Without the card, which is a page."""
+        return f"Pretrained({self.name}: {self.loss} on {self.reads}, from {self.source})"
+
 
 def list_pretrained() -> list[Pretrained]:
     """The adjusters that come with the package, by name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -42,10 +43,11 @@ def from_pretrained(
         >>> criterion(torch.zeros(2, 10), torch.tensor([3, 5])).ndim
         0
     """
-    return load_adjuster(_folder(name), components, strength)
+    return load_adjuster(folder_of(name), components, strength)
 
 
-def _folder(name: str | Path) -> Path:
+def folder_of(name: str | Path) -> Path:
+    """Where the files are of what :func:`from_pretrained` loads by this name."""
     if str(name) and Path(name).is_dir():
         return Path(name)
     names = [adjuster.name for adjuster in list_pretrained()]
@@ -53,7 +55,9 @@ def _folder(name: str | Path) -> Path:
         return FOLDER / str(name)
     if isinstance(name, str) and REPOSITORY.fullmatch(name):
         return download(name)
+    close = difflib.get_close_matches(str(name), names, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
     raise InputError(
         f"{name}: expected the folder of a saved adjuster, user/name on the Hugging Face Hub, or "
-        f"one of {', '.join(names)}, got nothing there"
+        f"one of {', '.join(names)}, got nothing there{hint}"
     )

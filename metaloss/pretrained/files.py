@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from torch import Tensor
 
 from metaloss.adjusters import BaseAdjuster, ScheduledAdjuster
 from metaloss.adjusters.scheduled import check_until
-from metaloss.checks import InputError, require
+from metaloss.checks import InputError, check_finite, require
 from metaloss.files import make_folder, write_atomically
 from metaloss.losses import LossFamily, toward_defaults
 from metaloss.objective import AdjustedLoss
@@ -53,7 +55,7 @@ def save_adjuster(
     until = [fraction for fraction, _ in taken]
     check_until(until, len(taken))
     for _, state in taken:
-        _check_shapes(adjuster.state_dict(), state, "snapshots")
+        _check_tensors(adjuster.state_dict(), state, "snapshots")
     tensors = {
         f"{k}/{name}": value.detach().cpu().contiguous()
         for k, (_, state) in enumerate(taken)
@@ -109,7 +111,7 @@ def load_adjuster(
             a component not known here (nothing in it is ever executed); or a strength out of range.
     """
     folder = Path(folder)
-    card = _card(folder / CARD)
+    card = _card(_found(folder))
     data = _bytes(folder / TENSORS)
     require(
         hashlib.sha256(data).hexdigest() == card.get("sha256"),
@@ -117,36 +119,52 @@ def load_adjuster(
         "one (its SHA-256 differs)",
     )
     try:
-        return _criterion(card, safetensors.torch.load(data), known(components), folder, strength)
+        return _criterion(card, safetensors.torch.load(data), known(components), strength)
     except KeyError as error:
         raise InputError(f"{folder / CARD}: expected an entry {error}, got none") from None
-    except (AttributeError, TypeError, SafetensorError) as error:
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from None
+    except (AttributeError, TypeError, RecursionError, SafetensorError) as error:
         raise InputError(f"{folder}: expected a learned adjuster, got: {error}") from None
+
+
+def fingerprint(folder: str | Path) -> str:
+    """The SHA-256 of what a saved adjuster does: its card, with its tensors' hash, but ``about``.
+
+    Raises:
+        InputError: there is no card.
+    """
+    card = _card(_found(Path(folder)))
+    done = {key: value for key, value in card.items() if key != "about"}
+    return hashlib.sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()
 
 
 def _criterion(
     card: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
     classes: Mapping[str, type],
-    folder: Path,
     strength: float,
 ) -> AdjustedLoss:
     loss = build(card["loss"], classes)
     ranges, until, detach = card["hyperparameters"], card["until"], card["detach"]
     require(
         ranges == _ranges(loss),
-        f"{folder / CARD}: expected hyperparameters {ranges}, but {card['loss']['type']} has "
-        f"{_ranges(loss)} here",
+        f"expected hyperparameters {ranges}, but {card['loss']['type']} has {_ranges(loss)} here",
     )
-    require(
-        isinstance(detach, bool), f"{folder / CARD}: expected detach true or false, got {detach!r}"
-    )
+    require(isinstance(detach, bool), f"expected detach true or false, got {detach!r}")
     loss = toward_defaults(loss, strength)
     conditioner = None if card["conditioner"] is None else build(card["conditioner"], classes)
-    adjusters = [
-        build(card["adjuster"], classes, hyperparameters=loss.hyperparameters) for _ in until
-    ]
-    _load(adjusters, tensors, folder / TENSORS)
+
+    def snapshots() -> list[BaseAdjuster]:
+        made = partial(build, card["adjuster"], classes, hyperparameters=loss.hyperparameters)
+        return [made() for _ in until]
+
+    # On the meta device first: a card may ask for more memory than there is, its file may not.
+    with suppress(NotImplementedError), torch.device("meta"):  # a constructor may need values
+        _check_tensors(_by_snapshot(snapshots()), tensors, TENSORS)
+    with torch.random.fork_rng(devices=[]):  # the first weights are overwritten
+        adjusters = snapshots()
+    _load(adjusters, tensors)
     return AdjustedLoss(loss, conditioner, ScheduledAdjuster(adjusters, until), detach)
 
 
@@ -168,9 +186,20 @@ def _bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def _found(folder: Path) -> Path:
+    """The card in a folder; where it has none, what is said of the folders below that do."""
+    path = folder / CARD
+    if not path.is_file():
+        below = sorted(str(card.parent) for card in folder.glob(f"*/*/*/{CARD}"))
+        hint = f"; did you mean {below[0]}?" if below else ""
+        raise InputError(f"{path}: expected the card of a learned adjuster, got nothing{hint}")
+    return path
+
+
 def _card(path: Path) -> dict[str, Any]:
+    data = _bytes(path)
     try:
-        card = json.loads(_bytes(path))
+        card = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected JSON, got {error}") from None
     form = (card.get("format"), card.get("version")) if isinstance(card, dict) else None
@@ -178,19 +207,40 @@ def _card(path: Path) -> dict[str, Any]:
     return card
 
 
-def _load(adjusters: Sequence[BaseAdjuster], tensors: Mapping[str, Tensor], path: Path) -> None:
-    expected = {
+def _by_snapshot(adjusters: Sequence[BaseAdjuster]) -> dict[str, Tensor]:
+    return {
         f"{k}/{name}": value
         for k, adjuster in enumerate(adjusters)
         for name, value in adjuster.state_dict().items()
     }
-    _check_shapes(expected, tensors, str(path))
+
+
+def _load(adjusters: Sequence[BaseAdjuster], tensors: Mapping[str, Tensor]) -> None:
+    expected = _by_snapshot(adjusters)
+    _check_tensors(expected, tensors, TENSORS)
     with torch.no_grad():
         for name, value in expected.items():
             value.copy_(tensors[name])  # a state_dict's tensors are the module's own
 
 
-def _check_shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], where: str) -> None:
-    shapes = {name: tuple(value.shape) for name, value in expected.items()}
-    got = {name: tuple(value.shape) for name, value in found.items()}
-    require(shapes == got, f"{where}: expected tensors {shapes}, got {got}")
+def _check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], where: str) -> None:
+    """The same names and shapes, of numbers that can be reckoned with."""
+    shapes = {name: list(value.shape) for name, value in expected.items()}
+    got = {name: list(value.shape) for name, value in found.items()}
+    for name in sorted({*shapes, *got}):
+        require(
+            shapes.get(name) == got.get(name),
+            f"{where}: expected {name} {_shape(shapes, name)}, got {_shape(got, name)}",
+        )
+    for name, value in found.items():
+        floating = expected[name].is_floating_point()
+        require(
+            value.is_floating_point() == floating,
+            f"{where}: expected {name} of {expected[name].dtype}, got {value.dtype}",
+        )
+        if floating:
+            check_finite(f"{where}: {name}", value)
+
+
+def _shape(shapes: Mapping[str, list[int]], name: str) -> str:
+    return f"of shape {shapes[name]}" if name in shapes else "not at all"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,6 +11,18 @@ import torch
 
 from metaloss.checks import InputError
 from metaloss.files import write_atomically
+
+# What reading a file that is no checkpoint, or one of something else, ends in.
+_DAMAGE = (
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    OSError,
+    pickle.UnpicklingError,
+)
 
 
 @runtime_checkable
@@ -41,6 +54,6 @@ def load_checkpoint(path: Path, state: Stateful) -> None:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         state.load_state_dict(saved)
-    except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+    except _DAMAGE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path}: expected a checkpoint of this run: {reason}") from None

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from metaloss.machine import environment
+from metaloss.machine import environment, threads
 from metaloss.training.experiment import Experiment
 from metaloss.training.methods import Method
 from metaloss.training.observe import Observer, Part
@@ -97,8 +97,10 @@ class Comparison:
             part = Part(observer or Observer(), name, i, len(experiments))
             found[name] = experiment.run(folder.part(slug(name)), part)
         rows = across(found)
+        with threads(self.threads):
+            about = environment(self.device)
         folder.write_json(
-            "results.json", {"rows": rows, "last": self.last, **environment(self.device)}
+            "results.json", {"rows": rows, "last": min(self.last, self.recipe.epochs), **about}
         )
         return rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -74,10 +75,10 @@ class Course:
 
     def draw(self) -> None:
         """Take the next batches."""
-        self._clock = time.perf_counter()
-        self.state.criterion.progress(self.state.step / self.total)
-        self._window = next(self._windows)
-        self._outputs = None
+        with self._timed():
+            self.state.criterion.progress(self.state.step / self.total)
+            self._window = next(self._windows)
+            self._outputs = None
 
     def look_ahead(self, share: bool = True) -> Lesson:
         """The hypergradient (Eq. 10, 11) at the batches drawn.
@@ -85,11 +86,12 @@ class Course:
         Args:
             share: keep the forward pass for :meth:`step`, which takes its graph's memory.
         """
-        meta_batch = next(self._meta_batches)
-        lesson = look_ahead(
-            self.state, self.recipe, self._window, meta_batch, self._tally, share=share
-        )
-        self._outputs = lesson.outputs
+        with self._timed():
+            meta_batch = next(self._meta_batches)
+            lesson = look_ahead(
+                self.state, self.recipe, self._window, meta_batch, self._tally, share=share
+            )
+            self._outputs = lesson.outputs
         return lesson
 
     def step(self) -> bool:
@@ -98,12 +100,16 @@ class Course:
         Returns:
             Whether it was an epoch's last.
         """
-        criterion = self._warm_up if self.warming else self.state.criterion
-        ordinary_step(self.state, self._window[0], self._tally, criterion, self._outputs)
-        self._window, self._outputs = [], None
-        self.state.step += 1
-        self._seconds += time.perf_counter() - self._clock
+        with self._timed():
+            criterion = self._warm_up if self.warming else self.state.criterion
+            ordinary_step(self.state, self._window[0], self._tally, criterion, self._outputs)
+            self._window, self._outputs = [], None
+            self.state.step += 1
         return self.state.step % self.per_epoch == 0
+
+    def count(self, seconds: float) -> None:
+        """Count time that was spent for this course elsewhere."""
+        self._seconds += seconds
 
     def finish_epoch(self) -> dict[str, Any]:
         """Evaluate, and step the schedules.
@@ -137,6 +143,13 @@ class Course:
         self._begin()
         self._tally.load_state_dict(saved["tally"], self._device)
         self._seconds = saved["seconds"]
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Count the time: other courses may take theirs between the parts of a step."""
+        began = time.perf_counter()
+        yield
+        self.count(time.perf_counter() - began)
 
     def _begin(self) -> None:
         names = () if self.warming else self.state.criterion.loss.hyperparameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -23,6 +25,29 @@ class Evaluation(NamedTuple):
     loss: float
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, for a while; each module is then in the mode that it was in.
+
+    Example:
+        >>> from torch import nn
+        >>> from metaloss.training.evaluate import evaluating
+        >>> network = nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2).eval())
+        >>> with evaluating(network):
+        ...     network.training
+        False
+        >>> [part.training for part in network]
+        [True, False]
+    """
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
 @torch.no_grad()
 def evaluate(model: nn.Module, loader: Loader, kind: Kind = CLASSIFICATION) -> Evaluation:
     """Figure and plain loss in evaluation mode; the model's mode is put back.
@@ -32,15 +57,13 @@ def evaluate(model: nn.Module, loader: Loader, kind: Kind = CLASSIFICATION) -> E
         loader: its epoch 0 is what is evaluated on.
         kind: of its targets.
     """
-    training = model.training
-    model.eval()
     totals = []
     count = 0
-    for batch in loader.epoch(0):
-        outputs = model(batch.inputs).float()
-        both = [kind.score(outputs, batch.targets), kind.losses(outputs, batch.targets)]
-        totals.append(torch.stack(both).double().sum(dim=1))
-        count += len(batch.targets)
-    model.train(training)
+    with evaluating(model):
+        for batch in loader.epoch(0):
+            outputs = model(batch.inputs).float()
+            both = [kind.score(outputs, batch.targets), kind.losses(outputs, batch.targets)]
+            totals.append(torch.stack(both).double().sum(dim=1))
+            count += len(batch.targets)
     score, loss = torch.stack(totals).sum(dim=0).tolist()
     return Evaluation(score / count, loss / count)

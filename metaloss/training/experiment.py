@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
-from metaloss.checks import check_at_least, require
+from metaloss.checks import require
 from metaloss.machine import chosen_device, environment, threads
 from metaloss.pretrained import save_adjuster
 from metaloss.training.course import Course
 from metaloss.training.methods import Method
 from metaloss.training.observe import Observer, RunInfo
-from metaloss.training.preflight import check_fit
+from metaloss.training.preflight import check_fit, check_runs
 from metaloss.training.recipe import Recipe
-from metaloss.training.records import RunFolder, RunRecords, slug
+from metaloss.training.records import RunFolder, RunRecords, check_names
 from metaloss.training.results import last_epochs_mean, row
 from metaloss.training.resume import carry_out
 from metaloss.training.samples import collect
@@ -60,34 +59,26 @@ class Experiment:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        names = [slug(method.name) for method in self.methods]
-        require(len(names) > 0, "methods: expected one or more, got none")
-        require(len(set(names)) == len(names), f"methods: expected different names, got {names}")
-        require(
-            len(self.seeds) > 0 and len(set(self.seeds)) == len(self.seeds),
-            f"seeds: expected one or more different ones, got {list(self.seeds)}",
+        check_names("methods", [method.name for method in self.methods])
+        check_runs(
+            self.recipe,
+            seeds=self.seeds,
+            last=self.last,
+            threads=self.threads,
+            checkpoint_every=self.checkpoint_every,
         )
-        check_at_least("last", self.last, 1)
-        evaluated = self.recipe.evaluate_last
-        require(
-            evaluated is None or evaluated >= min(self.last, self.recipe.epochs),
-            f"last: expected at most the recipe's {evaluated} epochs that are evaluated, "
-            f"got {self.last}",
-        )
-        check_at_least("threads", self.threads or 1, 1)
-        check_at_least("checkpoint_every", self.checkpoint_every, 1)
 
     def check(self) -> TaskLike:
-        """Try the data, the network and each method on one batch, before anything is written.
+        """Try data, network, optimizer and each method on one batch, before anything is written.
 
         Returns:
             The first seed's task.
 
         Raises:
-            InputError: whatever would stop the first step.
+            InputError: what does not go together, as :func:`check_fit` says.
         """
         task = self._task(self.seeds[0])
-        check_fit(task, self._model(self.seeds[0]), self.methods)
+        check_fit(task, self._model(self.seeds[0]), self.recipe, self.methods)
         return task
 
     def run(
@@ -124,6 +115,11 @@ class Experiment:
                 number += 1
                 records = folder.run(method.name, seed)
                 done = records.result()
+                require(
+                    done is None or done.get("adjuster") == method.provenance.get("adjuster"),
+                    f"{records.path}: expected a run of the adjuster that {method.name} is now, "
+                    "got one of another; its files have changed since",
+                )
                 if done is None:
                     info = RunInfo(
                         method=method.name,
@@ -139,7 +135,8 @@ class Experiment:
                 results[method.name].append(done)
         rows = [row(name, runs, runs[0]["figure"]) for name, runs in results.items()]
         folder.write_json(
-            "results.json", {"rows": rows, "last": self.last, **environment(self.device)}
+            "results.json",
+            {"rows": rows, "last": min(self.last, self.recipe.epochs), **environment(self.device)},
         )
         return rows
 
@@ -149,7 +146,6 @@ class Experiment:
         model = self._model(seed)
         criterion = method.criterion(task).to(chosen_device(self.device))
         state = TrainState.start(model, criterion, task, self.recipe)
-        began = time.perf_counter()
         courses = Together({task.name: Course(state, task, self.recipe)})
         carry_out(courses, records, observer, self.checkpoint_every)
         epochs = records.epochs()
@@ -162,7 +158,8 @@ class Experiment:
             figure: last_epochs_mean(epochs, f"test_{figure}", self.last),
             "last": min(self.last, len(epochs)),
             "epochs": len(epochs),
-            "seconds": time.perf_counter() - began,
+            **method.provenance,
+            "seconds": sum(epoch["seconds"] for epoch in epochs),
         }
         records.write_tensors("model", model.state_dict())
         if criterion.loss.hyperparameters:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
 
-from metaloss.checks import check_at_least, require
-from metaloss.machine import chosen_device, environment, threads
+from metaloss.checks import InputError, require
 from metaloss.losses.narrowed import widest
+from metaloss.machine import chosen_device, environment, threads
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import add_to_card, save_adjuster
+from metaloss.seeding import derive
 from metaloss.training.comparison import Comparison
 from metaloss.training.course import Course
 from metaloss.training.learner import Learner
 from metaloss.training.methods import Adjusted, Method, Transferred
 from metaloss.training.observe import Observer, RunInfo
-from metaloss.training.preflight import check_fit, check_specs
+from metaloss.training.preflight import check_fit, check_runs, check_specs
 from metaloss.training.recipe import Recipe
-from metaloss.training.records import RunFolder, RunRecords, slug
+from metaloss.training.records import RunFolder, RunRecords, check_names
 from metaloss.training.resume import carry_out
 from metaloss.training.sampler import TaskSampler
 from metaloss.training.state import TrainState, fresh
@@ -52,7 +52,8 @@ class MetaTraining:
         seeds: one meta-training a method each.
         about: what the adjusters' cards shall say beside what is known here, such as the source of
             the data and the limits of use.
-        last: over how many last epochs a run's figures are means.
+        last: over how many last epochs the held-out report's figures are means; those of the tasks
+            to learn from are the last epoch's.
         device: where to train; a GPU if there is one, if not given.
         threads: CPU threads for torch; its own choice if not given.
         checkpoint_every: epochs between checkpoints.
@@ -82,14 +83,22 @@ class MetaTraining:
         if self.held_out:
             check_specs("held_out", self.held_out, self.model)
             self._comparison(conventional([method.loss for method in self.methods]))
-        names = [slug(method.name) for method in self.methods]
+        both = {spec.name for spec in self.tasks} & {spec.name for spec in self.held_out}
         require(
-            0 < len(names) == len(set(names)),
-            f"methods: expected one or more, with different names, got {names}",
+            not both,
+            f"held_out: expected tasks that are not among those to learn from, got "
+            f"{', '.join(sorted(both))}",
         )
+        check_names("methods", [method.name for method in self.methods])
         for method in self.methods:
             require(method.learns, f"{method.name}: expected a method that learns, got none")
-        check_at_least("checkpoint_every", self.checkpoint_every, 1)
+        check_runs(
+            self.recipe,
+            seeds=self.seeds,
+            last=1,  # the cards say what the last epoch gave
+            threads=self.threads,
+            checkpoint_every=self.checkpoint_every,
+        )
         self.sampler.turns({spec.name: 1 for spec in self.tasks})
 
     def run(
@@ -113,11 +122,10 @@ class MetaTraining:
         with threads(self.threads):
             tasks = self._tasks(self.seeds[0])
             for spec in self.tasks:
-                check_fit(tasks[spec.name], self._model(spec, self.seeds[0]), self.methods)
-            plain = conventional([method.loss for method in self.methods])[:1]
+                self._check(spec, tasks[spec.name])
             for spec in self.held_out:  # not after hours
                 task = spec.task(seed=self.held_out_seeds[0], device=chosen_device(self.device))
-                check_fit(task, self._model(spec, self.seeds[0]), plain)
+                self._check(spec, task, frozen=True)
             for name, text in (documents or {}).items():
                 folder.write(name, text)
             results = []
@@ -140,7 +148,7 @@ class MetaTraining:
                         done = self._learn(info, courses, records, observer)
                         observer.end(done)
                     results.append(done)
-        folder.write_json("meta_training.json", {"runs": results, **environment(self.device)})
+            folder.write_json("meta_training.json", {"runs": results, **environment(self.device)})
         if not self.held_out:
             return []
         rows = self.report(folder).run(folder.part("held-out"), observer)
@@ -178,13 +186,13 @@ class MetaTraining:
     def _learn(
         self, info: RunInfo, courses: Together, records: RunRecords, observer: Observer
     ) -> dict[str, Any]:
-        began = time.perf_counter()
         carry_out(courses, records, observer, self.checkpoint_every)
         first = next(iter(courses.courses.values()))
         figure = first.state.criterion.loss.kind.figure.name
+        epochs = records.epochs()
         last = {
             record.get("task", self.tasks[0].name): record[f"test_{figure}"]
-            for record in records.epochs()
+            for record in epochs
             if f"test_{figure}" in record
         }
         assert courses.learner is not None
@@ -200,7 +208,7 @@ class MetaTraining:
             "epochs": self.recipe.epochs,
             "meta_every": self.recipe.meta_every,
             "meta_steps": courses.learner.steps,
-            "seconds": time.perf_counter() - began,
+            "seconds": sum(epoch["seconds"] for epoch in epochs),
         }
         about = {**result, **environment(self.device), **self.about}
         save_adjuster(records.adjuster, first.state.criterion, courses.learner.snapshots, about)
@@ -228,7 +236,15 @@ class MetaTraining:
             state = TrainState.start(model, criterion, task, self.recipe, learner)
             learner = state.learner
             courses[spec.name] = Course(state, task, self.recipe)
-        return Together(courses, self.sampler)
+        own = derive(seed, "sampler", self.sampler.seed)
+        return Together(courses, replace(self.sampler, seed=own))
+
+    def _check(self, spec: TaskSpec, task: TaskLike, *, frozen: bool = False) -> None:
+        recipe = (self.held_out_recipe if frozen else None) or self.recipe
+        try:
+            check_fit(task, self._model(spec, self.seeds[0]), recipe, self.methods, frozen=frozen)
+        except InputError as error:
+            raise InputError(f"{spec.name}: {error}") from error
 
     def _tasks(self, seed: int) -> dict[str, TaskLike]:
         device = chosen_device(self.device)

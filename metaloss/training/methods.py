@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import torch
 
 from metaloss.adjusters import Adjuster, BaseAdjuster, OracleAdjuster
 from metaloss.checks import InputError
@@ -16,6 +17,8 @@ from metaloss.conditioners import Conditioner, Flipped, plain_conditioner
 from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import from_pretrained, start_from
+from metaloss.pretrained.by_name import folder_of
+from metaloss.pretrained.files import fingerprint
 from metaloss.pretrained.spec import parts
 from metaloss.types import TaskLike
 
@@ -31,6 +34,11 @@ class Method(ABC):
 
     name: str
     learns: ClassVar[bool] = False
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What a run's result shall say of where its criterion is from."""
+        return {}
 
     @abstractmethod
     def criterion(self, task: TaskLike) -> AdjustedLoss:
@@ -95,21 +103,25 @@ class Adjusted(Method):
     @property
     def components(self) -> tuple[type, ...]:
         """The classes that it is made of, as a saved adjuster's card names them."""
-        own = [*parts(self.loss), *parts(self.conditioner), self.adjuster]
-        return tuple(filter(inspect.isclass, own))
+        with torch.random.fork_rng(devices=[]):  # its weights are of no interest
+            made = self._fresh()
+        return (*parts(made.loss), *parts(made.conditioner), *parts(made.adjuster))
 
     def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - prepared by the loop
         """The loss with a fresh adjuster and a copy of the conditioner."""
+        criterion = self._fresh()
+        if self.start is not None:
+            start_from(criterion, self.start, self.components)
+        return criterion
+
+    def _fresh(self) -> AdjustedLoss:
         conditioner = copy.deepcopy(self.conditioner)
         if conditioner is None:
             conditioner = plain_conditioner(self.loss.kind).conditioner
         adjuster = self.adjuster(
             num_features=conditioner.num_features, hyperparameters=self.loss.hyperparameters
         )
-        criterion = AdjustedLoss(self.loss, conditioner, adjuster, self.detach)
-        if self.start is not None:
-            start_from(criterion, self.start, self.components)
-        return criterion
+        return AdjustedLoss(self.loss, conditioner, adjuster, self.detach)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +176,11 @@ class Transferred(Method):
     adjuster: str | Path
     components: Sequence[type] = ()
     strength: float = 1.0
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Which adjuster it is: a hash of what it does."""
+        return {"adjuster": fingerprint(folder_of(self.adjuster))}
 
     def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - the same for each
         """The loss with the frozen adjuster."""

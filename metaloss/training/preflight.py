@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
-from metaloss.checks import require
+from metaloss.checks import InputError, check_at_least, require
 from metaloss.training.methods import Method
-from metaloss.training.records import slug
-from metaloss.types import TaskLike, TaskSpec
+from metaloss.training.recipe import Recipe
+from metaloss.training.records import check_names
+from metaloss.types import Batch, Loader, TaskLike, TaskSpec
 
 
-def check_fit(task: TaskLike, model: nn.Module, methods: Sequence[Method]) -> None:
-    """Try data, network and methods on one batch.
+def check_fit(
+    task: TaskLike,
+    model: nn.Module,
+    recipe: Recipe,
+    methods: Sequence[Method],
+    *,
+    frozen: bool = False,
+) -> None:
+    """Try data, network and methods on one batch, and make an optimizer and its schedule.
 
     Args:
         task: the data.
         model: a fresh network.
+        recipe: what makes the optimizer.
         methods: each one's criterion is made for the task.
+        frozen: nothing will be learned here, not even by a method that learns.
 
     Raises:
-        InputError: whatever would stop the first step.
+        InputError: data without a batch, a network that does not take it, an optimizer or a
+            schedule that cannot be made, or a method that does not go with the task.
     """
-    batch = next(iter(task.train.epoch(0)))
+    learns = any(method.learns for method in methods) and not frozen
+    batch = first_batch(f"task {task.name}: train", task.train)
+    first_batch(f"task {task.name}: test", task.test)
+    if task.meta is not None and learns:
+        first_batch(f"task {task.name}: meta", task.meta)
+    require(
+        len(task.train_targets) == task.train.num_samples,
+        f"task {task.name}: expected a target for each of {task.train.num_samples} training "
+        f"samples, got {len(task.train_targets)}",
+    )
+    _check_optimizers(model, recipe)
     model.eval()
     with torch.no_grad():
         try:
@@ -44,12 +66,72 @@ def check_fit(task: TaskLike, model: nn.Module, methods: Sequence[Method]) -> No
     )
     for method in methods:
         require(
-            not method.learns or task.meta is not None,
-            f"{method.name}: expected a task with clean samples to meta-train on, got none",
+            frozen or not method.learns or task.meta is not None,
+            f"{method.name}: expected a task with clean samples to meta-train on, got none in "
+            f"{task.name}",
         )
         criterion = method.criterion(task).to(outputs.device)
         criterion.prepare(task.train_targets, task.num_classes)
         criterion(outputs, batch.targets, batch.index)
+
+
+def first_batch(name: str, loader: Loader) -> Batch:
+    """A loader's first batch.
+
+    Args:
+        name: what to call it.
+        loader: a source of batches.
+
+    Raises:
+        InputError: it has none.
+    """
+    count = len(loader)
+    batch = next(iter(loader.epoch(0)), None) if count else None
+    if batch is None:
+        raise InputError(f"{name}: expected one batch or more in an epoch, got none")
+    return batch
+
+
+def _check_optimizers(model: nn.Module, recipe: Recipe) -> None:
+    try:
+        optimizer = recipe.optimizer(p for p in model.parameters() if p.requires_grad)
+        if recipe.schedule is not None:
+            with warnings.catch_warnings():  # it is never stepped
+                warnings.simplefilter("ignore")
+                recipe.schedule(optimizer)
+    except (TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"optimizer and schedule: expected arguments that torch takes, but it says: {reason}"
+        ) from error
+
+
+def check_runs(
+    recipe: Recipe, *, seeds: Sequence[int], last: int, threads: int | None, checkpoint_every: int
+) -> None:
+    """Raise :class:`~metaloss.checks.InputError` unless runs can be made and summed up so.
+
+    Args:
+        recipe: how to train.
+        seeds: one run each.
+        last: over how many last epochs figures are means.
+        threads: CPU threads for torch.
+        checkpoint_every: epochs between checkpoints.
+    """
+    require(
+        not isinstance(seeds, int) and 0 < len(set(seeds)) == len(seeds),
+        f"seeds: expected one or more different ones, such as (0, 1), got {seeds!r}",
+    )
+    for seed in seeds:
+        check_at_least("seeds", seed, 0)
+    check_at_least("last", last, 1)
+    evaluated = recipe.evaluate_last
+    require(
+        evaluated is None or evaluated >= min(last, recipe.epochs),
+        f"last: expected at most the recipe's {evaluated} epochs that are evaluated, got {last}",
+    )
+    check_at_least("threads", 1 if threads is None else threads, 1)
+    check_at_least("checkpoint_every", checkpoint_every, 1)
 
 
 def check_specs(
@@ -62,10 +144,7 @@ def check_specs(
         specs: one or more, with names that make different folders, each with a network.
         model: for those that name none.
     """
-    names = [slug(spec.name) for spec in specs]
-    require(len(names) > 0, f"{what}: expected one or more, got none")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    require(not twice, f"{what}: expected different names, got {', '.join(twice)} more than once")
+    check_names(what, [spec.name for spec in specs])
     for spec in specs:
         require(
             spec.model is not None or model is not None,

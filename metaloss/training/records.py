@@ -21,7 +21,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,12 @@ class RunRecords:
     def result(self) -> dict[str, Any] | None:
         """The figures of a run that is done; ``None`` while it is not."""
         path = self.path / "result.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(path.read_text())
+        except ValueError as error:
+            raise InputError(f"{path}: expected JSON, got {error}; delete it to run anew") from None
 
     def make(self) -> None:
         """Make the folder."""
@@ -112,10 +117,14 @@ class RunRecords:
         path = self.path / "metrics.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-    def keep_epochs(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Make these the metrics: a resumed run drops lines from after its checkpoint."""
-        lines = "".join(json.dumps(record) + "\n" for record in records)
-        write_atomically(self.path / "metrics.jsonl", lines.encode())
+    def keep_epochs(self, count: int) -> None:
+        """Keep the first metrics alone: a resumed run drops lines from after its checkpoint.
+
+        They are not read: the last one may be half a line, of a run that was killed.
+        """
+        path = self.path / "metrics.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        write_atomically(path, b"".join(lines[:count]))
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         """Write tensors as safetensors."""
@@ -133,6 +142,50 @@ class RunRecords:
         """Write the figures; the checkpoint has done its work."""
         write_atomically(self.path / "result.json", (json.dumps(result, indent=2) + "\n").encode())
         self.checkpoint.unlink(missing_ok=True)
+
+
+RESERVED = {"held-out", "config.gin", "operative.gin", "results.json", "meta_training.json"}
+"""What is in a run's folder beside the methods' or the tasks' folders."""
+
+
+def check_names(what: str, names: Iterable[str]) -> None:
+    """Raise an error unless these are names of one thing each, with folders of their own.
+
+    Args:
+        what: what to call them.
+        names: one or more.
+
+    Raises:
+        InputError: there is none, two make the same folder, or one makes none or one of the run's
+            own.
+
+    Example:
+        >>> from metaloss.training.records import check_names
+        >>> check_names("methods", ["GCE", ".."])
+        Traceback (most recent call last):
+            ...
+        metaloss.checks.InputError: methods: expected names with a letter or a digit, got '..'
+    """
+    by_folder: dict[str, str] = {}
+    for name in names:
+        folder = slug(name).lower()  # some file systems do not tell cases apart
+        require(
+            any(letter.isalnum() for letter in folder),
+            f"{what}: expected names with a letter or a digit, got {name!r}",
+        )
+        require(
+            folder not in RESERVED,
+            f"{what}: expected names other than the run's own files, got {name!r}",
+        )
+        require(
+            folder not in by_folder,
+            f"{what}: expected different names, got {name} more than once"
+            if by_folder.get(folder) == name
+            else f"{what}: expected names of different folders, got {by_folder.get(folder)!r} and "
+            f"{name!r}",
+        )
+        by_folder[folder] = name
+    require(len(by_folder) > 0, f"{what}: expected one or more, got none")
 
 
 def slug(name: str) -> str:

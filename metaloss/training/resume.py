@@ -27,7 +27,7 @@ def carry_out(
     records.make()
     if records.checkpoint.exists():
         load_checkpoint(records.checkpoint, courses)
-    records.keep_epochs(records.epochs()[: courses.epochs_finished])
+    records.keep_epochs(courses.epochs_finished)
 
     def after_epoch() -> None:
         if courses.epoch % checkpoint_every == 0 and courses.done < courses.total:

@@ -30,7 +30,7 @@ class SideBySide:
         make_optimizer: makes an optimizer that works element by element, from parameters.
 
     Raises:
-        InputError: fewer than one model, or models that differ.
+        InputError: fewer than one model, or models that differ, in what is frozen too.
 
     Example:
         >>> import torch
@@ -48,8 +48,10 @@ class SideBySide:
     def __init__(self, models: Sequence[nn.Module], make_optimizer: MakeOptimizer) -> None:
         require(len(models) > 0, "models: expected one or more, got none")
         shapes = [{n: t.shape for n, t in m.state_dict().items()} for m in models]
+        learns = [{n: p.requires_grad for n, p in m.named_parameters()} for m in models]
         for i, other in enumerate(shapes):
-            if other != shapes[0] or type(models[i]) is not type(models[0]):
+            same = other == shapes[0] and learns[i] == learns[0]
+            if not same or type(models[i]) is not type(models[0]):
                 raise InputError(
                     f"models: expected networks of one architecture, but number {i} differs from "
                     "the first"
@@ -57,8 +59,12 @@ class SideBySide:
         self.models = list(models)
         self.make_optimizer = make_optimizer
         params, self.buffers = torch.func.stack_module_state(self.models)
-        self.params = {name: nn.Parameter(p.detach()) for name, p in params.items()}
-        self.optimizer = make_optimizer(self.params.values())
+        self.params = {
+            name: nn.Parameter(p.detach(), requires_grad=learns[0][name])
+            for name, p in params.items()
+        }
+        self._stepped = [p for p in self.params.values() if p.requires_grad]
+        self.optimizer = make_optimizer(self._stepped)
         for i, model in enumerate(self.models):
             for name, p in model.named_parameters():
                 p.data = self.params[name].data[i]
@@ -86,7 +92,7 @@ class SideBySide:
 
         Args:
             batches: one for each network, of one shape.
-            criteria: each network's loss; their conditioners observe the batch afterwards.
+            criteria: each network's loss; their conditioners remember the batch.
 
         Returns:
             The mean losses before the step, ``[models]``, detached.
@@ -102,15 +108,13 @@ class SideBySide:
         outputs = self.outputs(torch.stack([batch.inputs for batch in batches]))
         losses = torch.stack(
             [
-                criterion.per_sample(own, batch.targets, batch.index).losses.mean()
+                criterion.per_sample(own, batch.targets, batch.index, track=True).losses.mean()
                 for criterion, own, batch in zip(criteria, outputs, batches, strict=True)
             ]
         )
         self.optimizer.zero_grad(set_to_none=True)
-        losses.sum().backward(inputs=list(self.params.values()))  # type: ignore[no-untyped-call]
+        losses.sum().backward(inputs=self._stepped)  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        for criterion, own, batch in zip(criteria, outputs, batches, strict=True):
-            criterion.observe(own, batch.targets, batch.index)
         return losses.detach()
 
     def optimizer_of(self, number: int) -> torch.optim.Optimizer:
@@ -123,7 +127,8 @@ class SideBySide:
             An optimizer of that network's parameters, whose state views the stack's and whose
             settings are the stack's of this moment.
         """
-        own = dict(self.models[number].named_parameters())
+        named = self.models[number].named_parameters()
+        own = {name: p for name, p in named if p.requires_grad}
         optimizer = self.make_optimizer(own.values())
         for group, stacked in zip(optimizer.param_groups, self.optimizer.param_groups, strict=True):
             group.update({key: value for key, value in stacked.items() if key != "params"})

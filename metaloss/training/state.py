@@ -62,6 +62,7 @@ class TrainState:
         """
         criterion.prepare(task.train_targets, task.num_classes)
         optimizer = recipe.optimizer(p for p in model.parameters() if p.requires_grad)
+        optimizer.zero_grad(set_to_none=True)  # from here on each step leaves none behind
         schedules = [] if recipe.schedule is None else [recipe.schedule(optimizer)]
         learner = learner or Learner.start(criterion.adjuster, recipe)
         return cls(model, criterion, optimizer, learner, schedules)

@@ -71,11 +71,11 @@ def ordinary_step(
     loss = losses.mean()
     if loss.device.type == "cpu":  # elsewhere it would wait for the device: looked at by epochs
         check_finite_loss(loss.item(), state.step)
-    state.optimizer.zero_grad(set_to_none=True)
     # The loss passes through the adjuster, whose gradient is no business of this step.
     stepped = [p for group in state.optimizer.param_groups for p in group["params"]]
     loss.backward(inputs=stepped)  # type: ignore[no-untyped-call]
     state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)  # other networks may have their turn: free them
     tally.add_batch(losses, hparams, outputs, batch.targets, batch.index)
 
 

@@ -9,6 +9,7 @@ several networks on several tasks take turns, their adjuster is one and the same
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -126,7 +127,11 @@ class Together:
     def _learn(self, due: Sequence[Course]) -> None:
         if due and self.learner is not None:
             # A forward pass is shared where that keeps no more than one graph.
-            self.learner.learn([course.look_ahead(share=len(due) == 1) for course in due])
+            lessons = [course.look_ahead(share=len(due) == 1) for course in due]
+            began = time.perf_counter()
+            self.learner.learn(lessons)
+            for course in due:
+                course.count((time.perf_counter() - began) / len(due))
 
     def _reached(self, before: int) -> list[float]:
         """The fractions of training whose snapshots have become due since."""

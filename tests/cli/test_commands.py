@@ -84,7 +84,7 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             ["demo", "--gin_param", "tasks.classification_task.num_meta = 1"],
-            "meta",
+            "meta: expected",
         ),
         (
             ["demo", "--gin_param", "tasks.classification_task.meta_from = 'shared'"],
@@ -95,6 +95,10 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "nowhere",
         ),
         (["train", "experiments/fashion_mnist.gin"], "DATA: required, got nothing"),
+        (["demo", "--gin_param", "EPOCH = 3"], "did you mean EPOCHS?"),
+        (["demo", "--gin_param", "IN_FEATURES = 3"], "a macro that the gin files use"),
+        (["demo", "--gin_param", "a_gc/training.Adjusted.detach = False"], "did you mean a_gce?"),
+        (["demo", "--gin_param", "LR = 'fast'"], "optimizer and schedule: expected arguments"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
@@ -114,5 +118,15 @@ def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
 
 def test_help_names_the_commands() -> None:
     shown = CliRunner().invoke(app, ["--help"]).stdout
-    assert "demo" in shown
-    assert "train" in shown
+    for command in ("demo", "train", "transfer", "bench", "check-grad"):
+        assert command in shown
+
+
+def test_names_with_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
+    name = "GCE [/q] [bold]"
+    named = ["--gin_param", f"gce/training.Conventional.name = {name!r}"]
+    one = ["--gin_param", "training.Experiment.methods = [@gce/training.Conventional()]"]
+    done = run("demo", "--out", "o[bold]1", *QUICK, *named, *one, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert name in done.stdout
+    assert "results: o[bold]1" in done.stdout

@@ -123,13 +123,24 @@ def test_transfer_needs_no_clean_samples(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--adjuster", "gce-imagenet"], "gce-imagenet: expected the folder of a saved adjuster"),
-        (["--adjuster", "."], "expected a file of a learned adjuster, got nothing there"),
+        (["--adjuster", "."], "expected the card of a learned adjuster, got nothing"),
+        (["--adjuster", ""], "expected the folder of a saved adjuster"),
+        (["--adjuster", "gce-digit-margin"], "did you mean gce-digits-margin?"),
+        (["--adjuster", "gce-digits-margin", "--strength", "2"], "strength: expected a number in"),
     ],
 )
 def test_an_adjuster_that_is_not_there(
     refused: Callable[..., str], arguments: list[str], message: str
 ) -> None:
     assert message in refused("transfer", DIGITS[0], *arguments)
+
+
+def test_adjusters_are_not_put_on_the_tasks_that_they_are_learned_on(
+    refused: Callable[..., str],
+) -> None:
+    asked = ["--adjuster", "gce-digits-margin", "--out", "out"]
+    message = refused("transfer", "experiments/meta_digits.gin", *asked)
+    assert "got one that meta-trains them" in message
 
 
 def test_the_tutorial_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -245,3 +245,14 @@ def test_has_nothing_to_train(build: Build):
 def test_is_documented(item: type):
     assert len(item.__doc__) > 40
     assert "Example:" in item.__doc__
+
+
+@everyone
+@pytest.mark.parametrize("dtype", HALF)
+def test_what_it_remembers_is_not_kept_in_half_precision(build: Build, dtype: torch.dtype):
+    cast, plain = ready(build).to(dtype), ready(build)
+    outputs, targets, index = drawn(batch=17)
+    for _ in range(300):  # bfloat16 cannot count beyond 256
+        for conditioner in (cast, plain):
+            conditioner.observe(outputs, targets, index)
+    torch.testing.assert_close(cast(outputs, targets, index), plain(outputs, targets, index))

@@ -189,3 +189,12 @@ def test_an_index_of_another_kind(index: torch.Tensor):
         with pytest.raises(InputError, match=r"index: expected int64 ids \[4\], got torch"):
             call(outputs, targets, index)
     assert not conditioner.seen.any()
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("index", [[0, 5], [-1, 0]])
+def test_ids_of_samples_that_prepare_was_not_shown(index: list[int]):
+    conditioner = MovingAverage(Margin())
+    conditioner.prepare(torch.tensor([0, 1, 0, 1]), 2)
+    with pytest.raises(InputError, match=r"index: expected ids in 0\.\.3.*got "):
+        conditioner(torch.zeros(2, 2), torch.tensor([0, 1]), torch.tensor(index))

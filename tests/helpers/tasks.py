@@ -33,6 +33,7 @@ def blobs(
     meta: bool = True,
     validation: bool = False,
     dtype: torch.dtype = torch.float32,
+    batch_size: int = 10,
 ) -> Blobs:
     """A task of three blobs in five dimensions, 40% of its training labels wrong."""
     draw = torch.Generator().manual_seed(seed)
@@ -50,7 +51,7 @@ def blobs(
         return BatchLoader(*some(30), 30, shuffle=False, drop_last=False, device=device)
 
     return Blobs(
-        train=BatchLoader(inputs, targets, 10, seed=seed, device=device),
+        train=BatchLoader(inputs, targets, batch_size, seed=seed, device=device),
         meta=BatchLoader(*some(12), 6, seed=seed + 1, device=device) if meta else None,
         test=evaluated(),
         train_targets=targets,

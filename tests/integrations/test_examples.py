@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -104,3 +106,26 @@ def test_accumulated_batches_are_one_large_one() -> None:
         for part in (slice(0, 5), slice(5, 12))
     ]
     torch.testing.assert_close(sum(halves), whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "needs"), [("with_lightning", "lightning"), ("with_transformers", "transformers")]
+)
+def test_an_example_runs_by_itself(name: str, needs: str, tmp_path: Path) -> None:
+    pytest.importorskip(needs)
+    script = str(EXAMPLES / f"{name}.py")
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_criterion_goes_where_the_trainer_put_the_model() -> None:
+    pytest.importorskip("transformers")
+    from metaloss.integrations.transformers import loss_func
+
+    criterion = metaloss.from_pretrained("gce-digits-margin")
+    outputs = {"logits": torch.zeros(6, 10, device="meta")}
+    loss = loss_func(criterion)(outputs, torch.zeros(6, dtype=torch.int64, device="meta"))
+    assert loss.device.type == "meta"

@@ -5,7 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from metaloss.losses import GCE, JS, SL, Fixed, Hyperparameter, PolySoft, Ranged
+from metaloss.losses import (
+    GCE,
+    JS,
+    SL,
+    CrossEntropy,
+    Fixed,
+    Hyperparameter,
+    LossFamily,
+    PolySoft,
+    Ranged,
+    toward_defaults,
+)
+from metaloss.losses.narrowed import widest
 from metaloss.training.transfer import conventional
 from tests.losses.cases import moderate
 
@@ -136,3 +148,22 @@ def test_tables_call_it_by_its_family():
     assert PolySoft().family == held.family == "PolySoft"
     rows = conventional([held, GCE()])
     assert [row.name for row in rows] == ["CE", "PolySoft", "GCE"]
+
+
+@pytest.mark.parametrize("loss", [GCE(), PolySoft(), Ranged(PolySoft(), {"lam": (3.0, 5.0)})])
+def test_toward_the_defaults_ranges_shrink_around_them(loss: LossFamily):
+    half = toward_defaults(loss, 0.5)
+    assert half.defaults == loss.defaults
+    for wide, narrow in zip(loss.hyperparameters, half.hyperparameters, strict=True):
+        assert narrow.low == pytest.approx((wide.low + wide.default) / 2)
+        assert narrow.high == pytest.approx((wide.high + wide.default) / 2)
+    assert toward_defaults(loss, 1.0) is loss
+    assert toward_defaults(CrossEntropy(), 0.5) == CrossEntropy()
+
+
+def test_the_widest_has_the_same_defaults():
+    narrow = Ranged(Ranged(GCE(), {"q": (0.2, 0.9)}), {"q": (0.5, 0.8)})
+    assert widest(narrow) == GCE()
+    moved = Ranged(GCE(), {"q": (0.1, 0.5)})
+    assert widest(moved) == moved
+    assert widest(GCE()) == GCE()

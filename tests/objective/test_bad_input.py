@@ -151,3 +151,22 @@ class TestConstruction:
 def test_progress_out_of_range(fraction):
     criterion = CRITERIA["margin"]
     refused(lambda: criterion.progress(fraction), "progress", "[0, 1]", repr(fraction))
+
+
+@pytest.mark.parametrize(
+    ("targets", "num_classes", "words"),
+    [
+        (torch.tensor([0, 1, 5]), 3, ("targets", "0..2", "0..5")),
+        (torch.tensor([0.0, 1.0]), 3, ("targets", "int64")),
+        (torch.tensor([0, 1]), 1, ("num_classes", "at least 2")),
+        (torch.tensor([0, 1]), "10", ("num_classes", "'10'")),
+    ],
+)
+def test_preparing_for_what_cannot_be(targets, num_classes, words: tuple[str, ...]):
+    refused(lambda: CRITERIA["margin"].prepare(targets, num_classes), *words)
+
+
+def test_the_loss_of_each_sample_looks_at_values_too():
+    criterion = CRITERIA["margin"]
+    refused(lambda: criterion.losses(OUTPUTS, torch.tensor([0, 1, -100, 1])), "-100..1")
+    refused(lambda: criterion.losses(OUTPUTS * math.nan, TARGETS), "outputs", "finite")

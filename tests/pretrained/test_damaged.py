@@ -56,8 +56,10 @@ def put_tensors(folder: Path, data: bytes) -> None:
 # Missing and cut off
 
 
-def test_the_untouched_files_are_loaded(saved: Path):
-    assert same(load_adjuster(saved), load_adjuster(saved))
+def test_the_untouched_files_are_loaded(tmp_path: Path):
+    criterion = learned()
+    save_adjuster(tmp_path, criterion)
+    assert same(load_adjuster(tmp_path), criterion)
 
 
 @pytest.mark.parametrize("name", [TENSORS, CARD])
@@ -163,7 +165,22 @@ def test_tensors_of_other_shapes_or_names(saved: Path, change: str):
     else:
         tensors = {}
     put_tensors(saved, safetensors.torch.save(tensors))
-    refused(saved, TENSORS, "expected tensors", "got")
+    refused(saved, TENSORS, "expected 0/net.", "got")
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_numbers_that_nothing_can_be_reckoned_with(saved: Path, value: float):
+    tensors = changed_tensors(saved)
+    tensors["0/net.0.bias"][0] = value
+    put_tensors(saved, safetensors.torch.save(tensors))
+    refused(saved, TENSORS, "0/net.0.bias", "expected finite values")
+
+
+def test_tensors_of_whole_numbers(saved: Path):
+    tensors = changed_tensors(saved)
+    tensors["0/net.0.bias"] = tensors["0/net.0.bias"].to(torch.int8)
+    put_tensors(saved, safetensors.torch.save(tensors))
+    refused(saved, TENSORS, "0/net.0.bias of torch.float32", "got torch.int8")
 
 
 # Cards
@@ -303,3 +320,24 @@ def test_a_card_and_tensors_of_two_adjusters(saved: Path, tmp_path_factory):
     loaded = load_adjuster(saved)
     assert isinstance(loaded, AdjustedLoss)
     assert loaded.loss == GCE()
+
+
+def test_a_card_that_asks_for_more_memory_than_there_is(saved: Path):
+    card = json.loads((saved / CARD).read_text())
+    card["adjuster"]["args"]["hidden"] = 10**12
+    rewrite_card(saved, adjuster=card["adjuster"])
+    refused(saved, TENSORS, f"[{10**12}]")
+
+
+def test_a_card_nested_without_end(saved: Path):
+    conditioner = {"type": "Margin", "args": {}}
+    for _ in range(400):
+        conditioner = {"type": "MovingAverage", "args": {"conditioner": conditioner}}
+    rewrite_card(saved, conditioner=conditioner)
+    refused(saved, "expected a learned adjuster")
+
+
+def test_the_folder_above_is_told_what_is_below(tmp_path: Path):
+    below = tmp_path / "run" / "A-GCE" / "seed-0" / "adjuster"
+    save_adjuster(below, learned())
+    refused(tmp_path / "run", "expected the card", f"did you mean {below}?")

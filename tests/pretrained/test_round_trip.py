@@ -290,3 +290,51 @@ def test_from_pretrained_is_the_way_in(tmp_path: Path):
     for path in (tmp_path / "nothing", tmp_path / "card.json", "no-such-name"):
         with pytest.raises(InputError, match="expected the folder of a saved adjuster"):
             metaloss.from_pretrained(path)
+
+
+def test_loading_draws_no_random_numbers(tmp_path: Path):
+    save_adjuster(tmp_path, learned())
+    before = torch.get_rng_state()
+    metaloss.from_pretrained(tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.5, 0.01])
+def test_at_a_strength_it_is_so_much_nearer_to_the_defaults(strength: float, tmp_path: Path):
+    conditioner = Margin()
+    criterion = AdjustedLoss(SL(), conditioner, Adjuster.for_loss(SL(), conditioner))
+    save_adjuster(tmp_path, criterion)
+    outputs, targets = 5 * torch.randn(50, 4), torch.arange(50) % 4
+    learned_to_be = criterion.hparams(outputs, targets)
+    defaults = torch.tensor(SL().defaults)
+    found = metaloss.from_pretrained(tmp_path, strength=strength)
+    torch.testing.assert_close(
+        found.hparams(outputs, targets), defaults + strength * (learned_to_be - defaults)
+    )
+    assert found.loss.family == "SL"
+    again = tmp_path / "again"  # and so it can be saved
+    save_adjuster(again, found)
+    assert torch.equal(
+        metaloss.from_pretrained(again).hparams(outputs, targets), found.hparams(outputs, targets)
+    )
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("strength", [0, -0.5, 1.5, float("nan")])
+def test_a_strength_out_of_range(strength: float, tmp_path: Path):
+    save_adjuster(tmp_path, learned())
+    with pytest.raises(InputError, match=r"strength: expected a number in \(0, 1\], got"):
+        metaloss.from_pretrained(tmp_path, strength=strength)
+
+
+def test_in_double_precision_by_default(tmp_path: Path):
+    save_adjuster(tmp_path, learned())
+    torch.set_default_dtype(torch.float64)
+    try:
+        criterion = metaloss.from_pretrained(tmp_path)
+        own = AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
+        outputs, targets = torch.randn(5, 4), torch.arange(5) % 4
+        for each in (criterion, own):
+            assert each(outputs, targets).dtype == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -146,11 +146,20 @@ class TestSuite:
         other = specs[1].task(seed=0, device="cpu")
         assert not torch.equal(first.train.inputs, other.train.inputs)
 
+    @pytest.mark.parametrize("num_tasks", [3, -1])
+    def test_each_seed_has_tasks_of_its_own_whatever_came_before(self, num_tasks: int) -> None:
+        def inputs(*seeds: int) -> torch.Tensor:
+            spec = taskset_suite(taskset=taskset(num_tasks=num_tasks), number=1, task=self.made)[0]
+            return [spec.task(seed=seed, device="cpu").train.inputs for seed in seeds][-1]
+
+        assert torch.equal(inputs(0, 1), inputs(1))
+        assert not torch.equal(inputs(0), inputs(1))
+
     def test_pythons_own_generator_is_put_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
         tasks, before, put_back = taskset(), random.getstate(), []
         # Not by its state afterwards: to check types draws on it too.
         monkeypatch.setattr(random, "setstate", put_back.append)
-        _sampled(tasks, 0, 7, "task")
+        _sampled(tasks, 7, "task")
         assert put_back == [before]
 
     def test_an_adjuster_is_meta_trained_on_them(self, tmp_path) -> None:

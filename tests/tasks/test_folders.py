@@ -130,3 +130,12 @@ def test_bad_arguments(pets):
         FolderLoader(data, 24).epoch(-1)
     with pytest.raises(InputError, match=r"23 labels and 24 files"):
         data.with_targets(data.targets[:23])
+
+
+def test_in_order_every_file_comes_once_and_as_it_is_evaluated(pets):
+    root, _ = pets
+    train = image_files(root, size=6, test=None).train
+    expected = FolderLoader(train, 7, augment=False, shuffle=False, drop_last=False)
+    batches = flat(FolderLoader(train, 7).in_order(), 0)
+    for ours, theirs in zip(batches, flat(expected, 0), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))

@@ -143,3 +143,12 @@ def test_batches_on_a_gpu_wait_for_nothing():
 def test_bad_input(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+def test_in_order_every_sample_comes_once_and_as_it_is_evaluated():
+    evaluation = Normalise(AUGMENT.mean, AUGMENT.std)
+    loader = BatchLoader(IMAGES, TARGETS, 5, transform=AUGMENT, eval_transform=evaluation)
+    for each in (loader, loader.again(seed=3)):
+        batches = flat(each.in_order(), 0)
+        assert torch.cat([batch.index for batch in batches]).tolist() == list(range(len(IMAGES)))
+        assert torch.equal(torch.cat([batch.inputs for batch in batches]), evaluation(IMAGES))

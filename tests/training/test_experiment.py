@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import MultiStepLR
 
 import metaloss
+from metaloss import AdjustedLoss, Adjuster
 from metaloss.checks import InputError
-from metaloss.losses import GCE, CrossEntropy
+from metaloss.conditioners import Margin
+from metaloss.losses import GCE, JS, CrossEntropy, LossFamily
+from metaloss.pretrained import add_to_card, save_adjuster
 from metaloss.training import (
     Adjusted,
     Conventional,
@@ -187,6 +191,65 @@ def test_done_runs_are_not_run_again(tmp_path) -> None:
     assert experiment().run(place, Never()) == expected
 
 
+def test_a_killed_run_resumes_although_its_last_line_was_cut(tmp_path) -> None:
+    whole = experiment(seeds=(0,)).run(RunFolder(tmp_path / "whole"))
+    metrics = tmp_path / "run" / "CE" / "seed-0" / "metrics.jsonl"
+
+    class Kill(Observer):
+        def epoch(self, record) -> None:
+            if record["epoch"] == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        experiment(seeds=(0,)).run(folder(tmp_path), Kill(), {"config.gin": ""})
+    with metrics.open("a") as file:
+        file.write('{"epoch": 3, "st')
+    resumed = experiment(seeds=(0,)).run(RunFolder(tmp_path / "run", resume=True))
+    assert resumed == whole
+    result = json.loads((metrics.parent / "result.json").read_text())
+    epochs = [json.loads(line) for line in metrics.read_text().splitlines()]
+    assert result["seconds"] == pytest.approx(sum(epoch["seconds"] for epoch in epochs))
+    (metrics.parent / "result.json").write_text('{"accur')
+    with pytest.raises(InputError, match=r"expected JSON.*delete it to run anew"):
+        experiment(seeds=(0,)).run(RunFolder(tmp_path / "run", resume=True))
+
+
+def test_a_run_is_not_taken_for_that_of_another_adjuster(tmp_path) -> None:
+    def learned(loss: LossFamily) -> None:
+        criterion = AdjustedLoss(loss, Margin(), Adjuster.for_loss(loss, Margin()))
+        save_adjuster(tmp_path / "adjuster", criterion)
+
+    learned(GCE())
+    methods = [Transferred(name="T", adjuster=tmp_path / "adjuster")]
+    rows = experiment(methods=methods).run(folder(tmp_path))
+    assert experiment(methods=methods).run(folder(tmp_path)) == rows
+    add_to_card(tmp_path / "adjuster", {"limits": "none"})  # what people are told is no matter
+    assert experiment(methods=methods).run(folder(tmp_path)) == rows
+    learned(JS())
+    with pytest.raises(InputError, match="expected a run of the adjuster that T is now"):
+        experiment(methods=methods).run(folder(tmp_path))
+
+
+class Nothing:
+    """A loader without a batch."""
+
+    num_samples = 60
+
+    def __len__(self) -> int:
+        return 0
+
+    def epoch(self, _number: int):
+        return iter(())
+
+
+NOTHING = Nothing()
+
+
+def changed(seed: int, device, **parts):
+    """Blobs of which something is not as it should be."""
+    return replace(blobs(seed, device), **parts)
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -195,6 +258,8 @@ class TestRefusals:
             ({"methods": (METHODS[0], METHODS[0])}, "methods: expected different names"),
             ({"seeds": ()}, "seeds: expected one or more"),
             ({"seeds": (1, 1)}, "seeds: expected one or more different"),
+            ({"seeds": 0}, r"seeds: expected .* such as \(0, 1\), got 0"),
+            ({"seeds": ("a",)}, "seeds: expected a whole number of at least 0, got 'a'"),
             ({"last": 0}, "last: expected a whole number of at least 1"),
         ],
     )
@@ -208,6 +273,22 @@ class TestRefusals:
             ({"model": partial(nn.Linear, 5, 4)}, r"model: expected outputs \[batch, 3\].*got"),
             ({"model": partial(nn.Linear, 6, 3)}, r"model: expected one that takes .*\[10, 5\]"),
             ({"task": partial(blobs, meta=False)}, "expected a task with clean samples"),
+            ({"task": partial(changed, train=NOTHING)}, "blobs: train: expected one batch or more"),
+            ({"task": partial(changed, meta=NOTHING)}, "blobs: meta: expected one batch or more"),
+            ({"task": partial(changed, test=NOTHING)}, "blobs: test: expected one batch or more"),
+            (
+                {"task": partial(changed, train_targets=torch.zeros(3))},
+                "blobs: expected a target for each of 60 training samples, got 3",
+            ),
+            (
+                {"recipe": Recipe(epochs=1, optimizer=partial(torch.optim.SGD, lr="fast"))},
+                "optimizer and schedule: expected arguments that torch takes",
+            ),
+            (
+                {"recipe": Recipe(epochs=1, schedule=partial(MultiStepLR, milestones=3))},
+                "optimizer and schedule: expected arguments that torch takes",
+            ),
+            ({"device": "gpu"}, "device: expected one that torch has here, got 'gpu'"),
         ],
     )
     def test_what_the_data_shows_before_anything_is_written(

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import metaloss
+from metaloss import Adjuster
 from metaloss.checks import InputError
 from metaloss.losses import GCE, JS, SL
 from metaloss.training import (
@@ -169,7 +170,14 @@ def test_each_task_has_a_network_and_a_memory_of_its_own() -> None:
         ({"held_out": (HELD_OUT[0],) * 2}, "held_out: expected different names, got third"),
         ({"model": None}, "tasks: expected a network for every task, got none for first"),
         ({"methods": ()}, "methods: expected one or more"),
-        ({"methods": METHODS[:1] * 2}, "methods: expected one or more, with different names"),
+        ({"methods": METHODS[:1] * 2}, "methods: expected different names, got A-GCE more than"),
+        (
+            {"held_out": SPECS[:1]},
+            "held_out: expected tasks that are not among those to learn from",
+        ),
+        ({"seeds": ()}, "seeds: expected one or more different ones"),
+        ({"seeds": (0, 0)}, "seeds: expected one or more different ones"),
+        ({"threads": -1}, "threads: expected a whole number of at least 1"),
         (
             {"methods": (Conventional(name="GCE", loss=GCE()),)},
             "GCE: expected a method that learns",
@@ -187,14 +195,14 @@ def test_bad_settings(changes, message: str) -> None:
 
 def test_a_missing_clean_set_is_told_before_anything_is_written(tmp_path) -> None:
     spec = TaskSpec(name="none", task=partial(some, "none", meta=False))
-    with pytest.raises(InputError, match="A-GCE: expected a task with clean samples"):
+    with pytest.raises(InputError, match="none: A-GCE: expected a task with clean samples"):
         training(tasks=(*SPECS, spec)).run(RunFolder(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
 def test_a_held_out_task_that_does_not_fit_is_told_before_hours_have_passed(tmp_path) -> None:
     bad = TaskSpec(name="bad", task=partial(some, "bad"), model=lambda: nn.Linear(4, 3))
-    with pytest.raises(InputError, match="model: expected one that takes inputs"):
+    with pytest.raises(InputError, match="bad: model: expected one that takes inputs"):
         training(held_out=(*HELD_OUT, bad)).run(RunFolder(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
@@ -227,3 +235,30 @@ def test_two_losses_of_one_kind_have_rows_of_their_own(tmp_path) -> None:
     ]
     card = json.loads((tmp_path / "run/A-4.0/seed-0/adjuster/card.json").read_text())
     assert list(card["about"]["held_out"]) == ["CE", "SL(A=-4.0)", "transferred A-4.0"]
+
+
+class Own(Adjuster):
+    """An adjuster of one's own."""
+
+
+def test_an_adjuster_made_by_a_partial_is_known_when_it_is_tried(tmp_path) -> None:
+    method = Adjusted(name="A", loss=GCE(), adjuster=partial(Own, hidden=5))
+    assert Own in method.components
+    before = torch.get_rng_state()
+    _ = method.components
+    assert torch.equal(torch.get_rng_state(), before)
+    rows = training(methods=[method], held_out=HELD_OUT[:1], recipe=Recipe(epochs=1)).run(
+        RunFolder(tmp_path / "run")
+    )
+    assert [row["method"] for row in rows] == ["CE", "GCE", "transferred A"]
+
+
+def test_each_seed_has_turns_of_its_own() -> None:
+    def turns(seed: int) -> list[tuple[str, ...]]:
+        some_training = training(sampler=TaskSampler(order="shuffled"))
+        tasks = {spec.name: spec.task(seed=seed, device="cpu") for spec in SPECS}
+        together = some_training.courses(METHODS[0], tasks, seed)
+        return list(together.sampler.turns(dict.fromkeys(tasks, 20)))
+
+    assert turns(0) == turns(0)
+    assert turns(0) != turns(1)

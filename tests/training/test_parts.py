@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 
 import pytest
 import torch
 from torch import nn
 
-from metaloss import Adjuster, OracleAdjuster
+from metaloss import AdjustedLoss, Adjuster, OracleAdjuster
 from metaloss.adjusters import GroupedAdjuster
 from metaloss.checks import InputError
 from metaloss.conditioners import ClassGroup, Concat, Margin, MovingAverage
@@ -23,6 +24,7 @@ from metaloss.training import (
     evaluate,
 )
 from metaloss.training.checkpoint import load_checkpoint, save_checkpoint
+from metaloss.training.records import check_names
 from metaloss.training.results import last_epochs_mean, row
 from metaloss.training.streams import stream, windows
 from metaloss.training.tally import Tally
@@ -206,13 +208,17 @@ class TestCheckpoint:
         assert fraction == 0.5
         assert torch.equal(snapshot["net.0.bias"], state.criterion.adjuster.net[0].bias)
 
-    @pytest.mark.parametrize("damage", ["empty", "half", "another model"])
+    @pytest.mark.parametrize("damage", ["empty", "half", "text", "a list", "another model"])
     def test_damage_is_told(self, tmp_path, damage: str) -> None:
         path = tmp_path / "c.pt"
         save_checkpoint(path, self.make())
         state = self.make()
         if damage == "empty":
             path.write_bytes(b"")
+        elif damage == "text":
+            path.write_bytes(b"garbage")
+        elif damage == "a list":
+            torch.save([1, 2], path)
         elif damage == "half":
             path.write_bytes(path.read_bytes()[:1000])
         else:
@@ -222,7 +228,8 @@ class TestCheckpoint:
 
 
 def test_collect_reads_every_training_sample_in_order() -> None:
-    task = blobs()
+    task = blobs(batch_size=16)  # the last batch is not full, and training leaves it out
+    assert 16 * len(task.train) < 60
     model = nn.Linear(5, 3)
     criterion = Adjusted(name="A", loss=GCE()).criterion(task)
     samples = collect(model, criterion, task.train)
@@ -234,3 +241,45 @@ def test_collect_reads_every_training_sample_in_order() -> None:
     torch.testing.assert_close(samples["losses"][batch.index], expected.losses)
     margin = Margin()(model(batch.inputs), batch.targets)[:, 0]
     torch.testing.assert_close(samples["margin"][batch.index], margin)
+
+
+def test_collect_numbers_samples_without_ids_through() -> None:
+    task = blobs()
+
+    class Anonymous:
+        num_samples = 60
+
+        def __len__(self) -> int:
+            return 6
+
+        def epoch(self, number: int):
+            return (batch._replace(index=None) for batch in task.train.epoch(number))
+
+    model = nn.Linear(5, 3)
+    criterion = AdjustedLoss.fixed(GCE())
+    samples = collect(model, criterion, Anonymous())
+    assert torch.equal(samples["index"], torch.arange(60))
+    targets = torch.cat([batch.targets for batch in task.train.epoch(0)])
+    assert torch.equal(samples["targets"], targets)
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("names", "message"),
+        [
+            ([], "expected one or more, got none"),
+            (["GCE", "GCE"], "expected different names, got GCE more than once"),
+            (["A GCE", "a-gce"], "expected names of different folders, got 'A GCE' and 'a-gce'"),
+            ([""], "a letter or a digit, got ''"),
+            ([".."], "a letter or a digit, got '..'"),
+            (["../.."], "a letter or a digit"),
+            (["results.json"], "other than the run's own files, got 'results.json'"),
+            (["held out"], "other than the run's own files, got 'held out'"),
+        ],
+    )
+    def test_refused(self, names: list[str], message: str) -> None:
+        with pytest.raises(InputError, match=re.escape(message)):
+            check_names("methods", names)
+
+    def test_taken(self) -> None:
+        check_names("methods", ["GCE", "A-GCE", "A-GCE (margin)", "0.2"])

@@ -101,3 +101,18 @@ def test_bad_input() -> None:
     stacked = SideBySide([network(0)], MAKERS["SGD"])
     with pytest.raises(InputError, match="batches: expected one for each of 1 networks, got 2"):
         stacked.step([batch(0), batch(1)], criteria(1))
+
+
+def test_what_is_frozen_stays_so() -> None:
+    models = [network(seed) for seed in range(2)]
+    for model in models:
+        model[0].requires_grad_(False)
+    before = [model[0].weight.clone() for model in models]
+    side = SideBySide(models, MAKERS["SGD"])
+    side.step([batch(0), batch(1)], criteria(2))
+    for model, weight in zip(models, before, strict=True):
+        assert torch.equal(model[0].weight, weight)
+    assert len(side.optimizer_of(1).param_groups[0]["params"]) == 4
+    models[0].requires_grad_(True)
+    with pytest.raises(InputError, match="expected networks of one architecture"):
+        SideBySide(models, MAKERS["SGD"])
