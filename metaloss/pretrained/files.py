@@ -36,6 +36,7 @@ def save_adjuster(
     criterion: AdjustedLoss,
     snapshots: Sequence[tuple[float, Mapping[str, Tensor]]] = (),
     about: Mapping[str, Any] | None = None,
+    strength: float = 1.0,
 ) -> None:
     r"""Write a learned adjuster, whole or not at all.
 
@@ -43,14 +44,22 @@ def save_adjuster(
         folder: where ``adjuster.safetensors`` and ``card.json`` go; made if it is missing.
         criterion: whose adjuster, loss and conditioner to save.
         snapshots: :math:`\theta^{(k)}` of Algorithm 1, each with the fraction of training up to
-            which a deployment uses it, ascending to 1; the adjuster as it is if not given.
+            which a deployment uses it, ascending to 1; the adjuster as it is, or those that a
+            loaded one has, if not given.
         about: what else the card shall say, such as how the adjuster was trained.
+        strength: how much of what it learned it shall say from now on, in (0, 1]: see
+            :func:`~metaloss.losses.toward_defaults`.
 
     Raises:
         InputError: a component whose constructor arguments JSON cannot hold, an ``about`` that it
-            cannot hold, or snapshots that are not this adjuster's or do not ascend to 1.
+            cannot hold, snapshots that are not this adjuster's or do not ascend to 1, or a strength
+            out of range.
     """
-    adjuster = criterion.adjuster
+    adjuster, loss = criterion.adjuster, toward_defaults(criterion.loss, strength)
+    if isinstance(adjuster, ScheduledAdjuster):  # one that was loaded
+        states = [snapshot.state_dict() for snapshot in adjuster.adjusters]
+        snapshots = list(snapshots) or list(zip(adjuster.until, states, strict=True))
+        adjuster = adjuster.adjusters[0]  # type: ignore[assignment]
     taken = list(snapshots) or [(1.0, adjuster.state_dict())]
     until = [fraction for fraction, _ in taken]
     check_until(until, len(taken))
@@ -65,11 +74,11 @@ def save_adjuster(
     card = {
         "format": FORMAT,
         "version": VERSION,
-        "loss": describe(criterion.loss),
+        "loss": describe(loss),
         "conditioner": None if criterion.conditioner is None else describe(criterion.conditioner),
         "adjuster": describe(adjuster, leave_out=("hyperparameters",)),
         "detach": criterion.detach,
-        "hyperparameters": _ranges(criterion.loss),
+        "hyperparameters": _ranges(loss),
         "until": until,
         "sha256": hashlib.sha256(data).hexdigest(),
         "about": dict(about or {}),
@@ -192,7 +201,7 @@ def _found(folder: Path) -> Path:
     if not path.is_file():
         below = sorted(str(card.parent) for card in folder.glob(f"*/*/*/{CARD}"))
         hint = f"; did you mean {below[0]}?" if below else ""
-        raise InputError(f"{path}: expected the card of a learned adjuster, got nothing{hint}")
+        raise InputError(f"{path}: expected a file of a learned adjuster, got nothing there{hint}")
     return path
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from metaloss.checks import InputError, require
+from metaloss.losses import toward_defaults
 from metaloss.losses.narrowed import widest
 from metaloss.machine import chosen_device, environment, threads
 from metaloss.objective import AdjustedLoss
@@ -50,6 +51,8 @@ class MetaTraining:
         held_out_recipe: how to train on them; ``recipe`` if not given.
         held_out_seeds: one run a method and task each.
         seeds: one meta-training a method each.
+        strengths: by a method's name, how much of what it learned its adjuster says once it is
+            saved, in (0, 1] (:func:`~metaloss.losses.toward_defaults`); all where none is given.
         about: what the adjusters' cards shall say beside what is known here, such as the source of
             the data and the limits of use.
         last: over how many last epochs the held-out report's figures are means; those of the tasks
@@ -71,6 +74,7 @@ class MetaTraining:
     held_out_recipe: Recipe | None = None
     held_out_seeds: Sequence[int] = (0,)
     seeds: Sequence[int] = (0,)
+    strengths: Mapping[str, float] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     last: int = 5
     device: str | None = None
@@ -92,6 +96,10 @@ class MetaTraining:
         check_names("methods", [method.name for method in self.methods])
         for method in self.methods:
             require(method.learns, f"{method.name}: expected a method that learns, got none")
+            toward_defaults(method.loss, self.strengths.get(method.name, 1.0))
+        names = [method.name for method in self.methods]
+        for name in self.strengths:
+            require(name in names, f"strengths: expected names of {', '.join(names)}, got {name!r}")
         check_runs(
             self.recipe,
             seeds=self.seeds,
@@ -211,7 +219,11 @@ class MetaTraining:
             "seconds": sum(epoch["seconds"] for epoch in epochs),
         }
         about = {**result, **environment(self.device), **self.about}
-        save_adjuster(records.adjuster, first.state.criterion, courses.learner.snapshots, about)
+        strength = self.strengths.get(info.method, 1.0)
+        if strength != 1:
+            about["strength"] = strength
+        criterion, snapshots = first.state.criterion, courses.learner.snapshots
+        save_adjuster(records.adjuster, criterion, snapshots, about, strength)
         records.finish(result)
         return result
 

@@ -123,7 +123,7 @@ def test_transfer_needs_no_clean_samples(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--adjuster", "gce-imagenet"], "gce-imagenet: expected the folder of a saved adjuster"),
-        (["--adjuster", "."], "expected the card of a learned adjuster, got nothing"),
+        (["--adjuster", "."], "expected a file of a learned adjuster, got nothing there"),
         (["--adjuster", ""], "expected the folder of a saved adjuster"),
         (["--adjuster", "gce-digit-margin"], "did you mean gce-digits-margin?"),
         (["--adjuster", "gce-digits-margin", "--strength", "2"], "strength: expected a number in"),

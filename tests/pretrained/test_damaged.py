@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -340,4 +341,5 @@ def test_a_card_nested_without_end(saved: Path):
 def test_the_folder_above_is_told_what_is_below(tmp_path: Path):
     below = tmp_path / "run" / "A-GCE" / "seed-0" / "adjuster"
     save_adjuster(below, learned())
-    refused(tmp_path / "run", "expected the card", f"did you mean {below}?")
+    with pytest.raises(InputError, match=re.escape(f"got nothing there; did you mean {below}?")):
+        load_adjuster(tmp_path / "run")

@@ -95,7 +95,7 @@ def test_an_observer_sees_one_whole(tmp_path) -> None:
         ({"tasks": []}, "tasks: expected one or more"),
         (
             {"tasks": [TaskSpec(name="a b", task=blobs), TaskSpec(name="a-b", task=blobs)]},
-            "a-b more",
+            "expected names of different folders, got 'a b' and 'a-b'",
         ),
         ({"model": None}, "expected a network for every task, got none for large"),
         ({"methods": []}, "methods: expected one or more"),

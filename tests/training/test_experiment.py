@@ -221,13 +221,18 @@ def test_a_run_is_not_taken_for_that_of_another_adjuster(tmp_path) -> None:
 
     learned(GCE())
     methods = [Transferred(name="T", adjuster=tmp_path / "adjuster")]
-    rows = experiment(methods=methods).run(folder(tmp_path))
-    assert experiment(methods=methods).run(folder(tmp_path)) == rows
+
+    def run() -> list[dict]:
+        place = RunFolder(tmp_path / "run", resume=(tmp_path / "run").exists())
+        return experiment(methods=methods).run(place, documents={"config.gin": ""})
+
+    rows = run()
+    assert run() == rows
     add_to_card(tmp_path / "adjuster", {"limits": "none"})  # what people are told is no matter
-    assert experiment(methods=methods).run(folder(tmp_path)) == rows
+    assert run() == rows
     learned(JS())
     with pytest.raises(InputError, match="expected a run of the adjuster that T is now"):
-        experiment(methods=methods).run(folder(tmp_path))
+        run()
 
 
 class Nothing:
@@ -258,8 +263,6 @@ class TestRefusals:
             ({"methods": (METHODS[0], METHODS[0])}, "methods: expected different names"),
             ({"seeds": ()}, "seeds: expected one or more"),
             ({"seeds": (1, 1)}, "seeds: expected one or more different"),
-            ({"seeds": 0}, r"seeds: expected .* such as \(0, 1\), got 0"),
-            ({"seeds": ("a",)}, "seeds: expected a whole number of at least 0, got 'a'"),
             ({"last": 0}, "last: expected a whole number of at least 1"),
         ],
     )

@@ -176,6 +176,8 @@ def test_each_task_has_a_network_and_a_memory_of_its_own() -> None:
             "held_out: expected tasks that are not among those to learn from",
         ),
         ({"seeds": ()}, "seeds: expected one or more different ones"),
+        ({"strengths": {"A": 0.5}}, "strengths: expected names of A-GCE, A-JS, got 'A'"),
+        ({"strengths": {"A-JS": 2}}, r"strength: expected a number in \(0, 1\], got 2"),
         ({"seeds": (0, 0)}, "seeds: expected one or more different ones"),
         ({"threads": -1}, "threads: expected a whole number of at least 1"),
         (
@@ -235,6 +237,22 @@ def test_two_losses_of_one_kind_have_rows_of_their_own(tmp_path) -> None:
     ]
     card = json.loads((tmp_path / "run/A-4.0/seed-0/adjuster/card.json").read_text())
     assert list(card["about"]["held_out"]) == ["CE", "SL(A=-4.0)", "transferred A-4.0"]
+
+
+def test_what_is_saved_may_be_nearer_to_the_defaults(tmp_path) -> None:
+    def saved(name: str, **settings) -> metaloss.AdjustedLoss:
+        training(methods=METHODS[:1], recipe=Recipe(epochs=1), **settings).run(
+            RunFolder(tmp_path / name)
+        )
+        return metaloss.from_pretrained(tmp_path / name / "A-GCE/seed-0/adjuster")
+
+    outputs, targets = 3 * torch.randn(20, 3), torch.arange(20) % 3
+    whole, half = saved("whole"), saved("half", strengths={"A-GCE": 0.5})
+    torch.testing.assert_close(
+        half.hparams(outputs, targets), 0.7 + 0.5 * (whole.hparams(outputs, targets) - 0.7)
+    )
+    card = json.loads((tmp_path / "half/A-GCE/seed-0/adjuster/card.json").read_text())
+    assert card["about"]["strength"] == 0.5
 
 
 class Own(Adjuster):
