@@ -60,7 +60,7 @@ def by_betty(trial: Trial) -> Callable[[], None]:
         "upper",
         Config(first_order=False),  # by the unrolled steps, not by the implicit function theorem
         state.criterion.adjuster,
-        trial.learner.optimizer,
+        trial.meta_learner.optimizer,
         device=lower.device,
     )
     engine = Engine(

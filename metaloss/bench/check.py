@@ -61,7 +61,7 @@ def hypergradient(trial: Trial, make: Maker) -> Tensor:
             torch.cat([theta.grad.flatten() for theta in twin.theta if theta.grad is not None])
         )
 
-    twin.learner.optimizer.register_step_pre_hook(see)
+    twin.meta_learner.optimizer.register_step_pre_hook(see)
     make(twin)()
     (found,) = seen
     return found.double()

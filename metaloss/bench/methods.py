@@ -75,9 +75,9 @@ def ours(strategy: str, kind: type[Lookahead] = Lookahead, **settings: Any) -> M
 
         def iteration() -> None:
             state, batch, tally = trial.state, trial.window[0], trial.tally
-            lesson = look_ahead(state, recipe, trial.window, trial.meta_batch, tally)
-            trial.learner.learn([lesson])
-            ordinary_step(state, batch, tally, state.criterion, lesson.outputs)
+            meta_gradient = look_ahead(state, recipe, trial.window, trial.meta_batch, tally)
+            trial.meta_learner.learn([meta_gradient])
+            ordinary_step(state, batch, tally, state.criterion, meta_gradient.outputs)
 
         return iteration
 

@@ -10,7 +10,7 @@ from metaloss.bench.trial import Trial, adjusted_step
 
 def finish(trial: Trial, meta_loss: Tensor) -> None:
     """Differentiate the clean loss in the adjuster alone, and take both steps."""
-    meta_optimizer = trial.learner.optimizer
+    meta_optimizer = trial.meta_learner.optimizer
     grads = torch.autograd.grad(meta_loss, trial.theta)
     for theta, grad in zip(trial.theta, grads, strict=True):
         theta.grad = grad

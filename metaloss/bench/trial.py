@@ -15,7 +15,7 @@ from metaloss.conditioners import Margin
 from metaloss.losses import GCE
 from metaloss.seeding import generator, seed_everything
 from metaloss.training import Speed, TrainState
-from metaloss.training.learner import Learner
+from metaloss.training.meta_learner import MetaLearner
 from metaloss.training.recipe import paper_adam, paper_sgd
 from metaloss.training.tally import Tally
 from metaloss.types import Batch
@@ -41,10 +41,10 @@ class Trial:
     tally: Tally
 
     @property
-    def learner(self) -> Learner:
+    def meta_learner(self) -> MetaLearner:
         """The adjuster's own training."""
-        assert self.state.learner is not None
-        return self.state.learner
+        assert self.state.meta_learner is not None
+        return self.state.meta_learner
 
     @property
     def theta(self) -> list[Tensor]:
@@ -98,7 +98,7 @@ def start(
         model=model,
         criterion=criterion,
         optimizer=paper_sgd(model.parameters()),
-        learner=Learner(criterion.adjuster, paper_adam(criterion.adjuster.parameters())),
+        meta_learner=MetaLearner(criterion.adjuster, paper_adam(criterion.adjuster.parameters())),
         forward=forward,
     )
     return Trial(state, batches[:-1], batches[-1], Tally(criterion.loss.hyperparameters))

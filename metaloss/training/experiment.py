@@ -11,8 +11,8 @@ from torch import nn
 from metaloss.checks import require
 from metaloss.machine import chosen_device, environment, threads
 from metaloss.pretrained import save_adjuster
-from metaloss.training.course import Course
 from metaloss.training.methods import Method
+from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.preflight import check_fit, check_runs
 from metaloss.training.recipe import Recipe
@@ -21,7 +21,7 @@ from metaloss.training.results import last_epochs_mean, row
 from metaloss.training.resume import carry_out
 from metaloss.training.samples import collect
 from metaloss.training.state import TrainState, fresh
-from metaloss.training.together import Together
+from metaloss.training.task_training import TaskTraining
 from metaloss.types import TaskLike
 
 
@@ -146,8 +146,8 @@ class Experiment:
         model = self._model(seed)
         criterion = method.criterion(task).to(chosen_device(self.device))
         state = TrainState.start(model, criterion, task, self.recipe)
-        courses = Together({task.name: Course(state, task, self.recipe)})
-        carry_out(courses, records, observer, self.checkpoint_every)
+        trainings = MultiTaskTraining({task.name: TaskTraining(state, task, self.recipe)})
+        carry_out(trainings, records, observer, self.checkpoint_every)
         epochs = records.epochs()
         figure = criterion.loss.kind.figure.name
         result = {
@@ -167,9 +167,9 @@ class Experiment:
             if task.flipped is not None:
                 samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
             records.write_tensors("samples", samples)
-        if state.learner is not None:
+        if state.meta_learner is not None:
             about = {**result, **environment(self.device)}
-            save_adjuster(records.adjuster, criterion, state.learner.snapshots, about)
+            save_adjuster(records.adjuster, criterion, state.meta_learner.snapshots, about)
         records.finish(result)
         return result
 

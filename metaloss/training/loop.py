@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from metaloss.training.course import Course
+from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
-from metaloss.training.together import Together
+from metaloss.training.task_training import TaskTraining
 from metaloss.types import TaskLike
 
 
@@ -35,4 +35,5 @@ def train(
     Raises:
         InputError: an adjuster to learn and no clean samples, or a loss that is no longer finite.
     """
-    return Together({task.name: Course(state, task, recipe)}).run(observer, after_epoch)
+    trainings = MultiTaskTraining({task.name: TaskTraining(state, task, recipe)})
+    return trainings.run(observer, after_epoch)

@@ -16,9 +16,9 @@ from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import add_to_card, save_adjuster
 from metaloss.seeding import derive
 from metaloss.training.comparison import Comparison
-from metaloss.training.course import Course
-from metaloss.training.learner import Learner
+from metaloss.training.meta_learner import MetaLearner
 from metaloss.training.methods import Adjusted, Method, Transferred
+from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.preflight import check_fit, check_runs, check_specs
 from metaloss.training.recipe import Recipe
@@ -26,7 +26,7 @@ from metaloss.training.records import RunFolder, RunRecords, check_names
 from metaloss.training.resume import carry_out
 from metaloss.training.sampler import TaskSampler
 from metaloss.training.state import TrainState, fresh
-from metaloss.training.together import Together
+from metaloss.training.task_training import TaskTraining
 from metaloss.training.transfer import conventional
 from metaloss.types import TaskLike, TaskSpec
 
@@ -143,17 +143,16 @@ class MetaTraining:
                     records = folder.run(method.name, seed)
                     done = records.result()
                     if done is None:
-                        courses = self.courses(method, tasks, seed)
                         info = RunInfo(
                             method=method.name,
                             seed=seed,
                             number=s * len(self.methods) + m + 1,
                             runs=len(self.seeds) * len(self.methods),
-                            steps=courses.total,
+                            steps=self.recipe.epochs * sum(len(t.train) for t in tasks.values()),
                             epochs=self.recipe.epochs,
                         )
                         observer.begin(info)
-                        done = self._learn(info, courses, records, observer)
+                        done = self._learn(method, tasks, info, records, observer)
                         observer.end(done)
                     results.append(done)
             folder.write_json("meta_training.json", {"runs": results, **environment(self.device)})
@@ -192,10 +191,16 @@ class MetaTraining:
         )
 
     def _learn(
-        self, info: RunInfo, courses: Together, records: RunRecords, observer: Observer
+        self,
+        method: Adjusted,
+        tasks: Mapping[str, TaskLike],
+        info: RunInfo,
+        records: RunRecords,
+        observer: Observer,
     ) -> dict[str, Any]:
-        carry_out(courses, records, observer, self.checkpoint_every)
-        first = next(iter(courses.courses.values()))
+        trainings = self.start(method, tasks, info.seed)
+        carry_out(trainings, records, observer, self.checkpoint_every)
+        first = next(iter(trainings.trainings.values()))
         figure = first.state.criterion.loss.kind.figure.name
         epochs = records.epochs()
         last = {
@@ -203,31 +208,33 @@ class MetaTraining:
             for record in epochs
             if f"test_{figure}" in record
         }
-        assert courses.learner is not None
-        models = [course.state.model for course in courses.courses.values()]
+        assert trainings.meta_learner is not None
+        models = [one.state.model for one in trainings.trainings.values()]
         result = {
             "method": info.method,
             "seed": info.seed,
             "tasks": last,
             "figure": figure,
             figure: sum(last.values()) / len(last),
-            "samples": {name: c.task.train.num_samples for name, c in courses.courses.items()},
+            "samples": {name: t.task.train.num_samples for name, t in trainings.trainings.items()},
             "network": "; ".join(dict.fromkeys(network_name(m) for m in models)),
             "epochs": self.recipe.epochs,
             "meta_every": self.recipe.meta_every,
-            "meta_steps": courses.learner.steps,
+            "meta_steps": trainings.meta_learner.steps,
             "seconds": sum(epoch["seconds"] for epoch in epochs),
         }
         about = {**result, **environment(self.device), **self.about}
         strength = self.strengths.get(info.method, 1.0)
         if strength != 1:
             about["strength"] = strength
-        criterion, snapshots = first.state.criterion, courses.learner.snapshots
+        criterion, snapshots = first.state.criterion, trainings.meta_learner.snapshots
         save_adjuster(records.adjuster, criterion, snapshots, about, strength)
         records.finish(result)
         return result
 
-    def courses(self, method: Adjusted, tasks: Mapping[str, TaskLike], seed: int) -> Together:
+    def start(
+        self, method: Adjusted, tasks: Mapping[str, TaskLike], seed: int
+    ) -> MultiTaskTraining:
         """All that one meta-training changes, before the first step.
 
         Args:
@@ -236,20 +243,20 @@ class MetaTraining:
             seed: of the networks and the adjuster.
         """
         device = chosen_device(self.device)
-        learner: Learner | None = None
-        courses = {}
+        meta_learner: MetaLearner | None = None
+        trainings = {}
         for spec in self.tasks:
             task, model = tasks[spec.name], self._model(spec, seed)
             criterion = method.criterion(task).to(device)
-            if learner is not None:
+            if meta_learner is not None:
                 criterion = AdjustedLoss(
-                    criterion.loss, criterion.conditioner, learner.adjuster, criterion.detach
+                    criterion.loss, criterion.conditioner, meta_learner.adjuster, criterion.detach
                 )
-            state = TrainState.start(model, criterion, task, self.recipe, learner)
-            learner = state.learner
-            courses[spec.name] = Course(state, task, self.recipe)
+            state = TrainState.start(model, criterion, task, self.recipe, meta_learner)
+            meta_learner = state.meta_learner
+            trainings[spec.name] = TaskTraining(state, task, self.recipe)
         own = derive(seed, "sampler", self.sampler.seed)
-        return Together(courses, replace(self.sampler, seed=own))
+        return MultiTaskTraining(trainings, replace(self.sampler, seed=own))
 
     def _check(self, spec: TaskSpec, task: TaskLike, *, frozen: bool = False) -> None:
         recipe = (self.held_out_recipe if frozen else None) or self.recipe

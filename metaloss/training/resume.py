@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from metaloss.training.checkpoint import load_checkpoint, save_checkpoint
+from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer
 from metaloss.training.records import RunRecords
-from metaloss.training.together import Together
 
 
 def carry_out(
-    courses: Together, records: RunRecords, observer: Observer, checkpoint_every: int = 1
+    trainings: MultiTaskTraining, records: RunRecords, observer: Observer, checkpoint_every: int = 1
 ) -> None:
     """Train to the end, from the checkpoint if there is one; each epoch is written down.
 
     Args:
-        courses: before their first step.
+        trainings: before their first step.
         records: where they are written.
         observer: told how it goes.
         checkpoint_every: epochs between checkpoints.
@@ -26,14 +26,14 @@ def carry_out(
     """
     records.make()
     if records.checkpoint.exists():
-        load_checkpoint(records.checkpoint, courses)
-    records.keep_epochs(courses.epochs_finished)
+        load_checkpoint(records.checkpoint, trainings)
+    records.keep_epochs(trainings.epochs_finished)
 
     def after_epoch() -> None:
-        if courses.epoch % checkpoint_every == 0 and courses.done < courses.total:
-            save_checkpoint(records.checkpoint, courses)
+        if trainings.epoch % checkpoint_every == 0 and trainings.done < trainings.total:
+            save_checkpoint(records.checkpoint, trainings)
 
-    courses.run(_Both(records, observer), after_epoch)
+    trainings.run(_Both(records, observer), after_epoch)
 
 
 class _Both(Observer):

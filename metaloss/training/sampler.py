@@ -22,8 +22,8 @@ class TaskSampler:
             own; ``"weighted"``, drawn at random each time. A task that has taken all its steps
             has no more turns.
         block: steps that a task takes before the next one has its turn.
-        together: tasks that take their turn at a time; the adjuster then takes a step along the
-            mean of their hypergradients.
+        tasks_per_step: tasks that take their turn at a time; the adjuster then takes a step along
+            the mean of their hypergradients.
         weights: by a task's name, where ``order`` is ``"weighted"``: how likely it is drawn,
             compared with others; 1 if not given.
         seed: of the draws.
@@ -36,13 +36,13 @@ class TaskSampler:
         >>> from metaloss.training import TaskSampler
         >>> list(TaskSampler(block=2).turns({"a": 3, "b": 2}))
         [('a',), ('a',), ('b',), ('b',), ('a',)]
-        >>> list(TaskSampler(together=2).turns({"a": 1, "b": 2}))
+        >>> list(TaskSampler(tasks_per_step=2).turns({"a": 1, "b": 2}))
         [('a', 'b'), ('b',)]
     """
 
     order: str = "round-robin"
     block: int = 1
-    together: int = 1
+    tasks_per_step: int = 1
     weights: Mapping[str, float] | None = None
     seed: int = 0
 
@@ -52,7 +52,7 @@ class TaskSampler:
             self.order in ORDERS, f"order: expected one of {', '.join(ORDERS)}, got {self.order!r}"
         )
         check_at_least("block", self.block, 1)
-        check_at_least("together", self.together, 1)
+        check_at_least("tasks_per_step", self.tasks_per_step, 1)
         require(
             not self.weights or self.order == "weighted",
             f"weights: expected none for the order {self.order!r}, got some",
@@ -94,7 +94,7 @@ class TaskSampler:
             order = torch.randperm(len(names), generator=draws).tolist()
         if self.order == "weighted":
             weights = torch.tensor([(self.weights or {}).get(name, 1.0) for name in names])
-            size = min(self.together, len(names))
+            size = min(self.tasks_per_step, len(names))
             order = weights.multinomial(size, generator=draws).tolist()
-        for begin in range(0, len(order), self.together):
-            yield [names[i] for i in order[begin : begin + self.together]]
+        for begin in range(0, len(order), self.tasks_per_step):
+            yield [names[i] for i in order[begin : begin + self.tasks_per_step]]

@@ -11,7 +11,7 @@ from torch import nn
 
 from metaloss.objective import AdjustedLoss
 from metaloss.seeding import derive, seed_everything
-from metaloss.training.learner import Learner
+from metaloss.training.meta_learner import MetaLearner
 from metaloss.training.recipe import Recipe
 from metaloss.training.speed import Forward
 from metaloss.types import TaskLike
@@ -25,7 +25,7 @@ class TrainState:
         model: the classifier.
         criterion: the adjusted loss, with the adjuster and what the conditioner remembers.
         optimizer: the classifier's.
-        learner: the adjuster's own training; ``None`` where nothing is learned.
+        meta_learner: the adjuster's own training; ``None`` where nothing is learned.
         schedules: learning-rate schedulers of ``optimizer``, stepped once an epoch.
         step: ordinary steps done.
         meta_step: meta steps done on this network's account.
@@ -35,7 +35,7 @@ class TrainState:
     model: nn.Module
     criterion: AdjustedLoss
     optimizer: torch.optim.Optimizer
-    learner: Learner | None = None
+    meta_learner: MetaLearner | None = None
     schedules: list[Any] = field(default_factory=list)
     step: int = 0
     meta_step: int = 0
@@ -48,7 +48,7 @@ class TrainState:
         criterion: AdjustedLoss,
         task: TaskLike,
         recipe: Recipe,
-        learner: Learner | None = None,
+        meta_learner: MetaLearner | None = None,
     ) -> TrainState:
         """The state before the first step; prepares the criterion for the task's training set.
 
@@ -57,15 +57,14 @@ class TrainState:
             criterion: the adjusted loss.
             task: the data.
             recipe: how to train.
-            learner: of the criterion's adjuster, where several networks share it; its own if not
-                given.
+            meta_learner: of the criterion's adjuster, where several networks share it; its own if
+                not given.
         """
         criterion.prepare(task.train_targets, task.num_classes)
         optimizer = recipe.optimizer(p for p in model.parameters() if p.requires_grad)
-        optimizer.zero_grad(set_to_none=True)  # from here on each step leaves none behind
         schedules = [] if recipe.schedule is None else [recipe.schedule(optimizer)]
-        learner = learner or Learner.start(criterion.adjuster, recipe)
-        return cls(model, criterion, optimizer, learner, schedules)
+        meta_learner = meta_learner or MetaLearner.start(criterion.adjuster, recipe)
+        return cls(model, criterion, optimizer, meta_learner, schedules)
 
     def state_dict(self) -> dict[str, Any]:
         """All of it, with the random number generators that dropout draws from."""
@@ -75,7 +74,7 @@ class TrainState:
             "model": self.model.state_dict(),
             "criterion": self.criterion.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "learner": self.learner and self.learner.state_dict(),
+            "meta_learner": self.meta_learner and self.meta_learner.state_dict(),
             "schedules": [schedule.state_dict() for schedule in self.schedules],
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -87,8 +86,8 @@ class TrainState:
         self.model.load_state_dict(saved["model"])
         self.criterion.load_state_dict(saved["criterion"])
         self.optimizer.load_state_dict(saved["optimizer"])
-        if self.learner is not None:
-            self.learner.load_state_dict(saved["learner"])
+        if self.meta_learner is not None:
+            self.meta_learner.load_state_dict(saved["meta_learner"])
         for schedule, state in zip(self.schedules, saved["schedules"], strict=True):
             schedule.load_state_dict(state)
         torch.set_rng_state(saved["rng"])

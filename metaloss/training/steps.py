@@ -9,7 +9,7 @@ from torch import Tensor
 
 from metaloss.checks import InputError
 from metaloss.objective import AdjustedLoss
-from metaloss.training.learner import Lesson
+from metaloss.training.meta_learner import MetaGradient
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
 from metaloss.training.tally import Tally
@@ -24,7 +24,7 @@ def look_ahead(
     tally: Tally,
     *,
     share: bool = True,
-) -> Lesson:
+) -> MetaGradient:
     """The hypergradient of the clean loss (Eq. 10, 11).
 
     Args:
@@ -43,7 +43,7 @@ def look_ahead(
     finite = tally.watch.see(solution.hypergradient, state.meta_step)
     state.meta_step += 1
     outputs = None if solution.shared is None else solution.shared.outputs
-    return Lesson(solution.hypergradient, finite, outputs)
+    return MetaGradient(solution.hypergradient, finite, outputs)
 
 
 def ordinary_step(
@@ -71,11 +71,12 @@ def ordinary_step(
     loss = losses.mean()
     if loss.device.type == "cpu":  # elsewhere it would wait for the device: looked at by epochs
         check_finite_loss(loss.item(), state.step)
+    state.optimizer.zero_grad(set_to_none=True)
     # The loss passes through the adjuster, whose gradient is no business of this step.
     stepped = [p for group in state.optimizer.param_groups for p in group["params"]]
     loss.backward(inputs=stepped)  # type: ignore[no-untyped-call]
     state.optimizer.step()
-    state.optimizer.zero_grad(set_to_none=True)  # other networks may have their turn: free them
+    state.optimizer.zero_grad(set_to_none=True)  # the next turn may be another network's
     tally.add_batch(losses, hparams, outputs, batch.targets, batch.index)
 
 

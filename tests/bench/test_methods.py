@@ -14,7 +14,7 @@ from metaloss.bench.check import FAILED, hypergradient, relative_errors
 from metaloss.bench.methods import BASELINES, METHODS, criterion, maker
 from metaloss.bench.trial import Trial, adjusted_step
 from metaloss.bilevel import Lookahead
-from tests.bench.helpers import INSTALLED, trial
+from tests.bench.helpers import INSTALLED, enough, trial
 
 # The peers speak of what they will have to change.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -39,7 +39,8 @@ def live(steps: int = 1) -> Trial:
 @pytest.mark.parametrize("name", INSTALLED)
 def test_every_method_finds_the_hypergradient(name: str, steps: int) -> None:
     found = relative_errors(
-        trial(steps=steps), {name: METHODS[name].make, "unroll": maker("unroll")}
+        trial(steps=steps, batch=enough(name)),
+        {name: METHODS[name].make, "unroll": maker("unroll")},
     )
     errors = found[name]
     if name == "difference":  # not exact, and errors of steps add up
@@ -57,7 +58,7 @@ def test_every_method_finds_the_hypergradient(name: str, steps: int) -> None:
 @pytest.mark.parametrize("name", INSTALLED)
 def test_every_method_can_do_every_network(name: str, case: str) -> None:
     makers = {name: METHODS[name].make, "unroll": maker("unroll")}
-    errors = relative_errors(trial(case), makers)[name]
+    errors = relative_errors(trial(case, batch=enough(name)), makers)[name]
     assert errors["fresh"] <= METHODS[name].tolerance
 
 
@@ -137,7 +138,7 @@ def test_the_plain_adjusted_step_is_the_one_written_by_hand() -> None:
 
 def doubled(found: Trial) -> Callable[[], None]:
     """A wrong method: twice the gradient."""
-    optimizer = found.learner.optimizer
+    optimizer = found.meta_learner.optimizer
 
     def iteration() -> None:
         optimizer.zero_grad()

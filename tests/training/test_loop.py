@@ -114,7 +114,7 @@ def test_frozen_adjuster_takes_no_meta_step() -> None:
     state = start(task, recipe, criterion)
     records = train(state, task, recipe)
     assert state.meta_step == 0
-    assert state.learner is None
+    assert state.meta_learner is None
     assert all("meta_loss" not in record for record in records)
     assert all(torch.equal(before[k], v) for k, v in criterion.adjuster.state_dict().items())
 
@@ -164,8 +164,8 @@ def test_snapshots_are_taken_at_their_steps() -> None:
     watch.seen = {}
     state = start(task, recipe)
     train(state, task, recipe, watch)
-    assert [fraction for fraction, _ in state.learner.snapshots] == [1 / 3, 2 / 3, 1.0]
-    for (_, snapshot), step in zip(state.learner.snapshots, [4, 8, 12], strict=True):
+    assert [fraction for fraction, _ in state.meta_learner.snapshots] == [1 / 3, 2 / 3, 1.0]
+    for (_, snapshot), step in zip(state.meta_learner.snapshots, [4, 8, 12], strict=True):
         assert torch.equal(snapshot["net.0.weight"], watch.seen[step])
 
 
@@ -301,5 +301,7 @@ def test_a_stopped_run_goes_on_as_if_it_never_had(conditioner) -> None:
         }
     for a, b in zip(whole.model.parameters(), second.model.parameters(), strict=True):
         assert torch.equal(a, b)
-    for (_, a), (_, b) in zip(whole.learner.snapshots, second.learner.snapshots, strict=True):
+    for (_, a), (_, b) in zip(
+        whole.meta_learner.snapshots, second.meta_learner.snapshots, strict=True
+    ):
         assert all(torch.equal(a[k], b[k]) for k in a)

@@ -147,14 +147,14 @@ def test_the_held_out_report(tmp_path) -> None:
 def test_each_task_has_a_network_and_a_memory_of_its_own() -> None:
     made = training()
     tasks = {spec.name: spec.task(seed=0, device="cpu") for spec in SPECS}
-    courses = made.courses(METHODS[0], tasks, 0).courses
-    first, second = (course.state for course in courses.values())
+    trainings = made.start(METHODS[0], tasks, 0).trainings
+    first, second = (each.state for each in trainings.values())
     assert first.criterion.adjuster is second.criterion.adjuster
     assert first.criterion.conditioner is not second.criterion.conditioner
     assert (first.model[0].out_features, second.model[0].out_features) == (8, 16)
     same = training(tasks=(SPECS[0], TaskSpec(name="again", task=SPECS[0].task)))
     tasks["again"] = tasks["first"]
-    one, other = (c.state.model for c in same.courses(METHODS[0], tasks, 0).courses.values())
+    one, other = (c.state.model for c in same.start(METHODS[0], tasks, 0).trainings.values())
     assert not torch.equal(one[0].weight, other[0].weight)
 
 
@@ -275,7 +275,7 @@ def test_each_seed_has_turns_of_its_own() -> None:
     def turns(seed: int) -> list[tuple[str, ...]]:
         some_training = training(sampler=TaskSampler(order="shuffled"))
         tasks = {spec.name: spec.task(seed=seed, device="cpu") for spec in SPECS}
-        together = some_training.courses(METHODS[0], tasks, seed)
+        together = some_training.start(METHODS[0], tasks, seed)
         return list(together.sampler.turns(dict.fromkeys(tasks, 20)))
 
     assert turns(0) == turns(0)

@@ -197,14 +197,14 @@ class TestCheckpoint:
         state, other = self.make(), self.make()
         state.criterion.conditioner.memory.normal_()
         state.step, state.meta_step = 7, 3
-        state.learner.keep_snapshot(0.5)
+        state.meta_learner.keep_snapshot(0.5)
         save_checkpoint(tmp_path / "c.pt", state)
         load_checkpoint(tmp_path / "c.pt", other)
         assert (other.step, other.meta_step) == (7, 3)
         for ours, theirs in [(state.model, other.model), (state.criterion, other.criterion)]:
             expected = ours.state_dict()
             assert all(torch.equal(expected[k], v) for k, v in theirs.state_dict().items())
-        ((fraction, snapshot),) = other.learner.snapshots
+        ((fraction, snapshot),) = other.meta_learner.snapshots
         assert fraction == 0.5
         assert torch.equal(snapshot["net.0.bias"], state.criterion.adjuster.net[0].bias)
 

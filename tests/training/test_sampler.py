@@ -12,10 +12,10 @@ from metaloss.training import TaskSampler
 
 STEPS = {"a": 5, "b": 2, "c": 4}
 SAMPLERS = [
-    TaskSampler(order=order, block=block, together=together, seed=3)
+    TaskSampler(order=order, block=block, tasks_per_step=tasks_per_step, seed=3)
     for order in ("round-robin", "shuffled", "weighted")
     for block in (1, 3)
-    for together in (1, 2, 3)
+    for tasks_per_step in (1, 2, 3)
 ]
 
 
@@ -23,7 +23,7 @@ SAMPLERS = [
 def test_every_task_takes_all_its_steps_and_no_more(sampler: TaskSampler) -> None:
     turns = list(sampler.turns(STEPS))
     assert Counter(chain.from_iterable(turns)) == STEPS
-    assert all(0 < len(turn) <= sampler.together for turn in turns)
+    assert all(0 < len(turn) <= sampler.tasks_per_step for turn in turns)
     assert all(len(set(turn)) == len(turn) for turn in turns)
     assert turns == list(sampler.turns(STEPS))
 
@@ -58,7 +58,7 @@ def test_weights_are_how_often_a_task_is_drawn() -> None:
     [
         ({"order": "random"}, "order: expected one of round-robin, shuffled, weighted"),
         ({"block": 0}, "block: expected a whole number of at least 1, got 0"),
-        ({"together": 0}, "together: expected a whole number of at least 1, got 0"),
+        ({"tasks_per_step": 0}, "tasks_per_step: expected a whole number of at least 1, got 0"),
         ({"weights": {"a": 2.0}}, "weights: expected none for the order 'round-robin'"),
         ({"order": "weighted", "weights": {"a": 0.0}}, "expected positive numbers, got 0.0 for a"),
         ({"order": "weighted", "weights": {"a": float("nan")}}, "expected positive numbers"),

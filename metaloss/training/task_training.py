@@ -14,7 +14,7 @@ from metaloss.checks import require
 from metaloss.losses import plain_loss
 from metaloss.objective import AdjustedLoss
 from metaloss.training.evaluate import evaluate
-from metaloss.training.learner import Lesson
+from metaloss.training.meta_learner import MetaGradient
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
 from metaloss.training.steps import check_finite_loss, look_ahead, ordinary_step
@@ -23,7 +23,7 @@ from metaloss.training.tally import Tally
 from metaloss.types import Batch, Loader, TaskLike
 
 
-class Course:
+class TaskTraining:
     """One network's training on one task, a step at a time, from wherever its state stands.
 
     Each step is ``draw``, ``look_ahead`` where it is ``due``, and ``step``; ``finish_epoch`` comes
@@ -40,7 +40,7 @@ class Course:
 
     def __init__(self, state: TrainState, task: TaskLike, recipe: Recipe) -> None:
         require(
-            state.learner is None or task.meta is not None,
+            state.meta_learner is None or task.meta is not None,
             f"task {task.name}: expected clean samples to meta-train the adjuster on, got none",
         )
         self.state = state
@@ -70,7 +70,7 @@ class Course:
     @property
     def due(self) -> bool:
         """Whether the next step begins with a lookahead."""
-        learns = self.state.learner is not None and not self.warming
+        learns = self.state.meta_learner is not None and not self.warming
         return learns and self.state.step % self.recipe.meta_every == 0
 
     def draw(self) -> None:
@@ -80,7 +80,7 @@ class Course:
             self._window = next(self._windows)
             self._outputs = None
 
-    def look_ahead(self, share: bool = True) -> Lesson:
+    def look_ahead(self, share: bool = True) -> MetaGradient:
         """The hypergradient (Eq. 10, 11) at the batches drawn.
 
         Args:
@@ -88,11 +88,11 @@ class Course:
         """
         with self._timed():
             meta_batch = next(self._meta_batches)
-            lesson = look_ahead(
+            meta_gradient = look_ahead(
                 self.state, self.recipe, self._window, meta_batch, self._tally, share=share
             )
-            self._outputs = lesson.outputs
-        return lesson
+            self._outputs = meta_gradient.outputs
+        return meta_gradient
 
     def step(self) -> bool:
         """The ordinary step (Eq. 12).
@@ -108,7 +108,7 @@ class Course:
         return self.state.step % self.per_epoch == 0
 
     def count(self, seconds: float) -> None:
-        """Count time that was spent for this course elsewhere."""
+        """Count time that was spent for this training elsewhere."""
         self._seconds += seconds
 
     def finish_epoch(self) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class Course:
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
-        """Count the time: other courses may take theirs between the parts of a step."""
+        """Count the time: other trainings may take theirs between the parts of a step."""
         began = time.perf_counter()
         yield
         self.count(time.perf_counter() - began)

@@ -14,7 +14,7 @@ from metaloss.training.finite import step_if
 from metaloss.training.recipe import Recipe
 
 
-class Lesson(NamedTuple):
+class MetaGradient(NamedTuple):
     """What one lookahead found.
 
     Attributes:
@@ -30,7 +30,7 @@ class Lesson(NamedTuple):
 
 
 @dataclass
-class Learner:
+class MetaLearner:
     """The adjuster's own training; one for all networks that it learns from.
 
     Attributes:
@@ -48,7 +48,7 @@ class Learner:
     snapshots: list[tuple[float, dict[str, Tensor]]] = field(default_factory=list)
 
     @classmethod
-    def start(cls, adjuster: BaseAdjuster, recipe: Recipe) -> Learner | None:
+    def start(cls, adjuster: BaseAdjuster, recipe: Recipe) -> MetaLearner | None:
         """The state before the first step; ``None`` for an adjuster with nothing to learn."""
         theta = [p for p in adjuster.parameters() if p.requires_grad]
         if not theta:
@@ -57,16 +57,16 @@ class Learner:
         made = recipe.meta_schedule
         return cls(adjuster, optimizer, [] if made is None else [made(optimizer)])
 
-    def learn(self, lessons: Sequence[Lesson]) -> None:
+    def learn(self, meta_gradients: Sequence[MetaGradient]) -> None:
         """A step along the mean of the hypergradients (Eq. 11), if all of them are finite.
 
         Args:
-            lessons: one of each task; one or more.
+            meta_gradients: one of each task; one or more.
         """
         for name, theta in self.adjuster.named_parameters():
-            found = [lesson.hypergradient[name] for lesson in lessons if name in lesson[0]]
+            found = [g.hypergradient[name] for g in meta_gradients if name in g.hypergradient]
             theta.grad = torch.stack(found).mean(dim=0) if found else None
-        finite = torch.stack([lesson.finite for lesson in lessons]).all()
+        finite = torch.stack([meta_gradient.finite for meta_gradient in meta_gradients]).all()
         step_if(finite, self.optimizer)
         self.optimizer.zero_grad(set_to_none=True)
         self.steps += 1

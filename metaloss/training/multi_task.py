@@ -15,66 +15,68 @@ from typing import Any
 
 from metaloss.checks import require
 from metaloss.machine import subnormals_as_zero
-from metaloss.training.course import Course
 from metaloss.training.observe import Observer
 from metaloss.training.sampler import TaskSampler
+from metaloss.training.task_training import TaskTraining
 
 
-class Together:
-    """Courses that take turns, and share a learner if they have one.
+class MultiTaskTraining:
+    """Trainings that take turns, and share a meta-learner if they have one.
 
     Args:
-        courses: by name; their recipes differ in nothing that concerns the adjuster.
+        trainings: by name; their recipes differ in nothing that concerns the adjuster.
         sampler: whose turn it is.
 
     Raises:
-        InputError: no course, or learners that differ.
+        InputError: no training, or meta-learners that differ.
     """
 
-    def __init__(self, courses: Mapping[str, Course], sampler: TaskSampler | None = None) -> None:
-        require(len(courses) > 0, "courses: expected one or more, got none")
-        self.courses = dict(courses)
+    def __init__(
+        self, trainings: Mapping[str, TaskTraining], sampler: TaskSampler | None = None
+    ) -> None:
+        require(len(trainings) > 0, "trainings: expected one or more, got none")
+        self.trainings = dict(trainings)
         self.sampler = sampler or TaskSampler()
-        first = next(iter(self.courses.values()))
-        self.recipe, self.learner = first.recipe, first.state.learner
+        first = next(iter(self.trainings.values()))
+        self.recipe, self.meta_learner = first.recipe, first.state.meta_learner
         require(
-            all(course.state.learner is self.learner for course in self.courses.values()),
-            "courses: expected one learner for all, got several",
+            all(t.state.meta_learner is self.meta_learner for t in self.trainings.values()),
+            "trainings: expected one meta-learner for all, got several",
         )
 
     @property
     def done(self) -> int:
-        """Ordinary steps done, of all courses."""
-        return sum(course.state.step for course in self.courses.values())
+        """Ordinary steps done, of all trainings."""
+        return sum(training.state.step for training in self.trainings.values())
 
     @property
     def total(self) -> int:
         """Ordinary steps in all."""
-        return sum(course.total for course in self.courses.values())
+        return sum(training.total for training in self.trainings.values())
 
     @property
     def epoch(self) -> int:
-        """Epochs done, counted in steps of all courses."""
+        """Epochs done, counted in steps of all trainings."""
         return self._epoch(self.done)
 
     @property
     def epochs_finished(self) -> int:
-        """Epochs that courses have come to the end of, of all courses."""
-        return sum(course.epoch for course in self.courses.values())
+        """Epochs that trainings have come to the end of, of all trainings."""
+        return sum(training.epoch for training in self.trainings.values())
 
     @subnormals_as_zero()
     def run(
         self, observer: Observer | None = None, after_epoch: Callable[[], None] | None = None
     ) -> list[dict[str, Any]]:
-        """Train to the end, from wherever the courses stand.
+        """Train to the end, from wherever the trainings stand.
 
         Args:
-            observer: told of every step, and of every epoch of a course.
-            after_epoch: called when as many steps are done as an epoch of all courses has: the
+            observer: told of every step, and of every epoch of a training.
+            after_epoch: called when as many steps are done as an epoch of all trainings has: the
                 place for a checkpoint.
 
         Returns:
-            The records of the courses' epochs, as they came.
+            The records of the trainings' epochs, as they came.
 
         Raises:
             InputError: a loss that is no longer finite.
@@ -82,56 +84,56 @@ class Together:
         observer = observer or Observer()
         records = []
         for names in self._turns():
-            group = {name: self.courses[name] for name in names}
+            group = {name: self.trainings[name] for name in names}
             before = self.done
-            for course in group.values():
-                course.draw()
-            self._learn([course for course in group.values() if course.due])
-            ended = [name for name, course in group.items() if course.step()]
-            if self.learner is not None:
+            for training in group.values():
+                training.draw()
+            self._learn([training for training in group.values() if training.due])
+            ended = [name for name, training in group.items() if training.step()]
+            if self.meta_learner is not None:
                 for fraction in self._reached(before):
-                    self.learner.keep_snapshot(fraction)
+                    self.meta_learner.keep_snapshot(fraction)
             observer.step(self.done)
             for name in ended:
                 record = group[name].finish_epoch()
-                records.append({"task": name, **record} if len(self.courses) > 1 else record)
+                records.append({"task": name, **record} if len(self.trainings) > 1 else record)
                 observer.epoch(records[-1])
             if self.epoch > self._epoch(before):
-                for schedule in self.learner.schedules if self.learner else ():
+                for schedule in self.meta_learner.schedules if self.meta_learner else ():
                     schedule.step()
                 if after_epoch is not None:
                     after_epoch()
         return records
 
     def state_dict(self) -> dict[str, Any]:
-        """All courses' states."""
-        return {name: course.state_dict() for name, course in self.courses.items()}
+        """All trainings' states."""
+        return {name: training.state_dict() for name, training in self.trainings.items()}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from what :meth:`state_dict` gave; to be called before :meth:`run`."""
         require(
-            saved.keys() == self.courses.keys(),
-            f"tasks: expected {', '.join(self.courses)}, got {', '.join(saved)}",
+            saved.keys() == self.trainings.keys(),
+            f"tasks: expected {', '.join(self.trainings)}, got {', '.join(saved)}",
         )
-        for name, course in self.courses.items():
-            course.load_state_dict(saved[name])
+        for name, training in self.trainings.items():
+            training.load_state_dict(saved[name])
 
     def _turns(self) -> Iterator[tuple[str, ...]]:
         """The turns that are left: those before are passed over, as a resumed run does."""
-        turns = self.sampler.turns({name: course.total for name, course in self.courses.items()})
+        turns = self.sampler.turns({name: t.total for name, t in self.trainings.items()})
         passed = 0
         while passed < self.done:
             passed += len(next(turns))
         return turns
 
-    def _learn(self, due: Sequence[Course]) -> None:
-        if due and self.learner is not None:
+    def _learn(self, due: Sequence[TaskTraining]) -> None:
+        if due and self.meta_learner is not None:
             # A forward pass is shared where that keeps no more than one graph.
-            lessons = [course.look_ahead(share=len(due) == 1) for course in due]
+            meta_gradients = [training.look_ahead(share=len(due) == 1) for training in due]
             began = time.perf_counter()
-            self.learner.learn(lessons)
-            for course in due:
-                course.count((time.perf_counter() - began) / len(due))
+            self.meta_learner.learn(meta_gradients)
+            for training in due:
+                training.count((time.perf_counter() - began) / len(due))
 
     def _reached(self, before: int) -> list[float]:
         """The fractions of training whose snapshots have become due since."""

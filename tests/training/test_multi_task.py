@@ -14,7 +14,15 @@ from metaloss import AdjustedLoss, Adjuster, InputError
 from metaloss.bilevel import Lookahead
 from metaloss.conditioners import Conditioner, Margin, MovingAverage
 from metaloss.losses import GCE
-from metaloss.training import Course, Learner, Observer, Recipe, TaskSampler, Together, TrainState
+from metaloss.training import (
+    MetaLearner,
+    MultiTaskTraining,
+    Observer,
+    Recipe,
+    TaskSampler,
+    TaskTraining,
+    TrainState,
+)
 from metaloss.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.helpers.tasks import Blobs, blobs
 
@@ -50,17 +58,17 @@ def network(seed: int) -> nn.Module:
 
 def start(
     recipe: Recipe, sampler: TaskSampler | None = None, conditioner: Conditioner | None = None
-) -> Together:
+) -> MultiTaskTraining:
     torch.manual_seed(7)
     conditioner = conditioner or Margin()
     adjuster = Adjuster(conditioner.num_features, GCE().hyperparameters, hidden=8).double()
-    learner = Learner.start(adjuster, recipe)
-    courses = {}
+    meta_learner = MetaLearner.start(adjuster, recipe)
+    trainings = {}
     for k, (name, task) in enumerate(tasks().items()):
         criterion = AdjustedLoss(GCE(), copy.deepcopy(conditioner).double(), adjuster)
-        state = TrainState.start(network(k), criterion, task, recipe, learner)
-        courses[name] = Course(state, task, recipe)
-    return Together(courses, sampler)
+        state = TrainState.start(network(k), criterion, task, recipe, meta_learner)
+        trainings[name] = TaskTraining(state, task, recipe)
+    return MultiTaskTraining(trainings, sampler)
 
 
 def by_hand(recipe: Recipe, sampler: TaskSampler) -> tuple[list[nn.Module], Adjuster]:
@@ -104,18 +112,18 @@ def assert_same(ours: nn.Module, theirs: nn.Module) -> None:
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("together", [1, 2, 3])
+@pytest.mark.parametrize("tasks_per_step", [1, 2, 3])
 @pytest.mark.parametrize("order", ["round-robin", "shuffled"])
 @pytest.mark.parametrize("meta_every", [1, 2])
-def test_as_written_by_hand(order: str, together: int, meta_every: int) -> None:
+def test_as_written_by_hand(order: str, tasks_per_step: int, meta_every: int) -> None:
     recipe = settings(meta_every=meta_every)
-    sampler = TaskSampler(order=order, together=together)
+    sampler = TaskSampler(order=order, tasks_per_step=tasks_per_step)
     ours = start(recipe, sampler)
     ours.run()
     models, adjuster = by_hand(recipe, sampler)
-    for course, model in zip(ours.courses.values(), models, strict=True):
-        assert_same(course.state.model, model)
-    assert_same(ours.learner.adjuster, adjuster)
+    for each, model in zip(ours.trainings.values(), models, strict=True):
+        assert_same(each.state.model, model)
+    assert_same(ours.meta_learner.adjuster, adjuster)
 
 
 def test_records_say_whose_they_are() -> None:
@@ -127,7 +135,7 @@ def test_records_say_whose_they_are() -> None:
     assert len(records) == 6
     alone = start(settings(), TaskSampler(block=99))
     found = {(r["task"], r["epoch"]): r for r in alone.run()}
-    state = alone.courses["two"].state
+    state = alone.trainings["two"].state
     batch = next(iter(tasks()["two"].test.epoch(0)))
     accuracy = 100 * (state.model(batch.inputs).argmax(1) == batch.targets).double().mean().item()
     assert found["two", 2]["test_accuracy"] == pytest.approx(accuracy)
@@ -144,13 +152,13 @@ def test_snapshots_are_taken_by_the_steps_of_all_tasks() -> None:
 
     class Watch(Observer):
         def step(self, step: int) -> None:
-            seen[step] = ours.learner.adjuster.net[0].weight.detach().clone()
+            seen[step] = ours.meta_learner.adjuster.net[0].weight.detach().clone()
 
     ours = start(settings())
     ours.run(Watch())
     assert ours.total == 32
-    assert [fraction for fraction, _ in ours.learner.snapshots] == [1 / 3, 2 / 3, 1.0]
-    for (_, snapshot), step in zip(ours.learner.snapshots, [11, 22, 32], strict=True):
+    assert [fraction for fraction, _ in ours.meta_learner.snapshots] == [1 / 3, 2 / 3, 1.0]
+    for (_, snapshot), step in zip(ours.meta_learner.snapshots, [11, 22, 32], strict=True):
         assert torch.equal(snapshot["net.0.weight"], seen[step])
 
 
@@ -175,7 +183,7 @@ def test_stopped_and_taken_up_again_it_is_the_same(tmp_path, order: str, conditi
 
     with pytest.raises(KeyboardInterrupt):
         first.run(Listen(), stop)
-    assert any(c.state.step % c.per_epoch for c in first.courses.values())
+    assert any(c.state.step % c.per_epoch for c in first.trainings.values())
     second = start(recipe, sampler, conditioner())
     torch.manual_seed(99)
     load_checkpoint(tmp_path / "c.pt", second)
@@ -185,53 +193,55 @@ def test_stopped_and_taken_up_again_it_is_the_same(tmp_path, order: str, conditi
     assert [{k: v for k, v in r.items() if k not in timing} for r in got] == [
         {k: v for k, v in r.items() if k not in timing} for r in expected
     ]
-    for name, course in second.courses.items():
+    for name, each in second.trainings.items():
         for a, b in zip(
-            course.state.model.parameters(),
-            whole.courses[name].state.model.parameters(),
+            each.state.model.parameters(),
+            whole.trainings[name].state.model.parameters(),
             strict=True,
         ):
             assert torch.equal(a, b)
-    for (_, a), (_, b) in zip(second.learner.snapshots, whole.learner.snapshots, strict=True):
+    for (_, a), (_, b) in zip(
+        second.meta_learner.snapshots, whole.meta_learner.snapshots, strict=True
+    ):
         assert all(torch.equal(a[k], b[k]) for k in a)
 
 
 def test_a_checkpoint_of_other_tasks_is_refused(tmp_path) -> None:
     save_checkpoint(tmp_path / "c.pt", start(settings()))
     other = start(settings())
-    other.courses = {"another": next(iter(other.courses.values()))}
+    other.trainings = {"another": next(iter(other.trainings.values()))}
     with pytest.raises(InputError, match="tasks: expected another, got one, two, three"):
         load_checkpoint(tmp_path / "c.pt", other)
 
 
 def test_one_learner_for_all() -> None:
     first, second = start(settings()), start(settings())
-    with pytest.raises(InputError, match="expected one learner for all"):
-        Together({"a": first.courses["one"], "b": second.courses["two"]})
-    with pytest.raises(InputError, match="courses: expected one or more"):
-        Together({})
+    with pytest.raises(InputError, match="expected one meta-learner for all"):
+        MultiTaskTraining({"a": first.trainings["one"], "b": second.trainings["two"]})
+    with pytest.raises(InputError, match="trainings: expected one or more"):
+        MultiTaskTraining({})
 
 
-@pytest.mark.parametrize("together", [1, 3])
-def test_one_task_that_goes_wrong_spoils_nobody_else(together: int) -> None:
+@pytest.mark.parametrize("tasks_per_step", [1, 3])
+def test_one_task_that_goes_wrong_spoils_nobody_else(tasks_per_step: int) -> None:
     def meta_loss(outputs: Tensor, targets: Tensor) -> Tensor:
         bad = torch.tensor(torch.nan if len(targets) == 5 else 1.0)
         return F.cross_entropy(outputs, targets) * bad
 
     recipe = settings(lookahead=Lookahead(meta_loss=meta_loss))
-    ours = start(recipe, TaskSampler(together=together))
-    two = ours.courses["two"]
+    ours = start(recipe, TaskSampler(tasks_per_step=tasks_per_step))
+    two = ours.trainings["two"]
     two.task.meta = blobs(1, samples=60, dtype=torch.float64).train  # ten, then five in a batch
     two.task.meta._plan = two.task.meta._plan.__class__(60, 5, 0, True, True)
     records = ours.run()
-    assert all(p.isfinite().all() for p in ours.learner.adjuster.parameters())
+    assert all(p.isfinite().all() for p in ours.meta_learner.adjuster.parameters())
     skipped = {r["task"] for r in records if "meta_steps_skipped" in r}
     assert skipped == {"two"}
 
 
 def test_a_loader_that_runs_dry_is_told() -> None:
     ours = start(settings())
-    train = ours.courses["two"].task.train
+    train = ours.trainings["two"].task.train
 
     class Dry:
         num_samples = train.num_samples
@@ -243,7 +253,7 @@ def test_a_loader_that_runs_dry_is_told() -> None:
             batches = list(train.epoch(number))
             return iter(batches[: 2 if number else None])
 
-    ours.courses["two"].task.train = Dry()
+    ours.trainings["two"].task.train = Dry()
     with pytest.raises(InputError, match=r"two: train: expected 4 batches in epoch 1, got 2"):
         ours.run()
 
