@@ -154,3 +154,7 @@ def test_the_tutorial_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     criterion = metaloss.from_pretrained(out / "A-Brier/seed-0/adjuster", components=own)
     assert type(criterion.loss).__name__ == "TrustedBrier"
     assert criterion.adjuster.num_features == 2
+    again = tmp_path / "again"
+    files = ["--gin_file", str(TUTORIAL / "transfer.gin"), "--out", str(again)]
+    adjuster = ["--adjuster", str(out / "A-Brier/seed-0/adjuster")]
+    assert "T-A-Brier-seed-0" in run("transfer", *DIGITS, *adjuster, *files)
