@@ -58,7 +58,7 @@ def make_noise(
         targets: the original labels or values.
         num_classes: number of classes; ``None`` for values.
         draws: a CPU generator.
-        inputs: of the samples, ``[samples, ...]``; ``None`` if they are not in memory.
+        inputs: of the samples, ``[samples, ...]``, anywhere; ``None`` if they are not in memory.
 
     Raises:
         InputError: noise that needs inputs where there are none, or that gives something else.
@@ -82,7 +82,7 @@ def make_noise(
     if "inputs" in taken:
         if inputs is None:
             raise InputError("noise: expected noise that needs no inputs, the samples are files")
-        given["inputs"] = inputs
+        given["inputs"] = inputs.cpu()
     noisy = noise(**given)
     require(
         isinstance(noisy, expected),

@@ -106,7 +106,7 @@ def relabelled(task: AnyTask, noise: MakeNoise, *, name: str, seed: int) -> AnyT
         seed: of the run.
 
     Raises:
-        InputError: the task has noise already.
+        InputError: the task has noise already, or loaders of one's own.
 
     Example:
         >>> from functools import partial
@@ -119,19 +119,20 @@ def relabelled(task: AnyTask, noise: MakeNoise, *, name: str, seed: int) -> AnyT
     """
     require(task.noise is None, f"task {task.name}: expected one without noise, got noisy targets")
     train, meta = task.train, task.meta
-    assert isinstance(train, BatchLoader | FolderLoader)
-    inputs = train.inputs.cpu() if isinstance(train, BatchLoader) else None
+    for loader in (train, *([] if meta is None else [meta])):
+        require(
+            isinstance(loader, BatchLoader | FolderLoader),
+            f"task {task.name}: expected a BatchLoader or a FolderLoader, whose samples can be had "
+            f"again with other targets, got {type(loader).__name__}",
+        )
+    inputs = train.inputs if isinstance(train, BatchLoader) else None
     draws = generator(seed, "noise", name)
     noisy: Any = make_noise(noise, task.train_targets, task.num_classes, draws, inputs)
-    again = None
-    if meta is not None:
-        assert isinstance(meta, BatchLoader | FolderLoader)
-        again = meta.again(derive(seed, "meta", name))
     return replace(
         task,
         name=name,
-        train=train.again(derive(seed, "train", name), noisy.targets),
-        meta=again,
+        train=train.again(derive(seed, "train", name), noisy.targets),  # type: ignore[attr-defined]
+        meta=None if meta is None else meta.again(derive(seed, "meta", name)),  # type: ignore[attr-defined]
         train_targets=noisy.targets,
         noise=noisy,
     )

@@ -218,3 +218,9 @@ def test_folders_of_the_same_names_do_not_stand_in_the_way(
     with configuration(["experiments/demo.gin"]) as parsed:
         assert parsed.build(Experiment).recipe.epochs == 30
     assert readers == gin.config._FILE_READERS
+
+
+@pytest.mark.parametrize("folder", ["models", "conditioners", "adjusters", "tables", "runs"])
+def test_the_documentation_names_every_file(folder: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "gin.md").read_text()
+    assert [name for name in every_file(folder) if f"`{Path(name).stem}`" not in page] == []

@@ -37,9 +37,12 @@ def test_what_it_averages_has_a_past_too() -> None:
     conditioner = RunningMean(MovingAverage(Margin(), 0.5), 0.0).double()
     conditioner.prepare(training_labels(CLASSES), CLASSES)
     first, index = drawn(seed=0), drawn(seed=0).index
+    other = drawn(seed=1).outputs
     conditioner.observe(*first)
-    conditioner.observe(first.outputs + 0, first.targets, index)
-    assert conditioner.conditioner.seen[index].all()
+    conditioner.observe(other, first.targets, index)
+    both = (Margin()(first.outputs, first.targets) + Margin()(other, first.targets)) / 2
+    found = conditioner(*first)  # without decay, the last batch's mean, of averages
+    torch.testing.assert_close(found, both.mean(dim=0).expand_as(found))
 
 
 def test_ids_are_needed_where_they_were() -> None:
