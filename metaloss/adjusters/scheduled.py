@@ -52,7 +52,11 @@ class ScheduledAdjuster(BaseAdjuster):
         )
         count = len(adjusters)
         self.until = tuple(until) if until else tuple((k + 1) / count for k in range(count))
-        check_until(self.until, count)
+        check_until("until", self.until)
+        require(
+            len(self.until) == count,
+            f"until: expected one fraction for each of {count} snapshots, got {self.until}",
+        )
         self.num_features = first.num_features
         self.adjusters = nn.ModuleList(adjusters).requires_grad_(False)
         self.current = count - 1  # until somebody says how far training has come
@@ -68,10 +72,17 @@ class ScheduledAdjuster(BaseAdjuster):
         return self.adjusters[self.current](features)
 
 
-def check_until(until: Sequence[float], count: int) -> None:
-    """Raise :class:`~metaloss.checks.InputError` unless these are fractions ascending to 1."""
-    ascending = all(a < b for a, b in itertools.pairwise(until))
+def check_until(what: str, until: Sequence[float]) -> None:
+    """Raise :class:`~metaloss.checks.InputError` unless these are fractions ascending to 1.
+
+    Args:
+        what: what to call them.
+        until: up to which fraction of training each snapshot is used.
+    """
     require(
-        len(until) == count and ascending and until[-1] == 1 and until[0] > 0,
-        f"until: expected {count} fractions ascending to 1, got {tuple(until)}",
+        len(until) > 0
+        and all(a < b for a, b in itertools.pairwise(until))
+        and until[0] > 0
+        and until[-1] == 1,
+        f"{what}: expected fractions ascending to 1, got {tuple(until)}",
     )

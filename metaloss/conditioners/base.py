@@ -46,7 +46,16 @@ class Conditioner(nn.Module, ABC):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """The features of each sample, ``[batch, num_features]``."""
+        """The features of each sample.
+
+        Args:
+            outputs: logits ``[batch, classes]``, or values ``[batch, values]`` for regression.
+            targets: labels ``[batch]``, int64, or values as the outputs.
+            index: the samples' ids ``[batch]``, int64, where ``needs_index``.
+
+        Returns:
+            ``[batch, num_features]``, in single precision at least.
+        """
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
         """Learn what there is to know of the training set before training starts.
@@ -62,7 +71,7 @@ class Conditioner(nn.Module, ABC):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
-        """Remember a batch that an ordinary step was made on."""
+        """Remember a batch that an ordinary step was made on; arguments as for ``forward``."""
 
     def track(
         self,
@@ -72,7 +81,8 @@ class Conditioner(nn.Module, ABC):
     ) -> Float[Tensor, "batch features"]:
         """``forward`` and then ``observe``: the features of a batch, which is remembered.
 
-        A conditioner that can have both for less than one after the other overrides it.
+        A conditioner that can have both for less than one after the other overrides it; arguments
+        as for ``forward``.
         """
         features = self(outputs, targets, index)
         self.observe(outputs.detach(), targets, index)

@@ -62,7 +62,7 @@ def save_adjuster(
         adjuster = adjuster.adjusters[0]  # type: ignore[assignment]
     taken = list(snapshots) or [(1.0, adjuster.state_dict())]
     until = [fraction for fraction, _ in taken]
-    check_until(until, len(taken))
+    check_until("snapshots", until)
     for _, state in taken:
         _check_tensors(adjuster.state_dict(), state, "snapshots")
     tensors = {

@@ -39,7 +39,12 @@ class Stateful(Protocol):
 
 
 def save_checkpoint(path: Path, state: Stateful) -> None:
-    """Write the state whole or not at all."""
+    """Write the state whole or not at all.
+
+    Args:
+        path: of the file.
+        state: what to write.
+    """
     buffer = io.BytesIO()
     torch.save(state.state_dict(), buffer)
     write_atomically(path, buffer.getvalue())
@@ -47,6 +52,10 @@ def save_checkpoint(path: Path, state: Stateful) -> None:
 
 def load_checkpoint(path: Path, state: Stateful) -> None:
     """Go on from a checkpoint; tensors and plain values alone are read, never code.
+
+    Args:
+        path: of the file.
+        state: changed in place.
 
     Raises:
         InputError: the file is damaged, or is of another model, method or recipe.

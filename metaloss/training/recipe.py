@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from metaloss.adjusters.scheduled import check_until
 from metaloss.bilevel import Lookahead
 from metaloss.checks import check_at_least, require
 from metaloss.training.speed import Speed
@@ -77,14 +78,7 @@ class Recipe:
             f"warmup_epochs: expected fewer than {self.epochs} epochs, got {self.warmup_epochs}",
         )
         check_at_least("evaluate_last", self.evaluate_last or 1, 1)
-        ascending = all(a < b for a, b in zip(self.snapshots, self.snapshots[1:], strict=False))
-        require(
-            len(self.snapshots) > 0
-            and ascending
-            and self.snapshots[0] > 0
-            and self.snapshots[-1] == 1,
-            f"snapshots: expected fractions ascending to 1, got {tuple(self.snapshots)}",
-        )
+        check_until("snapshots", self.snapshots)
 
     def evaluates(self, epoch: int) -> bool:
         """Whether the network is evaluated after an epoch, counted from 1."""

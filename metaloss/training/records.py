@@ -55,7 +55,12 @@ class RunFolder:
             check_new_folder(self.path)
 
     def write(self, name: str, text: str) -> None:
-        """Write a text file, whole or not at all."""
+        """Write a text file, whole or not at all.
+
+        Args:
+            name: in this folder.
+            text: what to write, as UTF-8.
+        """
         write_atomically(make_folder(self.path) / name, text.encode())
 
     def write_json(self, name: str, value: Any) -> None:
@@ -69,7 +74,7 @@ class RunFolder:
         return part
 
     def run(self, method: str, seed: int) -> RunRecords:
-        """The folder of one method's run with one seed."""
+        """The folder of one method's run with one seed; nothing is made yet."""
         return RunRecords(self.path / slug(method) / f"seed-{seed}")
 
 

@@ -96,6 +96,12 @@ class TrainState:
 
 
 def fresh(make: Callable[[], nn.Module], seed: int, *stream: str) -> nn.Module:
-    """A network whose first weights depend on the seed, and on the name of a stream, alone."""
+    """A network whose first weights depend on the seed, and on the name of a stream, alone.
+
+    Args:
+        make: makes it, drawing from torch's global generator.
+        seed: of the run.
+        stream: what tells networks of one run apart.
+    """
     seed_everything(derive(seed, "model", *stream))
     return make()

@@ -37,6 +37,10 @@ def stream(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Bat
 def windows(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
     """Each batch together with the ``size - 1`` that come after it.
 
+    Args:
+        batches: without end, or the last ``size - 1`` have no window.
+        size: of a window, at least 1.
+
     Example:
         >>> from metaloss.training.streams import windows
         >>> [w for w, _ in zip(windows(iter("abcd"), 2), range(2))]

@@ -51,7 +51,15 @@ class Tally:
         targets: Tensor,
         index: Tensor | None,
     ) -> None:
-        """Add one training batch."""
+        """Add one training batch.
+
+        Args:
+            losses: of each sample, ``[batch]``.
+            hparams: of each sample, ``[batch, d']``.
+            outputs: the network's.
+            targets: that it was trained on.
+            index: the samples' ids, if they are known.
+        """
         self.samples += len(targets)
         scores = self.kind.score(outputs, targets).to(losses.dtype)
         every = torch.ones_like(losses)
