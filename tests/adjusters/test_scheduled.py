@@ -115,5 +115,5 @@ def test_snapshots_of_different_adjusters(other):
     ],
 )
 def test_fractions_that_do_not_ascend_to_one(until: list[float]):
-    with pytest.raises(InputError, match="until: expected .*fraction.*, got"):
+    with pytest.raises(InputError, match=r"until: expected .*fraction.*, got"):
         scheduled(3, until)
