@@ -36,7 +36,11 @@ extensions = [
 exclude_patterns = ["_build", "examples", "requirements.txt"]
 nitpicky = True
 # Fields of `metaloss.bilevel.Problem` that are of no use outside a strategy.
-nitpick_ignore_regex = [("py:class", r"metaloss\.bilevel\.\w+\.\w+")]
+nitpick_ignore_regex = [
+    ("py:class", r"metaloss\.bilevel\.\w+\.\w+"),
+    # The libraries that `metaloss.integrations` is for.
+    ("py:class", r"(lightning|transformers)\..*"),
+]
 # learn2learn's dataset, described so that nothing here imports it.
 nitpick_ignore = [
     ("py:class", "metaloss.tasks.few_shot.Described"),

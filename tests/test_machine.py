@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metaloss.machine import environment, subnormals_as_zero, threads
-from metaloss.training import Together
+from metaloss.training import MultiTaskTraining
 
 
 def subnormals_live() -> bool:
@@ -35,8 +35,10 @@ def test_subnormals_are_zero_for_a_while() -> None:
 @flushes
 def test_training_takes_them_for_zero_and_leaves_all_as_it_was(monkeypatch) -> None:
     found = []
-    monkeypatch.setattr(Together, "_turns", lambda _: found.append(subnormals_live()) or iter(()))
-    Together.run(object.__new__(Together))
+    monkeypatch.setattr(
+        MultiTaskTraining, "_turns", lambda _: found.append(subnormals_live()) or iter(())
+    )
+    MultiTaskTraining.run(object.__new__(MultiTaskTraining))
     assert found == [False]
     assert subnormals_live()
 

@@ -1,9 +1,9 @@
 """What an adjuster is told about each sample.
 
 A conditioner turns a batch's outputs and labels into features. The criterion detaches them from
-the network unless told otherwise. Most are pure; the few with a life of their own have three
-hooks, each called by the training loop and by nobody else: ``prepare`` once before training,
-``observe`` after every ordinary step (never inside a lookahead) and ``set_progress`` as training
+the network unless told otherwise. Most are pure; the few with a memory have three hooks, which the
+criterion passes on: ``prepare`` once before training, ``observe`` with every ordinary step (never
+inside a lookahead; ``track`` reads and observes in one pass) and ``set_progress`` as training
 proceeds.
 """
 

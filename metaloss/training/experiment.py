@@ -75,7 +75,8 @@ class Experiment:
             The first seed's task.
 
         Raises:
-            InputError: what does not go together, as :func:`check_fit` says.
+            InputError: what does not go together, as
+                :func:`~metaloss.training.preflight.check_fit` says.
         """
         task = self._task(self.seeds[0])
         check_fit(task, self._model(self.seeds[0]), self.recipe, self.methods)

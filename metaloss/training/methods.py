@@ -179,7 +179,7 @@ class Transferred(Method):
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Which adjuster it is: a hash of what it does."""
+        """A hash that tells which adjuster it is."""
         return {"adjuster": fingerprint(folder_of(self.adjuster))}
 
     def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - the same for each
