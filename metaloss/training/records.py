@@ -149,7 +149,13 @@ class RunRecords:
         self.checkpoint.unlink(missing_ok=True)
 
 
-RESERVED = {"held-out", "config.gin", "operative.gin", "results.json", "meta_training.json"}
+RESERVED = {
+    "config.gin",
+    "operative.gin",
+    "results.json",
+    "hyperparameters.png",
+    "held-out",
+}
 """What is in a run's folder beside the methods' or the tasks' folders."""
 
 
