@@ -338,3 +338,19 @@ def test_in_double_precision_by_default(tmp_path: Path):
             assert each(outputs, targets).dtype == torch.float64
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+class Looks(Adjuster):
+    """One whose constructor looks at values."""
+
+    def __init__(self, num_features, hyperparameters, hidden=5) -> None:
+        super().__init__(num_features, hyperparameters, hidden)
+        self.width = (self.high - self.low).max().item()
+
+
+def test_a_constructor_may_look_at_values(tmp_path: Path):
+    criterion = AdjustedLoss(GCE(), Margin(), Looks(1, GCE().hyperparameters))
+    save_adjuster(tmp_path, criterion)
+    found = metaloss.from_pretrained(tmp_path, components=[Looks])
+    outputs, targets = torch.randn(5, 4), torch.arange(5) % 4
+    assert torch.equal(found.hparams(outputs, targets), criterion.hparams(outputs, targets))
