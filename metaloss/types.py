@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -109,12 +109,13 @@ class TaskLike(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSpec:
-    """A task that is still to be made, and the network that is trained on it.
+    """A task that is still to be made, the network that is trained on it, and how.
 
     Attributes:
         name: what records and folders call it.
         task: makes it, called with ``seed`` and ``device``.
         model: makes a fresh network; ``None`` for the one that all tasks of the run have.
+        recipe: how it is trained, a :class:`~metaloss.training.Recipe`; ``None`` for the run's.
 
     Example:
         >>> from metaloss.types import TaskSpec
@@ -125,3 +126,4 @@ class TaskSpec:
     name: str
     task: Callable[..., TaskLike]
     model: Callable[[], nn.Module] | None = None
+    recipe: Any = None

@@ -132,6 +132,7 @@ def taskset_suite(
     number: int,
     task: Callable[..., Task] = classification_task,
     model: Callable[[], nn.Module] | None = None,
+    recipe: Any = None,
     prefix: str = "task-",
 ) -> tuple[TaskSpec, ...]:
     """Tasks of a learn2learn taskset, to meta-train on.
@@ -146,6 +147,7 @@ def taskset_suite(
             :func:`classification_task` with ``noise``, ``num_meta``, ``num_test`` and what else it
             takes.
         model: makes a fresh network for each task; the run's if not given.
+        recipe: how each is trained, a :class:`~metaloss.training.Recipe`; the run's if not given.
         prefix: of the tasks' names, which are ``PREFIX0``, ``PREFIX1`` and so on.
 
     Raises:
@@ -165,7 +167,8 @@ def taskset_suite(
         return task(data=Source(samples), name=name, seed=seed, device=device)
 
     return tuple(
-        TaskSpec(name=f"{prefix}{k}", task=partial(make, k), model=model) for k in range(number)
+        TaskSpec(name=f"{prefix}{k}", task=partial(make, k), model=model, recipe=recipe)
+        for k in range(number)
     )
 
 

@@ -29,6 +29,7 @@ def noise_grid(
     noises: Mapping[str, MakeNoise],
     rates: Sequence[float],
     model: Callable[[], nn.Module] | None = None,
+    recipe: Any = None,
     prefix: str = "",
 ) -> tuple[TaskSpec, ...]:
     """A task for every kind of noise at every rate: the paper's suite (Section 4.4).
@@ -42,6 +43,7 @@ def noise_grid(
             :mod:`metaloss.tasks.corruption`, that take a ``rate``.
         rates: in [0, 1].
         model: makes a fresh network for each task; the run's if not given.
+        recipe: how each is trained, a :class:`~metaloss.training.Recipe`; the run's if not given.
         prefix: of the tasks' names, which are ``PREFIXnoise-rate``.
 
     Raises:
@@ -77,7 +79,7 @@ def noise_grid(
         for rate in rates:
             name = f"{prefix}{kind}-{rate:g}"
             made = partial(make, name, partial(noise, rate=rate))
-            specs.append(TaskSpec(name=name, task=made, model=model))
+            specs.append(TaskSpec(name=name, task=made, model=model, recipe=recipe))
     return tuple(specs)
 
 

@@ -179,7 +179,7 @@ def _criterion(
 
 def _text(card: Mapping[str, Any]) -> bytes:
     try:
-        return json.dumps(card, indent=2).encode()
+        return json.dumps(card, indent=1).encode()
     except (TypeError, ValueError) as error:
         raise InputError(f"about: expected what JSON can hold: {error}") from None
 

@@ -61,7 +61,7 @@ class Comparison:
                 task=spec.task,
                 model=spec.model or self.model,  # type: ignore[arg-type]
                 methods=self.methods,
-                recipe=self.recipe,
+                recipe=spec.recipe or self.recipe,
                 seeds=self.seeds,
                 last=self.last,
                 device=self.device,

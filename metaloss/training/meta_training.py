@@ -44,7 +44,8 @@ class MetaTraining:
     Args:
         tasks: to learn from; data sets, numbers of classes and networks may differ.
         methods: what to learn, one after the other.
-        recipe: how to train, each task for so many epochs of its own.
+        recipe: how to train, each task for so many epochs of its own. A task's own recipe goes
+            before it, but what concerns the adjuster, its optimizer and snapshots, is this one's.
         model: makes a fresh network for the tasks that name none.
         sampler: whose turn it is.
         held_out: tasks to try the adjusters on; none if not given.
@@ -62,7 +63,8 @@ class MetaTraining:
         checkpoint_every: epochs between checkpoints.
 
     Raises:
-        InputError: no task or method, two of one name, or a task without a network.
+        InputError: no task or method, two of one name, a task without a network, or one whose own
+            recipe has another number of epochs.
     """
 
     tasks: Sequence[TaskSpec]
@@ -84,6 +86,13 @@ class MetaTraining:
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
         check_specs("tasks", self.tasks, self.model)
+        for spec in self.tasks:
+            epochs = self._recipe(spec).epochs
+            require(
+                epochs == self.recipe.epochs,
+                f"tasks: expected {self.recipe.epochs} epochs for each, got {epochs} in the recipe "
+                f"of {spec.name}",
+            )
         if self.held_out:
             check_specs("held_out", self.held_out, self.model)
             self._comparison(conventional([method.loss for method in self.methods]))
@@ -216,7 +225,7 @@ class MetaTraining:
             "tasks": last,
             "figure": figure,
             figure: sum(last.values()) / len(last),
-            "samples": {name: t.task.train.num_samples for name, t in trainings.trainings.items()},
+            "samples": sorted({t.task.train.num_samples for t in trainings.trainings.values()}),
             "network": "; ".join(dict.fromkeys(network_name(m) for m in models)),
             "epochs": self.recipe.epochs,
             "meta_every": self.recipe.meta_every,
@@ -252,14 +261,15 @@ class MetaTraining:
                 criterion = AdjustedLoss(
                     criterion.loss, criterion.conditioner, meta_learner.adjuster, criterion.detach
                 )
-            state = TrainState.start(model, criterion, task, self.recipe, meta_learner)
+            recipe = self._recipe(spec)
+            state = TrainState.start(model, criterion, task, recipe, meta_learner)
             meta_learner = state.meta_learner
-            trainings[spec.name] = TaskTraining(state, task, self.recipe)
+            trainings[spec.name] = TaskTraining(state, task, recipe)
         own = derive(seed, "sampler", self.sampler.seed)
         return MultiTaskTraining(trainings, replace(self.sampler, seed=own))
 
     def _check(self, spec: TaskSpec, task: TaskLike, *, frozen: bool = False) -> None:
-        recipe = (self.held_out_recipe if frozen else None) or self.recipe
+        recipe = (spec.recipe or self.held_out_recipe if frozen else None) or self._recipe(spec)
         try:
             check_fit(task, self._model(spec, self.seeds[0]), recipe, self.methods, frozen=frozen)
         except InputError as error:
@@ -268,6 +278,10 @@ class MetaTraining:
     def _tasks(self, seed: int) -> dict[str, TaskLike]:
         device = chosen_device(self.device)
         return {spec.name: spec.task(seed=seed, device=device) for spec in self.tasks}
+
+    def _recipe(self, spec: TaskSpec) -> Recipe:
+        own: Recipe | None = spec.recipe
+        return self.recipe if own is None else own.learning_as(self.recipe)
 
     def _model(self, spec: TaskSpec, seed: int) -> nn.Module:
         make = spec.model or self.model

@@ -141,7 +141,8 @@ def check_specs(
 
     Args:
         what: what to call them.
-        specs: one or more, with names that make different folders, each with a network.
+        specs: one or more, with names that make different folders, each with a network, and with a
+            recipe or none.
         model: for those that name none.
     """
     check_names(what, [spec.name for spec in specs])
@@ -149,4 +150,8 @@ def check_specs(
         require(
             spec.model is not None or model is not None,
             f"{what}: expected a network for every task, got none for {spec.name}",
+        )
+        require(
+            spec.recipe is None or isinstance(spec.recipe, Recipe),
+            f"{what}: expected a Recipe or none for {spec.name}, got {spec.recipe!r}",
         )

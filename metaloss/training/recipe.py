@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -79,6 +79,19 @@ class Recipe:
         )
         check_at_least("evaluate_last", self.evaluate_last or 1, 1)
         check_until("snapshots", self.snapshots)
+
+    def learning_as(self, other: Recipe) -> Recipe:
+        """This recipe, but what concerns the adjuster, its optimizer and snapshots, is another's.
+
+        Args:
+            other: of the run that the adjuster is learned in.
+        """
+        return replace(
+            self,
+            meta_optimizer=other.meta_optimizer,
+            meta_schedule=other.meta_schedule,
+            snapshots=other.snapshots,
+        )
 
     def evaluates(self, epoch: int) -> bool:
         """Whether the network is evaluated after an epoch, counted from 1."""

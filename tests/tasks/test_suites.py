@@ -35,6 +35,13 @@ def test_a_task_for_every_noise_and_rate() -> None:
         assert torch.equal(task.flipped, task.noise.flipped)
 
 
+def test_networks_and_recipes_are_handed_on() -> None:
+    recipe = object()
+    for spec in suite(model=dict, recipe=recipe):
+        assert spec.model is dict
+        assert spec.recipe is recipe
+
+
 def test_samples_are_held_once_and_all_else_is_each_ones_own() -> None:
     first, second, *_ = (spec.task(seed=0, device="cpu") for spec in suite())
     for a, b in ((first.train, second.train), (first.meta, second.meta), (first.test, second.test)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -46,6 +47,14 @@ def comparison(**changes) -> Comparison:
             **changes,
         }
     )
+
+
+def test_a_task_may_have_a_recipe_of_its_own() -> None:
+    own = Recipe(epochs=3)
+    first, second = comparison().tasks
+    experiments = comparison(tasks=[replace(first, recipe=own), second]).experiments()
+    assert experiments[first.name].recipe is own
+    assert experiments[second.name].recipe == Recipe(epochs=2)
 
 
 def test_each_task_is_an_experiment_of_its_own(tmp_path) -> None:

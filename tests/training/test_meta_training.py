@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -11,6 +13,7 @@ from torch import nn
 
 import metaloss
 from metaloss import Adjuster
+from metaloss.bilevel import Lookahead
 from metaloss.checks import InputError
 from metaloss.losses import GCE, JS, SL
 from metaloss.training import (
@@ -144,6 +147,31 @@ def test_the_held_out_report(tmp_path) -> None:
     assert mean == pytest.approx(rows[3]["tasks"]["third"]["accuracy_mean"])
 
 
+def test_a_task_may_have_a_recipe_of_its_own() -> None:
+    """Its network's training follows it; the adjuster's does not, whichever task comes first."""
+    own = Recipe(
+        epochs=3,
+        optimizer=partial(torch.optim.SGD, lr=0.25),
+        meta_every=5,
+        meta_optimizer=partial(torch.optim.Adam, lr=0.5),
+        lookahead=Lookahead(hold_norm=1.0),
+        snapshots=(0.5, 1.0),
+    )
+    tasks = (replace(SPECS[0], recipe=own), SPECS[1])
+    ours = training(tasks=tasks, methods=METHODS[:1])
+    made = {spec.name: spec.task(seed=0, device="cpu") for spec in tasks}
+    trainings = ours.start(METHODS[0], made, 0)
+    first, second = trainings.trainings.values()
+    assert first.state.optimizer.param_groups[0]["lr"] == 0.25
+    assert second.state.optimizer.param_groups[0]["lr"] == 0.1
+    assert trainings.meta_learner.optimizer.param_groups[0]["lr"] == 1e-3
+    trainings.run()
+    # Every fifth of the first's steps, every other of the second's.
+    steps = [math.ceil(one.total / every) for one, every in ((first, 5), (second, 2))]
+    assert trainings.meta_learner.steps == sum(steps)
+    assert [fraction for fraction, _ in trainings.meta_learner.snapshots] == [1 / 3, 2 / 3, 1.0]
+
+
 def test_each_task_has_a_network_and_a_memory_of_its_own() -> None:
     made = training()
     tasks = {spec.name: spec.task(seed=0, device="cpu") for spec in SPECS}
@@ -178,6 +206,14 @@ def test_each_task_has_a_network_and_a_memory_of_its_own() -> None:
         ({"seeds": ()}, "seeds: expected one or more different ones"),
         ({"strengths": {"A": 0.5}}, "strengths: expected names of A-GCE, A-JS, got 'A'"),
         ({"strengths": {"A-JS": 2}}, r"strength: expected a number in \(0, 1\], got 2"),
+        (
+            {"tasks": (*SPECS, TaskSpec(name="x", task=some, recipe=Recipe(epochs=4)))},
+            "tasks: expected 3 epochs for each, got 4 in the recipe of x",
+        ),
+        (
+            {"tasks": (TaskSpec(name="x", task=some, recipe={"epochs": 3}),)},
+            "tasks: expected a Recipe or none for x, got {'epochs': 3}",
+        ),
         ({"seeds": (0, 0)}, "seeds: expected one or more different ones"),
         ({"threads": -1}, "threads: expected a whole number of at least 1"),
         (
