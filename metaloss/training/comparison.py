@@ -26,7 +26,7 @@ class Comparison:
     Args:
         tasks: the columns of the table.
         methods: its rows.
-        recipe: how to train.
+        recipe: how to train on the tasks without a recipe of their own, which has as many epochs.
         model: makes a fresh network for the tasks that name none.
         seeds: one run a method and task each.
         last: over how many last epochs a run's figures are means.
@@ -35,8 +35,8 @@ class Comparison:
         checkpoint_every: epochs between checkpoints.
 
     Raises:
-        InputError: no task, or two of one name; a task without a network; and as for
-            :class:`Experiment`.
+        InputError: no task, or two of one name; a task without a network, or with another number
+            of epochs; and as for :class:`Experiment`.
     """
 
     tasks: Sequence[TaskSpec]
@@ -51,7 +51,7 @@ class Comparison:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        check_specs("tasks", self.tasks, self.model)
+        check_specs("tasks", self.tasks, self.model, self.recipe)
         self.experiments()
 
     def experiments(self) -> dict[str, Experiment]:

@@ -10,11 +10,11 @@ from torch import nn
 
 from metaloss.checks import InputError, require
 from metaloss.losses import toward_defaults
-from metaloss.losses.narrowed import widest
 from metaloss.machine import chosen_device, environment, threads
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import add_to_card, save_adjuster
 from metaloss.seeding import derive
+from metaloss.training.cards import held_out_of, network_name
 from metaloss.training.comparison import Comparison
 from metaloss.training.meta_learner import MetaLearner
 from metaloss.training.methods import Adjusted, Method, Transferred
@@ -45,11 +45,13 @@ class MetaTraining:
         tasks: to learn from; data sets, numbers of classes and networks may differ.
         methods: what to learn, one after the other.
         recipe: how to train, each task for so many epochs of its own. A task's own recipe goes
-            before it, but what concerns the adjuster, its optimizer and snapshots, is this one's.
+            before it, with as many epochs; what concerns the adjuster, its optimizer and
+            snapshots, is this one's.
         model: makes a fresh network for the tasks that name none.
         sampler: whose turn it is.
         held_out: tasks to try the adjusters on; none if not given.
-        held_out_recipe: how to train on them; ``recipe`` if not given.
+        held_out_recipe: how to train on those without a recipe of their own; ``recipe`` if not
+            given.
         held_out_seeds: one run a method and task each.
         seeds: one meta-training a method each.
         strengths: by a method's name, how much of what it learned its adjuster says once it is
@@ -85,16 +87,9 @@ class MetaTraining:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
-        check_specs("tasks", self.tasks, self.model)
-        for spec in self.tasks:
-            epochs = self._recipe(spec).epochs
-            require(
-                epochs == self.recipe.epochs,
-                f"tasks: expected {self.recipe.epochs} epochs for each, got {epochs} in the recipe "
-                f"of {spec.name}",
-            )
+        check_specs("tasks", self.tasks, self.model, self.recipe)
         if self.held_out:
-            check_specs("held_out", self.held_out, self.model)
+            check_specs("held_out", self.held_out, self.model, self._held_out_recipe)
             self._comparison(conventional([method.loss for method in self.methods]))
         both = {spec.name for spec in self.tasks} & {spec.name for spec in self.held_out}
         require(
@@ -190,7 +185,7 @@ class MetaTraining:
         return Comparison(
             tasks=self.held_out,
             methods=rows,
-            recipe=self.held_out_recipe or self.recipe,
+            recipe=self._held_out_recipe,
             model=self.model,
             seeds=self.held_out_seeds,
             last=self.last,
@@ -228,7 +223,7 @@ class MetaTraining:
             "samples": sorted({t.task.train.num_samples for t in trainings.trainings.values()}),
             "network": "; ".join(dict.fromkeys(network_name(m) for m in models)),
             "epochs": self.recipe.epochs,
-            "meta_every": self.recipe.meta_every,
+            "meta_every": sorted({t.recipe.meta_every for t in trainings.trainings.values()}),
             "meta_steps": trainings.meta_learner.steps,
             "seconds": sum(epoch["seconds"] for epoch in epochs),
         }
@@ -269,7 +264,7 @@ class MetaTraining:
         return MultiTaskTraining(trainings, replace(self.sampler, seed=own))
 
     def _check(self, spec: TaskSpec, task: TaskLike, *, frozen: bool = False) -> None:
-        recipe = (spec.recipe or self.held_out_recipe if frozen else None) or self._recipe(spec)
+        recipe = spec.recipe or (self._held_out_recipe if frozen else self.recipe)
         try:
             check_fit(task, self._model(spec, self.seeds[0]), recipe, self.methods, frozen=frozen)
         except InputError as error:
@@ -279,6 +274,10 @@ class MetaTraining:
         device = chosen_device(self.device)
         return {spec.name: spec.task(seed=seed, device=device) for spec in self.tasks}
 
+    @property
+    def _held_out_recipe(self) -> Recipe:
+        return self.held_out_recipe or self.recipe
+
     def _recipe(self, spec: TaskSpec) -> Recipe:
         own: Recipe | None = spec.recipe
         return self.recipe if own is None else own.learning_as(self.recipe)
@@ -287,31 +286,3 @@ class MetaTraining:
         make = spec.model or self.model
         assert make is not None
         return fresh(make, seed, spec.name).to(chosen_device(self.device))
-
-
-def network_name(model: nn.Module) -> str:
-    """A network's class and size.
-
-    Example:
-        >>> import torch
-        >>> from metaloss.training.meta_training import network_name
-        >>> network_name(torch.nn.Linear(4, 3))
-        'Linear, 15 parameters'
-    """
-    return f"{type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} parameters"
-
-
-def held_out_of(method: Adjusted, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a card says of the held-out report: figures by row and task.
-
-    Args:
-        method: whose card it is.
-        rows: of the report; those of other methods are left out.
-    """
-    beside = [row.name for row in conventional([method.loss])]
-    names = (*beside, repr(widest(method.loss)), f"transferred {method.name}")
-    return {
-        row["method"]: {task: own[f"{row['figure']}_mean"] for task, own in row["tasks"].items()}
-        for row in rows
-        if row["method"] in names
-    }

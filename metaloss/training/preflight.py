@@ -135,15 +135,19 @@ def check_runs(
 
 
 def check_specs(
-    what: str, specs: Sequence[TaskSpec], model: Callable[[], nn.Module] | None
+    what: str,
+    specs: Sequence[TaskSpec],
+    model: Callable[[], nn.Module] | None,
+    recipe: Recipe,
 ) -> None:
     """Raise :class:`~metaloss.checks.InputError` unless these tasks can be run side by side.
 
     Args:
         what: what to call them.
-        specs: one or more, with names that make different folders, each with a network, and with a
-            recipe or none.
+        specs: one or more, with names that make different folders, each with a network and as
+            many epochs.
         model: for those that name none.
+        recipe: for those that have none.
     """
     check_names(what, [spec.name for spec in specs])
     for spec in specs:
@@ -154,4 +158,10 @@ def check_specs(
         require(
             spec.recipe is None or isinstance(spec.recipe, Recipe),
             f"{what}: expected a Recipe or none for {spec.name}, got {spec.recipe!r}",
+        )
+        epochs = (spec.recipe or recipe).epochs
+        require(
+            epochs == recipe.epochs,
+            f"{what}: expected {recipe.epochs} epochs for each, got {epochs} in the recipe of "
+            f"{spec.name}",
         )

@@ -85,6 +85,13 @@ class Recipe:
 
         Args:
             other: of the run that the adjuster is learned in.
+
+        Example:
+            >>> from metaloss.training import Recipe
+            >>> own, run = Recipe(epochs=30, meta_every=2), Recipe(epochs=30, snapshots=(0.5, 1.0))
+            >>> recipe = own.learning_as(run)
+            >>> recipe.meta_every, recipe.snapshots
+            (2, (0.5, 1.0))
         """
         return replace(
             self,

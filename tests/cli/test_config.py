@@ -130,6 +130,24 @@ def test_every_experiment_says_all_it_must(name: str) -> None:
     assert len({spec.name for spec in getattr(experiment, "tasks", ())}) == expected
 
 
+def test_networks_that_learn_slowly_have_a_recipe_of_their_own() -> None:
+    name = "experiments/meta_fashion_mnist_by_heart.gin"
+    weights = [torch.nn.Parameter(torch.zeros(1))]
+    with configuration([name], ["DATA = 'nowhere'"]) as config:
+        training = config.build(MetaTraining)
+        found = {
+            (
+                "varied" in spec.name,
+                recipe.meta_every,
+                recipe.lookahead.hold_norm,
+                recipe.optimizer(weights).defaults["lr"],
+            )
+            for spec in training.tasks
+            for recipe in [spec.recipe or training.recipe]
+        }
+    assert found == {(False, 2, 0.9, 0.03), (True, 4, 0.5, 0.1)}
+
+
 def test_the_saved_text_parses_to_the_same_experiment(tmp_path) -> None:
     with configuration(["experiments/demo.gin"], ["NOISE_RATE = 0.25"]) as config:
         text = config.text

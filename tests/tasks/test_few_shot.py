@@ -135,8 +135,10 @@ class TestSuite:
 
     @pytest.mark.parametrize("num_tasks", [3, -1])
     def test_tasks_are_what_the_seed_says(self, num_tasks: int) -> None:
-        specs = taskset_suite(taskset=taskset(num_tasks=num_tasks), number=3, task=self.made)
+        tasks = taskset(num_tasks=num_tasks)
+        specs = taskset_suite(taskset=tasks, number=3, task=self.made, recipe="ours")
         assert [spec.name for spec in specs] == ["task-0", "task-1", "task-2"]
+        assert {spec.recipe for spec in specs} == {"ours"}
         first = specs[0].task(seed=0, device="cpu")
         assert (first.num_classes, first.train.num_samples) == (WAYS, WAYS * SHOTS - 40)
         assert first.noise.rate == pytest.approx(0.5, abs=0.2)

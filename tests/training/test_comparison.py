@@ -50,7 +50,7 @@ def comparison(**changes) -> Comparison:
 
 
 def test_a_task_may_have_a_recipe_of_its_own() -> None:
-    own = Recipe(epochs=3)
+    own = Recipe(epochs=2, meta_every=5)
     first, second = comparison().tasks
     experiments = comparison(tasks=[replace(first, recipe=own), second]).experiments()
     assert experiments[first.name].recipe is own
@@ -105,6 +105,10 @@ def test_an_observer_sees_one_whole(tmp_path) -> None:
         (
             {"tasks": [TaskSpec(name="a b", task=blobs), TaskSpec(name="a-b", task=blobs)]},
             "expected names of different folders, got 'a b' and 'a-b'",
+        ),
+        (
+            {"tasks": [TaskSpec(name="x", task=blobs, recipe=Recipe(epochs=3))]},
+            "tasks: expected 2 epochs for each, got 3 in the recipe of x",
         ),
         ({"model": None}, "expected a network for every task, got none for large"),
         ({"methods": []}, "methods: expected one or more"),
