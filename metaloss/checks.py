@@ -66,6 +66,15 @@ def check_outputs_and_targets(outputs: Tensor, targets: Tensor) -> None:
         outputs: ``[batch, classes]``, floating point.
         targets: ``[batch]``, int64.
     """
+    if (
+        outputs.ndim == 2
+        and outputs.is_floating_point()
+        and targets.ndim == 1
+        and targets.dtype == torch.int64
+        and outputs.shape[0] == targets.shape[0]
+        and outputs.shape[1] >= 2
+    ):
+        return  # without a word: a step asks more than once, and words take longer than it
     require(
         outputs.ndim == 2 and outputs.is_floating_point(),
         "outputs: expected floating-point logits [batch, classes], "

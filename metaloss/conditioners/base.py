@@ -129,8 +129,6 @@ def given(conditioner: Conditioner, index: Tensor | None, targets: Tensor) -> Te
             "criterion(outputs, targets, index)"
         )
     ids = list(targets.shape[:1])
-    require(
-        index.dtype == torch.int64 and list(index.shape) == ids,
-        f"index: expected int64 ids {ids}, got {index.dtype} {list(index.shape)}",
-    )
+    if index.dtype != torch.int64 or list(index.shape) != ids:
+        raise InputError(f"index: expected int64 ids {ids}, got {index.dtype} {list(index.shape)}")
     return index

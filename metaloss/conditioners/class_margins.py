@@ -98,16 +98,17 @@ class ClassMargins(Conditioner):
     def _margins(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
     ) -> tuple[Float[Tensor, " batch"], Int[Tensor, " batch"]]:
+        classes = len(self.sums)
         require(
-            len(self.sums) > 0,
+            classes > 0,
             "ClassMargins: there are no classes yet; call prepare(targets, num_classes) with the "
             "training labels before training",
         )
-        require(
-            len(self.sums) == outputs.shape[1],
-            f"ClassMargins: expected outputs of {len(self.sums)} classes, as prepare was told, "
-            f"got {outputs.shape[1]}",
-        )
+        if classes != outputs.shape[1]:
+            raise InputError(
+                f"ClassMargins: expected outputs of {classes} classes, as prepare was told, "
+                f"got {outputs.shape[1]}"
+            )
         own, others = own_and_others(outputs.detach(), targets)
         theirs, rivals = others.max(dim=1)
         return own.squeeze(1) - theirs, rivals

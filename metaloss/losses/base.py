@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metaloss.checks import require
+from metaloss.checks import InputError
 from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.losses.hyperparameter import Hyperparameter
 from metaloss.losses.numerics import full_precision
@@ -71,12 +71,12 @@ class LossFamily(ABC):
             InputError: a shape or a dtype is not as above.
         """
         self.kind.check(outputs, targets)
-        expected = (outputs.shape[0], len(self.hyperparameters))
-        require(
-            tuple(hparams.shape) == expected,
-            f"hparams of {type(self).__name__}: expected shape {list(expected)} for "
-            f"({', '.join(h.name for h in self.hyperparameters)}), got {list(hparams.shape)}",
-        )
+        expected = [outputs.shape[0], len(self.hyperparameters)]
+        if list(hparams.shape) != expected:
+            raise InputError(
+                f"hparams of {type(self).__name__}: expected shape {expected} for "
+                f"({', '.join(h.name for h in self.hyperparameters)}), got {list(hparams.shape)}"
+            )
         return self.per_sample(full_precision(outputs), targets, full_precision(hparams))
 
     @property
