@@ -11,6 +11,7 @@ from torch import nn
 from metaloss.checks import require
 from metaloss.machine import chosen_device, environment, threads
 from metaloss.pretrained import save_adjuster
+from metaloss.training.cards import rounded
 from metaloss.training.methods import Method
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer, RunInfo
@@ -169,7 +170,7 @@ class Experiment:
                 samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
             records.write_tensors("samples", samples)
         if state.meta_learner is not None:
-            about = {**result, **environment(self.device)}
+            about = {**rounded(result), **environment(self.device)}
             save_adjuster(records.adjuster, criterion, state.meta_learner.snapshots, about)
         records.finish(result)
         return result

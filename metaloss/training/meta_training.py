@@ -14,7 +14,7 @@ from metaloss.machine import chosen_device, environment, threads
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import add_to_card, save_adjuster
 from metaloss.seeding import derive
-from metaloss.training.cards import held_out_of, network_name
+from metaloss.training.cards import held_out_of, network_name, rounded
 from metaloss.training.comparison import Comparison
 from metaloss.training.meta_learner import MetaLearner
 from metaloss.training.methods import Adjusted, Method, Transferred
@@ -227,7 +227,7 @@ class MetaTraining:
             "meta_steps": trainings.meta_learner.steps,
             "seconds": sum(epoch["seconds"] for epoch in epochs),
         }
-        about = {**result, **environment(self.device), **self.about}
+        about = {**rounded(result), **environment(self.device), **self.about}
         strength = self.strengths.get(info.method, 1.0)
         if strength != 1:
             about["strength"] = strength
