@@ -66,29 +66,23 @@ def check_outputs_and_targets(outputs: Tensor, targets: Tensor) -> None:
         outputs: ``[batch, classes]``, floating point.
         targets: ``[batch]``, int64.
     """
-    if (
-        outputs.ndim == 2
-        and outputs.is_floating_point()
-        and targets.ndim == 1
-        and targets.dtype == torch.int64
-        and outputs.shape[0] == targets.shape[0]
-        and outputs.shape[1] >= 2
-    ):
-        return  # without a word: a step asks more than once, and words take longer than it
-    require(
-        outputs.ndim == 2 and outputs.is_floating_point(),
-        "outputs: expected floating-point logits [batch, classes], "
-        f"got {outputs.dtype} {list(outputs.shape)}",
-    )
-    require(
-        targets.dtype == torch.int64 and targets.ndim == 1,
-        f"targets: expected int64 labels [batch], got {targets.dtype} {list(targets.shape)}",
-    )
-    require(
-        outputs.shape[0] == targets.shape[0],
-        f"outputs and targets: expected one batch, got {outputs.shape[0]} and {targets.shape[0]}",
-    )
-    require(outputs.shape[1] >= 2, f"outputs: expected two classes or more, got {outputs.shape[1]}")
+    # Not by ``require``: a step asks more than once, and the messages take longer than the checks.
+    if outputs.ndim != 2 or not outputs.is_floating_point():
+        raise InputError(
+            "outputs: expected floating-point logits [batch, classes], "
+            f"got {outputs.dtype} {list(outputs.shape)}"
+        )
+    if targets.ndim != 1 or targets.dtype != torch.int64:
+        raise InputError(
+            f"targets: expected int64 labels [batch], got {targets.dtype} {list(targets.shape)}"
+        )
+    batch, classes = outputs.shape
+    if batch != targets.shape[0]:
+        raise InputError(
+            f"outputs and targets: expected one batch, got {batch} and {targets.shape[0]}"
+        )
+    if classes < 2:
+        raise InputError(f"outputs: expected two classes or more, got {classes}")
 
 
 def check_labels(name: str, targets: Tensor, num_classes: int) -> None:

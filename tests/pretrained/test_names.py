@@ -12,10 +12,11 @@ import torch
 import metaloss
 from metaloss import AdjustedLoss, Adjuster, InputError
 from metaloss.conditioners import Margin
-from metaloss.config import find
-from metaloss.losses import GCE
+from metaloss.config import configuration, find
+from metaloss.losses import GCE, toward_defaults
 from metaloss.pretrained import save_adjuster, upload
 from metaloss.pretrained.bundled import FOLDER
+from metaloss.training import MetaTraining
 
 
 def saved(folder: Path) -> AdjustedLoss:
@@ -54,6 +55,26 @@ class TestThoseOfThePackage:
             "limits",
         } <= set(about)
         assert find(about["config"]).is_file()
+
+    @pytest.mark.parametrize("adjuster", metaloss.list_pretrained(), ids=lambda a: a.name)
+    def test_cards_agree_with_the_configuration_they_name(self, adjuster) -> None:
+        about, loaded = adjuster.card["about"], metaloss.from_pretrained(adjuster.name)
+        data = [] if adjuster.source == "digits" else ["DATA = 'nowhere'"]
+        with configuration([about["config"]], data) as config:
+            training = config.build(MetaTraining)
+            (method,) = [m for m in training.methods if m.name == about["method"]]
+            strength = training.strengths.get(method.name, 1.0)
+            assert about.get("strength", 1.0) == strength
+            assert about["epochs"] == training.recipe.epochs
+            assert repr(loaded.conditioner) == repr(method.conditioner or Margin())
+            assert loaded.adjuster.until == training.recipe.snapshots
+            for found, made in zip(
+                loaded.loss.hyperparameters,
+                toward_defaults(method.loss, strength).hyperparameters,
+                strict=True,
+            ):
+                assert (found.name, found.default) == (made.name, made.default)
+                assert (found.low, found.high) == pytest.approx((made.low, made.high))
 
     def test_all_four_families(self) -> None:
         found = {(a.loss, a.source) for a in metaloss.list_pretrained()}
