@@ -85,7 +85,7 @@ class Conditioner(nn.Module, ABC):
         as for ``forward``.
         """
         features = self(outputs, targets, index)
-        self.observe(outputs.detach(), targets, index)
+        self.observe(outputs.detach() if outputs.requires_grad else outputs, targets, index)
         return features
 
     def set_progress(self, fraction: float) -> None:
@@ -128,7 +128,9 @@ def given(conditioner: Conditioner, index: Tensor | None, targets: Tensor) -> Te
             f"{type(conditioner).__name__} addresses samples by their ids: call the criterion as "
             "criterion(outputs, targets, index)"
         )
-    ids = list(targets.shape[:1])
-    if index.dtype != torch.int64 or list(index.shape) != ids:
-        raise InputError(f"index: expected int64 ids {ids}, got {index.dtype} {list(index.shape)}")
+    if index.dtype != torch.int64 or index.shape != targets.shape[:1]:
+        raise InputError(
+            f"index: expected int64 ids {list(targets.shape[:1])}, "
+            f"got {index.dtype} {list(index.shape)}"
+        )
     return index

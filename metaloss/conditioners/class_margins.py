@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.checks import InputError, require
 from metaloss.conditioners.base import Conditioner, check_decay
-from metaloss.conditioners.margin import own_and_others
+from metaloss.conditioners.margin import Margins, margins
 
 
 class ClassMargins(Conditioner):
@@ -42,15 +43,13 @@ class ClassMargins(Conditioner):
     """
 
     num_features = 3
-    sized_by_data = ("sums", "counts")
-    sums: Tensor
-    counts: Tensor
+    sized_by_data = ("totals",)
+    totals: Tensor  # [classes, 2]: of each the sum of its margins, and their number
 
     def __init__(self, decay: float = 0.98) -> None:
         super().__init__()
         self.decay = check_decay(decay)
-        self.register_buffer("sums", torch.zeros(0))
-        self.register_buffer("counts", torch.zeros(0))
+        self.register_buffer("totals", torch.zeros(0, 2))
 
     def prepare(
         self,
@@ -60,8 +59,7 @@ class ClassMargins(Conditioner):
         """Forget what was before."""
         if num_classes is None:
             raise InputError("ClassMargins: expected a task with classes, got a regression")
-        self.sums = self.sums.new_zeros(num_classes)
-        self.counts = self.counts.new_zeros(num_classes)
+        self.totals = self.totals.new_zeros(num_classes, 2)
 
     def forward(
         self,
@@ -70,8 +68,7 @@ class ClassMargins(Conditioner):
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 3"]:
         """The means, of all, of the label's class and of the rival's."""
-        margins, rivals = self._margins(outputs, targets)
-        return self._means(targets, rivals).to(margins.dtype)
+        return self._means(self._margins(outputs, targets), targets)
 
     def observe(
         self,
@@ -80,8 +77,7 @@ class ClassMargins(Conditioner):
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> None:
         """Move the means towards this batch's."""
-        margins, _ = self._margins(outputs, targets)
-        self._move(margins, targets)
+        self._move(self._margins(outputs, targets), targets)
 
     def track(
         self,
@@ -90,15 +86,15 @@ class ClassMargins(Conditioner):
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 3"]:
         """The means, which are moved afterwards."""
-        margins, rivals = self._margins(outputs, targets)
-        features = self._means(targets, rivals).to(margins.dtype)
-        self._move(margins, targets)
+        now = self._margins(outputs, targets)
+        features = self._means(now, targets)
+        self._move(now, targets)
         return features
 
     def _margins(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
-    ) -> tuple[Float[Tensor, " batch"], Int[Tensor, " batch"]]:
-        classes = len(self.sums)
+    ) -> Margins:
+        classes = len(self.totals)
         require(
             classes > 0,
             "ClassMargins: there are no classes yet; call prepare(targets, num_classes) with the "
@@ -109,19 +105,17 @@ class ClassMargins(Conditioner):
                 f"ClassMargins: expected outputs of {classes} classes, as prepare was told, "
                 f"got {outputs.shape[1]}"
             )
-        own, others = own_and_others(outputs.detach(), targets)
-        theirs, rivals = others.max(dim=1)
-        return own.squeeze(1) - theirs, rivals
+        return margins(outputs, targets)
 
-    def _means(
-        self, targets: Int[Tensor, " batch"], rivals: Int[Tensor, " batch"]
-    ) -> Float[Tensor, "batch 3"]:
-        of_all = self.sums.sum() / self.counts.sum().clamp(min=1e-30)
-        apart = torch.where(self.counts > 0, self.sums / self.counts - of_all, 0.0)
-        own, its = apart.index_select(0, targets), apart.index_select(0, rivals)
-        return torch.stack([of_all.expand_as(own), own, its], dim=1)
+    def _means(self, now: Margins, targets: Int[Tensor, " batch"]) -> Float[Tensor, "batch 3"]:
+        sums, counts = self.totals.tensor_split(2, dim=1)
+        of_all = sums.sum() / counts.sum()
+        apart = sums / counts - of_all
+        own, its = apart.index_select(0, targets), apart.index_select(0, now.rival.squeeze(1))
+        means = torch.cat([of_all.expand_as(own), own, its], dim=1).to(now.margin.dtype)
+        # What divides by a count of 0 is 0: nothing was seen yet, or nothing of that class.
+        return means.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
 
-    def _move(self, margins: Float[Tensor, " batch"], targets: Int[Tensor, " batch"]) -> None:
-        margins = margins.to(self.sums.dtype)
-        self.sums.mul_(self.decay).index_add_(0, targets, margins)
-        self.counts.mul_(self.decay).index_add_(0, targets, torch.ones_like(margins))
+    def _move(self, now: Margins, targets: Int[Tensor, " batch"]) -> None:
+        one_more = F.pad(now.margin.detach().to(self.totals.dtype), (0, 1), value=1.0)
+        self.totals.mul_(self.decay).index_add_(0, targets, one_more)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from metaloss.checks import require
 from metaloss.conditioners.base import Conditioner
+from metaloss.conditioners.once import SideBySide
 from metaloss.types import Outputs, Targets
 
 
@@ -54,8 +55,9 @@ class Concat(Conditioner):
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
         """Let each observe."""
-        for conditioner in self._parts():
-            conditioner.observe(outputs, targets, index)
+        with SideBySide():
+            for conditioner in self._parts():
+                conditioner.observe(outputs, targets, index)
 
     def track(
         self,
@@ -64,7 +66,8 @@ class Concat(Conditioner):
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """The features of each, in order; each remembers the batch."""
-        return torch.cat([c.track(outputs, targets, index) for c in self._parts()], dim=1)
+        with SideBySide():
+            return torch.cat([c.track(outputs, targets, index) for c in self._parts()], dim=1)
 
     def set_progress(self, fraction: float) -> None:
         """Tell each."""
@@ -78,7 +81,8 @@ class Concat(Conditioner):
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """The features of each, in order."""
-        return torch.cat([c(outputs, targets, index) for c in self._parts()], dim=1)
+        with SideBySide():
+            return torch.cat([c(outputs, targets, index) for c in self._parts()], dim=1)
 
     def _parts(self) -> list[Conditioner]:
         return list(self.conditioners)  # type: ignore[arg-type]

@@ -34,3 +34,12 @@ class Magnitude(Wrapper):
     ) -> Float[Tensor, "batch features"]:
         """The absolute features of each sample."""
         return self.conditioner(outputs, targets, index).abs()
+
+    def track(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        index: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch features"]:
+        """The same, and the other one remembers the batch."""
+        return self.conditioner.track(outputs, targets, index).abs()

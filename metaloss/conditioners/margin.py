@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.conditioners.base import Conditioner
+from metaloss.conditioners.once import once
 from metaloss.losses.numerics import full_precision
 
 
@@ -31,14 +34,25 @@ class Margin(Conditioner):
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
         """The margin of each sample."""
-        own, others = own_and_others(outputs, targets)
-        return own - others.amax(dim=1, keepdim=True)
+        return margins(outputs, targets).margin
 
 
-def own_and_others(
-    outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
-) -> tuple[Float[Tensor, "batch 1"], Float[Tensor, "batch classes"]]:
-    """The label's logit, and all logits with minus infinity in its place."""
+class Margins(NamedTuple):
+    """Margins, and to whom.
+
+    Attributes:
+        margin: ``[batch, 1]``.
+        rival: the class that comes next to the label or before it, ``[batch, 1]``.
+    """
+
+    margin: Float[Tensor, "batch 1"]
+    rival: Int[Tensor, "batch 1"]
+
+
+@once
+def margins(outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]) -> Margins:
+    """The margin of each sample, in single precision at least, and its rival."""
     outputs = full_precision(outputs)
     label = targets.unsqueeze(1)
-    return outputs.gather(1, label), outputs.scatter(1, label, -torch.inf)
+    theirs, rival = outputs.scatter(1, label, -torch.inf).max(dim=1, keepdim=True)
+    return Margins(outputs.gather(1, label) - theirs, rival)
