@@ -72,7 +72,7 @@ class AdjustedLoss(nn.Module):
         predicted, expected = adjuster.hyperparameters, loss.hyperparameters
         require(
             predicted == expected,
-            f"adjuster: expected one for {type(loss).__name__}'s {_ranges(expected)}, "
+            f"adjuster: expected one for {loss.family}'s {_ranges(expected)}, "
             f"got one for {_ranges(predicted)}",
         )
         given = 0 if conditioner is None else conditioner.num_features
@@ -84,7 +84,7 @@ class AdjustedLoss(nn.Module):
         kind = None if conditioner is None else conditioner.kind
         require(
             kind in {None, loss.kind},
-            f"conditioner: expected one for {loss.kind.name}, as {type(loss).__name__} is, "
+            f"conditioner: expected one for {loss.kind.name}, as {loss.family} is, "
             f"got {type(conditioner).__name__}, which is for {kind and kind.name}",
         )
         self.loss = loss
@@ -209,7 +209,7 @@ class AdjustedLoss(nn.Module):
         require(
             self.loss.kind == expected,
             f"loss: expected one for {expected.name}, as the targets are, "
-            f"got {type(self.loss).__name__}, which is for {self.loss.kind.name}",
+            f"got {self.loss.family}, which is for {self.loss.kind.name}",
         )
         if self.conditioner is not None:
             self.conditioner.prepare(targets, num_classes)

@@ -151,10 +151,21 @@ def taskset_suite(
         prefix: of the tasks' names, which are ``PREFIX0``, ``PREFIX1`` and so on.
 
     Raises:
-        InputError: ``number`` is below 1 or above what the taskset has; when a task is made,
-            samples or labels that do not go together.
+        InputError: ``number`` is below 1 or above what the taskset has, or its labels are noisy
+            already; when a task is made, labels other than ``0 .. ways - 1``, or samples and labels
+            that do not go together.
     """
     check_at_least("number", number, 1)
+    require(
+        hasattr(taskset, "sample_task_description"),
+        f"taskset: expected a learn2learn.data.Taskset, got {type(taskset).__name__}",
+    )
+    noisy = any(isinstance(t, NoisyLabelsTransform) for t in taskset.task_transforms)
+    require(
+        not noisy,
+        "taskset: expected clean samples, on whose labels `task` puts noise, got a taskset with a "
+        "NoisyLabelsTransform",
+    )
     endless = taskset.num_tasks == -1
     require(
         endless or number <= len(taskset),
@@ -181,5 +192,10 @@ def _sampled(taskset: Any, seed: int, name: str) -> ImageSet:
         inputs, targets, *_ = taskset.get_task(taskset.sample_task_description())
     finally:
         random.setstate(before)
-    classes = int(targets.max()) + 1
-    return ImageSet(inputs, targets.long(), tuple(str(c) for c in range(classes)), name)
+    found = targets.unique().tolist()
+    require(
+        found == list(range(len(found))),
+        f"{name}: expected labels 0..{len(found) - 1} of {len(found)} ways, got {found}; put "
+        "RemapLabels last among the taskset's transforms",
+    )
+    return ImageSet(inputs, targets.long(), tuple(map(str, found)), name)

@@ -35,7 +35,7 @@ def main(epochs: int = 3) -> Classifier:
     torch.manual_seed(0)
     inputs = torch.randn(512, 20)
     data = TensorDataset(inputs, inputs[:, :10].argmax(dim=1))
-    criterion = metaloss.from_pretrained("gce-digits-margin")
+    criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
     classifier = Classifier(criterion)
     trainer = Trainer(
         max_epochs=epochs,

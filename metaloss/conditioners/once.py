@@ -12,11 +12,15 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
+import torch
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_Found = list[tuple[Callable[..., Any], tuple[Any, ...], Any]]
+_Found = list[tuple[Callable[..., Any], bool, tuple[Any, ...], Any]]
 _found: ContextVar[_Found | None] = ContextVar("found", default=None)
+# torch.compile cannot trace what is kept here, and finds what is computed twice by itself.
+_compiling = torch.compiler.is_compiling
 
 
 class SideBySide:
@@ -37,7 +41,9 @@ class SideBySide:
     _before: Token[_Found | None] | None = None
 
     def __enter__(self) -> None:
-        if _found.get() is None:  # inside of another one, what that has found will do
+        if (
+            not _compiling() and _found.get() is None
+        ):  # inside of another one, what that has found will do
             self._before = _found.set([])
 
     def __exit__(
@@ -53,19 +59,25 @@ class SideBySide:
 def once(function: Callable[P, T]) -> Callable[P, T]:
     """Let a pure function of a batch's tensors be computed once where several ask side by side.
 
-    The same tensors are the same objects, which none of those who ask may change.
+    The same tensors are the same objects, and so is what is found of them: nobody may change it in
+    place.
     """
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        found = _found.get()
-        if found is None or kwargs:
+        found = None if _compiling() or kwargs else _found.get()
+        if found is None:
             return function(*args, **kwargs)
-        for what, given, result in found:
-            if what is function and all(a is b for a, b in zip(given, args, strict=True)):
+        graph = torch.is_grad_enabled()
+        for what, with_graph, given, result in found:
+            if what is function and with_graph == graph and _same(given, args):
                 return result
         result = function(*args, **kwargs)
-        found.append((function, args, result))
+        found.append((function, graph, args, result))
         return result
 
     return call
+
+
+def _same(given: tuple[Any, ...], asked: tuple[Any, ...]) -> bool:
+    return len(given) == len(asked) and all(a is b for a, b in zip(given, asked, strict=True))

@@ -19,7 +19,7 @@ class ProgressCallback(Callback):
         >>> import metaloss
         >>> from lightning.pytorch import Trainer  # doctest: +SKIP
         >>> from metaloss.integrations.lightning import ProgressCallback  # doctest: +SKIP
-        >>> criterion = metaloss.from_pretrained("gce-digits-margin")
+        >>> criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
         >>> Trainer(callbacks=[ProgressCallback(criterion)])  # doctest: +SKIP
     """
 

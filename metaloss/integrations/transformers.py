@@ -42,7 +42,7 @@ def loss_func(criterion: AdjustedLoss) -> Callable[..., Tensor]:
     Example:
         >>> import metaloss
         >>> from metaloss.integrations import transformers as ours  # doctest: +SKIP
-        >>> criterion = metaloss.from_pretrained("gce-digits-margin")
+        >>> criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
         >>> transformers.Trainer(
         ...     model,
         ...     train_dataset=train,

@@ -36,8 +36,8 @@ def list_pretrained() -> list[Pretrained]:
 
     Example:
         >>> import metaloss
-        >>> [adjuster.name for adjuster in metaloss.list_pretrained() if adjuster.loss == "GCE"]
-        ['gce-cifar10-context', 'gce-digits-margin', 'gce-fashion-mnist-context']
+        >>> metaloss.list_pretrained()[1]
+        Pretrained(gce-cifar10-margin: GCE on Margin, from CIFAR-10)
     """
     found = []
     for path in sorted(FOLDER.glob("*/card.json")):

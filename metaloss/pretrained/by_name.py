@@ -39,7 +39,7 @@ def from_pretrained(
     Example:
         >>> import torch
         >>> import metaloss
-        >>> criterion = metaloss.from_pretrained("gce-digits-margin")
+        >>> criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
         >>> criterion(torch.zeros(2, 10), torch.tensor([3, 5])).ndim
         0
     """
@@ -48,8 +48,14 @@ def from_pretrained(
 
 def folder_of(name: str | Path) -> Path:
     """Where the files are of what :func:`from_pretrained` loads by this name."""
-    if str(name) and Path(name).is_dir():
-        return Path(name)
+    path = Path(name)
+    if str(name) and path.is_dir():
+        return path
+    if path.is_file():
+        raise InputError(
+            f"{name}: expected the folder of a saved adjuster, got a file; "
+            f"did you mean {path.parent}?"
+        )
     names = [adjuster.name for adjuster in list_pretrained()]
     if str(name) in names:
         return FOLDER / str(name)

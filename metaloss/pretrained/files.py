@@ -161,6 +161,12 @@ def _criterion(
         f"expected hyperparameters {ranges}, but {card['loss']['type']} has {_ranges(loss)} here",
     )
     require(isinstance(detach, bool), f"expected detach true or false, got {detach!r}")
+    # Before anything is built: a short card may ask for millions.
+    require(
+        isinstance(until, list) and len(until) <= max(len(tensors), 1),
+        f"until: expected fractions of no more snapshots than {TENSORS} has tensors, "
+        f"{len(tensors)}, got {len(until) if isinstance(until, list) else repr(until)}",
+    )
     loss = toward_defaults(loss, strength)
     conditioner = None if card["conditioner"] is None else build(card["conditioner"], classes)
 

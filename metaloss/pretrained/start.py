@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
 from metaloss.adjusters import ScheduledAdjuster
 from metaloss.checks import require
+from metaloss.losses import LossFamily, toward_defaults
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained.by_name import from_pretrained
 from metaloss.pretrained.spec import Component, describe
@@ -20,6 +22,9 @@ def start_from(criterion: AdjustedLoss, name: str | Path, components: Iterable[t
         name: as for :func:`~metaloss.from_pretrained`.
         components: classes of your own that its card names.
 
+    Where it was saved at less than full strength, a criterion whose loss has the ranges that it
+    was learned with goes on from all that was learned.
+
     Raises:
         InputError: there is none of this name, or it is of another loss, reads other features or
             is built otherwise.
@@ -30,14 +35,14 @@ def start_from(criterion: AdjustedLoss, name: str | Path, components: Iterable[t
         >>> from metaloss.losses import GCE
         >>> from metaloss.pretrained import start_from
         >>> criterion = AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
-        >>> start_from(criterion, "gce-digits-margin")
+        >>> start_from(criterion, "gce-fashion-mnist-margin")
     """
     saved = from_pretrained(name, components)
     last = saved.adjuster
     if isinstance(last, ScheduledAdjuster):
         last = last.adjusters[-1]  # type: ignore[assignment]
     pairs = {
-        "loss": (criterion.loss, saved.loss),
+        "loss": (criterion.loss, _at_full_strength(saved.loss, criterion.loss)),
         "conditioner": (criterion.conditioner, saved.conditioner),
         "adjuster": (criterion.adjuster, last),
     }
@@ -52,3 +57,19 @@ def start_from(criterion: AdjustedLoss, name: str | Path, components: Iterable[t
 
 def _said(component: Component | None) -> str:
     return "none" if component is None else str(describe(component, ("hyperparameters",)))
+
+
+def _at_full_strength(saved: LossFamily, full: LossFamily) -> LossFamily:
+    """``full`` if ``saved`` is that with its ranges nearer to the defaults, else ``saved``."""
+    widths = [sum(h.high - h.low for h in loss.hyperparameters) for loss in (saved, full)]
+    if saved.family != full.family or not 0 < widths[0] < widths[1]:
+        return saved
+    nearer = toward_defaults(full, widths[0] / widths[1])
+    pairs = zip(saved.hyperparameters, nearer.hyperparameters, strict=True)
+    same = all(
+        (a.name, a.default) == (b.name, b.default)
+        and math.isclose(a.low, b.low, abs_tol=1e-9)
+        and math.isclose(a.high, b.high, abs_tol=1e-9)
+        for a, b in pairs
+    )
+    return full if same else saved

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from metaloss.checks import require
 from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.types import Loader
 
@@ -56,8 +57,11 @@ def evaluate(model: nn.Module, loader: Loader, kind: Kind = CLASSIFICATION) -> E
         model: a network.
         loader: its epoch 0 is what is evaluated on.
         kind: of its targets.
+
+    Raises:
+        InputError: the loader has fewer batches than it says.
     """
-    totals = []
+    totals: list[Tensor] = []
     count = 0
     with evaluating(model):
         for batch in loader.epoch(0):
@@ -65,5 +69,9 @@ def evaluate(model: nn.Module, loader: Loader, kind: Kind = CLASSIFICATION) -> E
             both = [kind.score(outputs, batch.targets), kind.losses(outputs, batch.targets)]
             totals.append(torch.stack(both).double().sum(dim=1))
             count += len(batch.targets)
+    require(
+        len(totals) == len(loader) > 0,
+        f"loader to evaluate on: expected {max(len(loader), 1)} batches, got {len(totals)}",
+    )
     score, loss = torch.stack(totals).sum(dim=0).tolist()
     return Evaluation(score / count, loss / count)

@@ -39,6 +39,8 @@ def check_fit(
     learns = any(method.learns for method in methods) and not frozen
     batch = first_batch(f"task {task.name}: train", task.train)
     first_batch(f"task {task.name}: test", task.test)
+    if task.validation is not None:
+        first_batch(f"task {task.name}: validation", task.validation)
     if task.meta is not None and learns:
         first_batch(f"task {task.name}: meta", task.meta)
     require(

@@ -33,8 +33,8 @@ def transferred(
 
     Example:
         >>> from metaloss.training import transferred
-        >>> [method.name for method in transferred(adjusters=["gce-digits-margin"], compare=True)]
-        ['CE', 'GCE', 'T-gce-digits-margin']
+        >>> [method.name for method in transferred(adjusters=["gce-cifar10-context"], compare=True)]
+        ['CE', 'GCE', 'T-gce-cifar10-context']
     """
     require(len(adjusters) > 0, "adjusters: expected one or more, got none")
     require(

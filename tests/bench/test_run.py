@@ -56,11 +56,11 @@ def test_ablations_and_settings_of_the_plain_step_are_measured_where_asked_for()
 
 
 def test_the_plain_step_is_measured_on_the_criteria_asked_for() -> None:
-    names = ("GCE", "gce-digits-margin")
+    names = ("GCE", "gce-fashion-mnist-margin")
     settings = Settings(cases=("lenet",), methods=("mixed",), steps=(1,), criteria=names)
     lines: list[str] = []
     rows = measure(settings, lines.append, pretended).rows
-    plain = ["plain on GCE", "plain on gce-digits-margin"]
+    plain = ["plain on GCE", "plain on gce-fashion-mnist-margin"]
     assert [row.method for row in rows] == [CE, PLAIN, *plain, "mixed"]
     assert [row.ratio for row in rows[2:4]] == [len(name) for name in plain]
     assert lines[-1] == f"[{len(lines)}/{len(lines)}] lenet, K = 1, mixed: memory"

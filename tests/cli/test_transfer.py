@@ -125,8 +125,11 @@ def test_transfer_needs_no_clean_samples(tmp_path: Path) -> None:
         (["--adjuster", "gce-imagenet"], "gce-imagenet: expected the folder of a saved adjuster"),
         (["--adjuster", "."], "expected a file of a learned adjuster, got nothing there"),
         (["--adjuster", ""], "expected the folder of a saved adjuster"),
-        (["--adjuster", "gce-digit-margin"], "did you mean gce-digits-margin?"),
-        (["--adjuster", "gce-digits-margin", "--strength", "2"], "strength: expected a number in"),
+        (["--adjuster", "gce-fashion-margin"], "did you mean gce-fashion-mnist-margin?"),
+        (
+            ["--adjuster", "gce-fashion-mnist-margin", "--strength", "2"],
+            "strength: expected a number in",
+        ),
     ],
 )
 def test_an_adjuster_that_is_not_there(
@@ -138,7 +141,7 @@ def test_an_adjuster_that_is_not_there(
 def test_adjusters_are_not_put_on_the_tasks_that_they_are_learned_on(
     refused: Callable[..., str],
 ) -> None:
-    asked = ["--adjuster", "gce-digits-margin", "--out", "out"]
+    asked = ["--adjuster", "gce-fashion-mnist-margin", "--out", "out"]
     message = refused("transfer", "experiments/meta_digits.gin", *asked)
     assert "got one that meta-trains them" in message
 

@@ -100,3 +100,21 @@ def test_nor_in_another_thread() -> None:
         other.join()
         assert twice_as_much(values) is ours
     assert found[0] is not ours
+
+
+def test_without_a_graph_nothing_is_kept_for_those_who_want_one() -> None:
+    values = torch.ones(2, requires_grad=True)
+    with SideBySide():
+        with torch.no_grad():
+            twice_as_much(values)
+        assert twice_as_much(values).requires_grad
+
+
+def test_arguments_left_out_are_other_arguments() -> None:
+    @once
+    def times(values: torch.Tensor, factor: int = 2) -> torch.Tensor:
+        return factor * values
+
+    values = torch.ones(2)
+    with SideBySide():
+        assert [times(values)[0], times(values, 3)[0], times(values, factor=4)[0]] == [2, 3, 4]

@@ -97,7 +97,7 @@ def test_accumulated_batches_are_one_large_one() -> None:
     pytest.importorskip("transformers")
     from metaloss.integrations.transformers import loss_func
 
-    criterion = metaloss.from_pretrained("gce-digits-margin")
+    criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
     compute = loss_func(criterion)
     outputs, labels = {"logits": torch.randn(12, 10)}, torch.arange(12) % 10
     whole = compute(outputs, labels)
@@ -125,7 +125,7 @@ def test_the_criterion_goes_where_the_trainer_put_the_model() -> None:
     pytest.importorskip("transformers")
     from metaloss.integrations.transformers import loss_func
 
-    criterion = metaloss.from_pretrained("gce-digits-margin")
+    criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
     outputs = {"logits": torch.zeros(6, 10, device="meta")}
     loss = loss_func(criterion)(outputs, torch.zeros(6, dtype=torch.int64, device="meta"))
     assert loss.device.type == "meta"

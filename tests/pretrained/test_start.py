@@ -10,7 +10,7 @@ import torch
 from metaloss import AdjustedLoss, Adjuster, ScheduledAdjuster
 from metaloss.checks import InputError
 from metaloss.conditioners import Margin, ProbabilityMargin
-from metaloss.losses import GCE, JS, Ranged
+from metaloss.losses import GCE, JS, SL, PolySoft, Ranged, toward_defaults
 from metaloss.pretrained import from_pretrained, save_adjuster, start_from
 from metaloss.training import Adjusted
 from tests.helpers.tasks import blobs
@@ -66,6 +66,27 @@ def test_what_does_not_fit_is_refused_and_nothing_is_changed(saved, criterion, p
         start_from(criterion, saved)
     for name, value in criterion.adjuster.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("loss", [GCE(), SL(), Ranged(PolySoft(), {"lam": (3.4, 10.0)})], ids=repr)
+def test_from_half_of_what_was_learned_to_all_of_it(loss, tmp_path):
+    learned, criterion = fresh(loss=loss), fresh(loss=loss)
+    save_adjuster(tmp_path / "half", learned, strength=0.5)
+    start_from(criterion, tmp_path / "half")
+    assert torch.equal(criterion.adjuster.net[0].weight, learned.adjuster.net[0].weight)
+    assert criterion.loss == loss
+    half = fresh(loss=toward_defaults(loss, 0.5))
+    start_from(half, tmp_path / "half")
+    with pytest.raises(InputError, match="go on from whose loss is"):
+        start_from(fresh(loss=toward_defaults(loss, 0.25)), tmp_path / "half")
+
+
+def test_from_one_that_comes_with_the_package():
+    saved = from_pretrained("gce-cifar10-context")
+    criterion = fresh(conditioner=saved.conditioner)
+    start_from(criterion, "gce-cifar10-context")
+    last = saved.adjuster.adjusters[-1]
+    assert torch.equal(criterion.adjuster.net[0].weight, last.net[0].weight)
 
 
 def test_none_of_this_name():

@@ -182,3 +182,20 @@ class TestSuite:
             taskset_suite(taskset=taskset(), number=4)
         with pytest.raises(InputError, match="number: expected a whole number of at least 1"):
             taskset_suite(taskset=taskset(), number=0)
+
+    @pytest.mark.bad_input
+    def test_what_is_no_source_of_clean_tasks(self) -> None:
+        with pytest.raises(InputError, match=r"taskset: expected .*Taskset, got MetaDataset"):
+            taskset_suite(taskset=dataset(), number=1)
+        data = dataset()
+        noisy = taskset(transform(data, keep=5, mark=True), data=data)
+        with pytest.raises(InputError, match=r"expected clean samples.*NoisyLabelsTransform"):
+            taskset_suite(taskset=noisy, number=1)
+
+    @pytest.mark.bad_input
+    def test_labels_that_are_not_of_the_task(self) -> None:
+        (spec,) = taskset_suite(taskset=taskset(remap=False), number=1, task=self.made)
+        with pytest.raises(
+            InputError, match=r"task-0: expected labels 0..3 of 4 ways, got .*Remap"
+        ):
+            spec.task(seed=0, device="cpu")

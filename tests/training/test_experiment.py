@@ -280,6 +280,10 @@ class TestRefusals:
             ({"task": partial(changed, meta=NOTHING)}, "blobs: meta: expected one batch or more"),
             ({"task": partial(changed, test=NOTHING)}, "blobs: test: expected one batch or more"),
             (
+                {"task": partial(changed, validation=NOTHING)},
+                "blobs: validation: expected one batch or more",
+            ),
+            (
                 {"task": partial(changed, train_targets=torch.zeros(3))},
                 "blobs: expected a target for each of 60 training samples, got 3",
             ),

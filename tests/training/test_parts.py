@@ -136,6 +136,22 @@ def test_evaluate_puts_the_mode_back_and_counts() -> None:
     assert found.score == pytest.approx(100 * right.float().mean().item())
 
 
+def test_evaluate_does_not_pass_over_batches_that_are_missing() -> None:
+    class Short:
+        num_samples = 60
+
+        def __len__(self) -> int:
+            return 4
+
+        def epoch(self, number: int):
+            return islice(task.test.epoch(number), kept)
+
+    task = blobs()
+    for kept in (0, 1):
+        with pytest.raises(InputError, match=f"to evaluate on: expected 4 batches, got {kept}"):
+            evaluate(nn.Linear(5, 3), Short())
+
+
 class TestMethods:
     def test_conventional_is_constant(self) -> None:
         criterion = Conventional(name="GCE", loss=GCE(), values={"q": 0.3}).criterion(blobs())
