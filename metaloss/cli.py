@@ -301,7 +301,8 @@ def _stamped(name: str) -> Path:
 
 def _one_line(message: str) -> str:
     """A message as one line; gin adds some that say in which call, with addresses in memory."""
-    return " ".join(re.sub(r" \(<.*?>\)", ";", message).split()).rstrip(";")
+    said = re.sub(r"\s*In call to configurable ('.*?') \(<.*?>\)", r"; in \1", message)
+    return " ".join(said.split())
 
 
 def main() -> None:

@@ -47,6 +47,7 @@ def refused(
         assert written.out == ""
         (line,) = written.err.splitlines()
         assert line.startswith("error: ")
+        assert " at 0x" not in line and "In call to" not in line
         assert list(tmp_path.iterdir()) == []
         return line
 
