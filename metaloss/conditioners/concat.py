@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from metaloss.checks import require
 from metaloss.conditioners.base import Conditioner
-from metaloss.conditioners.once import SideBySide
+from metaloss.conditioners.once import Sharing
 from metaloss.types import Outputs, Targets
 
 
@@ -55,7 +55,7 @@ class Concat(Conditioner):
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
         """Let each observe."""
-        with SideBySide():
+        with Sharing():
             for conditioner in self._parts():
                 conditioner.observe(outputs, targets, index)
 
@@ -66,7 +66,7 @@ class Concat(Conditioner):
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """The features of each, in order; each remembers the batch."""
-        with SideBySide():
+        with Sharing():
             return torch.cat([c.track(outputs, targets, index) for c in self._parts()], dim=1)
 
     def set_progress(self, fraction: float) -> None:
@@ -81,7 +81,7 @@ class Concat(Conditioner):
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """The features of each, in order."""
-        with SideBySide():
+        with Sharing():
             return torch.cat([c(outputs, targets, index) for c in self._parts()], dim=1)
 
     def _parts(self) -> list[Conditioner]:

@@ -23,15 +23,15 @@ _found: ContextVar[_Found | None] = ContextVar("found", default=None)
 _compiling = torch.compiler.is_compiling
 
 
-class SideBySide:
+class Sharing:
     """While it is entered, functions marked :func:`once` remember what they found.
 
     Example:
         >>> import torch
         >>> from metaloss.conditioners.margin import margins
-        >>> from metaloss.conditioners.once import SideBySide
+        >>> from metaloss.conditioners.once import Sharing
         >>> outputs, labels = torch.zeros(1, 2), torch.tensor([0])
-        >>> with SideBySide():
+        >>> with Sharing():
         ...     margins(outputs, labels) is margins(outputs, labels)
         True
         >>> margins(outputs, labels) is margins(outputs, labels)
@@ -41,9 +41,8 @@ class SideBySide:
     _before: Token[_Found | None] | None = None
 
     def __enter__(self) -> None:
-        if (
-            not _compiling() and _found.get() is None
-        ):  # inside of another one, what that has found will do
+        # Inside of another one, what that has found will do.
+        if not _compiling() and _found.get() is None:
             self._before = _found.set([])
 
     def __exit__(

@@ -17,7 +17,7 @@ from metaloss.conditioners import (
     ProbabilityMargin,
     RunningMean,
 )
-from metaloss.conditioners.once import SideBySide, once
+from metaloss.conditioners.once import Sharing, once
 from tests.conditioners.cases import drawn, training_labels
 
 CLASSES = 5
@@ -83,17 +83,17 @@ def twice_as_much(values: torch.Tensor) -> torch.Tensor:
 
 def test_nothing_is_kept_afterwards() -> None:
     values = torch.ones(2)
-    with pytest.raises(ZeroDivisionError), SideBySide():
+    with pytest.raises(ZeroDivisionError), Sharing():
         before = twice_as_much(values)
         raise ZeroDivisionError
-    with SideBySide():
+    with Sharing():
         assert twice_as_much(values) is not before
     assert twice_as_much(values) is not twice_as_much(values)
 
 
 def test_nor_in_another_thread() -> None:
     values, found = torch.ones(2), []
-    with SideBySide():
+    with Sharing():
         ours = twice_as_much(values)
         other = threading.Thread(target=lambda: found.append(twice_as_much(values)))
         other.start()
@@ -104,7 +104,7 @@ def test_nor_in_another_thread() -> None:
 
 def test_without_a_graph_nothing_is_kept_for_those_who_want_one() -> None:
     values = torch.ones(2, requires_grad=True)
-    with SideBySide():
+    with Sharing():
         with torch.no_grad():
             twice_as_much(values)
         assert twice_as_much(values).requires_grad
@@ -116,5 +116,5 @@ def test_arguments_left_out_are_other_arguments() -> None:
         return factor * values
 
     values = torch.ones(2)
-    with SideBySide():
+    with Sharing():
         assert [times(values)[0], times(values, 3)[0], times(values, factor=4)[0]] == [2, 3, 4]
