@@ -54,8 +54,24 @@ class TestThoseOfThePackage:
             "versions",
             "config",
             "limits",
+            "held_out",
         } <= set(about)
         assert find(about["config"]).is_file()
+
+    @pytest.mark.parametrize("adjuster", metaloss.list_pretrained(), ids=lambda a: a.name)
+    def test_cards_have_a_table_of_tasks_held_out(self, adjuster) -> None:
+        """By the configuration, or by the command that the card names."""
+        about = adjuster.card["about"]
+        table = about["held_out"]
+        assert list(table) == ["CE", adjuster.loss, f"transferred {about['method']}"]
+        tasks, *others = (list(row) for row in table.values())
+        assert all(other == tasks for other in others)
+        if "held_out_from" in about:
+            _, _, file, *_ = about["held_out_from"].split()
+            assert find(file).is_file()
+            return
+        with configuration([about["config"]], ["DATA = 'nowhere'"]) as config:
+            assert tasks == [spec.name for spec in config.build(MetaTraining).held_out]
 
     @pytest.mark.parametrize("adjuster", metaloss.list_pretrained(), ids=lambda a: a.name)
     def test_cards_agree_with_the_configuration_they_name(self, adjuster) -> None:

@@ -16,6 +16,8 @@ from metaloss import Adjuster
 from metaloss.bilevel import Lookahead
 from metaloss.checks import InputError
 from metaloss.losses import GCE, JS, SL
+from metaloss.models import SmallCNN
+from metaloss.tasks import classification_task, digits, noise, noise_grid
 from metaloss.training import (
     Adjusted,
     Conventional,
@@ -145,6 +147,20 @@ def test_the_held_out_report(tmp_path) -> None:
     means = (held_out / "third" / "results.json").read_text()
     mean = json.loads(means)["rows"][3]["accuracy_mean"]
     assert mean == pytest.approx(rows[3]["tasks"]["third"]["accuracy_mean"])
+
+
+def test_what_is_held_out_may_be_another_data_set(tmp_path) -> None:
+    elsewhere = noise_grid(
+        task=partial(classification_task, data=digits, subset=200, num_meta=0, num_test=100),
+        noises={"symmetric": noise.symmetric},
+        rates=(0.5,),
+        prefix="digits-",
+        model=partial(SmallCNN, in_channels=1, num_classes=10),
+    )
+    rows = training(held_out=(HELD_OUT[0], *elsewhere)).run(RunFolder(tmp_path / "run"))
+    assert [list(row["tasks"]) for row in rows] == [["third", "digits-symmetric-0.5"]] * len(rows)
+    card = json.loads((tmp_path / "run/A-JS/seed-0/adjuster/card.json").read_text())
+    assert set(card["about"]["held_out"]["transferred A-JS"]) == {"third", "digits-symmetric-0.5"}
 
 
 def test_a_task_may_have_a_recipe_of_its_own() -> None:
