@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from metaloss.checks import InputError, require
+from metaloss.checks import InputError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,7 +45,7 @@ Resume = Annotated[
 @app.command()
 def demo(out: Out = None, gin_param: Params = None) -> None:
     """Train on digits with 40% wrong labels: cross entropy, GCE, adjusted GCE and PolySoft."""
-    _experiment(DEMO, out or _stamped("demo"), [], gin_param or [], resume=False)
+    _run(DEMO, out or _stamped("demo"), [], gin_param or [], resume=False)
 
 
 @app.command()
@@ -60,7 +60,7 @@ def train(
 ) -> None:
     """Run the experiment of a gin file: every method and seed, and the table they make."""
     place = out or _stamped(Path(config).stem)
-    _experiment(config, place, gin_file or [], gin_param or [], resume)
+    _run(config, place, gin_file or [], gin_param or [], resume)
 
 
 @app.command()
@@ -202,97 +202,15 @@ def transfer(
     adjusters = [str(Path(a).resolve()) if a and Path(a).is_dir() else a for a in adjuster]
     said = [f"ADJUSTERS = {adjusters!r}", f"COMPARE = {compare}", f"STRENGTH = {strength!r}"]
     files = [TRANSFERRED, *(gin_file or [])]
-    _experiment(config, place, files, [*said, *(gin_param or [])], resume)
+    _run(config, place, files, [*said, *(gin_param or [])], resume)
 
 
-def _experiment(
-    config: str,
-    out: Path,
-    files: Sequence[str],
-    bindings: Sequence[str],
-    resume: bool,
+def _run(
+    config: str, out: Path, files: Sequence[str], bindings: Sequence[str], resume: bool
 ) -> None:
-    from metaloss.config import configuration
-    from metaloss.console import observer
-    from metaloss.training import RunFolder
-    from metaloss.training.speed import keep_freed_memory
+    from metaloss.runner import run
 
-    keep_freed_memory()
-    console = Console()
-    folder = RunFolder(out, resume)
-    with configuration([config, *files], bindings) as parsed:
-        experiment = parsed.build(kind_of(parsed))
-        if resume:
-            _check_same(folder, parsed.text)
-        with observer(console) as watching:
-            rows = experiment.run(folder, watching, {"config.gin": parsed.text})
-        folder.write("operative.gin", parsed.operative)
-    _show(console, experiment, folder, rows)
-
-
-def kind_of(parsed: Any) -> type[Any]:
-    """What a configuration is of: one task, several, or tasks to meta-train on."""
-    from metaloss.training import Comparison, Experiment, MetaTraining, transferred
-
-    if parsed.binds(Comparison, "tasks"):
-        return Comparison
-    if not parsed.binds(MetaTraining, "tasks"):
-        return Experiment
-    require(
-        not parsed.binds(transferred, "adjusters"),
-        "expected a file whose task is Experiment.task or whose tasks are Comparison.tasks to put "
-        "adjusters on, got one that meta-trains them: MetaTraining.tasks",
-    )
-    return MetaTraining
-
-
-def _show(console: Console, experiment: Any, folder: Any, rows: Sequence[Any]) -> None:
-    from metaloss.console import across_table, results_table
-    from metaloss.training import Experiment, MetaTraining
-
-    recipe = getattr(experiment, "held_out_recipe", None) or experiment.recipe
-    last = min(experiment.last, recipe.epochs)
-    if isinstance(experiment, Experiment):
-        console.print(results_table(rows, last))
-        for picture in draw(experiment, folder):
-            _say(console, f"picture: {picture}")
-    elif rows:
-        console.print(across_table(rows, last))
-    if isinstance(experiment, MetaTraining):
-        for method in experiment.methods:
-            place = folder.run(method.name, experiment.seeds[0]).adjuster
-            _say(console, f"adjuster: {place}")
-    _say(console, f"results: {folder.path}")
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-def draw(experiment: Any, folder: Any) -> list[Path]:
-    """Draw what the first seed's adjusters learned; the pictures made."""
-    from metaloss.diagnostics import Learned, draw_learned
-    from metaloss.pretrained import load_adjuster
-
-    learned = []
-    for method in experiment.methods:
-        run = folder.run(method.name, experiment.seeds[0])
-        if run.adjuster.is_dir():
-            criterion = load_adjuster(run.adjuster, method.components)
-            learned.append(Learned(method.name, criterion, run.read_tensors("samples")))
-    if not learned:
-        return []
-    path = folder.path / "hyperparameters.png"
-    draw_learned(learned, path)
-    return [path]
-
-
-def _check_same(folder: Any, text: str) -> None:
-    if (folder.path / "config.gin").read_text() != text:
-        raise InputError(
-            f"{folder.path}: expected the configuration that the run was started with "
-            "(its config.gin), got another"
-        )
+    run(config, out, files, bindings, resume)
 
 
 def _stamped(name: str) -> Path:

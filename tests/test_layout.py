@@ -28,6 +28,7 @@ LAYERS = [
     {"bilevel", "integrations", "pretrained"},
     {"training"},
     {"bench", "diagnostics", "console", "config"},
+    {"runner"},
     {"cli"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

@@ -1,0 +1,103 @@
+"""Running what a configuration describes, and showing what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from metaloss.checks import InputError, require
+from metaloss.config import Config, configuration
+from metaloss.console import across_table, observer, results_table
+from metaloss.diagnostics import Learned, draw_learned
+from metaloss.pretrained import load_adjuster
+from metaloss.training import Comparison, Experiment, MetaTraining, RunFolder, transferred
+from metaloss.training.speed import keep_freed_memory
+
+
+def run(
+    config: str, out: Path, files: Sequence[str], bindings: Sequence[str], resume: bool
+) -> None:
+    """Run a configuration, and print its table and where everything is.
+
+    Args:
+        config: a gin file, by path or by its name among the package's.
+        out: the run's folder.
+        files: more gin files, read after it.
+        bindings: single bindings, read last.
+        resume: go on with what is in the folder.
+
+    Raises:
+        InputError: the configuration cannot be used, or is not the one that the run was started
+            with.
+    """
+    keep_freed_memory()
+    console = Console()
+    folder = RunFolder(out, resume)
+    with configuration([config, *files], bindings) as parsed:
+        experiment = parsed.build(kind_of(parsed))
+        if resume:
+            _check_same(folder, parsed.text)
+        with observer(console) as watching:
+            rows = experiment.run(folder, watching, {"config.gin": parsed.text})
+        folder.write("operative.gin", parsed.operative)
+    _show(console, experiment, folder, rows)
+
+
+def kind_of(parsed: Config) -> type[Any]:
+    """What a configuration is of: one task, several, or tasks to meta-train on."""
+    if parsed.binds(Comparison, "tasks"):
+        return Comparison
+    if not parsed.binds(MetaTraining, "tasks"):
+        return Experiment
+    require(
+        not parsed.binds(transferred, "adjusters"),
+        "expected a file whose task is Experiment.task or whose tasks are Comparison.tasks to put "
+        "adjusters on, got one that meta-trains them: MetaTraining.tasks",
+    )
+    return MetaTraining
+
+
+def _show(console: Console, experiment: Any, folder: RunFolder, rows: Sequence[Any]) -> None:
+    recipe = getattr(experiment, "held_out_recipe", None) or experiment.recipe
+    last = min(experiment.last, recipe.epochs)
+    if isinstance(experiment, Experiment):
+        console.print(results_table(rows, last))
+        for picture in _draw(experiment, folder):
+            _say(console, f"picture: {picture}")
+    elif rows:
+        console.print(across_table(rows, last))
+    if isinstance(experiment, MetaTraining):
+        for method in experiment.methods:
+            place = folder.run(method.name, experiment.seeds[0]).adjuster
+            _say(console, f"adjuster: {place}")
+    _say(console, f"results: {folder.path}")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _draw(experiment: Any, folder: RunFolder) -> list[Path]:
+    """Draw what the first seed's adjusters learned; the pictures made."""
+    learned = []
+    for method in experiment.methods:
+        records = folder.run(method.name, experiment.seeds[0])
+        if records.adjuster.is_dir():
+            criterion = load_adjuster(records.adjuster, method.components)
+            learned.append(Learned(method.name, criterion, records.read_tensors("samples")))
+    if not learned:
+        return []
+    path = folder.path / "hyperparameters.png"
+    draw_learned(learned, path)
+    return [path]
+
+
+def _check_same(folder: RunFolder, text: str) -> None:
+    if (folder.path / "config.gin").read_text() != text:
+        raise InputError(
+            f"{folder.path}: expected the configuration that the run was started with "
+            "(its config.gin), got another"
+        )
