@@ -8,7 +8,7 @@ from pathlib import Path
 
 from metaloss.adjusters import ScheduledAdjuster
 from metaloss.checks import require
-from metaloss.losses import LossFamily, toward_defaults
+from metaloss.losses import LossFamily, Ranged, toward_defaults
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained.by_name import from_pretrained
 from metaloss.pretrained.spec import Component, describe
@@ -62,7 +62,7 @@ def _said(component: Component | None) -> str:
 def _at_full_strength(saved: LossFamily, full: LossFamily) -> LossFamily:
     """``full`` if ``saved`` is that with its ranges nearer to the defaults, else ``saved``."""
     widths = [sum(h.high - h.low for h in loss.hyperparameters) for loss in (saved, full)]
-    if saved.family != full.family or not 0 < widths[0] < widths[1]:
+    if _in_any_range(saved) != _in_any_range(full) or not 0 < widths[0] < widths[1]:
         return saved
     nearer = toward_defaults(full, widths[0] / widths[1])
     pairs = zip(saved.hyperparameters, nearer.hyperparameters, strict=True)
@@ -73,3 +73,7 @@ def _at_full_strength(saved: LossFamily, full: LossFamily) -> LossFamily:
         for a, b in pairs
     )
     return full if same else saved
+
+
+def _in_any_range(loss: LossFamily) -> LossFamily:
+    return loss.loss if isinstance(loss, Ranged) else loss

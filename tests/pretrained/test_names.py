@@ -14,10 +14,10 @@ import metaloss
 from metaloss import AdjustedLoss, Adjuster, InputError
 from metaloss.conditioners import Margin
 from metaloss.config import configuration, find
-from metaloss.losses import GCE, toward_defaults
+from metaloss.losses import GCE, CrossEntropy, toward_defaults
 from metaloss.pretrained import save_adjuster, upload
 from metaloss.pretrained.bundled import FOLDER
-from metaloss.training import MetaTraining
+from metaloss.training import Comparison, Conventional, MetaTraining
 
 
 def saved(folder: Path) -> AdjustedLoss:
@@ -68,7 +68,11 @@ class TestThoseOfThePackage:
         assert all(other == tasks for other in others)
         if "held_out_from" in about:
             _, _, file, *_ = about["held_out_from"].split()
-            assert find(file).is_file()
+            with configuration([file], ["DATA = 'nowhere'"]) as config:
+                specs = config.build(
+                    Comparison, methods=[Conventional(name="CE", loss=CrossEntropy())]
+                ).tasks
+            assert tasks == [f"fashion-mnist-{spec.name}" for spec in specs]
             return
         with configuration([about["config"]], ["DATA = 'nowhere'"]) as config:
             assert tasks == [spec.name for spec in config.build(MetaTraining).held_out]
@@ -107,13 +111,16 @@ class TestThoseOfThePackage:
     def test_those_told_of_classes_know_who_lost_labels_to_whom(self, adjuster) -> None:
         """With all else equal, the loss follows a label more where its class was robbed."""
         criterion = metaloss.from_pretrained(adjuster.name).eval()
+        sizes = criterion.conditioner.conditioners[3:]  # of margins, where it is told of them
+        if sizes:  # such an adjuster does so in mid-training; at the end JS's and GCE's hardly do
+            criterion.progress(0.5)
         outputs = torch.tensor([[0.0, 2.0, -1.0]])  # 2 short of the label's class
         label, index = torch.tensor([0]), torch.tensor([0])
         slopes = []
         for margins in ({0: -1.0, 1: 5.0, 2: 2.0}, {0: 5.0, 1: -1.0, 2: 2.0}):
             criterion.prepare(label, 3)
-            for part in criterion.conditioner.conditioners[3:]:  # of a network that knows its data
-                part.mean.fill_(5.0)
+            for size in sizes:
+                size.mean.fill_(5.0)  # of a network that knows its data
             for c, margin in margins.items():  # as if so far its class had had these
                 seen = torch.full((1, 3), -50.0)
                 seen[0, c], seen[0, (c + 1) % 3] = margin, 0.0
@@ -122,7 +129,7 @@ class TestThoseOfThePackage:
             criterion(z, label, index).backward()
             slopes.append(-z.grad[0, 0].item())
         robbed, robber = slopes
-        assert robbed > 1.02 * robber
+        assert robbed > 1.1 * robber
 
     def test_together_they_are_small(self) -> None:
         assert sum(p.stat().st_size for p in FOLDER.rglob("*") if p.is_file()) < 200_000

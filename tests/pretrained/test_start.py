@@ -81,6 +81,14 @@ def test_from_half_of_what_was_learned_to_all_of_it(loss, tmp_path):
         start_from(fresh(loss=toward_defaults(loss, 0.25)), tmp_path / "half")
 
 
+def test_half_of_another_loss_is_another_loss(tmp_path):
+    """Its hyperparameters are the same; what is fixed in it is not."""
+    save_adjuster(tmp_path / "half", fresh(loss=SL(A=-6.0)), strength=0.5)
+    start_from(fresh(loss=SL(A=-6.0)), tmp_path / "half")
+    with pytest.raises(InputError, match="go on from whose loss is"):
+        start_from(fresh(loss=SL(A=-4.0)), tmp_path / "half")
+
+
 def test_from_one_that_comes_with_the_package():
     saved = from_pretrained("gce-cifar10-context")
     criterion = fresh(conditioner=saved.conditioner)
