@@ -26,6 +26,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "myst_parser",
     "sphinx_copybutton",
+    "sphinxcontrib.typer",
     "api_coverage",
     "docstrings",
     "hyperparameter_table",
