@@ -12,6 +12,20 @@ from metaloss.checks import check_at_least, require
 from metaloss.seeding import generator
 
 
+def check_batch_size(name: str, size: int, num_samples: int) -> None:
+    """Raise :class:`metaloss.InputError` unless a batch of ``size`` samples can be had.
+
+    Example:
+        >>> from metaloss.tasks.plans import check_batch_size
+        >>> check_batch_size("meta_batch_size", 100, num_samples=1000)
+    """
+    check_at_least(name, size, 1)
+    require(
+        size <= num_samples,
+        f"{name}: expected at most the {num_samples} samples there are, got {size}",
+    )
+
+
 @dataclass(frozen=True)
 class BatchPlan:
     """How a set is cut into batches: a pure function of the seed and the epoch's number.
@@ -41,12 +55,7 @@ class BatchPlan:
 
     def __post_init__(self) -> None:
         """Check the sizes."""
-        check_at_least("batch_size", self.batch_size, 1)
-        require(
-            self.batch_size <= self.num_samples,
-            f"batch_size: expected at most the {self.num_samples} samples there are, "
-            f"got {self.batch_size}",
-        )
+        check_batch_size("batch_size", self.batch_size, self.num_samples)
 
     def __len__(self) -> int:
         """Batches in an epoch."""

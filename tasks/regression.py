@@ -16,6 +16,7 @@ from metaloss.types import Loader
 from .labelling import make_noise
 from .loaders import BatchLoader
 from .noisy_values import NoisyValues
+from .plans import check_batch_size
 from .splits import split
 from .values import Table
 
@@ -102,6 +103,8 @@ def regression_task(
     table = data() if callable(data) else data
     check_at_least("num_meta", num_meta, 0)
     check_at_least("num_validation", num_validation, 0)
+    if num_meta:
+        check_batch_size("meta_batch_size", meta_batch_size, num_meta)
     sizes = {"test": num_test, "meta": num_meta, "validation": num_validation}
     wanted = {part: size for part, size in sizes.items() if size or part == "test"}
     every = torch.arange(len(table))

@@ -21,6 +21,7 @@ from .labelling import load_noise, make_noise
 from .loaders import BatchLoader
 from .noisy_labels import NoisyLabels
 from .partition import AnySet, AnySource, divide, sample_ids
+from .plans import check_batch_size
 from .splits import check_classes, check_disjoint
 from .transforms import Normalise, Transform, channel_statistics
 
@@ -182,6 +183,7 @@ def classification_task(
     sets = {part: chosen.samples() for part, chosen in parts.items()}
     if "meta" in sets:
         check_classes("meta", sets["meta"].targets)
+        check_batch_size("meta_batch_size", meta_batch_size, len(sets["meta"]))
     noisy: NoisyLabels | None = None
     if noise is not None:
         train = sets["train"]

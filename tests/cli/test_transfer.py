@@ -8,7 +8,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import metaloss
@@ -16,7 +18,9 @@ from metaloss import InputError
 from metaloss.cli import app
 from metaloss.training import transferred
 
-TUTORIAL = Path(__file__).parents[2] / "docs" / "examples" / "tutorial"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+TUTORIAL = EXAMPLES / "tutorial"
+FOLDERS = EXAMPLES / "folders"
 
 QUICK = ["--gin_param", "EPOCHS = 2", "--gin_param", "MILESTONES = ()"]
 DIGITS = ["experiments/demo.gin", *QUICK, "--gin_param", "SEEDS = (0, 1)"]
@@ -24,8 +28,8 @@ ONE = ["--gin_param", "training.MetaTraining.methods = [@a_gce/training.Adjusted
 
 
 def run(*arguments: str) -> str:
-    done = CliRunner().invoke(app, list(arguments))
-    assert done.exit_code == 0, done.output + repr(done.exception)
+    done = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
     return done.output
 
 
@@ -161,3 +165,35 @@ def test_the_tutorial_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     files = ["--gin_file", str(TUTORIAL / "transfer.gin"), "--out", str(again)]
     adjuster = ["--adjuster", str(out / "A-Brier/seed-0/adjuster")]
     assert "T-A-Brier-seed-0" in run("transfer", *DIGITS, *adjuster, *files)
+
+
+def write_images(root: Path, classes: str, counts: dict[str, int]) -> None:
+    """``root/{train,test}/CLASS/*.png``, 8x8."""
+    draw = np.random.default_rng(0)
+    for part, count in counts.items():
+        for name in classes:
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = draw.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number:03d}.png")
+
+
+def test_from_images_of_ones_own_to_others(tmp_path: Path) -> None:
+    clean, noisy = tmp_path / "clean", tmp_path / "noisy"
+    write_images(clean, "abc", {"train": 20, "test": 4})
+    write_images(noisy, "abcde", {"train": 12, "test": 4})
+    learned, out = tmp_path / "learned", tmp_path / "out"
+    changed = ["SIZE = 8", "SEEDS = (0,)"]
+    changed += [
+        f"tasks.classification_task.{size} = 10" for size in ("batch_size", "meta_batch_size")
+    ]
+    small = [word for binding in changed for word in ("--gin_param", binding)]
+    few = ["--gin_param", "tasks.classification_task.num_meta = 30"]
+    ours = [str(FOLDERS / "clean.gin"), "--gin_param", f"DATA = '{clean}'", *small, *few]
+    run("train", *ours, *QUICK, "--out", str(learned))
+    others = [str(FOLDERS / "noisy.gin"), "--gin_param", f"DATA = '{noisy}'", *small]
+    adjuster = ["--adjuster", str(learned / "A-GCE/seed-0/adjuster"), "--compare"]
+    run("transfer", *others, *QUICK, *adjuster, "--out", str(out))
+    rows = json.loads((out / "results.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == ["CE", "GCE", "T-A-GCE-seed-0"]

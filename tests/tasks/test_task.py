@@ -294,8 +294,14 @@ NOISY = partial(NoisyLabels.load, "nowhere")
         (partial(NUMBERS, num_meta=70, meta_from="clean"), "expected 60 samples at most, got 82"),
         (partial(NUMBERS, subset=0), "train: .* at least 1, got 0"),
         (partial(NUMBERS, subset=369), "expected 400 samples at most, got 401"),
-        (partial(NUMBERS, batch_size=369), "at most the 368 samples there are, got 369"),
-        (partial(NUMBERS, meta_batch_size=21), "at most the 20 samples there are, got 21"),
+        (
+            partial(NUMBERS, batch_size=369),
+            "^batch_size: expected at most the 368 samples there are, got 369",
+        ),
+        (
+            partial(NUMBERS, meta_batch_size=21),
+            "meta_batch_size: expected at most the 20 samples there are, got 21",
+        ),
         (partial(NUMBERS, eval_batch_size=0), "eval_batch_size"),
         (partial(NUMBERS, meta_from="train set"), "one of train, test, clean, shared"),
         (partial(DIGITS, meta_from="clean"), "meta_from: expected digits to have a clean part"),
