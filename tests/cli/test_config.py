@@ -148,6 +148,21 @@ def test_networks_that_learn_slowly_have_a_recipe_of_their_own() -> None:
     assert found == {(False, 2, 0.9, 0.03), (True, 4, 0.5, 0.1)}
 
 
+@pytest.mark.parametrize("name", ["meta_fashion_mnist", "meta_cifar10_resnet8"])
+def test_another_data_set_held_out_has_samples_and_a_network_of_its_own(name: str) -> None:
+    files = [f"experiments/{name}.gin", "tasks/held_out_digits.gin"]
+    with configuration(files, ["DATA = 'nowhere'"]) as config:
+        held_out = config.build(MetaTraining).held_out
+        assert len({spec.name for spec in held_out}) == 6
+        for spec in held_out:
+            task = spec.task(seed=0)
+            assert (task.name, task.sample_shape) == (spec.name, (1, 8, 8))
+            assert task.meta is None
+            assert 0.05 < task.noise.rate < 0.65
+            inputs = next(task.train.epoch(0)).inputs
+            assert spec.model()(inputs).shape == (len(inputs), task.num_classes)
+
+
 def test_the_saved_text_parses_to_the_same_experiment(tmp_path) -> None:
     with configuration(["experiments/demo.gin"], ["NOISE_RATE = 0.25"]) as config:
         text = config.text
