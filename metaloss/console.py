@@ -174,29 +174,34 @@ def complaint(record: Mapping[str, Any]) -> str:
 
 
 def across_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
-    """The table of methods on several tasks.
+    """The table of methods on several tasks, the longer of the two going down.
 
     Args:
         rows: of ``results.json``.
         last: over how many last epochs the figures are means.
     """
     figure = FIGURES[rows[0]["figure"]]
-    table = _titled(figure, last)
-    names = list(rows[0]["tasks"])
-    for name in names:
-        table.add_column(name, justify="right", overflow="fold")
-    table.add_column("mean", justify="right")
     mean, std = f"{figure.name}_mean", f"{figure.name}_std"
+    names = list(rows[0]["tasks"])
     best = {name: figure.best([row["tasks"][name][mean] for row in rows]) for name in names}
+
+    def cell(name: str, own: Mapping[str, Any]) -> Text:
+        spread = f" ± {figure.written(own[std])}" if len(own["seeds"]) > 1 else ""
+        bold = "bold" if own[mean] == best[name] else ""
+        return Text(figure.written(own[mean]) + spread, bold)
+
+    lines = [["method", *names, "mean"]]
     for row in rows:
-        cells = []
-        for name in names:
-            own = row["tasks"][name]
-            cell = figure.written(own[mean])
-            if len(own["seeds"]) > 1:
-                cell += f" ± {figure.written(own[std])}"
-            cells.append(Text(cell, "bold" if own[mean] == best[name] else ""))
-        table.add_row(Text(row["method"]), *cells, figure.written(row[mean]))
+        cells = [cell(name, row["tasks"][name]) for name in names]
+        lines.append([Text(row["method"]), *cells, figure.written(row[mean])])
+    if len(names) > len(rows):
+        lines = [["task", *lines[0][1:]], *lines[1:]]
+        lines = [list(column) for column in zip(*lines, strict=True)]
+    table = _titled(figure, last, lines[0][0])
+    for heading in lines[0][1:]:
+        table.add_column(heading, justify="right", overflow="fold")
+    for line in lines[1:]:
+        table.add_row(*line)
     return table
 
 
@@ -225,8 +230,8 @@ def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
     return table
 
 
-def _titled(figure: Figure, last: int) -> Table:
+def _titled(figure: Figure, last: int, first: str = "method") -> Table:
     title = f"{figure.title}, mean of the last {last} epochs"
     table = Table(title=title, min_width=len(title))
-    table.add_column("method", overflow="fold")
+    table.add_column(first, overflow="fold")
     return table
