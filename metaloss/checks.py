@@ -57,6 +57,20 @@ def check_at_least(name: str, value: int, low: int) -> int:
     return value
 
 
+def seen(value: object) -> str:
+    """What was given in place of some tensor: its dtype and shape, or how to make it one.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.checks import seen
+        >>> seen(torch.zeros(2, 3)), seen([3, 5])
+        ('torch.float32 [2, 3]', 'a list; torch.as_tensor makes it a tensor')
+    """
+    if isinstance(value, Tensor):
+        return f"{value.dtype} {list(value.shape)}"
+    return f"a {type(value).__name__}; torch.as_tensor makes it a tensor"
+
+
 def check_outputs_and_targets(outputs: Tensor, targets: Tensor) -> None:
     """Raise :class:`InputError` unless these are logits and labels of one batch.
 
@@ -67,15 +81,12 @@ def check_outputs_and_targets(outputs: Tensor, targets: Tensor) -> None:
         targets: ``[batch]``, int64.
     """
     # Not by ``require``: a step asks more than once, and the messages take longer than the checks.
-    if outputs.ndim != 2 or not outputs.is_floating_point():
+    if not _is_tensor(outputs, 2) or not outputs.is_floating_point():
         raise InputError(
-            "outputs: expected floating-point logits [batch, classes], "
-            f"got {outputs.dtype} {list(outputs.shape)}"
+            f"outputs: expected floating-point logits [batch, classes], got {seen(outputs)}"
         )
-    if targets.ndim != 1 or targets.dtype != torch.int64:
-        raise InputError(
-            f"targets: expected int64 labels [batch], got {targets.dtype} {list(targets.shape)}"
-        )
+    if not _is_tensor(targets, 1) or targets.dtype != torch.int64:
+        raise InputError(f"targets: expected int64 labels [batch], got {seen(targets)}")
     batch, classes = outputs.shape
     if batch != targets.shape[0]:
         raise InputError(
@@ -91,8 +102,8 @@ def check_labels(name: str, targets: Tensor, num_classes: int) -> None:
     Reads the values, which waits for the device: for data at rest, not for every step.
     """
     require(
-        targets.dtype == torch.int64 and targets.ndim == 1,
-        f"{name}: expected int64 labels [samples], got {targets.dtype} {list(targets.shape)}",
+        _is_tensor(targets, 1) and targets.dtype == torch.int64,
+        f"{name}: expected int64 labels [samples], got {seen(targets)}",
     )
     require(targets.numel() > 0, f"{name}: expected at least one sample, got none")
     low, high = int(targets.min()), int(targets.max())
@@ -109,3 +120,7 @@ def check_finite(name: str, values: Tensor) -> None:
         bad == 0,
         f"{name}: expected finite values, got {bad} of {values.numel()} that are NaN or infinite",
     )
+
+
+def _is_tensor(value: object, ndim: int) -> bool:
+    return isinstance(value, Tensor) and value.ndim == ndim

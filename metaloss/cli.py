@@ -142,6 +142,9 @@ def check_grad(
     method: Annotated[
         str | None, typer.Option(help="The name of one.", show_default="all that learn")
     ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Of several, the name of one.", show_default="the first")
+    ] = None,
     batch: Annotated[int, typer.Option(help="Samples of each batch to use.")] = 16,
     steps_before: Annotated[
         int, typer.Option(help="Real steps first, so that the optimizer has a state.")
@@ -160,12 +163,12 @@ def check_grad(
     from metaloss.diagnostics.gradients.check import check_experiment
     from metaloss.diagnostics.gradients.report import Document, show
     from metaloss.diagnostics.gradients.subject import Size
-    from metaloss.training import Experiment
+    from metaloss.runner import one_task
 
     document = Document(json_file, config=config)
     size = Size.parsed(batch=batch, steps_before=steps_before, dtype=dtype)
     with configuration([config], gin_param or []) as parsed:
-        experiment = parsed.build(Experiment)
+        experiment = one_task(parsed, task)
         for name, report in check_experiment(experiment, size, method, directions):
             show(Console(), name, report)
             document.add(name, report)

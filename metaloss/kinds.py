@@ -20,6 +20,7 @@ from metaloss.checks import (
     check_labels,
     check_outputs_and_targets,
     require,
+    seen,
 )
 from metaloss.types import Outputs, Targets
 
@@ -162,9 +163,9 @@ class Regression(Kind):
         """Values of one batch, as many a sample in both."""
         for name, values in (("outputs", outputs), ("targets", targets)):
             require(
-                values.ndim == 2 and values.is_floating_point(),
+                isinstance(values, Tensor) and values.ndim == 2 and values.is_floating_point(),
                 f"{name}: expected floating-point [batch, values] for regression, "
-                f"got {values.dtype} {list(values.shape)}",
+                f"got {seen(values)}",
             )
         require(
             outputs.shape == targets.shape,

@@ -175,7 +175,11 @@ class AdjustedLoss(nn.Module):
         """The hyperparameters of each sample; arguments as for :meth:`per_sample`."""
         features = self.features(outputs, targets, index, track=track)
         # The adjuster's own precision: half-precision logits must not round its constants.
-        return self.adjuster(features.to(self.adjuster.low.dtype))
+        features = features.to(self.adjuster.low.dtype)
+        if not torch.is_autocast_enabled(features.device.type):
+            return self.adjuster(features)
+        with torch.autocast(features.device.type, enabled=False):
+            return self.adjuster(features)
 
     def features(
         self,

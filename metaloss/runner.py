@@ -37,7 +37,7 @@ def run(
     console = Console()
     folder = RunFolder(out, resume)
     with configuration([config, *files], bindings) as parsed:
-        experiment = parsed.build(kind_of(parsed))
+        experiment = build(parsed)
         if resume:
             _check_same(folder, parsed.text)
         with observer(console) as watching:
@@ -58,6 +58,41 @@ def kind_of(parsed: Config) -> type[Any]:
         "adjusters on, got one that meta-trains them: MetaTraining.tasks",
     )
     return MetaTraining
+
+
+def build(parsed: Config) -> Any:
+    """What a configuration describes.
+
+    Raises:
+        InputError: it does not say enough, or says what cannot be.
+    """
+    kind = kind_of(parsed)
+    require(
+        parsed.binds(kind, "methods"),
+        f"{kind.__name__}.methods: required, got nothing; to put learned adjusters on this task: "
+        "metaloss transfer CONFIG.gin --adjuster NAME",
+    )
+    return parsed.build(kind)
+
+
+def one_task(parsed: Config, name: str | None = None) -> Experiment:
+    """The experiment of a configuration; where it has several tasks, that of one of them.
+
+    Args:
+        parsed: the configuration.
+        name: the task's; the first one's if not given.
+
+    Raises:
+        InputError: as for :func:`build`, or there is no such task.
+    """
+    built = build(parsed)
+    if isinstance(built, Experiment):
+        require(name is None, f"task: expected none, for there is but one, got {name!r}")
+        return built
+    experiments: dict[str, Experiment] = built.experiments()
+    name = next(iter(experiments)) if name is None else name
+    require(name in experiments, f"task: expected one of {', '.join(experiments)}, got {name!r}")
+    return experiments[name]
 
 
 def _show(console: Console, experiment: Any, folder: RunFolder, rows: Sequence[Any]) -> None:
@@ -86,7 +121,7 @@ def _draw(experiment: Any, folder: RunFolder) -> list[Path]:
     for method in experiment.methods:
         records = folder.run(method.name, experiment.seeds[0])
         if records.adjuster.is_dir():
-            criterion = load_adjuster(records.adjuster, method.components)
+            criterion = load_adjuster(records.adjuster, components=method.components)
             learned.append(Learned(method.name, criterion, records.read_tensors("samples")))
     if not learned:
         return []
@@ -96,7 +131,13 @@ def _draw(experiment: Any, folder: RunFolder) -> list[Path]:
 
 
 def _check_same(folder: RunFolder, text: str) -> None:
-    if (folder.path / "config.gin").read_text() != text:
+    kept = folder.path / "config.gin"
+    require(
+        kept.is_file(),
+        f"{folder.path}: expected a run that was started from a gin file, got one from Python; go "
+        "on with it there, by RunFolder(path, resume=True)",
+    )
+    if kept.read_text() != text:
         raise InputError(
             f"{folder.path}: expected the configuration that the run was started with "
             "(its config.gin), got another"

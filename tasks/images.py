@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from metaloss.checks import check_finite, check_labels, require
+from metaloss.checks import check_finite, check_labels, require, seen
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         """Check that the parts go together."""
-        if self.images.is_floating_point():
+        is_tensor = isinstance(self.images, Tensor)
+        if is_tensor and self.images.is_floating_point():
             require(
                 self.images.ndim >= 2,
                 f"{self.name}: expected inputs [samples, ...], got {list(self.images.shape)}",
@@ -49,9 +50,9 @@ class ImageSet:
             check_finite(f"{self.name}: inputs", self.images)
         else:
             require(
-                self.images.dtype == torch.uint8 and self.images.ndim == 4,
+                is_tensor and self.images.dtype == torch.uint8 and self.images.ndim == 4,
                 f"{self.name}: expected uint8 images [samples, channels, height, width] or "
-                f"floating-point inputs, got {self.images.dtype} {list(self.images.shape)}",
+                f"floating-point inputs, got {seen(self.images)}",
             )
         check_class_names(self.name, self.class_names)
         check_labels(f"{self.name}: targets", self.targets, len(self.class_names))

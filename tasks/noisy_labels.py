@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metaloss.checks import InputError, check_labels, require
+from metaloss.checks import InputError, check_labels, require, seen
 
 from .files import load_tensors, save_tensors, sha256
 
@@ -177,8 +177,11 @@ class NoisyLabels:
 def check_transition(matrix: Float[Tensor, "classes classes"]) -> None:
     """Raise :class:`InputError` unless every row of a square float64 matrix is a distribution."""
     require(
-        matrix.dtype == torch.float64 and matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1],
-        f"transition: expected a square float64 matrix, got {matrix.dtype} {list(matrix.shape)}",
+        isinstance(matrix, Tensor)
+        and matrix.dtype == torch.float64
+        and matrix.ndim == 2
+        and matrix.shape[0] == matrix.shape[1],
+        f"transition: expected a square float64 matrix, got {seen(matrix)}",
     )
     require(matrix.shape[0] >= 2, f"transition: expected two classes or more, got {len(matrix)}")
     least = float(matrix.min())

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metaloss.checks import check_finite, require
+from metaloss.checks import check_finite, require, seen
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,11 @@ class Table:
         """Check the tensors."""
         for what, tensor in (("inputs", self.inputs), ("targets", self.targets)):
             require(
-                tensor.dtype == torch.float32 and tensor.ndim == 2 and tensor.numel() > 0,
-                f"{what} of {self.name}: expected float32 [samples, columns], "
-                f"got {tensor.dtype} {list(tensor.shape)}",
+                isinstance(tensor, Tensor)
+                and tensor.dtype == torch.float32
+                and tensor.ndim == 2
+                and tensor.numel() > 0,
+                f"{what} of {self.name}: expected float32 [samples, columns], got {seen(tensor)}",
             )
             check_finite(f"{what} of {self.name}", tensor)
         require(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from metaloss.checks import check_in_range, require
 from metaloss.losses import Hyperparameter
+from metaloss.losses.numerics import at_least_single
 
 
 class BaseAdjuster(nn.Module, ABC):
@@ -41,6 +42,11 @@ class BaseAdjuster(nn.Module, ABC):
 
     def set_progress(self, fraction: float) -> None:
         """Take note of how much of training is done, from 0 to 1."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BaseAdjuster:
+        """Move or cast it, but keep it in single precision at least, whatever the network is in."""
+        super()._apply(at_least_single(fn), recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def bounded(
         self, logits: Float[Tensor, "batch hyperparameters"]

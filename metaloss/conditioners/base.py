@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from metaloss.checks import InputError, check_in_range, require
+from metaloss.checks import InputError, check_in_range, require, seen
 from metaloss.kinds import CLASSIFICATION, Kind
+from metaloss.losses.numerics import at_least_single
 from metaloss.types import Outputs, Targets
 
 
@@ -96,10 +97,7 @@ class Conditioner(nn.Module, ABC):
 
         Sums over many batches are lost in half precision: from 256 on, bfloat16 cannot add 1.
         """
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, value in self._buffers.items():
-            if value is not None and value.dtype in {torch.float16, torch.bfloat16}:
-                self._buffers[name] = value.float()
+        super()._apply(at_least_single(fn), recurse)  # type: ignore[no-untyped-call]
         return self
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
@@ -121,6 +119,15 @@ def check_decay(decay: float) -> float:
     return decay
 
 
+def finite_or(values: Tensor, otherwise: Tensor) -> Tensor:
+    """The values, and others where they are a NaN or infinite: those would stay in a memory.
+
+    The criterion refuses them on the CPU; on an accelerator, where it would have to wait, and where
+    a step in half precision may overflow and be skipped, they reach what conditioners remember.
+    """
+    return torch.where(values.isfinite(), values, otherwise)
+
+
 def given(conditioner: Conditioner, index: Tensor | None, targets: Tensor) -> Tensor:
     """The samples' ids, one a target, or an :class:`InputError` that says how to pass them."""
     if index is None:
@@ -128,9 +135,7 @@ def given(conditioner: Conditioner, index: Tensor | None, targets: Tensor) -> Te
             f"{type(conditioner).__name__} addresses samples by their ids: call the criterion as "
             "criterion(outputs, targets, index)"
         )
-    if index.dtype != torch.int64 or index.shape != targets.shape[:1]:
-        raise InputError(
-            f"index: expected int64 ids {list(targets.shape[:1])}, "
-            f"got {index.dtype} {list(index.shape)}"
-        )
+    fits = isinstance(index, Tensor) and index.shape == targets.shape[:1]
+    if not fits or index.dtype != torch.int64:
+        raise InputError(f"index: expected int64 ids {list(targets.shape[:1])}, got {seen(index)}")
     return index

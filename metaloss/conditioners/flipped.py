@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from metaloss.checks import require
+from metaloss.checks import require, seen
 from metaloss.conditioners.base import Conditioner, given
 from metaloss.losses.numerics import full_precision
 from metaloss.types import Outputs, Targets
@@ -35,8 +35,8 @@ class Flipped(Conditioner):
     def __init__(self, flipped: Shaped[Tensor, " samples"]) -> None:
         super().__init__()
         require(
-            flipped.dtype == torch.bool and flipped.ndim == 1,
-            f"flipped: expected bool [samples], got {flipped.dtype} {list(flipped.shape)}",
+            isinstance(flipped, Tensor) and flipped.dtype == torch.bool and flipped.ndim == 1,
+            f"flipped: expected bool [samples], got {seen(flipped)}",
         )
         self.register_buffer("flipped", flipped)
 

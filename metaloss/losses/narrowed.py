@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -123,6 +124,15 @@ class Ranged(_Narrowed):
         return self.loss.per_sample(outputs, targets, hparams)
 
 
+def check_strength(strength: float) -> float:
+    """Return ``strength`` if it is a number in (0, 1], else raise :class:`InputError`."""
+    number = isinstance(strength, Real) and not isinstance(strength, bool)
+    require(
+        number and 0 < strength <= 1, f"strength: expected a number in (0, 1], got {strength!r}"
+    )
+    return strength
+
+
 def toward_defaults(loss: LossFamily, strength: float) -> LossFamily:
     r"""The family whose ranges lie so much nearer to its defaults.
 
@@ -144,8 +154,7 @@ def toward_defaults(loss: LossFamily, strength: float) -> LossFamily:
         >>> round(half.low, 6), half.default, round(half.high, 6)
         (0.35, 0.7, 0.85)
     """
-    require(0 < strength <= 1, f"strength: expected a number in (0, 1], got {strength!r}")
-    if strength == 1 or not loss.hyperparameters:
+    if check_strength(strength) == 1 or not loss.hyperparameters:
         return loss
 
     def nearer(h: Hyperparameter, end: float) -> float:

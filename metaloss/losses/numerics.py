@@ -8,6 +8,7 @@ zero times infinity would be NaN.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 _SERIES_BELOW = 0.25
+_HALF = (torch.bfloat16, torch.float16)
 
 
 def full_precision(values: Tensor) -> Tensor:
@@ -28,7 +30,28 @@ def full_precision(values: Tensor) -> Tensor:
         >>> full_precision(torch.zeros(1, dtype=torch.bfloat16)).dtype
         torch.float32
     """
-    return values.float() if values.dtype in {torch.bfloat16, torch.float16} else values
+    return values.float() if values.dtype in _HALF else values
+
+
+def at_least_single(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """What moves or casts a module's tensors, but never to half precision.
+
+    For modules whose numbers must not be rounded to eight bits of mantissa with the network's.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.losses.numerics import at_least_single
+        >>> cast = at_least_single(lambda values: values.bfloat16())
+        >>> cast(torch.tensor([257.0])).item(), cast(torch.tensor([3])).dtype
+        (257.0, torch.bfloat16)
+    """
+
+    def moved(values: Tensor) -> Tensor:
+        found = fn(values)
+        rounded = found.dtype in _HALF and values.dtype in {torch.float32, torch.float64}
+        return values.to(found.device, torch.float32) if rounded else found
+
+    return moved
 
 
 def true_class_log_prob(

@@ -14,7 +14,7 @@ from metaloss.pretrained.hub import REPOSITORY, download
 
 
 def from_pretrained(
-    name: str | Path, components: Iterable[type] = (), strength: float = 1.0
+    name: str | Path, *, components: Iterable[type] = (), strength: float = 1.0
 ) -> AdjustedLoss:
     """A criterion with a learned, frozen adjuster: plug and play, no clean data (Algorithm 2).
 
@@ -43,7 +43,7 @@ def from_pretrained(
         >>> criterion(torch.zeros(2, 10), torch.tensor([3, 5])).ndim
         0
     """
-    return load_adjuster(folder_of(name), components, strength)
+    return load_adjuster(folder_of(name), components=components, strength=strength)
 
 
 def folder_of(name: str | Path) -> Path:

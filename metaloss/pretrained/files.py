@@ -20,6 +20,7 @@ from metaloss.adjusters.scheduled import check_until
 from metaloss.checks import InputError, check_finite, require
 from metaloss.files import make_folder, write_atomically
 from metaloss.losses import LossFamily, toward_defaults
+from metaloss.losses.narrowed import check_strength
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained.spec import build, describe, known
 
@@ -105,7 +106,7 @@ def add_to_card(folder: str | Path, about: Mapping[str, Any]) -> None:
 
 
 def load_adjuster(
-    folder: str | Path, components: Iterable[type] = (), strength: float = 1.0
+    folder: str | Path, *, components: Iterable[type] = (), strength: float = 1.0
 ) -> AdjustedLoss:
     """The criterion that :func:`save_adjuster` saved, its adjuster frozen.
 
@@ -119,6 +120,7 @@ def load_adjuster(
         InputError: a file that is missing, too large, damaged, of another version, or that names
             a component not known here (nothing in it is ever executed); or a strength out of range.
     """
+    check_strength(strength)
     folder = Path(folder)
     card = _card(_found(folder))
     data = _bytes(folder / TENSORS)
@@ -205,7 +207,9 @@ def _found(folder: Path) -> Path:
     """The card in a folder; where it has none, what is said of the folders below that do."""
     path = folder / CARD
     if not path.is_file():
-        below = sorted(str(card.parent) for card in folder.glob(f"*/*/*/{CARD}"))
+        # From a run's folder down: METHOD/seed-0/adjuster.
+        depths = ("*", "*/*", "*/*/*")
+        below = [str(card.parent) for d in depths for card in sorted(folder.glob(f"{d}/{CARD}"))]
         hint = f"; did you mean {below[0]}?" if below else ""
         raise InputError(f"{path}: expected a file of a learned adjuster, got nothing there{hint}")
     return path

@@ -37,7 +37,7 @@ def start_from(criterion: AdjustedLoss, name: str | Path, components: Iterable[t
         >>> criterion = AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
         >>> start_from(criterion, "gce-fashion-mnist-margin")
     """
-    saved = from_pretrained(name, components)
+    saved = from_pretrained(name, components=components)
     last = saved.adjuster
     if isinstance(last, ScheduledAdjuster):
         last = last.adjusters[-1]  # type: ignore[assignment]

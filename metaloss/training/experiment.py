@@ -118,9 +118,9 @@ class Experiment:
                 records = folder.run(method.name, seed)
                 done = records.result()
                 require(
-                    done is None or done.get("adjuster") == method.provenance.get("adjuster"),
+                    done is None or _origin(done) == _origin(method.provenance),
                     f"{records.path}: expected a run of the adjuster that {method.name} is now, "
-                    "got one of another; its files have changed since",
+                    "got one of another, or at another strength",
                 )
                 if done is None:
                     info = RunInfo(
@@ -149,7 +149,7 @@ class Experiment:
         criterion = method.criterion(task).to(chosen_device(self.device))
         state = TrainState.start(model, criterion, task, self.recipe)
         trainings = MultiTaskTraining({task.name: TaskTraining(state, task, self.recipe)})
-        carry_out(trainings, records, observer, self.checkpoint_every)
+        carry_out(trainings, method, records, observer, self.checkpoint_every)
         epochs = records.epochs()
         figure = criterion.loss.kind.figure.name
         result = {
@@ -180,3 +180,8 @@ class Experiment:
 
     def _model(self, seed: int) -> nn.Module:
         return fresh(self.model, seed).to(chosen_device(self.device))
+
+
+def _origin(said: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Which adjuster a run is of, and how much of what it learned."""
+    return said.get("adjuster"), said.get("strength")

@@ -16,6 +16,7 @@ from metaloss.pretrained import add_to_card, save_adjuster
 from metaloss.seeding import derive
 from metaloss.training.cards import held_out_of, network_name, rounded
 from metaloss.training.comparison import Comparison
+from metaloss.training.experiment import Experiment
 from metaloss.training.meta_learner import MetaLearner
 from metaloss.training.methods import Adjusted, Method, Transferred
 from metaloss.training.multi_task import MultiTaskTraining
@@ -181,6 +182,19 @@ class MetaTraining:
         ]
         return self._comparison(rows)
 
+    def experiments(self) -> dict[str, Experiment]:
+        """Each task to learn from on its own, by name: what there is to look at before learning."""
+        return Comparison(
+            tasks=[replace(spec, recipe=self._recipe(spec)) for spec in self.tasks],
+            methods=self.methods,
+            recipe=self.recipe,
+            model=self.model,
+            seeds=self.seeds,
+            last=1,
+            device=self.device,
+            threads=self.threads,
+        ).experiments()
+
     def _comparison(self, rows: Sequence[Method]) -> Comparison:
         return Comparison(
             tasks=self.held_out,
@@ -203,7 +217,7 @@ class MetaTraining:
         observer: Observer,
     ) -> dict[str, Any]:
         trainings = self.start(method, tasks, info.seed)
-        carry_out(trainings, records, observer, self.checkpoint_every)
+        carry_out(trainings, method, records, observer, self.checkpoint_every)
         first = next(iter(trainings.trainings.values()))
         figure = first.state.criterion.loss.kind.figure.name
         epochs = records.epochs()

@@ -179,9 +179,10 @@ class Transferred(Method):
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """A hash that tells which adjuster it is."""
-        return {"adjuster": fingerprint(folder_of(self.adjuster))}
+        """A hash that tells which adjuster it is, and how much of what it learned is used."""
+        which = {"adjuster": fingerprint(folder_of(self.adjuster))}
+        return which if self.strength == 1 else {**which, "strength": self.strength}
 
     def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - the same for each
         """The loss with the frozen adjuster."""
-        return from_pretrained(self.adjuster, self.components, self.strength)
+        return from_pretrained(self.adjuster, components=self.components, strength=self.strength)

@@ -15,6 +15,7 @@ from typing import Any
 
 from metaloss.checks import require
 from metaloss.machine import subnormals_as_zero
+from metaloss.training.identity import identity
 from metaloss.training.observe import Observer
 from metaloss.training.sampler import TaskSampler
 from metaloss.training.task_training import TaskTraining
@@ -104,6 +105,21 @@ class MultiTaskTraining:
                 if after_epoch is not None:
                     after_epoch()
         return records
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a state has to be of, to go on from it: the recipes, the labels and the turns."""
+        return {
+            "tasks": {
+                name: {
+                    "recipe": identity(training.recipe),
+                    "steps": training.total,
+                    "targets": identity(training.task.train_targets),
+                }
+                for name, training in self.trainings.items()
+            },
+            "sampler": identity(self.sampler),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """All trainings' states."""

@@ -47,10 +47,9 @@ class RunFolder:
     def __init__(self, path: str | Path, resume: bool = False) -> None:
         self.path = Path(path)
         if resume:
-            require(
-                (self.path / "config.gin").is_file(),
-                f"{path}: expected the folder of a run to resume, got none with a config.gin",
-            )
+            # Started from a gin file, or from Python: then with nothing but its methods' folders.
+            begun = (self.path / "config.gin").is_file() or any(self.path.glob("**/seed-*"))
+            require(begun, f"{path}: expected the folder of a run to resume, got none with a run")
         else:
             check_new_folder(self.path)
 

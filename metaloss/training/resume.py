@@ -5,18 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from metaloss.training.checkpoint import load_checkpoint, save_checkpoint
+from metaloss.training.identity import identity
+from metaloss.training.methods import Method
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer
 from metaloss.training.records import RunRecords
 
 
 def carry_out(
-    trainings: MultiTaskTraining, records: RunRecords, observer: Observer, checkpoint_every: int = 1
+    trainings: MultiTaskTraining,
+    method: Method,
+    records: RunRecords,
+    observer: Observer,
+    checkpoint_every: int = 1,
 ) -> None:
     """Train to the end, from the checkpoint if there is one; each epoch is written down.
 
     Args:
         trainings: before their first step.
+        method: whose criterion they train with.
         records: where they are written.
         observer: told how it goes.
         checkpoint_every: epochs between checkpoints.
@@ -25,13 +32,15 @@ def carry_out(
         InputError: the checkpoint is damaged, or of another run.
     """
     records.make()
+    # The adjuster itself is in the checkpoint; its hash tells it from one put in its place since.
+    of = {"method": {**identity(method), **method.provenance}, **trainings.identity}
     if records.checkpoint.exists():
-        load_checkpoint(records.checkpoint, trainings)
+        load_checkpoint(records.checkpoint, trainings, of)
     records.keep_epochs(trainings.epochs_finished)
 
     def after_epoch() -> None:
         if trainings.epoch % checkpoint_every == 0 and trainings.done < trainings.total:
-            save_checkpoint(records.checkpoint, trainings)
+            save_checkpoint(records.checkpoint, trainings, of)
 
     trainings.run(_Both(records, observer), after_epoch)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 
@@ -58,9 +59,10 @@ class TaskSampler:
             f"weights: expected none for the order {self.order!r}, got some",
         )
         for name, weight in (self.weights or {}).items():
+            number = isinstance(weight, Real) and not isinstance(weight, bool)
             require(
-                0 < weight < float("inf"),
-                f"weights: expected positive numbers, got {weight} for {name}",
+                number and 0 < weight < float("inf"),
+                f"weights: expected positive numbers, got {weight!r} for {name}",
             )
 
     def turns(self, steps: Mapping[str, int]) -> Iterator[tuple[str, ...]]:
@@ -93,7 +95,9 @@ class TaskSampler:
         if self.order == "shuffled":
             order = torch.randperm(len(names), generator=draws).tolist()
         if self.order == "weighted":
-            weights = torch.tensor([(self.weights or {}).get(name, 1.0) for name in names])
+            given = self.weights or {}
+            # Whole numbers would make a tensor of them, from which nothing can be drawn.
+            weights = torch.tensor([float(given.get(name, 1)) for name in names])
             size = min(self.tasks_per_step, len(names))
             order = weights.multinomial(size, generator=draws).tolist()
         for begin in range(0, len(order), self.tasks_per_step):

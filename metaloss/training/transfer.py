@@ -42,7 +42,10 @@ def transferred(
         f"adjusters: expected different ones, got {', '.join(adjusters)}",
     )
     # All are loaded: what cannot be is told before anything is made.
-    losses = [from_pretrained(adjuster, components, strength).loss for adjuster in adjusters]
+    losses = [
+        from_pretrained(adjuster, components=components, strength=strength).loss
+        for adjuster in adjusters
+    ]
     rows = [
         Transferred(
             name=f"T-{_label(adjuster, adjusters)}",

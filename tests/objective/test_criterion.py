@@ -182,7 +182,20 @@ def test_autocast():
         value = criterion(outputs.bfloat16(), targets)
         hparams = criterion.per_sample(outputs.bfloat16(), targets).hparams
     assert value.dtype == hparams.dtype == torch.float32
-    torch.testing.assert_close(value, criterion(outputs.bfloat16(), targets), rtol=1e-2, atol=1e-2)
+    found = criterion.per_sample(outputs.bfloat16(), targets)
+    assert torch.equal(hparams, found.hparams)
+    torch.testing.assert_close(value, found.losses.mean())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_cast_with_its_network_it_predicts_the_same(dtype: torch.dtype):
+    outputs, targets = logits()
+    criterion = learned(SL())
+    module = nn.ModuleDict({"criterion": criterion, "head": nn.Linear(2, 2)})
+    expected = criterion.hparams(outputs, targets)
+    module.to(dtype)
+    assert module["head"].weight.dtype == dtype
+    assert torch.equal(criterion.hparams(outputs, targets), expected)
 
 
 @pytest.mark.parametrize("scale", [1e4, -1e4])

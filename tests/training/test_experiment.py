@@ -121,7 +121,6 @@ def test_a_stopped_experiment_resumes_to_the_same_table(tmp_path) -> None:
                 raise KeyboardInterrupt
 
     place = RunFolder(tmp_path / "parts")
-    place.write("config.gin", "")
     # Stopped in the middle of an epoch of the second run, then of the third.
     for after in (27, 21):
         with pytest.raises(KeyboardInterrupt):

@@ -104,7 +104,6 @@ def test_what_is_learned_can_be_loaded(tmp_path) -> None:
 def test_it_goes_on_where_it_was_stopped(tmp_path) -> None:
     training(held_out=HELD_OUT).run(RunFolder(tmp_path / "whole"))
     place = RunFolder(tmp_path / "parts")
-    place.write("config.gin", "")
     for after in (20, 25, 30):
         with pytest.raises(KeyboardInterrupt):
             training(held_out=HELD_OUT).run(place, Stop(after))

@@ -53,6 +53,14 @@ def test_weights_are_how_often_a_task_is_drawn() -> None:
     assert drawn["b"] / 5_000 == pytest.approx(1 / 5, abs=0.03)
 
 
+def test_weights_may_be_whole_numbers() -> None:
+    sampler = TaskSampler(order="weighted", weights={"a": 2, "b": 1})
+    floats = TaskSampler(order="weighted", weights={"a": 2.0, "b": 1.0})
+    steps = {"a": 30, "b": 30}
+    assert list(sampler.turns(steps)) == list(floats.turns(steps))
+
+
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -62,6 +70,7 @@ def test_weights_are_how_often_a_task_is_drawn() -> None:
         ({"weights": {"a": 2.0}}, "weights: expected none for the order 'round-robin'"),
         ({"order": "weighted", "weights": {"a": 0.0}}, "expected positive numbers, got 0.0 for a"),
         ({"order": "weighted", "weights": {"a": float("nan")}}, "expected positive numbers"),
+        ({"order": "weighted", "weights": {"a": "2"}}, "expected positive numbers, got '2' for a"),
     ],
 )
 def test_bad_settings(settings, message: str) -> None:
