@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from metaloss.checks import InputError, require
@@ -20,15 +21,35 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         >>> path.read_text()
         'whole'
     """
-    path = Path(path)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    write_together({Path(path): data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files that belong together, all of them or, if one cannot be written, none.
+
+    Each is whole beside its place before the first is moved there.
+
+    Example:
+        >>> from metaloss.files import write_together
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> write_together({folder / "a": b"1", folder / "b": b"2"})
+        >>> sorted(path.name for path in folder.iterdir())
+        ['a', 'b']
+    """
+    beside: dict[Path, Path] = {}
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(beside).chmod(0o666 & ~_umask())
-        Path(beside).replace(path)
+        for path, data in files.items():
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            beside[path] = Path(name)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            beside[path].chmod(0o666 & ~_umask())
+        for path, written in beside.items():
+            written.replace(path)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        for written in beside.values():
+            written.unlink(missing_ok=True)
         raise
 
 

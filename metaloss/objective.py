@@ -176,10 +176,11 @@ class AdjustedLoss(nn.Module):
         features = self.features(outputs, targets, index, track=track)
         # The adjuster's own precision: half-precision logits must not round its constants.
         features = features.to(self.adjuster.low.dtype)
-        if not torch.is_autocast_enabled(features.device.type):
-            return self.adjuster(features)
-        with torch.autocast(features.device.type, enabled=False):
-            return self.adjuster(features)
+        device = features.device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return self.adjuster(features)
+        return self.adjuster(features)
 
     def features(
         self,
@@ -193,8 +194,10 @@ class AdjustedLoss(nn.Module):
         self.loss.kind.check(outputs, targets)
         if self.conditioner is None:
             return outputs.new_empty(len(outputs), 0)
-        read = self.conditioner.track if track else self.conditioner
-        return read(outputs.detach() if self.detach else outputs, targets, index)
+        outputs = outputs.detach() if self.detach else outputs
+        if track:
+            return self.conditioner.track(_to_remember(outputs), targets, index)
+        return self.conditioner(outputs, targets, index)
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
         """Show the conditioner the training targets, once before training.
@@ -229,7 +232,7 @@ class AdjustedLoss(nn.Module):
         For a loop that takes :meth:`per_sample` without ``track``, once for each ordinary step.
         """
         if self.conditioner is not None:
-            self.conditioner.observe(outputs.detach(), targets, index)
+            self.conditioner.observe(_to_remember(outputs.detach()), targets, index)
 
     def progress(self, fraction: float) -> None:
         """Say how much of training is done, from 0 to 1: moves snapshots and ``Progress``."""
@@ -237,6 +240,15 @@ class AdjustedLoss(nn.Module):
         self.adjuster.set_progress(fraction)
         if self.conditioner is not None:
             self.conditioner.set_progress(fraction)
+
+
+def _to_remember(outputs: Tensor) -> Tensor:
+    """The outputs with 0 for what is not finite, which would stay in a memory for good.
+
+    On an accelerator values are not looked at, and a step whose half precision overflows may be
+    skipped by who makes it. The loss is not finite all the same.
+    """
+    return outputs.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _ranges(hyperparameters: tuple[object, ...]) -> str:

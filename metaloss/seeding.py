@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -41,3 +45,30 @@ def generator(seed: int, *stream: str | int, device: torch.device | str = "cpu")
 def seed_everything(seed: int) -> None:
     """Seed torch's global generators, which parameter initialisation and dropout draw from."""
     torch.manual_seed(derive(seed, "global"))
+
+
+@contextmanager
+def global_generators(seed: int) -> Iterator[None]:
+    """Seed the global generators that other libraries draw from, and put them back afterwards.
+
+    They are Python's, NumPy's and, on the CPU, torch's.
+
+    Example:
+        >>> import random
+        >>> from metaloss.seeding import global_generators
+        >>> with global_generators(3):
+        ...     first = random.random()
+        >>> with global_generators(3):
+        ...     first == random.random()
+        True
+    """
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - others' own
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "torch"))
+        np.random.seed(derive(seed, "numpy") % 2**32)  # noqa: NPY002
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002

@@ -6,7 +6,6 @@ Nothing here imports learn2learn: its tasksets and datasets are handed in.
 from __future__ import annotations
 
 import inspect
-import random
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.checks import check_at_least, require
-from metaloss.seeding import derive
+from metaloss.seeding import derive, global_generators
 from metaloss.types import TaskSpec
 
 from .images import ImageSet
@@ -184,14 +183,10 @@ def taskset_suite(
 
 
 def _sampled(taskset: Any, seed: int, name: str) -> ImageSet:
-    """A task's samples; learn2learn draws from Python's own generator, which is put back."""
-    before = random.getstate()
-    random.seed(seed)
-    try:
+    """A task's samples: learn2learn draws them, and their data set may change them, at random."""
+    with global_generators(seed):
         # Not taskset[k]: where its tasks are numbered it keeps the first that was drawn for each.
         inputs, targets, *_ = taskset.get_task(taskset.sample_task_description())
-    finally:
-        random.setstate(before)
     found = targets.unique().tolist()
     require(
         found == list(range(len(found))),

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from metaloss.checks import check_at_least, check_in_range, require
+from metaloss.checks import check_at_least, check_in_range, require, seen
 from metaloss.seeding import generator
 
 from .images import ImageSet
@@ -61,8 +61,9 @@ def varied(
 
     def part(name: str, samples: ImageSet) -> ImageSet:
         require(
-            samples.images.dtype == torch.uint8,
-            f"{samples.name}: expected uint8 images to vary, got {samples.images.dtype}",
+            isinstance(samples, ImageSet) and samples.images.dtype == torch.uint8,
+            f"{samples.name}: expected uint8 images in memory to vary, got "
+            f"{seen(samples.images) if isinstance(samples, ImageSet) else type(samples).__name__}",
         )
         draws, count = generator(seed, "varied", name), len(samples)
 

@@ -119,15 +119,6 @@ def check_decay(decay: float) -> float:
     return decay
 
 
-def finite_or(values: Tensor, otherwise: Tensor) -> Tensor:
-    """The values, and others where they are a NaN or infinite: those would stay in a memory.
-
-    The criterion refuses them on the CPU; on an accelerator, where it would have to wait, and where
-    a step in half precision may overflow and be skipped, they reach what conditioners remember.
-    """
-    return torch.where(values.isfinite(), values, otherwise)
-
-
 def given(conditioner: Conditioner, index: Tensor | None, targets: Tensor) -> Tensor:
     """The samples' ids, one a target, or an :class:`InputError` that says how to pass them."""
     if index is None:

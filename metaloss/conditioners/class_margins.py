@@ -117,7 +117,5 @@ class ClassMargins(Conditioner):
         return means.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
 
     def _move(self, now: Margins, targets: Int[Tensor, " batch"]) -> None:
-        margin = now.margin.detach().to(self.totals.dtype)
-        # Its margin and 1; neither where that is not finite.
-        one_more = F.pad(margin, (0, 1), value=1.0).where(margin.isfinite(), 0.0)
+        one_more = F.pad(now.margin.detach().to(self.totals.dtype), (0, 1), value=1.0)
         self.totals.mul_(self.decay).index_add_(0, targets, one_more)

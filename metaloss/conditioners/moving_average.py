@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.checks import InputError, require
-from metaloss.conditioners.base import Conditioner, check_decay, finite_or, given
+from metaloss.conditioners.base import Conditioner, check_decay, given
 from metaloss.conditioners.wrapper import Wrapper
 from metaloss.types import Outputs, Targets
 
@@ -85,10 +85,8 @@ class MovingAverage(Wrapper):
         index = self._ids(index, targets)
         averages = self._averages(self.conditioner.track(outputs, targets, index), index)
         with torch.no_grad():
-            past = self.memory.index_select(0, index)
-            known = averages.isfinite().all(dim=1)
-            self.memory.index_copy_(0, index, finite_or(averages.to(self.memory.dtype), past))
-            self.seen.index_copy_(0, index, known | self.seen.index_select(0, index))
+            self.memory.index_copy_(0, index, averages.to(self.memory.dtype))
+            self.seen.index_fill_(0, index, True)
         return averages
 
     def _ids(self, index: Int[Tensor, " batch"] | None, targets: Targets) -> Int[Tensor, " batch"]:

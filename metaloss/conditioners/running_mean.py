@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaloss.conditioners.base import Conditioner, check_decay, finite_or
+from metaloss.conditioners.base import Conditioner, check_decay
 from metaloss.conditioners.wrapper import Wrapper
 from metaloss.types import Outputs, Targets
 
@@ -75,8 +75,7 @@ class RunningMean(Wrapper):
         """The mean, which is moved afterwards."""
         current = self.conditioner.track(outputs, targets, index)
         features = self._mean_as(current)
-        now = current.detach().mean(dim=0).to(self.mean.dtype)
-        self.mean.lerp_(finite_or(now, self.mean), 1 - self.decay)
+        self.mean.lerp_(current.detach().mean(dim=0).to(self.mean.dtype), 1 - self.decay)
         return features
 
     def _mean_as(self, current: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features"]:

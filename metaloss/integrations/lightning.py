@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from metaloss.checks import require
 from metaloss.objective import AdjustedLoss
 
 
 class ProgressCallback(Callback):
     """Tells a criterion how much of training is done: moves its snapshots (Algorithm 2).
 
+    What is done of ``max_epochs``, counted in batches where an epoch's number is known, or of
+    ``max_steps``, whichever is more.
+
     Args:
         criterion: the module's.
+
+    Raises:
+        InputError: when training starts, if the Trainer has neither.
 
     Example:
         >>> import metaloss
@@ -26,13 +33,36 @@ class ProgressCallback(Callback):
     def __init__(self, criterion: AdjustedLoss) -> None:
         self.criterion = criterion
 
-    def on_train_batch_start(
+    def on_train_start(
         self,
         trainer: Trainer,
         pl_module: LightningModule,  # noqa: ARG002 - the library's signature
+    ) -> None:
+        """Before the first step."""
+        require(
+            _ends(trainer.max_epochs) or _ends(trainer.max_steps),
+            "ProgressCallback: expected a Trainer with max_epochs or max_steps, for snapshots go "
+            "by how much of training is done, got neither; call criterion.progress yourself",
+        )
+
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,  # noqa: ARG002
         batch: Any,  # noqa: ARG002
-        batch_idx: int,  # noqa: ARG002
+        batch_idx: int,
     ) -> None:
         """Before each step."""
-        total = trainer.estimated_stepping_batches
-        self.criterion.progress(min(trainer.global_step / total, 1.0))
+        done = 0.0
+        if _ends(trainer.max_epochs):
+            # The number of batches is infinite where the loader does not know it.
+            epochs = trainer.current_epoch + min(batch_idx / trainer.num_training_batches, 1.0)
+            done = epochs / trainer.max_epochs
+        if _ends(trainer.max_steps):
+            done = max(done, trainer.global_step / trainer.max_steps)
+        self.criterion.progress(min(done, 1.0))
+
+
+def _ends(most: int | None) -> TypeGuard[int]:
+    """Whether the Trainer stops after so many: -1 says that it does not."""
+    return most is not None and most > 0

@@ -18,7 +18,7 @@ from torch import Tensor
 from metaloss.adjusters import BaseAdjuster, ScheduledAdjuster
 from metaloss.adjusters.scheduled import check_until
 from metaloss.checks import InputError, check_finite, require
-from metaloss.files import make_folder, write_atomically
+from metaloss.files import make_folder, write_atomically, write_together
 from metaloss.losses import LossFamily, toward_defaults
 from metaloss.losses.narrowed import check_strength
 from metaloss.objective import AdjustedLoss
@@ -30,6 +30,16 @@ TENSORS = "adjuster.safetensors"
 CARD = "card.json"
 # A hundred hidden units take 2 KB; a file past this is not an adjuster.
 MOST_BYTES = 16 * 2**20
+# What building from a card, or reading tensors of a kind without arithmetic, ends in.
+_DAMAGE = (
+    AttributeError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    NotImplementedError,
+    RecursionError,
+    SafetensorError,
+)
 
 
 def save_adjuster(
@@ -86,8 +96,7 @@ def save_adjuster(
     }
     text = _text(card)
     folder = make_folder(Path(folder))
-    write_atomically(folder / TENSORS, data)
-    write_atomically(folder / CARD, text)
+    write_together({folder / TENSORS: data, folder / CARD: text})
 
 
 def add_to_card(folder: str | Path, about: Mapping[str, Any]) -> None:
@@ -135,7 +144,7 @@ def load_adjuster(
         raise InputError(f"{folder / CARD}: expected an entry {error}, got none") from None
     except InputError as error:
         raise InputError(f"{folder}: {error}") from None
-    except (AttributeError, TypeError, RecursionError, SafetensorError) as error:
+    except _DAMAGE as error:
         raise InputError(f"{folder}: expected a learned adjuster, got: {error}") from None
 
 

@@ -8,25 +8,31 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from torch import nn
 
 from metaloss import adjusters, conditioners, losses
-from metaloss.checks import InputError
+from metaloss.checks import InputError, require
 
 Component = losses.LossFamily | conditioners.Conditioner | adjusters.BaseAdjuster
 
 
 def known(extra: Iterable[type] = ()) -> dict[str, type]:
-    """The classes that a file may name: this package's, and those given."""
-    ours = (
-        getattr(module, name)
-        for module in (losses, conditioners, adjusters)
-        for name in module.__all__
-    )
-    classes = [*(c for c in ours if inspect.isclass(c) and issubclass(c, Component)), *extra]
-    return {c.__name__: c for c in classes if not inspect.isabstract(c)}
+    """The classes that a file may name: this package's, and those given.
+
+    Raises:
+        InputError: two classes of one name, of which a file could mean either.
+    """
+    classes = dict(_ours())
+    for cls in extra:
+        _check_own(cls)
+        require(
+            classes.setdefault(cls.__name__, cls) is cls,
+            f"components: expected classes of different names, got two called {cls.__name__}",
+        )
+    return classes
 
 
 def describe(component: Component, leave_out: Sequence[str] = ()) -> dict[str, Any]:
@@ -37,7 +43,8 @@ def describe(component: Component, leave_out: Sequence[str] = ()) -> dict[str, A
         leave_out: arguments that the reader will supply.
 
     Raises:
-        InputError: an argument that JSON cannot hold, such as a tensor.
+        InputError: an argument that JSON cannot hold, such as a tensor; or a class of one's own
+            that has the name of one of this package's.
 
     Example:
         >>> from metaloss.pretrained.spec import describe
@@ -45,6 +52,7 @@ def describe(component: Component, leave_out: Sequence[str] = ()) -> dict[str, A
         >>> describe(MovingAverage(Margin(), decay=0.5))["args"]["decay"]
         0.5
     """
+    _check_own(type(component))
     names = [name for name in _arguments(type(component)) if name not in leave_out]
     args = {name: _plain(getattr(component, name), type(component)) for name in names}
     return {"type": type(component).__name__, "args": args}
@@ -95,6 +103,27 @@ def parts(component: object) -> Iterator[type]:
     if isinstance(component, list | tuple | nn.ModuleList):
         for inner in component:
             yield from parts(inner)
+
+
+@cache
+def _ours() -> dict[str, type]:
+    """This package's components, by name."""
+    named = (
+        getattr(module, name)
+        for module in (losses, conditioners, adjusters)
+        for name in module.__all__
+    )
+    found = (c for c in named if inspect.isclass(c) and issubclass(c, Component))
+    return {c.__name__: c for c in found if not inspect.isabstract(c)}
+
+
+def _check_own(cls: type) -> None:
+    """Refuse a class that a card would take for another: cards name classes without modules."""
+    require(
+        _ours().get(cls.__name__, cls) is cls,
+        f"{cls.__name__}: expected a component of your own to have a name that none of metaloss's "
+        f"has, got {cls.__module__}.{cls.__qualname__}; rename it",
+    )
 
 
 def _arguments(cls: type) -> list[str]:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import metaloss
 from metaloss import AdjustedLoss, Adjuster, ConstantAdjuster, OracleAdjuster, ScheduledAdjuster
 from metaloss.conditioners import (
     Concat,
@@ -21,6 +22,7 @@ from metaloss.conditioners import (
     Progress,
     RunningMean,
 )
+from metaloss.kinds import Classification
 from metaloss.losses import GCE, JS, SL, CrossEntropy, PolySoft, WeightedCE
 from tests.adjusters.cases import constant
 from tests.helpers import oracles, states
@@ -185,6 +187,28 @@ def test_autocast():
     found = criterion.per_sample(outputs.bfloat16(), targets)
     assert torch.equal(hparams, found.hparams)
     torch.testing.assert_close(value, found.losses.mean())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", ["sl-fashion-mnist-context", "gce-cifar10-context"])
+def test_what_is_not_finite_does_not_stay(name: str, bad: float, monkeypatch):
+    """As on an accelerator, where the criterion does not look at values."""
+    monkeypatch.setattr(Classification, "check_values", lambda *_: None)
+    criterion = metaloss.from_pretrained(name)
+    targets, index = torch.arange(40) % 10, torch.arange(40)
+    criterion.prepare(targets, 10)
+    outputs = torch.randn(40, 10, requires_grad=True)
+    overflown = outputs.detach().clone().requires_grad_()
+    with torch.no_grad():
+        overflown[::2, 3] = bad
+    criterion(overflown, targets, index)
+    remembered = criterion.conditioner.state_dict().values()
+    assert all(value.isfinite().all() for value in remembered)
+    criterion.observe(overflown, targets, index)
+    assert all(value.isfinite().all() for value in remembered)
+    assert criterion(outputs, targets, index).isfinite()
+    if bad != bad:  # a NaN is a loss of NaN: nobody is to overlook it
+        assert criterion(overflown, targets, index).isnan()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

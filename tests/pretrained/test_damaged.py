@@ -343,8 +343,22 @@ def test_a_card_nested_without_end(saved: Path):
     refused(saved, "expected a learned adjuster")
 
 
-def test_the_folder_above_is_told_what_is_below(tmp_path: Path):
+def test_a_card_with_a_number_that_no_tensor_holds(saved: Path):
+    groups = {"type": "ClassGroup", "args": {"num_groups": 2, "groups": [0, 2**65]}}
+    rewrite_card(saved, conditioner=groups)
+    refused(saved, str(saved))
+
+
+def test_tensors_of_a_kind_without_arithmetic(saved: Path):
+    tensors = safetensors.torch.load((saved / TENSORS).read_bytes())
+    small = {name: value.to(torch.float8_e4m3fn) for name, value in tensors.items()}
+    put_tensors(saved, safetensors.torch.save(small))
+    refused(saved, "expected a learned adjuster")
+
+
+@pytest.mark.parametrize("above", ["run", "run/A-GCE", "run/A-GCE/seed-0"])
+def test_the_folder_above_is_told_what_is_below(above: str, tmp_path: Path):
     below = tmp_path / "run" / "A-GCE" / "seed-0" / "adjuster"
     save_adjuster(below, learned())
     with pytest.raises(InputError, match=re.escape(f"got nothing there; did you mean {below}?")):
-        load_adjuster(tmp_path / "run")
+        load_adjuster(tmp_path / above)

@@ -245,6 +245,33 @@ def test_a_part_of_ones_own_that_is_not_named(missing: type, tmp_path: Path):
         load_adjuster(tmp_path, components=given)
 
 
+def namesake(of: type) -> type:
+    """A class of one's own that is called as one of the package's."""
+    return type(of.__name__, (of,), {})
+
+
+@pytest.mark.parametrize("of", [Margin, GCE, Adjuster])
+def test_a_part_of_ones_own_with_the_name_of_another_is_refused(of: type, tmp_path: Path):
+    """A card that names it would be read as one that names the package's."""
+    parts = [namesake(cls) if cls is of else cls for cls in (GCE, Margin, Adjuster)]
+    loss, conditioner, adjuster = parts[0](), parts[1](), parts[2]
+    criterion = AdjustedLoss(loss, conditioner, adjuster.for_loss(loss, conditioner))
+    with pytest.raises(InputError, match=rf"{of.__name__}: expected .*a name that none .*rename"):
+        save_adjuster(tmp_path / "new", criterion)
+    assert not (tmp_path / "new").exists()
+    save_adjuster(tmp_path, learned())
+    with pytest.raises(InputError, match=rf"{of.__name__}: expected .*rename"):
+        load_adjuster(tmp_path, components=[namesake(of)])
+
+
+def test_two_parts_of_ones_own_with_one_name(tmp_path: Path):
+    save_adjuster(tmp_path, of_ones_own())
+    other = namesake(Focused)
+    with pytest.raises(InputError, match="components: expected classes of different names"):
+        load_adjuster(tmp_path, components=[Focused, Entropy, Linear, other])
+    load_adjuster(tmp_path, components=[Focused, Entropy, Linear, Focused])
+
+
 # What cannot be saved
 
 
@@ -320,10 +347,10 @@ def test_at_a_strength_it_is_so_much_nearer_to_the_defaults(strength: float, tmp
 
 
 @pytest.mark.bad_input
-@pytest.mark.parametrize("strength", [0, -0.5, 1.5, float("nan")])
+@pytest.mark.parametrize("strength", [0, -0.5, 1.5, float("nan"), "0.5", True])
 def test_a_strength_out_of_range(strength: float, tmp_path: Path):
     save_adjuster(tmp_path, learned())
-    with pytest.raises(InputError, match=r"strength: expected a number in \(0, 1\], got"):
+    with pytest.raises(InputError, match=r"^strength: expected a number in \(0, 1\], got"):
         metaloss.from_pretrained(tmp_path, strength=strength)
 
 

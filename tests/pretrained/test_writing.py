@@ -13,7 +13,7 @@ import torch
 from metaloss import InputError
 from metaloss.files import write_atomically
 from metaloss.losses import SL
-from metaloss.pretrained import files, load_adjuster, save_adjuster
+from metaloss.pretrained import load_adjuster, save_adjuster
 from tests.pretrained.cases import contents, learned, same
 
 
@@ -103,25 +103,24 @@ def test_a_folder_that_is_not_there(tmp_path: Path):
 def test_saving_over_another_never_mixes_the_two(failing: int, tmp_path: Path, monkeypatch):
     old = learned()
     save_adjuster(tmp_path, old)
-    calls = []
+    before = contents(tmp_path)
+    opened = []
+    fdopen = os.fdopen
 
-    def failing_at(path, data):
-        calls.append(path)
-        if len(calls) == failing:
+    def failing_at(handle, mode):
+        opened.append(handle)
+        if len(opened) == failing:
+            os.close(handle)
             raise DiskFull
-        write_atomically(path, data)
+        return fdopen(handle, mode)
 
-    monkeypatch.setattr(files, "write_atomically", failing_at)
-    with pytest.raises(DiskFull):
-        save_adjuster(tmp_path, learned())
-    assert len(calls) == failing
-    try:
-        loaded = load_adjuster(tmp_path)
-    except InputError as error:
-        assert failing == 2
-        assert "SHA-256" in str(error)
-    else:
-        assert same(loaded, old)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdopen", failing_at)
+        with pytest.raises(DiskFull):
+            save_adjuster(tmp_path, learned())
+    assert len(opened) == failing
+    assert contents(tmp_path) == before
+    assert same(load_adjuster(tmp_path), old)
 
 
 def test_saving_over_another(tmp_path: Path):

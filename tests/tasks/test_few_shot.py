@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -156,6 +157,22 @@ class TestSuite:
 
         assert torch.equal(inputs(0, 1), inputs(1))
         assert not torch.equal(inputs(0), inputs(1))
+
+    def test_a_data_set_that_changes_its_samples_changes_them_the_same_way(self) -> None:
+        class Shaken(TensorDataset):
+            def __getitem__(self, index):
+                sample, label = super().__getitem__(index)
+                return sample + torch.rand(6) + float(np.random.rand()), label  # noqa: NPY002
+
+        data = l2l.data.MetaDataset(Shaken(torch.randn(400, 6), torch.arange(400) % 8))
+        (spec,) = taskset_suite(taskset=taskset(data=data), number=1, task=self.made)
+        first = spec.task(seed=0, device="cpu").train.inputs
+        before = torch.rand(1), np.random.rand()  # noqa: NPY002
+        state = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+        assert before is not None
+        assert torch.equal(spec.task(seed=0, device="cpu").train.inputs, first)
+        assert torch.equal(torch.get_rng_state(), state[0])
+        assert np.random.get_state()[1].tolist() == state[1]  # noqa: NPY002
 
     def test_pythons_own_generator_is_put_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
         tasks, before, put_back = taskset(), random.getstate(), []

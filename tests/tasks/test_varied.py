@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
+from PIL import Image
 
 from metaloss.checks import InputError
-from metaloss.tasks import ImageSet, Source, digits, varied
+from metaloss.tasks import ImageSet, Source, digits, image_files, varied
 
 STILL = {"turn": 0.0, "shift": 0.0, "zoom": 1.0, "invert": 0.0}
 
@@ -104,5 +106,15 @@ def test_arguments_out_of_range(changed: dict[str, float], message: str) -> None
 
 def test_only_images_can_be_varied() -> None:
     numbers = ImageSet(torch.randn(4, 3), torch.arange(4) % 2, ("a", "b"), "numbers")
-    with pytest.raises(InputError, match="numbers: expected uint8 images to vary, got"):
+    with pytest.raises(InputError, match="numbers: expected uint8 images in memory to vary, got"):
         varied(data=Source(numbers))
+
+
+@pytest.mark.bad_input
+def test_nor_files_that_are_read_as_they_are_needed(tmp_path) -> None:
+    for part in ("train", "test"):
+        for name in ("a", "b"):
+            (tmp_path / part / name).mkdir(parents=True)
+            Image.new("RGB", (4, 4)).save(tmp_path / part / name / "0.png")
+    with pytest.raises(InputError, match="expected uint8 images in memory to vary, got FolderSet"):
+        varied(data=partial(image_files, tmp_path, 4))
