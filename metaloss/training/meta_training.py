@@ -166,7 +166,9 @@ class MetaTraining:
         rows = self.report(folder).run(folder.part("held-out"), observer)
         for method in self.methods:
             adjuster = folder.run(method.name, self.seeds[0]).adjuster
-            add_to_card(adjuster, {"held_out": held_out_of(method, rows)})
+            seeds = list(self.held_out_seeds)
+            about = {"held_out": held_out_of(method, rows), "held_out_seeds": seeds}
+            add_to_card(adjuster, about)
         return rows
 
     def report(self, folder: RunFolder) -> Comparison:

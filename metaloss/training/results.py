@@ -35,7 +35,7 @@ def row(method: str, runs: Sequence[Mapping[str, Any]], figure: str = "accuracy"
         figure: what the table shows; see :class:`metaloss.kinds.Figure`.
 
     Returns:
-        The mean and the sample standard deviation over seeds (0 for one seed), and the seeds.
+        The mean and the sample standard deviation over seeds (``None`` for one), and the seeds.
 
     Example:
         >>> from metaloss.training.results import row
@@ -48,6 +48,6 @@ def row(method: str, runs: Sequence[Mapping[str, Any]], figure: str = "accuracy"
         "method": method,
         "figure": figure,
         f"{figure}_mean": statistics.fmean(values),
-        f"{figure}_std": statistics.stdev(values) if len(values) > 1 else 0.0,
+        f"{figure}_std": statistics.stdev(values) if len(values) > 1 else None,
         "seeds": [run["seed"] for run in runs],
     }

@@ -66,6 +66,7 @@ class TestThoseOfThePackage:
         assert list(table) == ["CE", adjuster.loss, f"transferred {about['method']}"]
         tasks, *others = (list(row) for row in table.values())
         assert all(other == tasks for other in others)
+        assert about["held_out_seeds"] == ([0, 1, 2] if "held_out_from" in about else [0])
         if "held_out_from" in about:
             _, _, file, *_ = about["held_out_from"].split()
             with configuration([file], ["DATA = 'nowhere'"]) as config:
@@ -86,6 +87,7 @@ class TestThoseOfThePackage:
             strength = training.strengths.get(method.name, 1.0)
             assert about.get("strength", 1.0) == strength
             assert about["epochs"] == training.recipe.epochs
+            assert about["limits"] == training.about["limits"]
             assert repr(loaded.conditioner) == repr(method.conditioner or Margin())
             assert loaded.adjuster.until == training.recipe.snapshots
             for found, made in zip(
