@@ -5,6 +5,7 @@ import metaloss.integrations  # first: it mends torchvision beside a CPU build o
 
 # isort: split
 import torch
+import torch.nn.functional as F
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -21,9 +22,14 @@ class Classifier(LightningModule):
         self.net = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 10))
 
     def training_step(self, batch, _batch_idx):
-        """The loss of a batch."""
+        """The loss of a batch, whose samples come with their positions."""
+        inputs, targets, index = batch
+        return self.criterion(self.net(inputs), targets, index)
+
+    def validation_step(self, batch, _batch_idx):
+        """By plain cross entropy: what the criterion remembers is of the training samples."""
         inputs, targets = batch
-        return self.criterion(self.net(inputs), targets)
+        self.log("val_loss", F.cross_entropy(self.net(inputs), targets))
 
     def configure_optimizers(self):
         """The adjuster is frozen: it is not among what is optimized."""
@@ -33,9 +39,12 @@ class Classifier(LightningModule):
 def main(epochs: int = 3) -> Classifier:
     """Train on made-up data."""
     torch.manual_seed(0)
-    inputs = torch.randn(512, 20)
-    data = TensorDataset(inputs, inputs[:, :10].argmax(dim=1))
-    criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
+    inputs = torch.randn(640, 20)
+    targets = inputs[:, :10].argmax(dim=1)
+    train = TensorDataset(inputs[:512], targets[:512], torch.arange(512))
+    validation = TensorDataset(inputs[512:], targets[512:])
+    criterion = metaloss.from_pretrained("sl-fashion-mnist-context")
+    criterion.prepare(targets[:512], num_classes=10)
     classifier = Classifier(criterion)
     trainer = Trainer(
         max_epochs=epochs,
@@ -46,7 +55,11 @@ def main(epochs: int = 3) -> Classifier:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(classifier, DataLoader(data, batch_size=64, shuffle=True))
+    trainer.fit(
+        classifier,
+        DataLoader(train, batch_size=64, shuffle=True),
+        DataLoader(validation, batch_size=64),
+    )
     return classifier
 
 

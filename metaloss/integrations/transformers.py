@@ -7,8 +7,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
+from metaloss.checks import require
 from metaloss.objective import AdjustedLoss
 
 
@@ -52,15 +59,73 @@ def loss_func(criterion: AdjustedLoss) -> Callable[..., Tensor]:
     """
 
     def compute(
-        outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None
+        outputs: Mapping[str, Tensor],
+        labels: Tensor,
+        num_items_in_batch: Any = None,
+        index: Tensor | None = None,
     ) -> Tensor:
         logits = outputs["logits"]
         if criterion.adjuster.low.device != logits.device:  # the trainer moves the model alone
             criterion.to(logits.device)
-        losses = criterion.losses(logits, labels)
+        losses = criterion.losses(logits, labels, index)
         if num_items_in_batch is None:
             return losses.mean()
         # With gradient accumulation the trainer adds the losses of several batches up.
         return losses.sum() / torch.as_tensor(num_items_in_batch, device=losses.device)
 
     return compute
+
+
+class IndexedTrainer(Trainer):
+    """A Trainer whose criterion is told which samples a batch has: for conditioners with a memory.
+
+    Each sample of the training set has its position among the labels that the criterion's
+    ``prepare`` was shown, as ``index``. Evaluation goes by the plain loss: what is remembered is of
+    the training samples. ``compute_loss_func``, which the Trainer gives no inputs, is for the rest.
+
+    Args:
+        criterion: prepared with the training labels; its snapshots are moved.
+        others: the Trainer's own arguments, with ``remove_unused_columns=False`` among the
+            :class:`~transformers.TrainingArguments`.
+
+    Raises:
+        InputError: arguments with which the Trainer would drop the samples' ids.
+
+    Example:
+        >>> import metaloss
+        >>> from metaloss.integrations import transformers as ours  # doctest: +SKIP
+        >>> criterion = metaloss.from_pretrained("sl-fashion-mnist-context")
+        >>> criterion.prepare(train_labels, num_classes)  # doctest: +SKIP
+        >>> ours.IndexedTrainer(
+        ...     model=model, args=args, train_dataset=train, criterion=criterion
+        ... ).train()  # doctest: +SKIP
+    """
+
+    def __init__(self, *, criterion: AdjustedLoss, **others: Any) -> None:
+        super().__init__(**others)
+        require(
+            not self.args.remove_unused_columns,
+            "IndexedTrainer: expected TrainingArguments(remove_unused_columns=False), with which "
+            "samples keep their index, got True",
+        )
+        self.criterion = criterion
+        self._loss = loss_func(criterion)
+        self._plain = criterion.loss.kind.mean_loss
+        self.add_callback(ProgressCallback(criterion))
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The criterion of a batch; the plain loss outside of training."""
+        given = dict(inputs)
+        labels, index = given.pop("labels"), given.pop("index", None)
+        outputs = model(**given)
+        if model.training:
+            loss = self._loss(outputs, labels, num_items_in_batch, index)
+        else:
+            loss = self._plain(outputs["logits"], labels)
+        return (loss, outputs) if return_outputs else loss
