@@ -85,8 +85,7 @@ class IndexedTrainer(Trainer):
 
     Args:
         criterion: prepared with the training labels; its snapshots are moved.
-        others: the Trainer's own arguments, with ``remove_unused_columns=False`` among the
-            :class:`~transformers.TrainingArguments`.
+        others: the Trainer's own; in its ``args`` with ``remove_unused_columns=False``.
 
     Raises:
         InputError: arguments with which the Trainer would drop the samples' ids.

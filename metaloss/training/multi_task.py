@@ -108,7 +108,7 @@ class MultiTaskTraining:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a state has to be of, to go on from it: the recipes, the labels and the turns."""
+        """The recipes, labels and turns that a state is of, and goes on with."""
         return {
             "tasks": {
                 name: {
