@@ -101,3 +101,24 @@ def test_bad_input_is_one_line(
     refused: Callable[..., str], options: list[str], message: str
 ) -> None:
     assert message in refused(*SMALL, *options)
+
+
+TASKS = ["check-grad", "experiments/meta_digits.gin", "--batch", "6", "--directions", "1"]
+
+
+def test_of_several_tasks_one_is_looked_at(tmp_path: Path) -> None:
+    file, lengths = tmp_path / "found.json", []
+    for chosen in ([], ["--task", "symmetric-0.2"], ["--task", "instance-0.6"]):
+        arguments = [*TASKS, *chosen, "--method", "A-GCE", "--json", str(file)]
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+        lengths.append(json.loads(file.read_text())["methods"]["A-GCE"]["length"])
+    assert lengths[0] == lengths[1] != lengths[2]  # the first one, if none is named
+
+
+def test_a_task_that_is_not_there(refused: Callable[..., str]) -> None:
+    message = refused(*TASKS, "--task", "symmetric-0.9")
+    assert "task: expected one of symmetric-0.2, symmetric-0.4" in message
+    assert message.rstrip().endswith("got 'symmetric-0.9'")
+    one = refused(*SMALL, "--task", "digits")
+    assert "task: expected none, for there is but one, got 'digits'" in one

@@ -197,3 +197,19 @@ def test_from_images_of_ones_own_to_others(tmp_path: Path) -> None:
     run("transfer", *others, *QUICK, *adjuster, "--out", str(out))
     rows = json.loads((out / "results.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["CE", "GCE", "T-A-GCE-seed-0"]
+
+
+@pytest.mark.parametrize("command", ["train", "check-grad"])
+def test_a_task_alone_is_not_to_be_trained_on(command: str, refused: Callable[..., str]) -> None:
+    message = refused(command, "experiments/transfer_digits.gin")
+    assert "Comparison.methods: required, got nothing" in message
+    assert "metaloss transfer CONFIG.gin --adjuster NAME" in message
+
+
+def test_a_run_of_python_is_gone_on_with_in_python(
+    tmp_path_factory: pytest.TempPathFactory, refused: Callable[..., str]
+) -> None:
+    run = tmp_path_factory.mktemp("python")
+    (run / "A" / "seed-0").mkdir(parents=True)
+    message = refused("train", "experiments/demo.gin", "--out", str(run), "--resume")
+    assert "expected a run that was started from a gin file, got one from Python" in message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -58,6 +59,17 @@ class TestCall:
         refused(
             lambda: criterion(OUTPUTS, TARGETS.to(dtype), INDEX), "targets", "int64", str(dtype)
         )
+
+    @pytest.mark.parametrize("as_given", [list, np.asarray], ids=["list", "array"])
+    def test_what_is_no_tensor(self, criterion: AdjustedLoss, as_given):
+        outputs, targets = as_given(OUTPUTS.tolist()), as_given(TARGETS.tolist())
+        kind = type(targets).__name__
+        refused(lambda: criterion(outputs, TARGETS, INDEX), "outputs", f"got a {kind}; torch.as")
+        refused(lambda: criterion(OUTPUTS, targets, INDEX), "targets", f"got a {kind}; torch.as")
+        refused(lambda: criterion.prepare(targets, 3), "targets", f"got a {kind}; torch.as")
+        if criterion.conditioner is not None and criterion.conditioner.needs_index:
+            index = as_given(INDEX.tolist())
+            refused(lambda: criterion(OUTPUTS, TARGETS, index), "index", f"got a {kind}; torch.as")
 
     def test_targets_of_another_shape(self, criterion: AdjustedLoss):
         one_hot = torch.eye(3, dtype=torch.int64)[TARGETS]
