@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
+
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from metaloss.checks import require
 from metaloss.conditioners.base import Conditioner
 from metaloss.conditioners.margin import Margin
 from metaloss.losses.numerics import full_precision
 
 
 class ProbabilityMargin(Conditioner):
-    r"""The margin in probabilities, :math:`f_y - \max_{j \ne y} f_j`, in [-1, 1].
+    r"""The margin in probabilities, :math:`s (f_y - \max_{j \ne y} f_j)`, in [-s, s].
 
     Margins in logits grow with the network and with training; this one has the same range for
-    every network and number of classes, which is what an adjuster needs that is to be carried over.
+    every network and number of classes.
+
+    Args:
+        scale: :math:`s`, above 0. An adjuster's first layer sees features of this size: with 1 it
+            may need many more meta steps than with 10, about what margins in logits are.
 
     Example:
         >>> import torch
@@ -25,8 +32,10 @@ class ProbabilityMargin(Conditioner):
 
     num_features = 1
 
-    def __init__(self) -> None:
+    def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
+        require(0 < scale < math.inf, f"scale: expected a number above 0, got {scale!r}")
+        self.scale = scale
         self._margin = Margin()
 
     def forward(
@@ -36,4 +45,4 @@ class ProbabilityMargin(Conditioner):
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
         """The margin of each sample."""
-        return self._margin(full_precision(outputs).softmax(dim=1), targets)
+        return self.scale * self._margin(full_precision(outputs).softmax(dim=1), targets)

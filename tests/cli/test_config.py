@@ -31,7 +31,8 @@ from metaloss.training import (
 )
 
 CE = Conventional(name="CE", loss=CrossEntropy())
-OWN_PAIR = Path(__file__).parents[2] / "docs" / "examples" / "own_pair"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+OWN_PAIR = EXAMPLES / "own_pair"
 
 
 def every_file(kind: str) -> list[str]:
@@ -258,3 +259,16 @@ def test_folders_of_the_same_names_do_not_stand_in_the_way(
 def test_the_documentation_names_every_file(folder: str) -> None:
     page = (Path(__file__).parents[2] / "docs" / "gin.md").read_text()
     assert [name for name in every_file(folder) if f"`{Path(name).stem}`" not in page] == []
+
+
+def test_the_scaled_margin_of_the_documentation_knows_no_scale() -> None:
+    files = ["experiments/meta_digits.gin", EXAMPLES / "scaled_margin" / "scaled_margin.gin"]
+    with configuration(files) as config:
+        methods = config.build(MetaTraining).methods
+    read = methods[0].conditioner
+    outputs, targets = torch.randn(20, 7), torch.arange(20) % 7
+    features = read(outputs, targets)
+    torch.testing.assert_close(read(50 * outputs + 3, targets), features, rtol=1e-4, atol=1e-4)
+    assert torch.equal(features.sign(), Margin()(outputs, targets).sign())
+    assert features.abs().max() <= read.scale * 2**0.5
+    assert not read(torch.zeros(2, 3), torch.tensor([0, 1])).any()

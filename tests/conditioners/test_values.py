@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from metaloss.checks import InputError
-from metaloss.conditioners import ClassOneHot, Concat, Flipped, LossValue, Margin, Progress
+from metaloss.conditioners import (
+    ClassOneHot,
+    Concat,
+    Flipped,
+    LossValue,
+    Margin,
+    ProbabilityMargin,
+    Progress,
+)
 from metaloss.losses import GCE, JS, MAE, SL, CrossEntropy, Fixed, PolySoft, WeightedCE
 from tests.conditioners.cases import drawn
 from tests.helpers import oracles
@@ -39,6 +47,24 @@ def test_margin_of_a_tie_is_zero():
 def test_margin_when_the_others_are_all_low():
     outputs = torch.tensor([[-5.0, -1e30], [-1e30, -5.0]], dtype=torch.float64)
     assert Margin()(outputs, torch.tensor([0, 0])).tolist() == [[1e30], [-1e30]]
+
+
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+def test_margin_in_probabilities(scale: float):
+    outputs, targets, _ = drawn(5, batch=30)
+    by_hand = [
+        scale * margin_by_hand(p, y)
+        for p, y in zip(outputs.softmax(dim=1).tolist(), targets.tolist(), strict=True)
+    ]
+    found = ProbabilityMargin(scale)(outputs, targets)
+    assert found[:, 0].tolist() == pytest.approx(by_hand)
+    assert found.abs().max() <= scale
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_margin_of_no_size(scale: float):
+    with pytest.raises(InputError, match="scale: expected a number above 0, got"):
+        ProbabilityMargin(scale)
 
 
 @pytest.mark.parametrize("conditioner", [Margin(), LossValue(), LossValue(GCE())])

@@ -11,13 +11,17 @@ from metaloss.conditioners import Conditioner, Margin
 class ScaledMargin(Conditioner):
     r"""The margin over the length of the centred logits.
 
-    .. math:: m / \lVert z - \bar z \rVert
+    .. math:: s m / \lVert z - \bar z \rVert
+
+    Args:
+        scale: :math:`s`, about what margins in logits are.
     """
 
     num_features = 1
 
-    def __init__(self) -> None:
+    def __init__(self, scale: float = 10.0) -> None:
         super().__init__()
+        self.scale = scale
         self._margin = Margin()
 
     def forward(
@@ -26,7 +30,8 @@ class ScaledMargin(Conditioner):
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch 1"]:
-        """In [-sqrt 2, sqrt 2], whatever the network and the number of classes."""
+        """Within 1.5 scales of 0, whatever the network and the number of classes."""
         outputs = outputs.float()
         centred = outputs - outputs.mean(dim=1, keepdim=True)
-        return self._margin(centred, targets) / centred.norm(dim=1, keepdim=True).clamp_min(1e-6)
+        length = centred.norm(dim=1, keepdim=True).clamp_min(1e-6)
+        return self.scale * self._margin(centred, targets) / length
