@@ -24,6 +24,17 @@ def require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
+def is_number(value: object) -> bool:
+    """Whether it is a real number, NumPy's too, and not a truth value.
+
+    Example:
+        >>> from metaloss.checks import is_number
+        >>> is_number(0.5), is_number(True), is_number("0.5")
+        (True, False, False)
+    """
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def check_in_range(
     name: str, value: float, low: float = -math.inf, high: float = math.inf
 ) -> float:
@@ -34,9 +45,8 @@ def check_in_range(
         >>> check_in_range("rate", 0.4, 0.0, 1.0)
         0.4
     """
-    number = isinstance(value, Real) and not isinstance(value, bool)  # NumPy's numbers too
     require(
-        number and low <= value <= high,  # a NaN fails the comparison
+        is_number(value) and low <= value <= high,  # a NaN fails the comparison
         f"{name}: expected a number in [{low:g}, {high:g}], got {value!r}",
     )
     return value

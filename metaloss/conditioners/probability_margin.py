@@ -7,7 +7,7 @@ import math
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaloss.checks import require
+from metaloss.checks import is_number, require
 from metaloss.conditioners.base import Conditioner
 from metaloss.conditioners.margin import Margin
 from metaloss.losses.numerics import full_precision
@@ -34,7 +34,8 @@ class ProbabilityMargin(Conditioner):
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
-        require(0 < scale < math.inf, f"scale: expected a number above 0, got {scale!r}")
+        fits = is_number(scale) and 0 < scale < math.inf
+        require(fits, f"scale: expected a number above 0, got {scale!r}")
         self.scale = scale
         self._margin = Margin()
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from metaloss.checks import require
+from metaloss.checks import is_number, require
 from metaloss.kinds import Kind
 from metaloss.losses.base import LossFamily
 from metaloss.losses.hyperparameter import Hyperparameter
@@ -126,10 +125,8 @@ class Ranged(_Narrowed):
 
 def check_strength(strength: float) -> float:
     """Return ``strength`` if it is a number in (0, 1], else raise :class:`InputError`."""
-    number = isinstance(strength, Real) and not isinstance(strength, bool)
-    require(
-        number and 0 < strength <= 1, f"strength: expected a number in (0, 1], got {strength!r}"
-    )
+    fits = is_number(strength) and 0 < strength <= 1
+    require(fits, f"strength: expected a number in (0, 1], got {strength!r}")
     return strength
 
 

@@ -9,6 +9,8 @@ from torch import nn
 
 from metaloss.losses.narrowed import widest
 from metaloss.training.methods import Adjusted
+from metaloss.training.multi_task import MultiTaskTraining
+from metaloss.training.observe import RunInfo
 from metaloss.training.transfer import conventional
 
 
@@ -39,6 +41,40 @@ def rounded(said: Any) -> Any:
     if isinstance(said, (list, tuple)):
         return [rounded(value) for value in said]
     return said
+
+
+def result_of(
+    trainings: MultiTaskTraining, epochs: Sequence[Mapping[str, Any]], info: RunInfo
+) -> dict[str, Any]:
+    """What a meta-training came to: its last figures by task, and what it took.
+
+    Args:
+        trainings: as they are at the end.
+        epochs: the records of all their epochs.
+        info: whose run it was.
+    """
+    tasks = list(trainings.trainings.values())
+    figure = tasks[0].state.criterion.loss.kind.figure.name
+    alone = next(iter(trainings.trainings))  # the records of a single task do not name it
+    last = {
+        record.get("task", alone): record[f"test_{figure}"]
+        for record in epochs
+        if f"test_{figure}" in record
+    }
+    assert trainings.meta_learner is not None
+    return {
+        "method": info.method,
+        "seed": info.seed,
+        "tasks": last,
+        "figure": figure,
+        figure: sum(last.values()) / len(last),
+        "samples": sorted({task.task.train.num_samples for task in tasks}),
+        "network": "; ".join(dict.fromkeys(network_name(task.state.model) for task in tasks)),
+        "epochs": info.epochs,
+        "meta_every": sorted({task.recipe.meta_every for task in tasks}),
+        "meta_steps": trainings.meta_learner.steps,
+        "seconds": sum(epoch["seconds"] for epoch in epochs),
+    }
 
 
 def held_out_of(method: Adjusted, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

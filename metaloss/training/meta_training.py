@@ -14,7 +14,7 @@ from metaloss.machine import chosen_device, environment, threads
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import add_to_card, save_adjuster
 from metaloss.seeding import derive
-from metaloss.training.cards import held_out_of, network_name, rounded
+from metaloss.training.cards import held_out_of, result_of, rounded
 from metaloss.training.comparison import Comparison
 from metaloss.training.experiment import Experiment
 from metaloss.training.meta_learner import MetaLearner
@@ -220,34 +220,14 @@ class MetaTraining:
     ) -> dict[str, Any]:
         trainings = self.start(method, tasks, info.seed)
         carry_out(trainings, method, records, observer, self.checkpoint_every)
-        first = next(iter(trainings.trainings.values()))
-        figure = first.state.criterion.loss.kind.figure.name
-        epochs = records.epochs()
-        last = {
-            record.get("task", self.tasks[0].name): record[f"test_{figure}"]
-            for record in epochs
-            if f"test_{figure}" in record
-        }
-        assert trainings.meta_learner is not None
-        models = [one.state.model for one in trainings.trainings.values()]
-        result = {
-            "method": info.method,
-            "seed": info.seed,
-            "tasks": last,
-            "figure": figure,
-            figure: sum(last.values()) / len(last),
-            "samples": sorted({t.task.train.num_samples for t in trainings.trainings.values()}),
-            "network": "; ".join(dict.fromkeys(network_name(m) for m in models)),
-            "epochs": self.recipe.epochs,
-            "meta_every": sorted({t.recipe.meta_every for t in trainings.trainings.values()}),
-            "meta_steps": trainings.meta_learner.steps,
-            "seconds": sum(epoch["seconds"] for epoch in epochs),
-        }
+        result = result_of(trainings, records.epochs(), info)
         about = {**rounded(result), **environment(self.device), **self.about}
         strength = self.strengths.get(info.method, 1.0)
         if strength != 1:
             about["strength"] = strength
-        criterion, snapshots = first.state.criterion, trainings.meta_learner.snapshots
+        assert trainings.meta_learner is not None
+        criterion = next(iter(trainings.trainings.values())).state.criterion
+        snapshots = trainings.meta_learner.snapshots
         save_adjuster(records.adjuster, criterion, snapshots, about, strength)
         records.finish(result)
         return result

@@ -48,7 +48,8 @@ class RunFolder:
         self.path = Path(path)
         if resume:
             # Started from a gin file, or from Python: then with nothing but its methods' folders.
-            begun = (self.path / "config.gin").is_file() or any(self.path.glob("**/seed-*"))
+            runs = (run for depth in ("*", "*/*") for run in self.path.glob(f"{depth}/seed-*"))
+            begun = (self.path / "config.gin").is_file() or any(runs)
             require(begun, f"{path}: expected the folder of a run to resume, got none with a run")
         else:
             check_new_folder(self.path)

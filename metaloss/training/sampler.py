@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 
 import torch
 
-from metaloss.checks import check_at_least, require
+from metaloss.checks import check_at_least, is_number, require
 from metaloss.seeding import generator
 
 ORDERS = ("round-robin", "shuffled", "weighted")
@@ -59,9 +58,8 @@ class TaskSampler:
             f"weights: expected none for the order {self.order!r}, got some",
         )
         for name, weight in (self.weights or {}).items():
-            number = isinstance(weight, Real) and not isinstance(weight, bool)
             require(
-                number and 0 < weight < float("inf"),
+                is_number(weight) and 0 < weight < float("inf"),
                 f"weights: expected positive numbers, got {weight!r} for {name}",
             )
 

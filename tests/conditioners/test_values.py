@@ -61,7 +61,8 @@ def test_margin_in_probabilities(scale: float):
     assert found.abs().max() <= scale
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan")])
+@pytest.mark.bad_input
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan"), "10", True])
 def test_a_margin_of_no_size(scale: float):
     with pytest.raises(InputError, match="scale: expected a number above 0, got"):
         ProbabilityMargin(scale)
