@@ -1,7 +1,17 @@
 """Differentiating a clean loss through the training step."""
 
+from metaloss.bilevel.clipping import Clip, ClipNorm, ClipValue
 from metaloss.bilevel.lookahead import Lookahead
 from metaloss.bilevel.problem import Problem, Shared, Solution
 from metaloss.bilevel.rules import NoRuleError
 
-__all__ = ["Lookahead", "NoRuleError", "Problem", "Shared", "Solution"]
+__all__ = [
+    "Clip",
+    "ClipNorm",
+    "ClipValue",
+    "Lookahead",
+    "NoRuleError",
+    "Problem",
+    "Shared",
+    "Solution",
+]

@@ -27,9 +27,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metaloss.bilevel.optimizers import FunctionalOptimizer, Params, State
+from metaloss.bilevel.consistency import limits, outputs_differ, slopes_differ
+from metaloss.bilevel.optimizers import FunctionalOptimizer, Params
 from metaloss.bilevel.problem import Buffers, Problem, Shared, Solution, copied, gradient, leaves
 from metaloss.bilevel.randomness import Randomness
+from metaloss.bilevel.torch_rules import State
 from metaloss.bilevel.update import through_update
 from metaloss.types import Batch
 
@@ -54,11 +56,13 @@ class Pushed(NamedTuple):
         outputs: the logits.
         tangent: their derivative.
         shared: the pass as the ordinary step's, if it was asked for.
+        before: the logits of the step's own pass, where that was another one.
     """
 
     outputs: Tensor
     tangent: Tensor
     shared: Shared | None = None
+    before: Tensor | None = None
 
 
 class Product(NamedTuple):
@@ -110,8 +114,15 @@ def by_adjoints(problem: Problem, derivatives: Derivatives) -> Solution:
     first = steps[0]
     through = through_update(optimizer, first.params, first.state, first.grads, adjoint, of_state)
     pushed = derivatives.push(problem, first, through.grads)
-    total = _sum(total, theta_part(problem, first.batch, pushed))
-    return problem.solution(total, meta_loss, pushed.shared)
+    slope = slope_in_outputs(problem, first.batch, pushed.outputs)
+    doubt = None
+    if pushed.before is not None:
+        of_outputs, of_slopes = limits(slope.dtype)
+        gap = slopes_differ(slope.detach(), pushed.tangent, first.grads, through.grads)
+        doubt = outputs_differ(pushed.before, pushed.outputs) / of_outputs
+        doubt = torch.maximum(doubt, gap.to(doubt.dtype) / of_slopes)
+    total = _sum(total, theta_part(problem, slope, pushed.tangent))
+    return problem.solution(total, meta_loss, shared=pushed.shared, doubt=doubt)
 
 
 def _walk(
@@ -142,23 +153,37 @@ def _stepped(
     return optimizer.step(params, state, grads)
 
 
-def theta_part(problem: Problem, batch: Batch, pushed: Pushed) -> Found:
-    r"""The derivative of :math:`\langle \partial L / \partial z, \dot z \rangle` in theta.
+def slope_in_outputs(problem: Problem, batch: Batch, outputs: Tensor) -> Tensor:
+    r"""The loss's gradient :math:`\partial L / \partial z` in the logits, as a function of theta.
 
     Args:
         problem: whose loss it is.
         batch: of the step.
-        pushed: its logits and their tangent.
+        outputs: its logits.
+
+    Returns:
+        Of the logits' shape, with a graph that leads to the adjuster's parameters.
+    """
+    logits = outputs.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(problem.adjusted_loss(logits, batch), logits, create_graph=True)
+    return slope
+
+
+def theta_part(problem: Problem, slope: Tensor, tangent: Tensor) -> Found:
+    r"""The derivative of :math:`\langle \partial L / \partial z, \dot z \rangle` in theta.
+
+    Args:
+        problem: whose adjuster it is.
+        slope: as :func:`slope_in_outputs` gives it.
+        tangent: of the logits.
 
     Returns:
         For each of the adjuster's parameters, in order; ``None`` where nothing depends on it.
     """
-    logits = pushed.outputs.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(problem.adjusted_loss(logits, batch), logits, create_graph=True)
     theta = list(problem.theta.values())
     if not slope.requires_grad:
         return [None for _ in theta]
-    return torch.autograd.grad((slope * pushed.tangent).sum(), theta, allow_unused=True)
+    return torch.autograd.grad((slope * tangent).sum(), theta, allow_unused=True)
 
 
 def _merged(one: Params, other: Params) -> Params:

@@ -11,12 +11,19 @@ the square root of the machine's precision the two are about the same size for l
 jump at a kink, which no scale helps: for more than one step take float64, or smooth activations. It
 asks nothing of the network but gradients, so kernels without a forward-mode rule or a second
 derivative will do.
+
+One step length serves where the direction's numbers are of comparable size. Under a fresh Adam they
+are not: a weight without a gradient has an entry of :math:`1 / \epsilon_{Adam}`, and the others
+drown in its rounding errors. Where the first attempt cannot be trusted, the direction is taken
+apart by the size of its numbers, and each part has a length of its own. What cannot be trusted then
+either is refused: the two sides are not symmetrical around the middle, or the slope along the
+direction is not that of the gradient (:mod:`metaloss.bilevel.consistency`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,8 +35,10 @@ from metaloss.bilevel.adjoint import (
     Pushed,
     Step,
     by_adjoints,
+    slope_in_outputs,
     theta_part,
 )
+from metaloss.bilevel.consistency import slopes_differ
 from metaloss.bilevel.optimizers import Params
 from metaloss.bilevel.problem import (
     Buffers,
@@ -41,10 +50,24 @@ from metaloss.bilevel.problem import (
     leaves,
     put_back,
 )
+from metaloss.checks import InputError
+
+UNEVEN, OFF = 0.1, 0.05
+"""How far the two sides may be from lying evenly around the middle, in parts of the difference; and
+the slope along a direction from the gradient's, in parts of their terms."""
+
+PARTS = 20
+"""How many step lengths to use at most, one for each order of magnitude of a direction's numbers.
+"""
 
 
 def difference(problem: Problem) -> Solution:
-    """The hypergradient by adjoint steps and central differences."""
+    """The hypergradient by adjoint steps and central differences.
+
+    Raises:
+        InputError: the differences are lost in rounding errors, or the model computes something
+            else from the same weights, batch and random numbers.
+    """
     return by_adjoints(problem, Differences())
 
 
@@ -53,7 +76,6 @@ class Differences(Derivatives):
 
     shared: Shared | None = None
     first: Tensor
-    relay: bool
 
     def __init__(self) -> None:
         self.later: list[Tensor] = []
@@ -62,9 +84,7 @@ class Differences(Derivatives):
         """The gradient; its graph is the ordinary step's if it is shared."""
         params: Params = {**problem.params} if problem.share else leaves(step.params)
         outputs = problem.outputs(params, buffers, step.batch.inputs)
-        self.first = outputs.detach()
-        # A mask is drawn in the order of the memory: in another layout it would be another one.
-        self.relay = torch.equal(torch.get_rng_state(), step.randomness.cpu)
+        self.first = outputs.detach().clone()  # the model may write to what it gave
         if problem.share:
             put_back(problem.buffers, buffers)
             self.shared = Shared(outputs, problem.randomness())
@@ -75,42 +95,127 @@ class Differences(Derivatives):
         """The gradient; the logits are remembered."""
         params = leaves(step.params)
         outputs = problem.outputs(params, buffers, step.batch.inputs)
-        self.later.append(outputs.detach())
+        self.later.append(outputs.detach().clone())
         return gradient(problem.adjusted_loss(outputs, step.batch), params)
 
     def push(self, problem: Problem, step: Step, direction: Params) -> Pushed:
         """Two forward passes, one on each side."""
-        scale = scale_of(step.params, direction)
-        with torch.no_grad():
-            sides = [moved(step.params, direction, signed) for signed in (scale, -scale)]
-            ahead, behind = self._values(problem, step, sides)
-        return Pushed(self.first, (ahead - behind) / (2 * scale), self.shared)
 
-    def _values(self, problem: Problem, step: Step, sides: Sequence[Params]) -> list[Tensor]:
-        inputs = step.batch.inputs
-        relay = self.relay and inputs.ndim == 4 and inputs.device.type == "cpu"
-        if relay and problem.model not in problem.contiguous:
-            # Without a graph, a pass takes three quarters of its time with the channels last.
-            laid_out = inputs.contiguous(memory_format=torch.channels_last)
-            with suppress(RuntimeError):  # a view of an activation that cannot be one of it now
-                return [_outputs(problem, step, params, laid_out) for params in sides]
-            problem.contiguous.add(problem.model)
-        return [_outputs(problem, step, params, inputs) for params in sides]
+        def values(params: Params) -> list[Tensor]:
+            with torch.no_grad():
+                return [_outputs(problem, step, params)]
+
+        slope = slope_in_outputs(problem, step.batch, self.first).detach()
+        at = Point(step.params, self.first, slope, step.grads)
+        (tangent,) = derivative(values, at, direction)
+        return Pushed(self.first, tangent, self.shared)
 
     def product(self, problem: Problem, step: Step, direction: Params) -> Product:
         """Two gradients, one on each side."""
-        scale = scale_of(step.params, direction)
         here = self.later.pop()
-        logits, slopes = [], []
-        for signed in (scale, -scale):
-            params = leaves(moved(step.params, direction, signed))
-            outputs = _outputs(problem, step, params, step.batch.inputs)
-            slopes.append(gradient(_loss(problem, step, outputs, here), params))
-            logits.append(outputs.detach())
-        ahead, behind = slopes
-        products = {n: (g - behind[n]) / (2 * scale) for n, g in ahead.items()}
-        pushed = Pushed(here, (logits[0] - logits[1]) / (2 * scale))
-        return Product(products, theta_part(problem, step.batch, pushed))
+
+        def values(params: Params) -> list[Tensor]:
+            params = leaves(params)
+            outputs = _outputs(problem, step, params)
+            grads = gradient(_loss(problem, step, outputs, here), params)
+            return [outputs.detach(), *(grads[name] for name in step.grads)]
+
+        slope = slope_in_outputs(problem, step.batch, here)
+        at = Point(step.params, here, slope.detach(), step.grads)
+        tangent, *products = derivative(values, at, direction)
+        in_params = dict(zip(step.grads, products, strict=True))
+        return Product(in_params, theta_part(problem, slope, tangent))
+
+
+class Point(NamedTuple):
+    """Where a derivative is taken, and what is known there.
+
+    Attributes:
+        params: the weights.
+        outputs: the logits there.
+        slope: the loss's gradient in the logits.
+        grads: the loss's gradient in the weights.
+    """
+
+    params: Params
+    outputs: Tensor
+    slope: Tensor
+    grads: Params
+
+
+def derivative(
+    values: Callable[[Params], list[Tensor]], at: Point, direction: Params
+) -> list[Tensor]:
+    """The derivative of some tensors along a direction in the weights.
+
+    Args:
+        values: the tensors as a function of the weights; the logits come first.
+        at: where.
+        direction: in the weights, by name; those that are missing do not move.
+
+    Raises:
+        InputError: no step length gives differences that can be trusted.
+    """
+    found, uneven = _differences(values, at, [direction])
+    # Rounding alone leaves no more than this where one length serves.
+    strict = 50 * max(torch.finfo(at.outputs.dtype).eps, 1e-12) ** 0.5
+    if _trusted(at, direction, found[0], uneven, strict):
+        return found
+    found, uneven = _differences(values, at, by_size(direction))
+    if _trusted(at, direction, found[0], uneven, 100 * strict):
+        return found
+    raise InputError(
+        "strategy 'difference': expected outputs that change with the weights by more than "
+        "rounding errors, and as their gradient says, got others; the model computes in half "
+        "precision, draws random numbers of its own, or changes from call to call; use "
+        "Lookahead(strategy='mixed') or 'unroll', or float64"
+    )
+
+
+def _trusted(at: Point, direction: Params, tangent: Tensor, uneven: Tensor, limit: float) -> bool:
+    off = slopes_differ(at.slope, tangent, at.grads, direction)
+    too_uneven = uneven.norm() > min(limit, UNEVEN) * tangent.norm()
+    return not bool(too_uneven | (off > min(limit, OFF)))  # what is not finite is told elsewhere
+
+
+def _differences(
+    values: Callable[[Params], list[Tensor]], at: Point, parts: list[Params]
+) -> tuple[list[Tensor], Tensor]:
+    """The derivative along the sum of the parts, and how uneven the sides of the logits are."""
+    found: list[Tensor] = []
+    uneven = torch.zeros_like(at.outputs)
+    for part in parts:
+        scale = scale_of(at.params, part)
+        ahead, behind = (values(moved(at.params, part, side)) for side in (scale, -scale))
+        each = [(a - b) / (2 * scale) for a, b in zip(ahead, behind, strict=True)]
+        found = [total + e for total, e in zip(found, each, strict=True)] if found else each
+        uneven += (ahead[0] + behind[0] - 2 * at.outputs).abs() / (2 * scale)
+    return found, uneven
+
+
+def by_size(direction: Params) -> list[Params]:
+    """A direction as a sum of parts whose numbers are of comparable size.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.bilevel.difference import by_size
+        >>> [part["w"].tolist() for part in by_size({"w": torch.tensor([1e9, 2.0, 0.0])})]
+        [[1000000000.0, 0.0, 0.0], [0.0, 2.0, 0.0]]
+    """
+    sizes = {name: u.abs() for name, u in direction.items()}
+    most = torch.stack([size.max() for size in sizes.values()]).max()
+    parts = []
+    for k in range(PARTS):
+        above = most * 10.0**-k
+        below = above / 10 if k < PARTS - 1 else torch.zeros_like(above)
+        chosen = {
+            name: torch.where((size > below) & (size <= above), direction[name], 0)
+            for name, size in sizes.items()
+        }
+        part = {name: u for name, u in chosen.items() if bool(u.any())}
+        if part:
+            parts.append(part)
+    return parts or [direction]
 
 
 def _loss(problem: Problem, step: Step, outputs: Tensor, here: Tensor) -> Tensor:
@@ -136,6 +241,6 @@ def moved(params: Params, direction: Params, scale: Tensor) -> Params:
     return {n: p + scale * direction[n] if n in direction else p for n, p in params.items()}
 
 
-def _outputs(problem: Problem, step: Step, params: Params, inputs: Tensor) -> Tensor:
+def _outputs(problem: Problem, step: Step, params: Params) -> Tensor:
     step.randomness.restore()
-    return problem.outputs(params, copied(step.buffers), inputs)
+    return problem.outputs(params, copied(step.buffers), step.batch.inputs)

@@ -136,7 +136,7 @@ class Keeping(Between):
             self.kept.put(func, given.weight, Statistics(*statistics))
             return out
         out = func(*args, **kwargs)
-        if func in LAYERS:
+        if func in LAYERS and not out.is_inference():
             weight = weight_of(func, args, kwargs)
             value = out.detach()
             self.kept.put(func, weight, Output(value, value._version, weight[0].numel()))

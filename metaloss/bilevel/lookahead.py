@@ -13,13 +13,21 @@ import torchopt
 from torch import Tensor, nn
 from torchopt.base import GradientTransformation
 
+from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.difference import difference
 from metaloss.bilevel.mixed import mixed
 from metaloss.bilevel.optimizers import functional
+from metaloss.bilevel.preconditions import (
+    as_batch,
+    check_model,
+    check_no_step_hooks,
+    inference_mode_refused,
+)
 from metaloss.bilevel.problem import MetaLoss, Problem, Solution, copied, put_back
+from metaloss.bilevel.randomness import randomness_restored
 from metaloss.bilevel.rules import NoTangentError
 from metaloss.bilevel.unroll import unroll
-from metaloss.checks import InputError, check_at_least, check_in_range, require
+from metaloss.checks import InputError, check_at_least, check_finite, check_in_range, require
 from metaloss.objective import AdjustedLoss
 from metaloss.types import Batch
 
@@ -60,9 +68,12 @@ class Lookahead:
             where a step should go and not how far, which is the learning rate's business: seen one
             step ahead, a larger loss is a longer step, and an adjuster can learn little else than
             to make it large. With a little less it still minds that there is a step at all.
+        clip: how the training steps clip their gradients, :class:`~metaloss.bilevel.ClipNorm` or
+            :class:`~metaloss.bilevel.ClipValue`; not at all if not given. It is differentiated
+            exactly. A loop of your own clips as ever, or by ``clip.clip_(model.parameters())``.
 
     Raises:
-        InputError: fewer than one step, an unknown strategy, or a negative size.
+        InputError: fewer than one step, an unknown strategy, a negative size, or another ``clip``.
 
     Example:
         >>> import torch
@@ -85,11 +96,9 @@ class Lookahead:
     transform: GradientTransformation | None = None
     keep: float = 48.0
     hold_norm: float = 0.0
+    clip: Clip | None = None
     # Models in which "auto" has found an operation that "mixed" has no rule for.
     _unrolled: WeakSet[nn.Module] = field(
-        default_factory=WeakSet, init=False, repr=False, compare=False
-    )
-    _contiguous: WeakSet[nn.Module] = field(
         default_factory=WeakSet, init=False, repr=False, compare=False
     )
 
@@ -102,6 +111,10 @@ class Lookahead:
             f"strategy: expected one of {', '.join(STRATEGIES)} or auto, got {self.strategy!r}",
         )
         check_in_range("keep", self.keep, 0.0, float("inf"))
+        require(
+            self.clip is None or isinstance(self.clip, Clip),
+            f"clip: expected ClipNorm(...), ClipValue(...) or None, got {self.clip!r}",
+        )
 
     def hypergradient(
         self,
@@ -124,10 +137,18 @@ class Lookahead:
             A tensor for each of the adjuster's trainable parameters, by name.
 
         Raises:
-            InputError: not K batches, no adjuster parameter to learn, or an optimizer that cannot
-                be looked ahead with.
+            InputError: not K batches, no adjuster parameter to learn, an optimizer, a hook or a
+                model that cannot be looked ahead with, or a batch, a loss or a hypergradient that
+                is not finite.
         """
-        return self.solve(model, optimizer, criterion, train_batches, meta_batch).hypergradient
+        solution = self.solve(model, optimizer, criterion, train_batches, meta_batch)
+        solution.check_consistent()
+        try:
+            solution.check_finite()
+        except InputError:
+            _name_what_is_not_finite(train_batches, meta_batch, solution.meta_loss)
+            raise
+        return solution.hypergradient
 
     def solve(
         self,
@@ -154,9 +175,17 @@ class Lookahead:
             InputError: as for :meth:`hypergradient`.
         """
         require(
+            not (train_batches and isinstance(train_batches[0], Tensor)),
+            "train_batches: expected a sequence of batches, got a single one; put it in a list",
+        )
+        require(
             len(train_batches) == self.steps,
             f"train_batches: expected one for each of {self.steps} steps, got {len(train_batches)}",
         )
+        batches = [as_batch(f"train_batches[{k}]", b) for k, b in enumerate(train_batches)]
+        clean = as_batch("meta_batch", meta_batch)
+        check_model(model)
+        check_no_step_hooks(optimizer)
         params = {name: p for name, p in model.named_parameters() if p.requires_grad}
         require(len(params) > 0, "model: expected a trainable parameter, got none")
         problem = Problem(
@@ -165,28 +194,29 @@ class Lookahead:
             buffers=dict(model.named_buffers()),
             criterion=criterion,
             theta=_theta(criterion),
-            train_batches=[Batch(*batch) for batch in train_batches],
-            meta_batch=Batch(*meta_batch),
+            train_batches=batches,
+            meta_batch=clean,
             meta_loss=self.clean_loss(criterion),
             make_optimizer=lambda reached: functional(
                 optimizer,
                 {name: params[name] for name in reached},
                 self.transform,
                 hold_norm=self.hold_norm,
+                clip=self.clip,
             ),
             share=share,
             budget=self.keep * 2**20,
-            contiguous=self._contiguous,
         )
         devices = {p.device for p in params.values()}
         before = copied(problem.buffers) if share else {}
         with ExitStack() as stack:
-            stack.enter_context(torch.random.fork_rng([d for d in devices if d.type != "cpu"]))
+            stack.enter_context(randomness_restored(devices))
             stack.enter_context(torch.enable_grad())
             for device in devices:  # half precision has no place in differences and tangents
                 stack.enter_context(torch.autocast(device.type, enabled=False))
             try:
-                solution = self._solved(problem)
+                with inference_mode_refused():
+                    solution = self._solved(problem)
             except BaseException:
                 if share:
                     put_back(problem.buffers, before)
@@ -209,6 +239,20 @@ class Lookahead:
                 self._unrolled.add(problem.model)
                 warnings.warn(f"falling back to 'unroll': {error}", RuntimeWarning, stacklevel=4)
         return unroll(problem)
+
+
+def _name_what_is_not_finite(
+    train_batches: Sequence[Batch | tuple[Tensor, ...]],
+    meta_batch: Batch | tuple[Tensor, ...],
+    meta_loss: Tensor,
+) -> None:
+    """Raise an error that names what is not finite among what the hypergradient came from."""
+    named = [("meta_batch", meta_batch)]
+    named += [(f"train_batches[{k}]", b) for k, b in enumerate(train_batches)]
+    for name, (inputs, targets, *_) in named:
+        check_finite(f"{name}: inputs", inputs)
+        check_finite(f"{name}: targets", targets)
+    check_finite("meta loss", meta_loss)
 
 
 def _theta(criterion: AdjustedLoss) -> dict[str, nn.Parameter]:

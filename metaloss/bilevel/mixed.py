@@ -33,6 +33,7 @@ from metaloss.bilevel.rules import (
     no_forward_rule,
     second_derivatives,
 )
+from metaloss.checks import InputError
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Exact(Derivatives):
     """Forward mode at the first step, double backward at later ones."""
 
     kept: Kept
+    outputs: Tensor | None = None
     last: _WithGraph | None = None
 
     def first_gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
@@ -63,6 +65,7 @@ class Exact(Derivatives):
         except NoForwardRuleError as error:
             raise no_forward_rule(problem.model, error) from error
         self.kept.trim()
+        self.outputs = outputs.detach().clone()  # the model may write to what it gave
         return gradient(problem.adjusted_loss(outputs, step.batch), params)
 
     def gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
@@ -78,12 +81,15 @@ class Exact(Derivatives):
     def push(self, problem: Problem, step: Step, direction: Params) -> Pushed:
         """One pass that carries tangents; the ordinary step's forward pass as well if shared."""
         try:
-            return _carried(problem, step, direction, self.kept)
+            pushed = _carried(problem, step, direction, self.kept)
         except NoForwardRuleError as error:
             raise no_forward_rule(problem.model, error) from error
+        except InputError:
+            raise
         except Exception as error:
             log.info("forward-mode by torch itself, without sharing: %s", error)
-            return _by_torch_alone(problem, step, direction)
+            pushed = _by_torch_alone(problem, step, direction)
+        return pushed._replace(before=self.outputs)
 
     def product(self, problem: Problem, step: Step, direction: Params) -> Product:
         """A double backward through the step's own graph, which is built for it and dropped."""

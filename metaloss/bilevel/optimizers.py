@@ -8,29 +8,19 @@ differentiated; :mod:`metaloss.bilevel.transforms` replaces the three that are n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torchopt
 from torch import Tensor, nn
 from torchopt.base import GradientTransformation, UninitializedState
-from torchopt.transform import add_decayed_weights, scale
 
-from metaloss.bilevel.transforms import (
-    AdaptiveMomentsState,
-    HeavyBallState,
-    RootMeanSquareState,
-    adaptive_moments,
-    heavy_ball,
-    root_mean_square,
-)
+from metaloss.bilevel.clipping import Clip
+from metaloss.bilevel.torch_rules import TORCH_RULES, ParamStates, State
 from metaloss.checks import InputError, require
 
 Params = dict[str, Tensor]
-State = tuple[Any, ...]
-Settings = Mapping[str, Any]
-ParamStates = Sequence[Mapping[str, Any]]
 
 
 class Group(NamedTuple):
@@ -56,10 +46,13 @@ class Group(NamedTuple):
         """What :meth:`gather` gathered, by name again."""
         if not self.joined:
             return dict(zip(self.names, gathered, strict=True))
-        pieces = torch.split(gathered[0], [like[name].numel() for name in self.names])
+        shapes = [as_real(like[name]).shape for name in self.names]
+        pieces = torch.split(gathered[0], [shape.numel() for shape in shapes])
         return {
-            name: piece.view(like[name].shape)
-            for name, piece in zip(self.names, pieces, strict=True)
+            name: torch.view_as_complex(piece.view(shape))
+            if like[name].is_complex()
+            else piece.view(shape)
+            for name, piece, shape in zip(self.names, pieces, shapes, strict=True)
         }
 
 
@@ -70,11 +63,13 @@ class FunctionalOptimizer(NamedTuple):
         groups: which transformation updates which parameters.
         state: the live optimizer's state, one entry a group.
         hold_norm: the share of the derivative through the gradients' length that is left out.
+        clip: how gradients are clipped before they are used.
     """
 
     groups: tuple[Group, ...]
     state: State
     hold_norm: float = 0.0
+    clip: Clip | None = None
 
     def step(self, params: Params, state: State, grads: Params) -> tuple[Params, State]:
         """One step: differentiable in all three arguments, none of which it changes.
@@ -90,6 +85,8 @@ class FunctionalOptimizer(NamedTuple):
         )
         if self.hold_norm:
             grads = _norm_held(grads, self.hold_norm)
+        if self.clip is not None:
+            grads = self.clip.clipped(grads)
         updated = dict(params)
         new_state = []
         for group, group_state in zip(self.groups, state, strict=True):
@@ -105,7 +102,7 @@ class FunctionalOptimizer(NamedTuple):
 
 def _norm_held(grads: Params, share: float) -> Params:
     """The same gradients; a derivative of their length has lost this share of itself."""
-    square = torch.stack([g.square().sum() for g in grads.values()]).sum()
+    square = torch.stack([as_real(g).square().sum() for g in grads.values()]).sum()
     norm = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()  # 0 has no direction to turn
     one = (norm.detach() / norm) ** float(share)
     return {name: g * one for name, g in grads.items()}
@@ -117,6 +114,7 @@ def functional(
     transform: GradientTransformation | None = None,
     *,
     hold_norm: float = 0.0,
+    clip: Clip | None = None,
 ) -> FunctionalOptimizer:
     """The live optimizer's next step as a function, with its state and current settings.
 
@@ -126,6 +124,7 @@ def functional(
         params: the model's parameters to be stepped, by name.
         transform: a TorchOpt gradient transformation to use instead, with a fresh state.
         hold_norm: the share of the derivative through the gradients' length that is left out.
+        clip: how gradients are clipped before they are used; not at all if not given.
 
     Returns:
         The step. It shares the state's tensors with the optimizer and never changes them.
@@ -135,16 +134,28 @@ def functional(
             optimizer does not hold.
     """
     name_of = {id(p): name for name, p in params.items()}
+    groups: tuple[Group, ...]
+    states: State
     if transform is not None:
-        group = Group(tuple(params), transform)
-        return FunctionalOptimizer((group,), (transform.init(tuple(params.values())),), hold_norm)
-    if isinstance(optimizer, torchopt.Optimizer):
-        return _from_torchopt(optimizer, name_of)._replace(hold_norm=hold_norm)
-    build = _BUILDERS.get(type(optimizer))
+        groups = (Group(tuple(params), transform),)
+        states = (transform.init(tuple(params.values())),)
+    elif isinstance(optimizer, torchopt.Optimizer):
+        groups, states = _from_torchopt(optimizer, name_of)
+    else:
+        groups, states = _from_torch(optimizer, name_of)
+    if transform is None:
+        _check_all_held(groups, params)
+    return FunctionalOptimizer(groups, states, hold_norm, clip)
+
+
+def _from_torch(
+    optimizer: torch.optim.Optimizer, name_of: Mapping[int, str]
+) -> tuple[tuple[Group, ...], State]:
+    build = TORCH_RULES.get(type(optimizer))
     if build is None:
         raise InputError(
             "optimizer: expected torch.optim's "
-            f"{', '.join(known.__name__ for known in _BUILDERS)} or a torchopt.Optimizer, "
+            f"{', '.join(known.__name__ for known in TORCH_RULES)} or a torchopt.Optimizer, "
             f"got {type(optimizer).__module__}.{type(optimizer).__qualname__}; pass "
             "Lookahead(transform=...) to look ahead with a TorchOpt transformation instead"
         )
@@ -156,13 +167,12 @@ def functional(
             transform, state = build(settings, [joined(alike)], [_joined_state(live)])
             groups.append(Group(tuple(name_of[id(p)] for p in alike), transform, joined=True))
             states.append(state)
-    _check_all_held(groups, params)
-    return FunctionalOptimizer(tuple(groups), tuple(states), hold_norm)
+    return tuple(groups), tuple(states)
 
 
 def _from_torchopt(
     optimizer: torchopt.Optimizer, name_of: Mapping[int, str]
-) -> FunctionalOptimizer:
+) -> tuple[tuple[Group, ...], State]:
     groups, states = [], []
     for held, live in zip(optimizer.param_groups, optimizer.state_groups, strict=True):
         require(
@@ -172,8 +182,7 @@ def _from_torchopt(
         state = optimizer.impl.init(held) if isinstance(live, UninitializedState) else live
         groups.append(Group(tuple(name_of[id(p)] for p in held), optimizer.impl))
         states.append(state)
-    _check_all_held(groups, name_of.values())
-    return FunctionalOptimizer(tuple(groups), tuple(states))
+    return tuple(groups), tuple(states)
 
 
 def _check_all_held(groups: Sequence[Group], names: Iterable[str]) -> None:
@@ -187,8 +196,13 @@ def _check_all_held(groups: Sequence[Group], names: Iterable[str]) -> None:
 
 
 def joined(tensors: Sequence[Tensor]) -> Tensor:
-    """The elements of all the tensors as one vector."""
-    return torch.cat([t.reshape(-1) for t in tensors])
+    """The elements of all the tensors as one real vector."""
+    return torch.cat([as_real(t).reshape(-1) for t in tensors])
+
+
+def as_real(tensor: Tensor) -> Tensor:
+    """Complex numbers as pairs: ``torch.optim`` steps real and imaginary parts apart."""
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
 def _alike(
@@ -211,99 +225,3 @@ def _joined_state(states: ParamStates) -> Mapping[str, Any]:
         key: value if key == "step" or value is None else joined([state[key] for state in states])
         for key, value in states[0].items()
     }
-
-
-def _sgd(settings: Settings, params: Sequence[Tensor], states: ParamStates) -> tuple[Any, State]:
-    transforms = [*_sign_and_decay(settings)]
-    if settings["momentum"]:
-        transforms.append(
-            heavy_ball(settings["momentum"], settings["dampening"], settings["nesterov"])
-        )
-    transform, state = _chain(transforms, settings, params)
-    return transform, _replaced(state, HeavyBallState, _buffers("momentum_buffer", params, states))
-
-
-def _adam(settings: Settings, params: Sequence[Tensor], states: ParamStates) -> tuple[Any, State]:
-    require(
-        not settings["amsgrad"],
-        "optimizer: expected Adam or AdamW without amsgrad, whose maximum has no useful derivative",
-    )
-    b1, b2 = (float(b) for b in settings["betas"])
-    moments = adaptive_moments(b1, b2, settings["eps"])
-    if settings["decoupled_weight_decay"]:
-        decay = _decay(settings)
-        transforms = [*_sign(settings), moments, *decay]
-    else:
-        transforms = [*_sign_and_decay(settings), moments]
-    transform, state = _chain(transforms, settings, params)
-    live = {
-        "mean": _tensors("exp_avg", params, states),
-        "square": _tensors("exp_avg_sq", params, states),
-        "steps": tuple(torch.as_tensor(s.get("step", 0)).long() for s in states),
-    }
-    return transform, _replaced(state, AdaptiveMomentsState, live)
-
-
-def _rmsprop(
-    settings: Settings, params: Sequence[Tensor], states: ParamStates
-) -> tuple[Any, State]:
-    transforms = [
-        *_sign_and_decay(settings),
-        root_mean_square(settings["alpha"], settings["eps"], settings["centered"]),
-    ]
-    if settings["momentum"]:
-        transforms.append(heavy_ball(settings["momentum"]))
-    transform, state = _chain(transforms, settings, params)
-    live = {
-        "square": _tensors("square_avg", params, states),
-        "mean": _tensors("grad_avg", params, states),
-    }
-    state = _replaced(state, RootMeanSquareState, live)
-    return transform, _replaced(state, HeavyBallState, _buffers("momentum_buffer", params, states))
-
-
-_BUILDERS: dict[type, Callable[[Settings, Sequence[Tensor], ParamStates], tuple[Any, State]]] = {
-    torch.optim.SGD: _sgd,
-    torch.optim.Adam: _adam,
-    torch.optim.AdamW: _adam,
-    torch.optim.RMSprop: _rmsprop,
-}
-
-
-def _chain(
-    transforms: Sequence[GradientTransformation], settings: Settings, params: Sequence[Tensor]
-) -> tuple[GradientTransformation, State]:
-    """The chain with the learning rate at its end, and its fresh state."""
-    chained = torchopt.chain(*transforms, scale(-float(settings["lr"])))
-    return chained, chained.init(tuple(params))
-
-
-def _sign(settings: Settings) -> list[GradientTransformation]:
-    return [scale(-1.0)] if settings["maximize"] else []
-
-
-def _decay(settings: Settings) -> list[GradientTransformation]:
-    decay = settings["weight_decay"]
-    return [add_decayed_weights(float(decay))] if decay else []
-
-
-def _sign_and_decay(settings: Settings) -> list[GradientTransformation]:
-    return [*_sign(settings), *_decay(settings)]
-
-
-def _tensors(key: str, params: Sequence[Tensor], states: ParamStates) -> tuple[Tensor, ...]:
-    """The live moment of each parameter; zeros where it has none yet."""
-    return tuple(
-        s[key] if s.get(key) is not None else torch.zeros_like(p)
-        for p, s in zip(params, states, strict=True)
-    )
-
-
-def _buffers(key: str, params: Sequence[Tensor], states: ParamStates) -> dict[str, Any]:
-    started = tuple(s.get(key) is not None for s in states)
-    return {"buffers": _tensors(key, params, states), "started": started}
-
-
-def _replaced(state: State, kind: type[Any], live: Mapping[str, Any]) -> State:
-    """The chain's state with the live optimizer's values in its part of this kind, if any."""
-    return tuple(part._replace(**live) if isinstance(part, kind) else part for part in state)

@@ -6,10 +6,9 @@ states alone, but for the one pass that it is asked to share with the ordinary s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableSet, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
-from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,8 @@ from metaloss.bilevel.kernels import RECURRENT, torchs_own
 from metaloss.bilevel.modes import Between, Function
 from metaloss.bilevel.optimizers import FunctionalOptimizer, Params
 from metaloss.bilevel.randomness import Randomness
-from metaloss.checks import require
+from metaloss.checks import check_finite, check_labels, require
+from metaloss.kinds import CLASSIFICATION
 from metaloss.objective import AdjustedLoss
 from metaloss.types import Batch
 
@@ -44,7 +44,6 @@ class Problem:
             step; the others are not stepped, as in ``torch.optim``.
         share: make one forward pass of the first batch the ordinary step's as well, if it can be.
         budget: bytes of the first forward pass to keep while the clean batch is passed.
-        contiguous: models found to take images with the channels first alone; may grow.
     """
 
     model: nn.Module
@@ -58,17 +57,29 @@ class Problem:
     make_optimizer: Callable[[Sequence[str]], FunctionalOptimizer]
     share: bool = False
     budget: float = 0.0
-    contiguous: MutableSet[nn.Module] = field(default_factory=WeakSet)
 
     def outputs(self, params: Params, buffers: Buffers, inputs: Tensor) -> Tensor:
         """The model's outputs at ``params``; updates ``buffers`` as a forward pass does.
 
         Raises:
-            InputError: the model computes its activations again in the backward pass.
+            InputError: the model computes its activations again in the backward pass, writes its
+                weights in the forward pass, or gives something else than a tensor.
         """
         tensors = {**params, **buffers}
+        places = {name: _place(primal(p)) for name, p in params.items()}
         with Differentiable():
             outputs = torch.func.functional_call(self.model, tensors, (inputs,))
+        require(
+            isinstance(outputs, Tensor),
+            f"model: expected a tensor of outputs, got a {type(outputs).__name__}; wrap the model "
+            "so that it returns the logits alone",
+        )
+        for name, place in places.items():
+            require(
+                _place(primal(tensors[name])) == place,
+                f"model: expected weights that the forward pass leaves alone, but it writes {name}"
+                "; write it after the optimizer's step, or compute another tensor from it",
+            )
         with torch.no_grad():
             for name, buffer in buffers.items():
                 if tensors[name] is not buffer:  # a buffer that the model puts another for
@@ -77,19 +88,31 @@ class Problem:
 
     def adjusted_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """The adjusted loss of a training batch (Eq. 8), from the model's outputs."""
+        self._check_labels("train_batches", outputs, batch.targets)
         return self.criterion.per_sample(outputs, batch.targets, batch.index).losses.mean()
 
     def clean_loss(self, params: Params, buffers: Buffers) -> Tensor:
         """The meta loss at ``params`` (Eq. 9)."""
         outputs = self.outputs(params, buffers, self.meta_batch.inputs)
+        self._check_labels("meta_batch", outputs, self.meta_batch.targets)
         return self.meta_loss(outputs, self.meta_batch.targets)
+
+    def _check_labels(self, name: str, outputs: Tensor, targets: Tensor) -> None:
+        labels = self.criterion.loss.kind == CLASSIFICATION and outputs.ndim == 2
+        if labels and outputs.device.type == "cpu":  # elsewhere it would wait for the device
+            check_labels(f"{name}: targets", targets, outputs.shape[1])
 
     def randomness(self) -> Randomness:
         """The generators that the model may draw from, as they are."""
         return Randomness.now({p.device for p in self.params.values()})
 
     def solution(
-        self, found: Sequence[Tensor | None], meta_loss: Tensor, shared: Shared | None = None
+        self,
+        found: Sequence[Tensor | None],
+        meta_loss: Tensor,
+        *,
+        shared: Shared | None = None,
+        doubt: Tensor | None = None,
     ) -> Solution:
         """The solution from the gradient in each of ``theta``, in order.
 
@@ -105,7 +128,12 @@ class Problem:
             name: torch.zeros_like(theta) if grad is None else grad
             for (name, theta), grad in zip(self.theta.items(), found, strict=True)
         }
-        return Solution(grads, meta_loss.detach(), shared)
+        return Solution(grads, meta_loss.detach(), shared, doubt)
+
+
+def _place(tensor: Tensor) -> tuple[int, int]:
+    """Where a tensor's values are, and how many times they have been written."""
+    return tensor.data_ptr(), tensor._version
 
 
 class Differentiable(Between):
@@ -151,11 +179,38 @@ class Solution:
         meta_loss: :math:`M`, the meta loss after the lookahead, a detached scalar.
         shared: the forward pass that the ordinary step may go on from; ``None`` if it was not asked
             for, or the strategy has none to give.
+        doubt: how many times as far apart as rounding explains passes are that have to agree, a
+            scalar (:mod:`metaloss.bilevel.consistency`); ``None`` where no pass is made twice.
     """
 
     hypergradient: dict[str, Tensor]
     meta_loss: Tensor
     shared: Shared | None = None
+    doubt: Tensor | None = None
+
+    def check_consistent(self) -> None:
+        """Raise an error if passes disagreed that have to agree; waits for the device.
+
+        Raises:
+            InputError: the model computes something else from the same weights, batch and random
+                numbers, or its gradient is not that of its outputs.
+        """
+        require(
+            self.doubt is None or not bool(self.doubt > 1),
+            "model: expected the same outputs from the same weights, batch and random numbers, and "
+            "a gradient that is theirs, but two passes disagree, so no lookahead would be right; "
+            "draw random numbers from torch's, NumPy's or Python's global generators, and change "
+            "nothing between calls",
+        )
+
+    def check_finite(self) -> None:
+        """Raise an error that names a part of the hypergradient that is not finite.
+
+        Raises:
+            InputError: there is one; waits for the device.
+        """
+        for name, grad in self.hypergradient.items():
+            check_finite(f"hypergradient of {name}", grad)
 
 
 def leaves(params: Mapping[str, Tensor]) -> Params:
@@ -185,6 +240,9 @@ def gradient(
         params: leaves.
         create_graph: make the gradient itself differentiable.
         retain_graph: keep the loss's graph.
+
+    Raises:
+        InputError: a gradient is sparse.
     """
     grads = torch.autograd.grad(
         loss,
@@ -193,4 +251,10 @@ def gradient(
         retain_graph=create_graph or retain_graph,
         allow_unused=True,
     )
+    for name, g in zip(params, grads, strict=True):
+        require(
+            g is None or g.layout == torch.strided,
+            f"model: expected dense gradients, got a sparse one of {name}; make the embedding "
+            "with sparse=False",
+        )
     return {name: g for name, g in zip(params, grads, strict=True) if g is not None}

@@ -9,7 +9,8 @@ import torch
 import torchopt
 from torch import Tensor
 
-from metaloss.bilevel.optimizers import FunctionalOptimizer, Params, State
+from metaloss.bilevel.optimizers import FunctionalOptimizer, Params
+from metaloss.bilevel.torch_rules import State
 
 pytree: Any = torchopt.pytree  # its types speak of trees of one kind of leaf
 
@@ -76,7 +77,7 @@ def through_update(  # noqa: PLR0917 - an update's three arguments, and an adjoi
 
 
 def _is_floating(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor) and leaf.is_floating_point()
+    return isinstance(leaf, Tensor) and (leaf.is_floating_point() or leaf.is_complex())
 
 
 def _floating(state: State) -> list[Tensor]:

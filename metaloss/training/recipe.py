@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import nn
 
 from metaloss.adjusters.scheduled import check_until
-from metaloss.bilevel import Lookahead
+from metaloss.bilevel import Clip, Lookahead
 from metaloss.checks import check_at_least, require
 from metaloss.training.speed import Speed
 
@@ -41,14 +42,16 @@ class Recipe:
             rate of 1e-3 and weight decay 1e-4, if not given.
         meta_schedule: makes a scheduler for it, stepped once an epoch.
         lookahead: how the hypergradient is found.
+        clip: how gradients are clipped in every ordinary step, and so in the lookahead too; not at
+            all if not given.
         speed: what makes it faster.
         snapshots: at which fractions of training the adjuster is kept for Algorithm 2, ascending
             to 1.
         evaluate_last: evaluate after so many last epochs; after every one if not given.
 
     Raises:
-        InputError: a count below its least, more warm-up than training, or snapshots that do not
-            ascend to 1.
+        InputError: a count below its least, more warm-up than training, snapshots that do not
+            ascend to 1, or a lookahead that clips otherwise.
 
     Example:
         >>> from metaloss.training import Recipe
@@ -64,6 +67,7 @@ class Recipe:
     meta_optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = paper_adam
     meta_schedule: Callable[[torch.optim.Optimizer], Any] | None = None
     lookahead: Lookahead = field(default_factory=Lookahead)
+    clip: Clip | None = None
     speed: Speed = field(default_factory=Speed)
     snapshots: tuple[float, ...] = (1 / 3, 2 / 3, 1.0)
     evaluate_last: int | None = None
@@ -79,6 +83,20 @@ class Recipe:
         )
         check_at_least("evaluate_last", self.evaluate_last or 1, 1)
         check_until("snapshots", self.snapshots)
+        require(
+            self.clip is None or isinstance(self.clip, Clip),
+            f"clip: expected ClipNorm(...), ClipValue(...) or None, got {self.clip!r}",
+        )
+        require(
+            self.lookahead.clip in {None, self.clip},
+            f"clip: expected the lookahead to clip as the ordinary steps do, {self.clip!r}, got "
+            f"{self.lookahead.clip!r}; set Recipe.clip alone",
+        )
+
+    @cached_property
+    def clipped_lookahead(self) -> Lookahead:
+        """The lookahead, which clips as the ordinary steps do."""
+        return replace(self.lookahead, clip=self.clip)
 
     def learning_as(self, other: Recipe) -> Recipe:
         """This recipe, but what concerns the adjuster, its optimizer and snapshots, is another's.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from metaloss.bilevel import Clip
 from metaloss.checks import InputError
 from metaloss.objective import AdjustedLoss
 from metaloss.training.meta_learner import MetaGradient
@@ -36,9 +37,11 @@ def look_ahead(
         share: let the ordinary step go on from the forward pass, where the strategy can.
     """
     state.model.train()
-    solution = recipe.lookahead.solve(
+    solution = recipe.clipped_lookahead.solve(
         state.model, state.optimizer, state.criterion, window, meta_batch, share=share
     )
+    if solution.meta_loss.device.type == "cpu":  # elsewhere it would wait for the device
+        solution.check_consistent()
     tally.add("meta_loss", solution.meta_loss)
     finite = tally.watch.see(solution.hypergradient, state.meta_step)
     state.meta_step += 1
@@ -52,6 +55,8 @@ def ordinary_step(
     tally: Tally,
     criterion: AdjustedLoss,
     outputs: Tensor | None = None,
+    *,
+    clip: Clip | None = None,
 ) -> None:
     """The network's step (Eq. 12); the conditioner remembers the batch.
 
@@ -61,6 +66,7 @@ def ordinary_step(
         tally: the epoch's figures.
         criterion: the loss; the state's own but for warming up.
         outputs: the network's outputs for the batch, if a meta step has left them.
+        clip: how gradients are clipped; not at all if not given.
     """
     state.model.train()
     if outputs is None:
@@ -75,6 +81,8 @@ def ordinary_step(
     # The loss passes through the adjuster, whose gradient is no business of this step.
     stepped = [p for group in state.optimizer.param_groups for p in group["params"]]
     loss.backward(inputs=stepped)  # type: ignore[no-untyped-call]
+    if clip is not None:
+        clip.clip_(stepped)
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)  # the next turn may be another network's
     tally.add_batch(losses, hparams, outputs, batch.targets, batch.index)

@@ -102,7 +102,14 @@ class TaskTraining:
         """
         with self._timed():
             criterion = self._warm_up if self.warming else self.state.criterion
-            ordinary_step(self.state, self._window[0], self._tally, criterion, self._outputs)
+            ordinary_step(
+                self.state,
+                self._window[0],
+                self._tally,
+                criterion,
+                self._outputs,
+                clip=self.recipe.clip,
+            )
             self._window, self._outputs = [], None
             self.state.step += 1
         return self.state.step % self.per_epoch == 0

@@ -206,36 +206,6 @@ def test_they_share_a_pass(build, steps: int):
     assert_as_unfused(build, Lookahead(steps, "difference"), shares=True)
 
 
-# In which layout
-
-
-class Viewing(nn.Module):
-    """It takes a view that an activation with the channels last has not."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.last = nn.Conv2d(2, 4, 3), nn.Linear(64, CLASSES)
-        self.layouts: list[bool] = []
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.conv(x)
-        self.layouts.append(h.is_contiguous())
-        return self.last(torch.tanh(h).view(len(x), -1))
-
-
-def test_a_view_that_needs_a_layout_gets_it():
-    start = training(Viewing())
-    start.train_batches = [(x.repeat(1, 2, 1, 1), *rest) for x, *rest in start.train_batches]
-    start.meta_batch = (start.meta_batch[0].repeat(1, 2, 1, 1), start.meta_batch[1])
-    lookahead = Lookahead(strategy="difference")
-    found = start.look_ahead(lookahead)
-    assert start.model.layouts == [True, True, False, True, True]
-    assert_near(found, start.look_ahead(Lookahead(strategy="unroll")), 1e-5)
-    start.model.layouts.clear()
-    start.look_ahead(lookahead)
-    assert start.model.layouts == [True] * 4, "it has been tried before"
-
-
 def test_a_mask_is_the_same_in_every_pass():
     model = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.Dropout(0.5), nn.Tanh(), nn.Flatten(), nn.Linear(64, CLASSES)

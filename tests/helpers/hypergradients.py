@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -32,6 +32,8 @@ class Training:
     criterion: AdjustedLoss
     train_batches: Sequence[Batch]
     meta_batch: Batch
+    clip_norm: float | None = None
+    clip_value: float | None = None
 
     def twin(self) -> Training:
         """A copy that shares nothing with this one, its optimizer bound to its own model."""
@@ -39,7 +41,7 @@ class Training:
         model, optimizer, criterion = copy.deepcopy(
             (self.model, self.optimizer, self.criterion), {id(impl): impl}
         )
-        return Training(model, optimizer, criterion, self.train_batches, self.meta_batch)
+        return replace(self, model=model, optimizer=optimizer, criterion=criterion)
 
     def step(self, batch: Batch, features: Tensor | None = None) -> Tensor:
         """An ordinary training step; returns the features that the adjuster was told.
@@ -58,6 +60,10 @@ class Training:
         losses = self.criterion.loss(outputs, labels[0], self.criterion.adjuster(told))
         self.optimizer.zero_grad()
         losses.mean().backward()
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
+        if self.clip_value is not None:
+            nn.utils.clip_grad_value_(self.model.parameters(), self.clip_value)
         self.optimizer.step()
         return features.detach()
 

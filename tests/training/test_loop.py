@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from metaloss import AdjustedLoss, Adjuster
-from metaloss.bilevel import Lookahead
+from metaloss.bilevel import ClipNorm, Lookahead
 from metaloss.checks import InputError
 from metaloss.conditioners import Concat, Conditioner, Margin, MovingAverage, Progress
 from metaloss.losses import GCE
@@ -43,8 +43,10 @@ def start(task: Blobs, recipe: Recipe, criterion: AdjustedLoss | None = None) ->
     return TrainState.start(model.to(dtype), criterion.to(dtype), task, recipe)
 
 
-def algorithm_1(state: TrainState, task: Blobs, epochs: int, every: int) -> None:
-    """Algorithm 1 with plain gradient descent, line by line (Eq. 10, 11, 12)."""
+def algorithm_1(
+    state: TrainState, task: Blobs, epochs: int, every: int, longest: float = math.inf
+) -> None:
+    """Algorithm 1 with gradient descent, line by line (Eq. 10, 11, 12), its gradients clipped."""
     model, criterion = state.model, state.criterion
     w = [p.detach().clone() for p in model.parameters()]
     theta = list(criterion.adjuster.parameters())
@@ -63,6 +65,11 @@ def algorithm_1(state: TrainState, task: Blobs, epochs: int, every: int) -> None
         p = torch.softmax(z, dim=1)[rows, batch.targets]
         return ((1 - p**q) / q).mean()
 
+    def clipped(grads):
+        length = sum((g**2).sum() for g in grads).sqrt()
+        factor = longest / (length + 1e-6)
+        return [g * factor for g in grads] if factor < 1 else grads
+
     t = 0
     meta = [batch for epoch in range(50) for batch in task.meta.epoch(epoch)]
     for epoch in range(epochs):
@@ -70,30 +77,37 @@ def algorithm_1(state: TrainState, task: Blobs, epochs: int, every: int) -> None
             if t % every == 0:
                 live = [p.detach().requires_grad_() for p in w]
                 grads = torch.autograd.grad(robust(live, batch), live, create_graph=True)
-                ahead = [p - LR * g for p, g in zip(live, grads, strict=True)]
+                ahead = [p - LR * g for p, g in zip(live, clipped(grads), strict=True)]
                 clean = meta[t // every]
                 loss = F.cross_entropy(outputs(ahead, clean.inputs), clean.targets)
                 for p, g in zip(theta, torch.autograd.grad(loss, theta), strict=True):
                     p.data -= META_LR * g
             live = [p.detach().requires_grad_() for p in w]
             grads = torch.autograd.grad(robust(live, batch), live)
-            w = [p.detach() - LR * g for p, g in zip(live, grads, strict=True)]
+            w = [p.detach() - LR * g for p, g in zip(live, clipped(grads), strict=True)]
             t += 1
     for p, value in zip(model.parameters(), w, strict=True):
         p.data.copy_(value)
 
 
+@pytest.mark.parametrize("longest", [math.inf, 0.1])
 @pytest.mark.parametrize("every", [1, 3])
-def test_is_algorithm_1(every: int) -> None:
+def test_is_algorithm_1(every: int, longest: float) -> None:
     task = blobs(dtype=torch.float64)
-    recipe = Recipe(epochs=2, optimizer=sgd, meta_optimizer=meta_sgd, meta_every=every)
+    recipe = Recipe(
+        epochs=2,
+        optimizer=sgd,
+        meta_optimizer=meta_sgd,
+        meta_every=every,
+        clip=None if longest == math.inf else ClipNorm(longest),
+    )
     ours, theirs = start(task, recipe), start(task, recipe)
     theirs.model.load_state_dict(ours.model.state_dict())
     theirs.criterion.load_state_dict(ours.criterion.state_dict())
     before = copy.deepcopy(ours.criterion.adjuster.state_dict())
 
     train(ours, task, recipe)
-    algorithm_1(theirs, task, epochs=2, every=every)
+    algorithm_1(theirs, task, epochs=2, every=every, longest=longest)
 
     assert ours.meta_step == math.ceil(12 / every)
     for a, b in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):

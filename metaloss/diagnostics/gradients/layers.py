@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from metaloss.bilevel.adjoint import Derivatives, Found, Step, theta_part
+from metaloss.bilevel.adjoint import Derivatives, Found, Step, slope_in_outputs, theta_part
 from metaloss.bilevel.difference import Differences
 from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.mixed import Exact
@@ -200,8 +200,10 @@ def _by_tangents(
     derivatives = how()
     try:
         step.randomness.restore()
-        derivatives.first_gradient(problem, step, copied(step.buffers))
-        return theta_part(problem, step.batch, derivatives.push(problem, step, direction))
+        grads = derivatives.first_gradient(problem, step, copied(step.buffers))
+        pushed = derivatives.push(problem, step._replace(grads=grads), direction)
+        slope = slope_in_outputs(problem, step.batch, pushed.outputs)
+        return theta_part(problem, slope, pushed.tangent)
     except (InputError, RuntimeError):
         return None
 

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from metaloss.bilevel import Lookahead, Problem
 from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.optimizers import functional
+from metaloss.bilevel.preconditions import check_model
+from metaloss.bilevel.randomness import randomness_restored
 from metaloss.checks import InputError, check_at_least, require
 from metaloss.objective import AdjustedLoss
 from metaloss.seeding import derive, seed_everything
@@ -50,8 +52,7 @@ class Subject:
 
     def same_randomness(self) -> AbstractContextManager[None]:
         """Leaves the random number generators as they were before it."""
-        devices = {p.device for p in self.model.parameters()}
-        return torch.random.fork_rng([d for d in devices if d.type != "cpu"])
+        return randomness_restored({p.device for p in self.model.parameters()})
 
     def twin(self) -> Subject:
         """A copy that shares nothing with this one, its optimizer bound to its own model."""
@@ -69,6 +70,8 @@ class Subject:
         # The loss passes through the adjuster, whose gradient is no business of this step.
         stepped = [p for group in self.optimizer.param_groups for p in group["params"]]
         loss.backward(inputs=stepped)  # type: ignore[no-untyped-call]
+        if self.lookahead.clip is not None:
+            self.lookahead.clip.clip_(stepped)
         self.optimizer.step()
         return outputs.detach()
 
@@ -86,7 +89,10 @@ class Subject:
             meta_batch=self.meta_batch,
             meta_loss=self.lookahead.clean_loss(self.criterion),
             make_optimizer=lambda reached: functional(
-                self.optimizer, {name: params[name] for name in reached}, self.lookahead.transform
+                self.optimizer,
+                {name: params[name] for name in reached},
+                self.lookahead.transform,
+                clip=self.lookahead.clip,
             ),
         )
 
@@ -165,11 +171,13 @@ def _subject(experiment: Experiment, task: TaskLike, method: Method, size: Size)
     meta_batch = _small(next(stream(task.meta)), size)
     seed_everything(derive(experiment.seeds[0], "model"))
     device = meta_batch.targets.device
-    model = copy.deepcopy(experiment.model()).to(device, size.dtype)
+    made = experiment.model()
+    check_model(made)  # a copy has lost its hooks
+    model = copy.deepcopy(made).to(device, size.dtype)
     criterion = copy.deepcopy(method.criterion(task)).to(device, size.dtype)
     criterion.prepare(task.train_targets, task.num_classes)
     optimizer = recipe.optimizer(p for p in model.parameters() if p.requires_grad)
-    lookahead = replace(recipe.lookahead, hold_norm=0.0)  # real steps hold no length
+    lookahead = replace(recipe.clipped_lookahead, hold_norm=0.0)  # real steps hold no length
     begun = Subject(model.train(), optimizer, criterion, batches[before:], meta_batch, lookahead)
     total = recipe.epochs * len(task.train)
     try:

@@ -1,0 +1,156 @@
+"""What a lookahead cannot see through, refused by name before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torchopt
+from torch import Tensor, nn
+
+from metaloss.checks import InputError, require, seen
+from metaloss.types import Batch
+
+_CLIPPING = "to clip gradients, give the lookahead clip=ClipNorm(...) or ClipValue(...)"
+
+
+def check_model(model: nn.Module) -> None:
+    """Raise :class:`~metaloss.checks.InputError` for a model whose step is not its gradient's.
+
+    Args:
+        model: whose parameters and modules are looked at for hooks on gradients, weights that are
+            written in the forward pass, and data parallelism.
+    """
+    check_no_gradient_hooks(model)
+    for name, module in model.named_modules():
+        kind = type(module)
+        require(
+            not (getattr(module, "max_norm", None) and isinstance(module, _EMBEDDINGS)),
+            f"model: expected weights that the forward pass leaves alone, but {_of(name, module)} "
+            "scales its own to max_norm; scale them after the optimizer's step instead",
+        )
+        require(
+            not kind.__module__.startswith(_PARALLEL),
+            f"model: expected a module in one process, got {kind.__name__}, which averages "
+            "gradients over processes unseen; a lookahead would use this process's batch alone",
+        )
+
+
+def check_no_gradient_hooks(model: nn.Module) -> None:
+    """Raise :class:`~metaloss.checks.InputError` if a hook may change a gradient on its way.
+
+    A copy of a model loses the hooks on its parameters: look before it is copied.
+    """
+    for name, p in model.named_parameters():
+        hooks = [*(p._backward_hooks or {}).values(), *_after_accumulation(p)]
+        require(
+            not (p.requires_grad and hooks),
+            f"model: expected gradients that nothing changes on their way to the optimizer, but "
+            f"{name} has the hook {_names(hooks)}, which a lookahead cannot differentiate; "
+            f"remove it, or freeze the parameter; {_CLIPPING}",
+        )
+    for name, module in model.named_modules():
+        hooks = [*module._backward_hooks.values(), *module._backward_pre_hooks.values()]
+        require(
+            not hooks,
+            f"model: expected modules without hooks on gradients, but {_of(name, module)} has "
+            f"{_names(hooks)}, which a lookahead cannot differentiate; remove it",
+        )
+
+
+def check_no_step_hooks(optimizer: torch.optim.Optimizer | torchopt.Optimizer) -> None:
+    """Raise :class:`~metaloss.checks.InputError` if something is done around the optimizer's step.
+
+    Args:
+        optimizer: ``torch.optim``'s; TorchOpt's have no hooks.
+    """
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        return
+    own = (optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks)
+    hooks = [hook for hooks in own for hook in hooks.values()]
+    require(
+        not hooks,
+        f"optimizer: expected a step without hooks, got {_names(hooks)}, which a lookahead cannot "
+        f"differentiate; remove it; {_CLIPPING}",
+    )
+
+
+def as_batch(name: str, given: Any) -> Batch:
+    """A batch as it is used, or an error that says what came.
+
+    Args:
+        name: what to call it.
+        given: ``(inputs, targets)`` or ``(inputs, targets, index)``.
+
+    Raises:
+        InputError: it is something else, or its inputs or targets are no tensor.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.bilevel.preconditions import as_batch
+        >>> as_batch("meta_batch", (torch.zeros(2, 3), torch.zeros(2))).index is None
+        True
+    """
+    wanted = "(inputs, targets) or (inputs, targets, index)"
+    if isinstance(given, Mapping):
+        keys = ", ".join(map(str, given))
+        raise InputError(
+            f"{name}: expected {wanted}, got a {type(given).__name__} with the keys {keys}"
+        )
+    require(
+        isinstance(given, tuple | list),
+        f"{name}: expected {wanted}, got a {type(given).__name__}",
+    )
+    require(len(given) in {2, 3}, f"{name}: expected {wanted}, got {len(given)} parts")
+    batch = Batch(*given)
+    for part, value in (("inputs", batch.inputs), ("targets", batch.targets)):
+        if isinstance(value, Mapping):
+            raise InputError(
+                f"{name}: expected {part} that are one tensor, got a {type(value).__name__} with "
+                f"the keys {', '.join(map(str, value))}; wrap the model so that it takes one"
+            )
+        require(
+            isinstance(value, Tensor), f"{name}: expected {part} as a tensor, got {seen(value)}"
+        )
+        require(
+            not value.is_inference(),
+            f"{name}: expected {part} that gradients can be computed with, got a tensor made "
+            "under torch.inference_mode(); make it under torch.no_grad(), or clone it",
+        )
+    return batch
+
+
+@contextmanager
+def inference_mode_refused() -> Iterator[None]:
+    """Say what to do instead where torch complains about tensors made in inference mode.
+
+    Raises:
+        InputError: part of the model runs under ``torch.inference_mode()``.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "nference tensor" not in str(error):
+            raise
+        raise InputError(
+            "model: expected outputs that gradients can be computed with, but part of it runs "
+            "under torch.inference_mode(); run that part under torch.no_grad()"
+        ) from error
+
+
+_EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
+_PARALLEL = ("torch.nn.parallel", "torch.distributed")
+
+
+def _after_accumulation(p: nn.Parameter) -> list[Any]:
+    return [*(getattr(p, "_post_accumulate_grad_hooks", None) or {}).values()]
+
+
+def _of(name: str, module: nn.Module) -> str:
+    return f"{name or 'the model itself'} ({type(module).__name__})"
+
+
+def _names(hooks: Sequence[Any]) -> str:
+    return ", ".join(getattr(hook, "__qualname__", type(hook).__name__) for hook in hooks)

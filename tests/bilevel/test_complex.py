@@ -1,0 +1,50 @@
+"""Complex weights: stepped as ``torch.optim`` steps them, real and imaginary parts apart."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from metaloss.bilevel import Lookahead
+from metaloss.bilevel.lookahead import STRATEGIES
+from metaloss.bilevel.optimizers import functional
+from tests.bilevel.cases import CLASSES, OPTIMIZERS, training
+from tests.helpers.hypergradients import assert_is_the_hypergradient
+
+every_optimizer = pytest.mark.parametrize(
+    "name", ["SGD-Nesterov", "Adam-decay", "AdamW", "RMSprop-momentum", "RMSprop-centered"]
+)
+
+
+class Complex(nn.Module):
+    """A complex layer, then a real one on the sizes of what it gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(0.3 * torch.randn(8, 36, dtype=torch.complex128))
+        self.last = nn.Linear(8, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last((x.flatten(1).to(self.weight.dtype) @ self.weight.T).abs())
+
+
+@pytest.mark.parametrize("strategy", list(STRATEGIES))
+@pytest.mark.parametrize("steps", [1, 3])
+@every_optimizer
+def test_against_real_training(name: str, steps: int, strategy: str) -> None:
+    here = training(Complex(), OPTIMIZERS[name], steps=steps, steps_before=2)
+    found = here.look_ahead(Lookahead(steps, strategy))
+    assert_is_the_hypergradient(found, here, rtol=1e-5)
+
+
+@every_optimizer
+def test_the_step_is_the_optimizers_own(name: str) -> None:
+    p = nn.Parameter(torch.randn(5, 2, dtype=torch.complex128))
+    optimizer = OPTIMIZERS[name]([p])
+    for _ in range(3):
+        p.grad = torch.randn_like(p)
+        step = functional(optimizer, {"p": p})
+        after, _ = step.step({"p": p.detach().clone()}, step.state, {"p": p.grad.clone()})
+        optimizer.step()
+        torch.testing.assert_close(after["p"], p.detach())
