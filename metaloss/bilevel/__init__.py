@@ -2,6 +2,7 @@
 
 from metaloss.bilevel.clipping import Clip, ClipNorm, ClipValue
 from metaloss.bilevel.lookahead import Lookahead
+from metaloss.bilevel.lookback import Lookback
 from metaloss.bilevel.problem import Problem, Shared, Solution
 from metaloss.bilevel.rules import NoRuleError
 
@@ -10,6 +11,7 @@ __all__ = [
     "ClipNorm",
     "ClipValue",
     "Lookahead",
+    "Lookback",
     "NoRuleError",
     "Problem",
     "Shared",

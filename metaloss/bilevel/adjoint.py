@@ -22,31 +22,51 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from metaloss.bilevel.consistency import limits, outputs_differ, slopes_differ
 from metaloss.bilevel.optimizers import FunctionalOptimizer, Params
-from metaloss.bilevel.problem import Buffers, Problem, Shared, Solution, copied, gradient, leaves
+from metaloss.bilevel.problem import (
+    Buffers,
+    Problem,
+    Shared,
+    Solution,
+    buffers_of,
+    copied,
+    gradient,
+    leaves,
+)
 from metaloss.bilevel.randomness import Randomness
 from metaloss.bilevel.torch_rules import State
-from metaloss.bilevel.update import through_update
+from metaloss.bilevel.update import Through, through_update
 from metaloss.types import Batch
 
 Found = Sequence[Tensor | None]
 
 
 class Step(NamedTuple):
-    """Where a training step began, and its gradient: all that is kept of it."""
+    """Where a training step began, and its gradient: all that is kept of it.
+
+    Attributes:
+        batch: that it is made with.
+        params: the weights before it.
+        buffers: the model's before it.
+        randomness: the generators before its forward pass.
+        optimizer: with its state before it; known once the gradient is.
+        grads: its gradient, by name.
+        memory: the criterion's buffers before it, where it has observed the step since.
+    """
 
     batch: Batch
     params: Params
     buffers: Buffers
     randomness: Randomness
-    state: State = ()
+    optimizer: FunctionalOptimizer | None = None
     grads: Params = {}  # noqa: RUF012 - filled in once it is known
+    memory: Buffers = {}  # noqa: RUF012
 
 
 class Pushed(NamedTuple):
@@ -78,7 +98,13 @@ class Product(NamedTuple):
 
 
 class Derivatives(ABC):
-    """How the derivatives of a network are found, for one meta step."""
+    """How the derivatives of a network are found, for one meta step.
+
+    Attributes:
+        exact: whether they are, but for rounding.
+    """
+
+    exact: ClassVar[bool]
 
     @abstractmethod
     def first_gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
@@ -99,58 +125,83 @@ class Derivatives(ABC):
 
 def by_adjoints(problem: Problem, derivatives: Derivatives) -> Solution:
     """The hypergradient of a problem."""
-    steps, optimizer, params, buffers = _walk(problem, derivatives)
+    steps, params, buffers = _walk(problem, derivatives)
     ahead = leaves(params)
     meta_loss = problem.clean_loss(ahead, buffers)
-    adjoint = gradient(meta_loss, ahead)
+    return pulled_back(problem, derivatives, steps, gradient(meta_loss, ahead), meta_loss)
+
+
+def pulled_back(
+    problem: Problem,
+    derivatives: Derivatives,
+    steps: Sequence[Step],
+    adjoint: Params,
+    meta_loss: Tensor,
+) -> Solution:
+    """The hypergradient through steps that have been made.
+
+    Args:
+        problem: whose it is.
+        derivatives: how the network's are found.
+        steps: in order, each with its optimizer, state and gradient.
+        adjoint: the meta loss's gradient in the weights that the last step led to.
+        meta_loss: there.
+    """
     of_state: list[Tensor | None] = []
     total: Found = [None for _ in problem.theta]
     for step in reversed(steps[1:]):
-        through = through_update(optimizer, step.params, step.state, step.grads, adjoint, of_state)
-        product = derivatives.product(problem, step, through.grads)
+        through = _through(step, adjoint, of_state)
+        with buffers_of(problem.criterion, step.memory):
+            product = derivatives.product(problem, step, through.grads)
         adjoint = _merged(through.params, product.params)
         of_state = through.state
         total = _sum(total, product.theta)
     first = steps[0]
-    through = through_update(optimizer, first.params, first.state, first.grads, adjoint, of_state)
-    pushed = derivatives.push(problem, first, through.grads)
-    slope = slope_in_outputs(problem, first.batch, pushed.outputs)
+    through = _through(first, adjoint, of_state)
+    with buffers_of(problem.criterion, first.memory):
+        pushed = derivatives.push(problem, first, through.grads)
+        slope = slope_in_outputs(problem, first.batch, pushed.outputs)
     doubt = None
-    if pushed.before is not None:
+    if derivatives.exact:
         of_outputs, of_slopes = limits(slope.dtype)
         gap = slopes_differ(slope.detach(), pushed.tangent, first.grads, through.grads)
-        doubt = outputs_differ(pushed.before, pushed.outputs) / of_outputs
-        doubt = torch.maximum(doubt, gap.to(doubt.dtype) / of_slopes)
+        doubt = gap / of_slopes
+        if pushed.before is not None:
+            doubt = doubt.maximum(outputs_differ(pushed.before, pushed.outputs) / of_outputs)
     total = _sum(total, theta_part(problem, slope, pushed.tangent))
     return problem.solution(total, meta_loss, shared=pushed.shared, doubt=doubt)
 
 
-def _walk(
-    problem: Problem, derivatives: Derivatives
-) -> tuple[list[Step], FunctionalOptimizer, Params, Buffers]:
+def _through(step: Step, adjoint: Params, of_state: Sequence[Tensor | None]) -> Through:
+    assert step.optimizer is not None
+    return through_update(
+        step.optimizer, step.params, step.optimizer.state, step.grads, adjoint, of_state
+    )
+
+
+def _walk(problem: Problem, derivatives: Derivatives) -> tuple[list[Step], Params, Buffers]:
     """Take the steps, first order, remembering where each began."""
     params: Params = {name: p.detach() for name, p in problem.params.items()}
     buffers = copied(problem.buffers)
     first, *rest = problem.train_batches
     step = Step(first, params, copied(buffers), problem.randomness())
     grads = derivatives.first_gradient(problem, step, buffers)
+    assert problem.make_optimizer is not None
     optimizer = problem.make_optimizer(tuple(grads))
-    state = optimizer.state
-    steps = [step._replace(state=state, grads=grads)]
+    steps = [step._replace(optimizer=optimizer, grads=grads)]
     for batch in rest:
-        params, state = _stepped(optimizer, params, state, grads)
-        step = Step(batch, params, copied(buffers), problem.randomness(), state)
+        params, state = _stepped(optimizer, params, grads)
+        optimizer = optimizer._replace(state=state)
+        step = Step(batch, params, copied(buffers), problem.randomness())
         grads = derivatives.gradient(problem, step, buffers)
-        steps.append(step._replace(grads=grads))
-    params, _ = _stepped(optimizer, params, state, grads)
-    return steps, optimizer, params, buffers
+        steps.append(step._replace(optimizer=optimizer, grads=grads))
+    params, _ = _stepped(optimizer, params, grads)
+    return steps, params, buffers
 
 
 @torch.no_grad()
-def _stepped(
-    optimizer: FunctionalOptimizer, params: Params, state: State, grads: Params
-) -> tuple[Params, State]:
-    return optimizer.step(params, state, grads)
+def _stepped(optimizer: FunctionalOptimizer, params: Params, grads: Params) -> tuple[Params, State]:
+    return optimizer.step(params, optimizer.state, grads)
 
 
 def slope_in_outputs(problem: Problem, batch: Batch, outputs: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ direction is not that of the gradient (:mod:`metaloss.bilevel.consistency`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -74,8 +74,9 @@ def difference(problem: Problem) -> Solution:
 class Differences(Derivatives):
     """Central differences of logits at the first step, of gradients at later ones."""
 
+    exact: ClassVar[bool] = False
     shared: Shared | None = None
-    first: Tensor
+    first: Tensor | None = None
 
     def __init__(self) -> None:
         self.later: list[Tensor] = []
@@ -105,14 +106,15 @@ class Differences(Derivatives):
             with torch.no_grad():
                 return [_outputs(problem, step, params)]
 
-        slope = slope_in_outputs(problem, step.batch, self.first).detach()
-        at = Point(step.params, self.first, slope, step.grads)
-        (tangent,) = derivative(values, at, direction)
-        return Pushed(self.first, tangent, self.shared)
+        here = values(step.params)[0] if self.first is None else self.first
+        slope = slope_in_outputs(problem, step.batch, here).detach()
+        (tangent,) = derivative(values, Point(step.params, here, slope, step.grads), direction)
+        return Pushed(here, tangent, self.shared)
 
     def product(self, problem: Problem, step: Step, direction: Params) -> Product:
         """Two gradients, one on each side."""
-        here = self.later.pop()
+        with torch.no_grad():
+            here = self.later.pop() if self.later else _outputs(problem, step, step.params)
 
         def values(params: Params) -> list[Tensor]:
             params = leaves(params)

@@ -27,7 +27,7 @@ from metaloss.bilevel.problem import MetaLoss, Problem, Solution, copied, put_ba
 from metaloss.bilevel.randomness import randomness_restored
 from metaloss.bilevel.rules import NoTangentError
 from metaloss.bilevel.unroll import unroll
-from metaloss.checks import InputError, check_at_least, check_finite, check_in_range, require
+from metaloss.checks import InputError, check_at_least, check_in_range, require
 from metaloss.objective import AdjustedLoss
 from metaloss.types import Batch
 
@@ -143,11 +143,8 @@ class Lookahead:
         """
         solution = self.solve(model, optimizer, criterion, train_batches, meta_batch)
         solution.check_consistent()
-        try:
-            solution.check_finite()
-        except InputError:
-            _name_what_is_not_finite(train_batches, meta_batch, solution.meta_loss)
-            raise
+        named = {f"train_batches[{k}]": Batch(*b) for k, b in enumerate(train_batches)}
+        solution.check_finite({"meta_batch": Batch(*meta_batch), **named})
         return solution.hypergradient
 
     def solve(
@@ -239,20 +236,6 @@ class Lookahead:
                 self._unrolled.add(problem.model)
                 warnings.warn(f"falling back to 'unroll': {error}", RuntimeWarning, stacklevel=4)
         return unroll(problem)
-
-
-def _name_what_is_not_finite(
-    train_batches: Sequence[Batch | tuple[Tensor, ...]],
-    meta_batch: Batch | tuple[Tensor, ...],
-    meta_loss: Tensor,
-) -> None:
-    """Raise an error that names what is not finite among what the hypergradient came from."""
-    named = [("meta_batch", meta_batch)]
-    named += [(f"train_batches[{k}]", b) for k, b in enumerate(train_batches)]
-    for name, (inputs, targets, *_) in named:
-        check_finite(f"{name}: inputs", inputs)
-        check_finite(f"{name}: targets", targets)
-    check_finite("meta loss", meta_loss)
 
 
 def _theta(criterion: AdjustedLoss) -> dict[str, nn.Parameter]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.autograd.forward_ad as fwd
@@ -51,7 +51,8 @@ def mixed(problem: Problem) -> Solution:
 class Exact(Derivatives):
     """Forward mode at the first step, double backward at later ones."""
 
-    kept: Kept
+    exact: ClassVar[bool] = True
+    kept: Kept | None = None
     outputs: Tensor | None = None
     last: _WithGraph | None = None
 
@@ -81,7 +82,7 @@ class Exact(Derivatives):
     def push(self, problem: Problem, step: Step, direction: Params) -> Pushed:
         """One pass that carries tangents; the ordinary step's forward pass as well if shared."""
         try:
-            pushed = _carried(problem, step, direction, self.kept)
+            pushed = _carried(problem, step, direction, self.kept or Kept(0.0))
         except NoForwardRuleError as error:
             raise no_forward_rule(problem.model, error) from error
         except InputError:

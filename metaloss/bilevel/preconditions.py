@@ -23,18 +23,24 @@ def check_model(model: nn.Module) -> None:
         model: whose parameters and modules are looked at for hooks on gradients, weights that are
             written in the forward pass, and data parallelism.
     """
+    check_one_process(model)
     check_no_gradient_hooks(model)
     for name, module in model.named_modules():
-        kind = type(module)
         require(
             not (getattr(module, "max_norm", None) and isinstance(module, _EMBEDDINGS)),
             f"model: expected weights that the forward pass leaves alone, but {_of(name, module)} "
             "scales its own to max_norm; scale them after the optimizer's step instead",
         )
+
+
+def check_one_process(model: nn.Module) -> None:
+    """Raise :class:`~metaloss.checks.InputError` for a module wrapped in data parallelism."""
+    for module in model.modules():
+        kind = type(module)
         require(
             not kind.__module__.startswith(_PARALLEL),
             f"model: expected a module in one process, got {kind.__name__}, which averages "
-            "gradients over processes unseen; a lookahead would use this process's batch alone",
+            "gradients over processes unseen; a hypergradient would be of its batch alone",
         )
 
 

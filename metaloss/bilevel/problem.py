@@ -6,7 +6,8 @@ states alone, but for the one pass that it is asked to share with the ordinary s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -41,7 +42,8 @@ class Problem:
         meta_batch: clean samples.
         meta_loss: from the outputs and targets of the meta batch to a scalar.
         make_optimizer: from the names of the parameters that the loss reaches to the optimizer's
-            step; the others are not stepped, as in ``torch.optim``.
+            step; the others are not stepped, as in ``torch.optim``. Not needed for steps that have
+            been made.
         share: make one forward pass of the first batch the ordinary step's as well, if it can be.
         budget: bytes of the first forward pass to keep while the clean batch is passed.
     """
@@ -54,7 +56,7 @@ class Problem:
     train_batches: Sequence[Batch]
     meta_batch: Batch
     meta_loss: MetaLoss
-    make_optimizer: Callable[[Sequence[str]], FunctionalOptimizer]
+    make_optimizer: Callable[[Sequence[str]], FunctionalOptimizer] | None = None
     share: bool = False
     budget: float = 0.0
 
@@ -203,12 +205,22 @@ class Solution:
             "nothing between calls",
         )
 
-    def check_finite(self) -> None:
-        """Raise an error that names a part of the hypergradient that is not finite.
+    def check_finite(self, batches: Mapping[str, Batch]) -> None:
+        """Raise an error if the hypergradient is not finite, naming where that came from.
+
+        Args:
+            batches: what it was computed from, by what to call them.
 
         Raises:
-            InputError: there is one; waits for the device.
+            InputError: part of it is a NaN or infinite; waits for the device.
         """
+        finite = torch.stack([g.isfinite().all() for g in self.hypergradient.values()])
+        if bool(finite.all()):
+            return
+        for name, batch in batches.items():
+            check_finite(f"{name}: inputs", batch.inputs)
+            check_finite(f"{name}: targets", batch.targets)
+        check_finite("meta loss", self.meta_loss)
         for name, grad in self.hypergradient.items():
             check_finite(f"hypergradient of {name}", grad)
 
@@ -221,6 +233,23 @@ def leaves(params: Mapping[str, Tensor]) -> Params:
 def copied(buffers: Buffers) -> Buffers:
     """Buffers that a forward pass may write to."""
     return {name: b.detach().clone() for name, b in buffers.items()}
+
+
+@contextmanager
+def buffers_of(module: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[None]:
+    """Put other buffers in a module's place for a while."""
+    now = dict(module.named_buffers())
+    _put(module, buffers)
+    try:
+        yield
+    finally:
+        _put(module, now)
+
+
+def _put(module: nn.Module, buffers: Mapping[str, Tensor]) -> None:
+    for name, buffer in buffers.items():
+        owner, _, leaf = name.rpartition(".")
+        module.get_submodule(owner)._buffers[leaf] = buffer
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ def unroll(problem: Problem) -> Solution:
             grads = gradient(problem.adjusted_loss(outputs, batch), params, create_graph=True)
         check_twice_differentiable("unroll", grads.values())
         if optimizer is None:
+            assert problem.make_optimizer is not None
             optimizer = problem.make_optimizer(tuple(grads))
             state = optimizer.state
         assert state is not None

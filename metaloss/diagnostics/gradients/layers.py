@@ -121,6 +121,7 @@ def _first_step(problem: Problem) -> tuple[Step, Params]:
     params: Params = {name: p.detach() for name, p in problem.params.items()}
     step = Step(problem.train_batches[0], params, copied(buffers), problem.randomness())
     grads = Differences().gradient(problem, step, buffers)
+    assert problem.make_optimizer is not None
     optimizer = problem.make_optimizer(tuple(grads))
     with torch.no_grad():
         after, _ = optimizer.step(params, optimizer.state, grads)

@@ -1,0 +1,148 @@
+"""The hypergradient of steps that have been made, against lookaheads and against real training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torchopt
+from torch import nn
+
+from metaloss.bilevel import ClipNorm, ClipValue, Lookahead, Lookback
+from metaloss.conditioners import Concat, Margin, MovingAverage, RunningMean
+from tests.bilevel.cases import (
+    CLASSES,
+    MODELS,
+    OPTIMIZERS,
+    SAMPLES,
+    learned,
+    training,
+)
+from tests.bilevel.test_grid import assert_near, in_single
+from tests.helpers import states
+from tests.helpers.hypergradients import Training, assert_is_the_hypergradient
+
+TORCHOPT: dict[str, Callable] = {
+    "torchopt.SGD": lambda p: torchopt.SGD(list(p), lr=0.2, momentum=0.9, nesterov=True),
+    "torchopt.Adam": lambda p: torchopt.Adam(list(p), lr=0.05, eps=1e-2, eps_root=1e-8),
+}
+detached = pytest.mark.parametrize("detach", [True, False], ids=["detached", "attached"])
+
+
+def remembering(detach: bool):
+    """A criterion that remembers its batches, and so says something else after a step."""
+    conditioner = Concat([MovingAverage(Margin()), RunningMean(Margin())])
+    criterion = learned(conditioner=conditioner, detach=detach)
+    criterion.prepare(torch.arange(SAMPLES) % CLASSES, CLASSES)
+    return criterion
+
+
+def made(here: Training, lookback: Lookback) -> dict[str, torch.Tensor]:
+    """The hypergradient of real steps, made as a loop makes them."""
+    for batch in here.train_batches:
+        inputs, targets, index = batch
+        with lookback.step(here.model, here.optimizer, here.criterion, batch):
+            loss = here.criterion(here.model(inputs), targets, index)
+            here.optimizer.zero_grad()
+            loss.backward()
+            if here.clip_norm is not None:
+                nn.utils.clip_grad_norm_(here.model.parameters(), here.clip_norm)
+            if here.clip_value is not None:
+                nn.utils.clip_grad_value_(here.model.parameters(), here.clip_value)
+            here.optimizer.step()
+            here.optimizer.zero_grad()
+    return lookback.hypergradient(here.meta_batch)
+
+
+@pytest.mark.parametrize("steps_before", [0, 2])
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("optimizer", ["SGD-Nesterov", "Adam-decay", "RMSprop-centered"])
+def test_of_one_step_it_is_the_lookaheads(optimizer: str, name: str, steps_before: int) -> None:
+    here = training(MODELS[name](), OPTIMIZERS[optimizer], steps_before=steps_before)
+    expected = here.look_ahead(Lookahead(strategy="unroll"))
+    assert_near(made(here, Lookback()), expected, 1e-9)
+
+
+@pytest.mark.parametrize("name", {**OPTIMIZERS, **TORCHOPT})
+def test_for_every_optimizer(name: str) -> None:
+    here = training(make_optimizer={**OPTIMIZERS, **TORCHOPT}[name], steps_before=2)
+    expected = here.look_ahead(Lookahead(strategy="unroll"))
+    assert_near(made(here, Lookback()), expected, 1e-9)
+
+
+@pytest.mark.parametrize("strategy", ["mixed", "difference"])
+@pytest.mark.parametrize("optimizer", ["SGD-Nesterov", "Adam-decay"])
+@pytest.mark.parametrize("name", ["MLP-dropout", "CNN-BatchNorm", "residual", "centred", "tied"])
+def test_of_several_steps_against_real_training(name: str, optimizer: str, strategy: str) -> None:
+    here = training(MODELS[name](), OPTIMIZERS[optimizer], steps=3, steps_before=1)
+    start, state = here.twin(), torch.get_rng_state()
+    found = made(here, Lookback(3, strategy=strategy))
+    torch.set_rng_state(state)
+    assert_is_the_hypergradient(found, start, rtol=1e-6 if strategy == "mixed" else 1e-4)
+
+
+@detached
+def test_what_the_conditioner_remembered_then(detach: bool) -> None:
+    here = training(criterion=remembering(detach))
+    for batch in here.train_batches:  # so that there is something to remember
+        here.criterion.observe(here.model(batch[0]), *batch[1:])
+    expected = here.look_ahead(Lookahead(strategy="unroll"))
+    before = states.of_module(here.criterion.conditioner)
+    found = made(here, Lookback())
+    assert not states.same(states.of_module(here.criterion.conditioner), before)
+    assert_near(found, expected, 1e-9)
+
+
+@pytest.mark.parametrize("hold_norm", [0.9, 1.0])
+def test_with_the_length_held(hold_norm: float) -> None:
+    here = training(make_optimizer=OPTIMIZERS["SGD-momentum"], steps_before=1)
+    expected = here.look_ahead(Lookahead(strategy="unroll", hold_norm=hold_norm))
+    assert_near(made(here, Lookback(hold_norm=hold_norm)), expected, 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("clip", "setting"),
+    [(ClipNorm(0.1), {"clip_norm": 0.1}), (ClipValue(0.01), {"clip_value": 0.01})],
+    ids=["norm", "value"],
+)
+def test_of_a_step_that_clips(clip, setting: dict) -> None:
+    here = training(make_optimizer=OPTIMIZERS["SGD-momentum"], steps_before=1)
+    here.__dict__.update(setting)
+    expected = here.look_ahead(Lookahead(strategy="unroll", clip=clip))
+    assert_near(made(here, Lookback(clip=clip)), expected, 1e-9)
+
+
+def test_in_single_precision() -> None:
+    here = in_single(training(MODELS["CNN-BatchNorm"](), OPTIMIZERS["SGD-Nesterov"]))
+    expected = here.look_ahead(Lookahead(strategy="unroll"))
+    assert_near(made(here, Lookback()), expected, 1e-4)
+
+
+def test_the_real_steps_are_left_alone() -> None:
+    ends = []
+    for watched in (False, True):
+        torch.manual_seed(7)
+        here = training(MODELS["MLP-dropout"](), OPTIMIZERS["Adam"], steps=4)
+        lookback = Lookback()
+        for inputs, targets, index in here.train_batches:
+            with lookback.step(
+                here.model, here.optimizer, here.criterion, (inputs, targets, index), due=watched
+            ):
+                here.optimizer.zero_grad()
+                here.criterion(here.model(inputs), targets, index).backward()
+                here.optimizer.step()
+            if watched:
+                lookback.hypergradient(here.meta_batch)
+        ends.append((states.of_module(here.model), torch.get_rng_state()))
+    assert states.same(*ends)
+
+
+def test_nothing_is_left_attached() -> None:
+    here = training(make_optimizer=TORCHOPT["torchopt.SGD"])
+    made(here, Lookback())
+    assert "step" not in vars(here.optimizer)
+    here = training()
+    made(here, Lookback())
+    assert not here.optimizer._optimizer_step_pre_hooks
+    assert not any(p._post_accumulate_grad_hooks for p in here.model.parameters())

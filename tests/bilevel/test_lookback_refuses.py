@@ -1,0 +1,185 @@
+"""Steps that did not go as the optimizer's rule says, and hypergradients of none, are refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from metaloss import InputError
+from metaloss.bilevel import Lookback
+from tests.bilevel.cases import OPTIMIZERS, learned, mlp, training
+from tests.helpers.hypergradients import Training
+
+pytestmark = pytest.mark.bad_input
+
+
+def step(here: Training, lookback: Lookback, *, due: bool = True, between=None, after=None) -> None:
+    inputs, targets, index = here.train_batches[0]
+    with lookback.step(
+        here.model, here.optimizer, here.criterion, (inputs, targets, index), due=due
+    ):
+        here.optimizer.zero_grad()
+        here.criterion(here.model(inputs), targets, index).backward()
+        if between is not None:
+            between(here.model)
+        here.optimizer.step()
+        if after is not None:
+            after(here.model)
+
+
+def refused(call, *words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value), str(caught.value)
+
+
+def ask(here: Training, lookback: Lookback) -> None:
+    lookback.hypergradient(here.meta_batch)
+
+
+def test_before_any_step() -> None:
+    here = training()
+    refused(lambda: ask(here, Lookback()), "expected 1 steps", "got 0")
+
+
+def test_twice_after_one_step() -> None:
+    here, lookback = training(), Lookback()
+    step(here, lookback)
+    ask(here, lookback)
+    refused(lambda: ask(here, lookback), "before each hypergradient", "got 0")
+
+
+def test_after_a_step_that_was_not_due() -> None:
+    here, lookback = training(), Lookback()
+    step(here, lookback)
+    step(here, lookback, due=False)
+    refused(lambda: ask(here, lookback), "got 0")
+
+
+def test_steps_some_of_which_were_not_watched() -> None:
+    here, lookback = training(), Lookback(3)
+    step(here, lookback)
+    step(here, lookback)
+    here.step(here.train_batches[0])
+    step(here, lookback)
+    refused(lambda: ask(here, lookback), "expected 3 steps", "got 1")
+
+
+def test_nothing_stepped() -> None:
+    here, lookback = training(), Lookback()
+
+    def nothing() -> None:
+        with lookback.step(here.model, here.optimizer, here.criterion, here.train_batches[0]):
+            pass
+
+    refused(nothing, "one step of the optimizer", "got 0", "scaler")
+    refused(lambda: ask(here, lookback), "got 0")
+
+
+def test_two_steps_at_once() -> None:
+    here, lookback = training(), Lookback()
+    refused(
+        lambda: step(here, lookback, after=lambda _: here.optimizer.step()),
+        "one step of the optimizer",
+        "got 2",
+    )
+
+
+def test_clipping_that_was_not_told() -> None:
+    here, lookback = training(), Lookback()
+    clipped = lambda model: nn.utils.clip_grad_norm_(model.parameters(), 1e-2)  # noqa: E731
+    refused(lambda: step(here, lookback, between=clipped), "was written", "Lookback(clip=...)")
+
+
+def test_weights_that_are_written_besides() -> None:
+    here, lookback = training(), Lookback()
+
+    def decay(model: nn.Module) -> None:
+        with torch.no_grad():
+            model[1].weight.mul_(0.9)
+
+    refused(lambda: step(here, lookback, after=decay), "moves 1.weight", "written besides")
+
+
+def test_a_hook_that_changes_a_gradient() -> None:
+    here, lookback = training(), Lookback()
+    here.model[1].weight.register_hook(lambda g: g / 2)
+    step(here, lookback)
+    refused(lambda: ask(here, lookback), "a gradient that is theirs")
+
+
+def test_weights_that_change_afterwards() -> None:
+    here, lookback = training(), Lookback()
+    step(here, lookback)
+    with torch.no_grad():
+        here.model[1].weight.add_(1.0)
+    refused(lambda: ask(here, lookback), "1.weight changed since")
+
+
+def test_an_adjuster_that_moves_before_it_is_asked() -> None:
+    here, lookback = training(), Lookback()
+    step(here, lookback)
+    with torch.no_grad():
+        next(here.criterion.adjuster.parameters()).add_(1.0)
+    refused(lambda: ask(here, lookback), "it has moved since")
+
+
+def test_another_mode() -> None:
+    here, lookback = training(nn.Sequential(mlp(), nn.Dropout(0.1))), Lookback()
+    step(here, lookback)
+    here.model.eval()
+    refused(lambda: ask(here, lookback), "mode that the step was made in")
+
+
+@pytest.mark.parametrize("changed", ["model", "criterion"])
+def test_steps_of_different_trainings(changed: str) -> None:
+    here, lookback = training(), Lookback(2)
+    step(here, lookback)
+    if changed == "model":
+        here = training(make_optimizer=OPTIMIZERS["Adam"])
+    else:
+        here.criterion = learned()
+    step(here, lookback)
+    refused(lambda: ask(here, lookback), "expected 2 steps", "got 1")
+
+
+def test_a_clean_batch_that_is_not_finite() -> None:
+    here, lookback = training(), Lookback()
+    step(here, lookback)
+    inputs, targets = here.meta_batch
+    refused(lambda: lookback.hypergradient((inputs * float("nan"), targets)), "meta_batch: inputs")
+
+
+def test_an_error_inside_is_the_users_own() -> None:
+    here, lookback = training(), Lookback()
+    with pytest.raises(ZeroDivisionError):
+        step(here, lookback, between=lambda _: 1 / 0)
+    refused(lambda: ask(here, lookback), "got 0")
+    assert not here.optimizer._optimizer_step_pre_hooks
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"steps": 0}, "steps"),
+        ({"hold_norm": 2.0}, "hold_norm"),
+        ({"clip": 1.0}, "clip"),
+        ({"strategy": "unroll"}, "strategy"),
+    ],
+)
+def test_settings(settings: dict, word: str) -> None:
+    refused(lambda: Lookback(**settings), f"{word}: expected")
+
+
+def test_batches() -> None:
+    here, lookback = training(), Lookback()
+    here.train_batches = [{"pixels": 1}]
+
+    def enter() -> None:
+        with lookback.step(here.model, here.optimizer, here.criterion, here.train_batches[0]):
+            pass
+
+    refused(enter, "batch: expected (inputs, targets)", "keys pixels")
