@@ -156,16 +156,21 @@ def check_moved(step: Step, weights: Params) -> None:
     assert step.optimizer is not None
     with torch.no_grad():
         expected, _ = step.optimizer.step(step.params, step.optimizer.state, step.grads)
-    for name, after in weights.items():
-        off = (after - expected[name]).norm()
-        moved = (after - step.params[name]).norm()
-        rounding = 10 * torch.finfo(after.dtype).eps * after.norm()
-        if bool(off > 1e-3 * moved + rounding):
-            raise InputError(
-                f"lookback: expected a step that moves {name} as the optimizer's rule says, got "
-                "another; a hook changed the gradient, it was clipped (then say Lookback(clip=...))"
-                ", or the weights were written besides"
-            )
+        elsewhere = torch.stack(
+            [
+                (after - expected[name]).norm()
+                > 1e-3 * (after - step.params[name]).norm()
+                + 10 * torch.finfo(after.dtype).eps * after.norm()
+                for name, after in weights.items()
+            ]
+        )
+    if bool(elsewhere.any()):
+        name = list(weights)[int(elsewhere.int().argmax())]
+        raise InputError(
+            f"lookback: expected a step that moves {name} as the optimizer's rule says, got "
+            "another; a hook changed the gradient, it was clipped (then say Lookback(clip=...)), or the "
+            "weights were written besides"
+        )
 
 
 @contextmanager
