@@ -168,8 +168,8 @@ def check_moved(step: Step, weights: Params) -> None:
         name = list(weights)[int(elsewhere.int().argmax())]
         raise InputError(
             f"lookback: expected a step that moves {name} as the optimizer's rule says, got "
-            "another; a hook changed the gradient, it was clipped (then say Lookback(clip=...)), or the "
-            "weights were written besides"
+            "another; a hook changed the gradient, it was clipped (then say Lookback(clip=...)), "
+            "or the weights were written besides"
         )
 
 
