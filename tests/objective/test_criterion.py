@@ -195,6 +195,7 @@ def test_what_is_not_finite_does_not_stay(name: str, bad: float, monkeypatch):
     """As on an accelerator, where the criterion does not look at values."""
     monkeypatch.setattr(Classification, "check_values", lambda *_: None)
     criterion = metaloss.from_pretrained(name)
+    criterion.progress(0.0)
     targets, index = torch.arange(40) % 10, torch.arange(40)
     criterion.prepare(targets, 10)
     outputs = torch.randn(40, 10, requires_grad=True)
