@@ -142,11 +142,16 @@ def functional(
         return _from_torchopt(optimizer, name_of)._replace(hold_norm=hold_norm)
     build = _BUILDERS.get(type(optimizer))
     if build is None:
+        wraps = isinstance(getattr(optimizer, "optimizer", None), torch.optim.Optimizer)
         raise InputError(
             "optimizer: expected torch.optim's "
             f"{', '.join(known.__name__ for known in _BUILDERS)} or a torchopt.Optimizer, "
             f"got {type(optimizer).__module__}.{type(optimizer).__qualname__}; pass "
-            "Lookahead(transform=...) to look ahead with a TorchOpt transformation instead"
+            + (
+                "the optimizer that it wraps: its .optimizer"
+                if wraps
+                else "Lookahead(transform=...) to look ahead with a TorchOpt transformation instead"
+            )
         )
     groups, states = [], []
     for settings in optimizer.param_groups:
