@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,7 +70,7 @@ def check_at_least(name: str, value: int, low: int) -> int:
 
 
 def seen(value: object) -> str:
-    """What was given in place of some tensor: its dtype and shape, or how to make it one.
+    """What was given in place of some tensor: its dtype and shape, or how to come by a tensor.
 
     Example:
         >>> import torch
@@ -78,7 +80,26 @@ def seen(value: object) -> str:
     """
     if isinstance(value, Tensor):
         return f"{value.dtype} {list(value.shape)}"
-    return f"a {type(value).__name__}; torch.as_tensor makes it a tensor"
+    what = "None" if value is None else f"a {type(value).__name__}"
+    if hasattr(value, "logits"):
+        return f"{what}; pass its .logits"
+    inside = _elements(value)
+    if any(isinstance(v, Tensor) and v.ndim for v in inside):
+        return f"{what}; pass the tensor in it that is meant"
+    if any(isinstance(v, str) for v in inside):
+        return f"{what} of names; number them from 0"
+    try:
+        torch.as_tensor(value if inside or is_number(value) else None)
+    except (TypeError, ValueError, RuntimeError):
+        return what
+    return f"{what}; torch.as_tensor makes it a tensor"
+
+
+def _elements(value: Any) -> list[Any]:
+    """What a container holds; nothing for anything else."""
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return list(value) if isinstance(value, list | tuple) or bool(getattr(value, "ndim", 0)) else []
 
 
 def check_outputs_and_targets(outputs: Tensor, targets: Tensor) -> None:

@@ -117,7 +117,8 @@ class Classification(Kind):
 
     def check_values(self, outputs: Tensor, targets: Tensor) -> None:
         """Labels in range, logits finite."""
-        check_labels("targets", targets, outputs.shape[-1])
+        classes = outputs.shape[-1]
+        check_labels(f"targets for outputs of {classes} classes", targets, classes)
         check_finite("outputs", outputs.detach())
 
     def score(

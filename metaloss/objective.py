@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import torch
@@ -38,7 +40,8 @@ class AdjustedLoss(nn.Module):
     Use it as any PyTorch criterion: called in training mode with gradients on, it lets the
     conditioner remember the batch. Two hooks are for what has a life of its own, and a loop of your
     own calls them where the parts you chose need it: ``prepare`` before training (moving averages,
-    class groups) and ``progress`` as it goes (snapshots).
+    class groups) and ``progress`` as it goes (snapshots). Training without the ``progress`` that a
+    part waits for is warned of once.
 
     Args:
         loss: a family.
@@ -60,6 +63,8 @@ class AdjustedLoss(nn.Module):
         >>> outputs = torch.randn(8, 10, requires_grad=True)
         >>> criterion(outputs, torch.randint(10, (8,))).backward()
     """
+
+    _knows_progress = False  # or has said that it does not
 
     def __init__(
         self,
@@ -160,9 +165,19 @@ class AdjustedLoss(nn.Module):
             index: the samples' ids.
             track: let the conditioner remember the batch, as :meth:`observe` does, which takes
                 longer on its own.
+
+        Raises:
+            InputError: a wrong shape or dtype; on the CPU also a label out of range.
         """
-        hparams = self.hparams(outputs, targets, index, track=track)
-        return PerSample(self.loss(outputs, targets, hparams), hparams)
+        try:
+            hparams = self.hparams(outputs, targets, index, track=track)
+            losses = self.loss(outputs, targets, hparams)
+        except (IndexError, RuntimeError):
+            self._blame_values(outputs, targets)
+            raise
+        if not self._knows_progress and self.training and outputs.requires_grad:
+            self._check_progress()
+        return PerSample(losses, hparams)
 
     def hparams(
         self,
@@ -240,6 +255,28 @@ class AdjustedLoss(nn.Module):
         self.adjuster.set_progress(fraction)
         if self.conditioner is not None:
             self.conditioner.set_progress(fraction)
+
+    def _blame_values(self, outputs: Outputs, targets: Targets) -> None:
+        """After an error: say which value was wrong, if it was one that can be looked at."""
+        with suppress(RuntimeError):  # raised anew by an accelerator that has failed
+            self.loss.kind.check_values(outputs.detach(), targets)
+
+    def _check_progress(self) -> None:
+        """In a training step's first call: warn if a part waits to be told of progress."""
+        self._knows_progress = True
+        if any(getattr(module, "awaits_progress", False) for module in self.modules()):
+            _warn_of_progress()
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # is called as it is
+def _warn_of_progress() -> None:
+    warnings.warn(
+        "this criterion changes as training proceeds, but criterion.progress(fraction) was never "
+        "called: it stays as it is at one point of training (snapshots: the last one; the Progress "
+        "feature: 0). Call criterion.progress(step / total_steps) before each step or epoch, or "
+        "criterion.progress(1.0) once if that is what you want",
+        stacklevel=2,
+    )
 
 
 def _to_remember(outputs: Tensor) -> Tensor:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import re
-from itertools import cycle
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
-from tests.helpers.tasks import blobs
+from metaloss import Adjuster
+from metaloss.conditioners import Margin
+from metaloss.losses import GCE
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -21,26 +24,48 @@ def test_the_two_commands_stand_there_as_promised() -> None:
     assert "\npip install -r tests/requirements.txt && pytest\n" in README
 
 
+class Passes(RandomSampler):
+    """Writes down the order of each pass."""
+
+    def __init__(self, data: TensorDataset) -> None:
+        super().__init__(data)
+        self.orders: list[list[int]] = []
+
+    def __iter__(self) -> Iterator[int]:
+        self.orders.append(list(super().__iter__()))
+        return iter(self.orders[-1])
+
+
+def samples(count: int) -> TensorDataset:
+    inputs = torch.randn(count, 5)
+    return TensorDataset(inputs, inputs[:, :3].argmax(dim=1))
+
+
 def test_the_loop_runs_and_moves_the_network_and_the_adjuster() -> None:
     (loop, *_) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    task = blobs()
+    torch.manual_seed(0)
     model = nn.Linear(5, 3)
     before = copy.deepcopy(model.state_dict())
+    clean = samples(8)
+    passes = Passes(clean)
     names = {
         "model": model,
-        "noisy_batches": [batch[:2] for epoch in range(2) for batch in task.train.epoch(epoch)],
-        "clean_batches": cycle([batch[:2] for batch in task.meta.epoch(0)]),
+        # 55 steps: six meta steps, on a clean set of two batches.
+        "noisy_loader": DataLoader(samples(220), batch_size=4, shuffle=True),
+        "clean_loader": DataLoader(clean, batch_size=4, sampler=passes),
     }
     torch.manual_seed(0)
     exec(loop, names)
+    assert names["step"] == 54
     assert not torch.equal(before["weight"], model.weight)
     theta = names["criterion"].adjuster
     torch.manual_seed(0)  # the adjuster as it was at first: made from the same seed
-    fresh = copy.deepcopy(theta)
-    for layer in (fresh.net[0], fresh.net[2]):
-        layer.reset_parameters()
+    fresh = Adjuster.for_loss(GCE(), Margin())
     assert not torch.equal(fresh.net[2].bias, theta.net[2].bias)
     assert names["optimizer"].state[model.weight]["momentum_buffer"].abs().sum() > 0
+    assert len(passes.orders) == 3  # all of the clean samples in each, and in another order
+    assert all(sorted(order) == list(range(8)) for order in passes.orders)
+    assert len({tuple(order) for order in passes.orders}) > 1
 
 
 def test_its_links_into_the_repository_lead_somewhere() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -22,8 +23,14 @@ class BaseAdjuster(nn.Module, ABC):
 
     Attributes:
         num_features: columns it reads; ``None`` if it reads none and takes any.
+        unsaved: constructor arguments that are not written when it is saved: the loss supplies the
+            hyperparameters, and what only shapes the first weights is of no use to a reader.
+        awaits_progress: whether it does something else as training goes, and has not been told how
+            far training has come.
     """
 
+    unsaved: ClassVar[tuple[str, ...]] = ("hyperparameters",)
+    awaits_progress: bool = False
     num_features: int | None = None
     low: Tensor
     high: Tensor

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from metaloss.adjusters.base import BaseAdjuster, some
+from metaloss.adjusters.initial import set_initial
 from metaloss.checks import check_at_least
 from metaloss.conditioners import Conditioner
 from metaloss.losses import Hyperparameter, LossFamily
@@ -23,6 +25,11 @@ class Adjuster(BaseAdjuster):
         num_features: columns of the features.
         hyperparameters: what to predict.
         hidden: hidden units; 100 in the paper.
+        initial: what a fresh one predicts where the features are small: ``"defaults"``, the
+            hyperparameters' defaults, or ``"middle"``, the middle of each range, as in the paper.
+
+    Raises:
+        InputError: no hyperparameter to predict, a size below 1, or another ``initial``.
 
     Example:
         >>> import torch
@@ -33,22 +40,34 @@ class Adjuster(BaseAdjuster):
         torch.Size([5, 1])
     """
 
+    unsaved: ClassVar[tuple[str, ...]] = ("hyperparameters", "initial")
     num_features: int
 
     def __init__(
-        self, num_features: int, hyperparameters: Sequence[Hyperparameter], hidden: int = 100
+        self,
+        num_features: int,
+        hyperparameters: Sequence[Hyperparameter],
+        hidden: int = 100,
+        initial: str = "defaults",
     ) -> None:
         super().__init__(some(hyperparameters))
         self.num_features = check_at_least("num_features", num_features, 1)
         self.hidden = check_at_least("hidden", hidden, 1)
-        self.net = nn.Sequential(
-            nn.Linear(num_features, hidden), nn.ReLU(), nn.Linear(hidden, len(hyperparameters))
-        )
+        first, last = nn.Linear(num_features, hidden), nn.Linear(hidden, len(hyperparameters))
+        self.net = nn.Sequential(first, nn.ReLU(), last)
+        self.initial = initial
+        set_initial(last, hyperparameters, initial)
 
     @classmethod
-    def for_loss(cls, loss: LossFamily, conditioner: Conditioner, hidden: int = 100) -> Adjuster:
+    def for_loss(
+        cls,
+        loss: LossFamily,
+        conditioner: Conditioner,
+        hidden: int = 100,
+        initial: str = "defaults",
+    ) -> Adjuster:
         """One that fits a loss and a conditioner."""
-        return cls(conditioner.num_features, loss.hyperparameters, hidden)
+        return cls(conditioner.num_features, loss.hyperparameters, hidden, initial)
 
     def forward(
         self, features: Float[Tensor, "batch features"]
@@ -68,9 +87,10 @@ class GroupedAdjuster(BaseAdjuster):
         num_groups: number of groups.
         hyperparameters: what to predict.
         hidden: hidden units.
+        initial: what each head of a fresh one predicts, as for :class:`Adjuster`.
 
     Raises:
-        InputError: no feature is left beside the group's columns.
+        InputError: no feature is left beside the group's columns, or another ``initial``.
 
     Example:
         >>> import torch
@@ -86,6 +106,7 @@ class GroupedAdjuster(BaseAdjuster):
         learning, 2022.
     """
 
+    unsaved: ClassVar[tuple[str, ...]] = ("hyperparameters", "initial")
     num_features: int
 
     def __init__(
@@ -94,6 +115,7 @@ class GroupedAdjuster(BaseAdjuster):
         num_groups: int,
         hyperparameters: Sequence[Hyperparameter],
         hidden: int = 100,
+        initial: str = "defaults",
     ) -> None:
         super().__init__(some(hyperparameters))
         check_at_least("num_groups", num_groups, 1)
@@ -102,13 +124,20 @@ class GroupedAdjuster(BaseAdjuster):
         self.hidden = check_at_least("hidden", hidden, 1)
         self.trunk = nn.Sequential(nn.Linear(num_features - num_groups, hidden), nn.ReLU())
         self.heads = nn.Linear(hidden, num_groups * len(hyperparameters))
+        self.initial = initial
+        set_initial(self.heads, hyperparameters, initial)
 
     @classmethod
     def for_loss(
-        cls, loss: LossFamily, conditioner: Conditioner, num_groups: int, hidden: int = 100
+        cls,
+        loss: LossFamily,
+        conditioner: Conditioner,
+        num_groups: int,
+        hidden: int = 100,
+        initial: str = "defaults",
     ) -> GroupedAdjuster:
         """One that fits a loss and a conditioner whose last features are the group's."""
-        return cls(conditioner.num_features, num_groups, loss.hyperparameters, hidden)
+        return cls(conditioner.num_features, num_groups, loss.hyperparameters, hidden, initial)
 
     def forward(
         self, features: Float[Tensor, "batch features"]

@@ -60,9 +60,11 @@ class ScheduledAdjuster(BaseAdjuster):
         self.num_features = first.num_features
         self.adjusters = nn.ModuleList(adjusters).requires_grad_(False)
         self.current = count - 1  # until somebody says how far training has come
+        self.awaits_progress = count > 1
 
     def set_progress(self, fraction: float) -> None:
         """Choose the snapshot for this part of training; the last one for 1."""
+        self.awaits_progress = False
         self.current = min(sum(fraction >= bound for bound in self.until), len(self.adjusters) - 1)
 
     def forward(

@@ -156,6 +156,7 @@ def transferred(name: str) -> Maker:
         targets = torch.cat([batch.targets for batch in trial.window])
         trial.state.criterion = criterion(name).to(targets.device)
         trial.state.criterion.prepare(targets, CLASSES)
+        trial.state.criterion.progress(1.0)  # its snapshots cost the same
         ids = torch.arange(len(targets), device=targets.device).chunk(len(trial.window))
         trial.window = [b._replace(index=i) for b, i in zip(trial.window, ids, strict=True)]
         return plain_adjusted(trial)

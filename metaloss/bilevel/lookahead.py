@@ -121,8 +121,8 @@ class Lookahead:
         model: nn.Module,
         optimizer: torch.optim.Optimizer | torchopt.Optimizer,
         criterion: AdjustedLoss,
-        train_batches: Sequence[Batch | tuple[Tensor, ...]],
-        meta_batch: Batch | tuple[Tensor, ...],
+        train_batches: Sequence[Batch | Sequence[Tensor]],
+        meta_batch: Batch | Sequence[Tensor],
     ) -> dict[str, Tensor]:
         """The gradient of the clean loss in the adjuster's parameters.
 
@@ -152,8 +152,8 @@ class Lookahead:
         model: nn.Module,
         optimizer: torch.optim.Optimizer | torchopt.Optimizer,
         criterion: AdjustedLoss,
-        train_batches: Sequence[Batch | tuple[Tensor, ...]],
-        meta_batch: Batch | tuple[Tensor, ...],
+        train_batches: Sequence[Batch | Sequence[Tensor]],
+        meta_batch: Batch | Sequence[Tensor],
         *,
         share: bool = False,
     ) -> Solution:

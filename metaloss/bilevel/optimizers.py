@@ -153,11 +153,16 @@ def _from_torch(
 ) -> tuple[tuple[Group, ...], State]:
     build = TORCH_RULES.get(type(optimizer))
     if build is None:
+        wraps = isinstance(getattr(optimizer, "optimizer", None), torch.optim.Optimizer)
         raise InputError(
             "optimizer: expected torch.optim's "
             f"{', '.join(known.__name__ for known in TORCH_RULES)} or a torchopt.Optimizer, "
             f"got {type(optimizer).__module__}.{type(optimizer).__qualname__}; pass "
-            "Lookahead(transform=...) to look ahead with a TorchOpt transformation instead"
+            + (
+                "the optimizer that it wraps: its .optimizer"
+                if wraps
+                else "Lookahead(transform=...) to look ahead with a TorchOpt transformation instead"
+            )
         )
     groups, states = [], []
     for settings in optimizer.param_groups:

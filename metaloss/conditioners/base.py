@@ -32,11 +32,13 @@ class Conditioner(nn.Module, ABC):
         num_features: columns of the features.
         needs_index: whether ``forward`` must be given the samples' ids.
         kind: whether it reads classes or values; ``None`` if it does not matter.
+        awaits_progress: whether its features say how far training has come, and nobody has told it.
     """
 
     num_features: int
     needs_index: bool = False
     kind: Kind | None = CLASSIFICATION
+    awaits_progress: bool = False
     # Buffers whose size comes from the data, so that a checkpoint may bring another size.
     sized_by_data: ClassVar[tuple[str, ...]] = ()
 

@@ -30,10 +30,12 @@ class Progress(Conditioner):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("fraction", torch.zeros(()))
+        self.awaits_progress = True
 
     def set_progress(self, fraction: float) -> None:
         """Take note of how much of training is done."""
         self.fraction.fill_(fraction)
+        self.awaits_progress = False
 
     def forward(
         self,

@@ -17,6 +17,8 @@ from torch import Tensor
 
 _SERIES_BELOW = 0.25
 _HALF = (torch.bfloat16, torch.float16)
+# torch leaves labels of -100 out unless told another number: here they are errors as any other.
+_NO_LABEL = torch.iinfo(torch.int64).min
 
 
 def full_precision(values: Tensor) -> Tensor:
@@ -65,7 +67,7 @@ def true_class_log_prob(
         >>> true_class_log_prob(torch.zeros(1, 4), torch.tensor([2])).exp()
         tensor([0.2500])
     """
-    return -F.cross_entropy(outputs, targets, reduction="none")
+    return -F.cross_entropy(outputs, targets, reduction="none", ignore_index=_NO_LABEL)
 
 
 def other_classes_log_prob(

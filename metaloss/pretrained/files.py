@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -18,18 +16,25 @@ from torch import Tensor
 from metaloss.adjusters import BaseAdjuster, ScheduledAdjuster
 from metaloss.adjusters.scheduled import check_until
 from metaloss.checks import InputError, check_finite, require
-from metaloss.files import make_folder, write_atomically, write_together
+from metaloss.files import make_folder, write_together
 from metaloss.losses import LossFamily, toward_defaults
 from metaloss.losses.narrowed import check_strength
 from metaloss.objective import AdjustedLoss
+from metaloss.pretrained.card import (
+    CARD,
+    FORMAT,
+    TENSORS,
+    VERSION,
+    card_text,
+    check_seal,
+    found_card,
+    read_bytes,
+    read_card,
+    sealed,
+)
 from metaloss.pretrained.spec import build, describe, known
+from metaloss.pretrained.trial import check_finite_loss
 
-FORMAT = "metaloss-adjuster"
-VERSION = 1
-TENSORS = "adjuster.safetensors"
-CARD = "card.json"
-# A hundred hidden units take 2 KB; a file past this is not an adjuster.
-MOST_BYTES = 16 * 2**20
 # What building from a card, or reading tensors of a kind without arithmetic, ends in.
 _DAMAGE = (
     AttributeError,
@@ -87,31 +92,15 @@ def save_adjuster(
         "version": VERSION,
         "loss": describe(loss),
         "conditioner": None if criterion.conditioner is None else describe(criterion.conditioner),
-        "adjuster": describe(adjuster, leave_out=("hyperparameters",)),
+        "adjuster": describe(adjuster, leave_out=adjuster.unsaved),
         "detach": criterion.detach,
         "hyperparameters": _ranges(loss),
         "until": until,
-        "sha256": hashlib.sha256(data).hexdigest(),
         "about": dict(about or {}),
     }
-    text = _text(card)
+    text = card_text(sealed(card, data))
     folder = make_folder(Path(folder))
     write_together({folder / TENSORS: data, folder / CARD: text})
-
-
-def add_to_card(folder: str | Path, about: Mapping[str, Any]) -> None:
-    """Let a saved adjuster's card say more; what was learned stays as it is.
-
-    Args:
-        folder: what :func:`save_adjuster` wrote.
-        about: entries, in place of those of the same names.
-
-    Raises:
-        InputError: there is no card, or an entry that JSON cannot hold.
-    """
-    path = Path(folder) / CARD
-    card = _card(path)
-    write_atomically(path, _text({**card, "about": {**card["about"], **about}}))
 
 
 def load_adjuster(
@@ -131,13 +120,8 @@ def load_adjuster(
     """
     check_strength(strength)
     folder = Path(folder)
-    card = _card(_found(folder))
-    data = _bytes(folder / TENSORS)
-    require(
-        hashlib.sha256(data).hexdigest() == card.get("sha256"),
-        f"{folder / TENSORS}: expected the file that the card describes, got another or a damaged "
-        "one (its SHA-256 differs)",
-    )
+    card, data = read_card(found_card(folder)), read_bytes(folder / TENSORS)
+    check_seal(card, data, folder)
     try:
         return _criterion(card, safetensors.torch.load(data), known(components), strength)
     except KeyError as error:
@@ -146,17 +130,6 @@ def load_adjuster(
         raise InputError(f"{folder}: {error}") from None
     except _DAMAGE as error:
         raise InputError(f"{folder}: expected a learned adjuster, got: {error}") from None
-
-
-def fingerprint(folder: str | Path) -> str:
-    """The SHA-256 of what a saved adjuster does: its card, with its tensors' hash, but ``about``.
-
-    Raises:
-        InputError: there is no card.
-    """
-    card = _card(_found(Path(folder)))
-    done = {key: value for key, value in card.items() if key != "about"}
-    return hashlib.sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()
 
 
 def _criterion(
@@ -191,48 +164,13 @@ def _criterion(
     with torch.random.fork_rng(devices=[]):  # the first weights are overwritten
         adjusters = snapshots()
     _load(adjusters, tensors)
-    return AdjustedLoss(loss, conditioner, ScheduledAdjuster(adjusters, until), detach)
-
-
-def _text(card: Mapping[str, Any]) -> bytes:
-    try:
-        return json.dumps(card, indent=1).encode()
-    except (TypeError, ValueError) as error:
-        raise InputError(f"about: expected what JSON can hold: {error}") from None
+    criterion = AdjustedLoss(loss, conditioner, ScheduledAdjuster(adjusters, until), detach)
+    check_finite_loss(criterion, adjusters)
+    return criterion
 
 
 def _ranges(loss: LossFamily) -> list[list[Any]]:
     return [[h.name, h.low, h.high] for h in loss.hyperparameters]
-
-
-def _bytes(path: Path) -> bytes:
-    require(path.is_file(), f"{path}: expected a file of a learned adjuster, got nothing there")
-    size = path.stat().st_size
-    require(size <= MOST_BYTES, f"{path}: expected at most {MOST_BYTES} bytes, got {size}")
-    return path.read_bytes()
-
-
-def _found(folder: Path) -> Path:
-    """The card in a folder; where it has none, what is said of the folders below that do."""
-    path = folder / CARD
-    if not path.is_file():
-        # From a run's folder down: METHOD/seed-0/adjuster.
-        depths = ("*", "*/*", "*/*/*")
-        below = [str(card.parent) for d in depths for card in sorted(folder.glob(f"{d}/{CARD}"))]
-        hint = f"; did you mean {below[0]}?" if below else ""
-        raise InputError(f"{path}: expected a file of a learned adjuster, got nothing there{hint}")
-    return path
-
-
-def _card(path: Path) -> dict[str, Any]:
-    data = _bytes(path)
-    try:
-        card = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: expected JSON, got {error}") from None
-    form = (card.get("format"), card.get("version")) if isinstance(card, dict) else None
-    require(form == (FORMAT, VERSION), f"{path}: expected {FORMAT} version {VERSION}, got {form}")
-    return card
 
 
 def _by_snapshot(adjusters: Sequence[BaseAdjuster]) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from metaloss.checks import InputError
-from metaloss.pretrained.files import CARD, TENSORS
+from metaloss.pretrained.card import CARD, TENSORS
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 

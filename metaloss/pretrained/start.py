@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from metaloss.adjusters import ScheduledAdjuster
+from metaloss.adjusters import BaseAdjuster, ScheduledAdjuster
 from metaloss.checks import require
 from metaloss.losses import LossFamily, Ranged, toward_defaults
 from metaloss.objective import AdjustedLoss
@@ -56,7 +56,10 @@ def start_from(criterion: AdjustedLoss, name: str | Path, components: Iterable[t
 
 
 def _said(component: Component | None) -> str:
-    return "none" if component is None else str(describe(component, ("hyperparameters",)))
+    if component is None:
+        return "none"
+    leave_out = component.unsaved if isinstance(component, BaseAdjuster) else ()
+    return str(describe(component, leave_out))
 
 
 def _at_full_strength(saved: LossFamily, full: LossFamily) -> LossFamily:

@@ -18,7 +18,7 @@ from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import from_pretrained, start_from
 from metaloss.pretrained.by_name import folder_of
-from metaloss.pretrained.files import fingerprint
+from metaloss.pretrained.card import fingerprint
 from metaloss.pretrained.spec import parts
 from metaloss.types import TaskLike
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
+from functools import partial
 
 import numpy as np
 import pytest
@@ -176,6 +178,70 @@ def test_progress_out_of_range(fraction):
 )
 def test_preparing_for_what_cannot_be(targets, num_classes, words: tuple[str, ...]):
     refused(lambda: CRITERIA["margin"].prepare(targets, num_classes), *words)
+
+
+@pytest.mark.parametrize("call", ["per_sample", "forward", "losses"])
+@pytest.mark.parametrize("label", [3, -1, -100])
+@pytest.mark.parametrize("criterion", CRITERIA.values(), ids=CRITERIA.keys())
+def test_a_label_out_of_range_is_laid_beside_what_the_network_gives(criterion, label: int, call):
+    """The labels may be right and the network too small. None is left out, as torch does -100."""
+    targets = torch.tensor([0, 1, label, 1])
+    words = ("targets for outputs of 3 classes: expected labels in 0..2", str(label))
+    refused(lambda: getattr(criterion, call)(OUTPUTS, targets, INDEX), *words)
+
+
+def test_other_errors_stay_what_they_are():
+    class Broken(GCE):
+        def per_sample(self, outputs, targets, hparams):
+            raise RuntimeError("its own")
+
+    with pytest.raises(RuntimeError, match="its own"):
+        AdjustedLoss.fixed(Broken()).per_sample(OUTPUTS, TARGETS)
+
+
+class ModelOutput(OrderedDict):
+    """As transformers' models give: a mapping whose entries are attributes too."""
+
+    def __init__(self, **entries: torch.Tensor) -> None:
+        super().__init__(entries)
+        self.__dict__.update(entries)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "advice"),
+    [
+        (ModelOutput(logits=OUTPUTS), "a ModelOutput; pass its .logits"),
+        ({"head": OUTPUTS}, "a dict; pass the tensor in it that is meant"),
+        ((OUTPUTS, OUTPUTS), "a tuple; pass the tensor in it that is meant"),
+        (None, "got None"),
+    ],
+    ids=["ModelOutput", "dict", "tuple", "None"],
+)
+def test_outputs_that_hold_the_logits(outputs, advice: str):
+    for call in (CRITERIA["margin"], CRITERIA["margin"].per_sample, CRITERIA["fixed"].features):
+        refused(partial(call, outputs, TARGETS), "outputs", advice)
+
+
+@pytest.mark.parametrize(
+    ("targets", "advice"),
+    [
+        (["cat", "dog"], "a list of names; number them from 0"),
+        (np.array(["cat", "dog"]), "a ndarray of names; number them from 0"),
+        ([0, 1], "a list; torch.as_tensor makes it a tensor"),
+        (np.array([0, 1]), "a ndarray; torch.as_tensor makes it a tensor"),
+        ([[0], [1, 2]], "got a list"),
+        (iter([0, 1]), "got a list_iterator"),
+        ("cat", "got a str"),
+        (None, "got None"),
+    ],
+    ids=str,
+)
+def test_the_advice_makes_a_tensor(targets, advice: str):
+    refused(lambda: CRITERIA["margin"].prepare(targets, 3), "targets", advice)
+    try:
+        torch.as_tensor(targets)
+    except (TypeError, ValueError, RuntimeError):
+        assert "as_tensor" not in advice
 
 
 def test_the_loss_of_each_sample_looks_at_values_too():

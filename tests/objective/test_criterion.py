@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from functools import partial
 
 import pytest
 import torch
@@ -11,20 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import metaloss
-from metaloss import AdjustedLoss, Adjuster, ConstantAdjuster, OracleAdjuster, ScheduledAdjuster
+from metaloss import AdjustedLoss, Adjuster, OracleAdjuster
 from metaloss.conditioners import (
     Concat,
-    Conditioner,
     Flipped,
     LossValue,
     Margin,
     MovingAverage,
     Progress,
-    RunningMean,
 )
 from metaloss.kinds import Classification
 from metaloss.losses import GCE, JS, SL, CrossEntropy, PolySoft, WeightedCE
-from tests.adjusters.cases import constant
 from tests.helpers import oracles, states
 
 
@@ -195,6 +191,7 @@ def test_what_is_not_finite_does_not_stay(name: str, bad: float, monkeypatch):
     """As on an accelerator, where the criterion does not look at values."""
     monkeypatch.setattr(Classification, "check_values", lambda *_: None)
     criterion = metaloss.from_pretrained(name)
+    criterion.progress(0.0)
     targets, index = torch.arange(40) % 10, torch.arange(40)
     criterion.prepare(targets, 10)
     outputs = torch.randn(40, 10, requires_grad=True)
@@ -234,108 +231,3 @@ def test_hopeless_logits_give_finite_gradients(loss, scale: float, detach: bool)
     assert torch.isfinite(outputs.grad).all()
     for name, parameter in criterion.adjuster.named_parameters():
         assert torch.isfinite(parameter.grad).all(), name
-
-
-# The hooks
-
-
-class Spy(Conditioner):
-    """Writes down what it is told."""
-
-    num_features = 1
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.told: list[tuple] = []
-
-    def forward(self, outputs, targets, index=None):
-        return outputs[:, :1]
-
-    def prepare(self, targets, num_classes):
-        self.told.append(("prepare", targets, num_classes))
-
-    def observe(self, outputs, targets, index=None):
-        self.told.append(("observe", outputs, targets, index))
-
-    def set_progress(self, fraction):
-        self.told.append(("progress", fraction))
-
-
-def test_the_hooks_reach_the_conditioner():
-    spy = Spy()
-    criterion = AdjustedLoss(GCE(), Concat([Margin(), spy]), Adjuster(2, GCE().hyperparameters))
-    outputs, targets = logits()
-    outputs.requires_grad_()
-    index = torch.arange(6)
-    criterion.per_sample(outputs, targets, index)
-    assert spy.told == []
-    for call in (criterion, criterion.losses, partial(criterion.per_sample, track=True)):
-        call(outputs, targets, index)
-        called = spy.told.pop()
-        assert called[0] == "observe" and torch.equal(called[1], outputs) and called[3] is index
-        assert not called[1].requires_grad and spy.told == []
-    criterion.prepare(targets, 4)
-    criterion.progress(0.25)
-    criterion.observe(outputs, targets, index)
-    prepared, progressed, observed = spy.told
-    assert prepared[0] == "prepare" and prepared[1] is targets and prepared[2] == 4
-    assert progressed == ("progress", 0.25)
-    assert observed[0] == "observe" and observed[2] is targets and observed[3] is index
-    assert torch.equal(observed[1], outputs)
-    assert not observed[1].requires_grad
-
-
-def test_progress_moves_snapshots_and_features():
-    adjuster = ScheduledAdjuster([constant(0.25), constant(0.5)])
-    criterion = AdjustedLoss(GCE(), Progress(), adjuster)
-    outputs, targets = logits()
-    for fraction, q in ((0.0, 0.25), (0.75, 0.5), (0.25, 0.25)):
-        criterion.progress(fraction)
-        assert criterion.per_sample(outputs, targets).hparams[:, 0].tolist() == [q] * 6
-        assert criterion.features(outputs, targets)[:, 0].tolist() == [fraction] * 6
-
-
-def test_the_hooks_without_a_conditioner():
-    criterion = AdjustedLoss.fixed(GCE())
-    outputs, targets = logits()
-    criterion.prepare(targets, 4)
-    criterion.progress(0.5)
-    criterion.observe(outputs, targets)
-    assert criterion.features(outputs, targets).shape == (6, 0)
-    assert list(criterion.parameters()) == []
-    assert criterion.adjuster(torch.empty(2, 0)).shape == (2, 1)
-    assert isinstance(criterion.adjuster, ConstantAdjuster)
-
-
-def test_half_precision_logits_do_not_round_the_hyperparameters() -> None:
-    outputs = torch.randn(4, 3).bfloat16()
-    found = AdjustedLoss.fixed(GCE(), {"q": 0.7}).per_sample(outputs, torch.arange(4) % 3)
-    assert torch.equal(found.hparams, torch.full((4, 1), 0.7))
-
-
-def test_double_precision_logits_meet_a_single_precision_adjuster() -> None:
-    criterion = AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
-    outputs, targets = torch.randn(4, 3, dtype=torch.float64), torch.arange(4) % 3
-    expected = criterion.per_sample(outputs.float(), targets).hparams
-    torch.testing.assert_close(criterion.per_sample(outputs, targets).hparams, expected)
-
-
-def test_it_remembers_what_it_is_trained_on_and_nothing_else():
-    criterion = AdjustedLoss(
-        GCE(),
-        RunningMean(Margin(), decay=0.5),
-        Adjuster.for_loss(GCE(), RunningMean(Margin())),
-    )
-    outputs, targets = torch.tensor([[4.0, 0.0]], requires_grad=True), torch.tensor([0])
-    conditioner = criterion.conditioner
-    with torch.no_grad():
-        criterion(outputs, targets)
-    criterion.eval()(outputs, targets)
-    criterion.train().per_sample(outputs, targets)
-    criterion.hparams(outputs, targets)
-    assert conditioner.mean.item() == 0.0
-    expected = criterion.per_sample(outputs, targets).losses.mean()
-    assert torch.equal(criterion(outputs, targets), expected)  # as it was before the batch
-    assert conditioner.mean.item() == 2.0
-    criterion(outputs, targets).backward()
-    assert conditioner.mean.item() == 3.0

@@ -39,6 +39,7 @@ class TestThoseOfThePackage:
         outputs = torch.randn(50, 10, requires_grad=True)
         targets = torch.arange(50) % 10
         criterion.prepare(targets, 10)
+        criterion.progress(0.0)
         criterion(outputs, targets, torch.arange(50)).backward()
         assert outputs.grad.isfinite().all()
 

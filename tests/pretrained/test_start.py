@@ -81,6 +81,19 @@ def test_from_half_of_what_was_learned_to_all_of_it(loss, tmp_path):
         start_from(fresh(loss=toward_defaults(loss, 0.25)), tmp_path / "half")
 
 
+@pytest.mark.parametrize("initial", ["defaults", "middle"])
+def test_where_a_fresh_one_starts_does_not_count(initial, saved):
+    """Nor is it written: the weights are."""
+    criterion = fresh(initial=initial)
+    start_from(criterion, saved)
+    last = from_pretrained(saved).adjuster.adjusters[-1]
+    assert torch.equal(criterion.adjuster.net[2].bias, last.net[2].bias)
+    save_adjuster(saved, criterion)
+    assert "initial" not in (saved / "card.json").read_text()
+    again = from_pretrained(saved).adjuster.adjusters[-1]
+    assert torch.equal(again.net[2].bias, last.net[2].bias)
+
+
 def test_half_of_another_loss_is_another_loss(tmp_path):
     """Its hyperparameters are the same; what is fixed in it is not."""
     save_adjuster(tmp_path / "half", fresh(loss=SL(A=-6.0)), strength=0.5)

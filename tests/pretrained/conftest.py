@@ -1,0 +1,17 @@
+"""An adjuster on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metaloss.pretrained import save_adjuster
+from tests.pretrained.cases import learned
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """The folder of one that is whole."""
+    save_adjuster(tmp_path, learned())
+    return tmp_path

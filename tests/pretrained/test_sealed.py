@@ -1,0 +1,168 @@
+"""The digest covers what an adjuster does: its tensors, and the card but what is for people."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from metaloss import AdjustedLoss, Adjuster, InputError, list_pretrained
+from metaloss.conditioners import Concat, Margin, MovingAverage, ProbabilityMargin
+from metaloss.losses import GCE, JS, SL, Ranged
+from metaloss.pretrained import add_to_card, load_adjuster, save_adjuster, upgrade_card
+from metaloss.pretrained.bundled import FOLDER
+from metaloss.pretrained.card import CARD, TENSORS, fingerprint
+from tests.pretrained.cases import contents, learned, same
+from tests.pretrained.damage import card_of, change_card, put_tensors, refused
+
+pytestmark = pytest.mark.bad_input
+
+
+@pytest.fixture
+def detailed(tmp_path: Path) -> Path:
+    """One whose card has numbers of many kinds."""
+    loss = Ranged(SL(A=-5.0), {"gamma_1": (0.125, 0.5)})
+    conditioner = Concat([Margin(), MovingAverage(Margin(), decay=0.7)])
+    criterion = learned(loss, conditioner)
+    states = [copy.deepcopy(criterion.adjuster.state_dict()) for _ in range(3)]
+    save_adjuster(tmp_path, criterion, list(zip((0.25, 0.5, 1.0), states, strict=True)))
+    return tmp_path
+
+
+def test_every_changed_digit_is_seen(detailed: Path):
+    """Also those that make another valid card, as of ``until``, ``decay`` and ranges."""
+    text = (detailed / CARD).read_text()
+    functional = text[: text.index('"about"')]
+    places = [found.start() for found in re.finditer(r"[0-9]", functional)]
+    assert len(places) > 30
+    for place in places:
+        other = str((int(text[place]) + 1) % 10)
+        (detailed / CARD).write_text(text[:place] + other + text[place + 1 :])
+        refused(detailed)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [("until", [0.25, 0.51, 1.0]), ("detach", False), ("more", 1), ("hyperparameters", [])],
+)
+def test_a_changed_entry_is_told_of_both_files(detailed: Path, entry: str, value: object):
+    change_card(detailed, **{entry: value})
+    refused(detailed, f"expected {CARD} and {TENSORS} as they were saved", "SHA-256")
+
+
+def test_neither_its_layout_nor_what_it_says_to_people_counts(detailed: Path):
+    expected, before = load_adjuster(detailed), fingerprint(detailed)
+    change_card(detailed, about="anything")  # written without line breaks, too
+    assert same(load_adjuster(detailed), expected)
+    change_card(detailed, about={})
+    add_to_card(detailed, {"accuracy": 93.0})
+    assert same(load_adjuster(detailed), expected)
+    assert fingerprint(detailed) == before
+
+
+# What earlier versions wrote
+
+
+def as_version_1(folder: Path) -> None:
+    """The card that earlier versions wrote, whose digest is of the tensors alone."""
+    digest = hashlib.sha256((folder / TENSORS).read_bytes()).hexdigest()
+    change_card(folder, version=1, sha256=digest)
+
+
+def test_a_file_of_an_earlier_version_is_loaded(detailed: Path):
+    expected = load_adjuster(detailed)
+    as_version_1(detailed)
+    assert same(load_adjuster(detailed), expected)
+    data = bytearray((detailed / TENSORS).read_bytes())
+    data[-1] ^= 1
+    (detailed / TENSORS).write_bytes(data)
+    refused(detailed, f"expected the {TENSORS} of its {CARD}", "SHA-256")
+
+
+def test_it_cannot_be_passed_off_as_an_earlier_one(detailed: Path):
+    change_card(detailed, version=1, until=[0.1, 0.5, 1.0])
+    refused(detailed, "SHA-256")
+
+
+def test_it_is_upgraded_to_todays(detailed: Path):
+    expected, today = load_adjuster(detailed), contents(detailed)
+    as_version_1(detailed)
+    upgrade_card(detailed)
+    assert same(load_adjuster(detailed), expected)
+    assert contents(detailed) == today
+
+
+def test_a_damaged_one_is_not_upgraded(detailed: Path):
+    change_card(detailed, until=[0.1, 0.5, 1.0])
+    before = contents(detailed)
+    with pytest.raises(InputError, match="SHA-256"):
+        upgrade_card(detailed)
+    assert contents(detailed) == before
+
+
+@pytest.mark.parametrize("name", [adjuster.name for adjuster in list_pretrained()])
+def test_those_of_the_package_are_todays(name: str, tmp_path: Path):
+    assert card_of(FOLDER / name)["version"] == 2
+    shutil.copytree(FOLDER / name, tmp_path / name)
+    upgrade_card(tmp_path / name)
+    assert contents(tmp_path / name) == contents(FOLDER / name)
+
+
+def test_those_of_the_package_are_small():
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*.*")) < 200_000
+
+
+# Adjusters whose loss is no number
+
+
+def infinite_weights(folder: Path) -> None:
+    """Each weight is finite, and a sum of them is not."""
+    criterion = learned()
+    with torch.no_grad():
+        criterion.adjuster.net[0].weight.fill_(3e38)
+        criterion.adjuster.net[2].weight[:, ::2] = 3e38
+        criterion.adjuster.net[2].weight[:, 1::2] = -3e38
+    save_adjuster(folder, criterion)
+
+
+def range_without_loss(folder: Path) -> None:
+    """The logarithm of 1 - pi_1, beyond 1."""
+    save_adjuster(folder, learned(Ranged(JS(), {"pi_1": (2.0, 4.0)})))
+
+
+def immense_feature(folder: Path) -> None:
+    """The margin in probabilities, times what float32 does not hold."""
+    conditioner = ProbabilityMargin(scale=1e200)
+    criterion = AdjustedLoss(GCE(), conditioner, Adjuster.for_loss(GCE(), conditioner))
+    save_adjuster(folder, criterion)
+
+
+@pytest.mark.parametrize("make", [infinite_weights, range_without_loss, immense_feature])
+def test_an_adjuster_whose_loss_is_not_finite(make, tmp_path: Path):
+    make(tmp_path)
+    refused(tmp_path, "expected an adjuster whose losses are finite, got", "NaN or infinite")
+
+
+def test_whose_snapshots_are_not_all_finite(tmp_path: Path):
+    criterion = learned()
+    state = {name: value.clone() for name, value in criterion.adjuster.state_dict().items()}
+    state["net.0.weight"].fill_(3e38)
+    state["net.2.weight"][:, ::2] = 3e38
+    state["net.2.weight"][:, 1::2] = -3e38
+    save_adjuster(tmp_path, criterion, [(0.5, state), (1.0, criterion.adjuster.state_dict())])
+    refused(tmp_path, "expected an adjuster whose losses are finite, got")
+
+
+def test_trying_it_leaves_no_trace(saved: Path):
+    generator = torch.get_rng_state()
+    criterion = load_adjuster(saved)
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert criterion.training
+    assert criterion.adjuster.awaits_progress is False
+    put_tensors(saved, (saved / TENSORS).read_bytes())
+    assert same(load_adjuster(saved), criterion)
