@@ -28,8 +28,9 @@ LAYERS = [
     {"bilevel", "integrations", "pretrained"},
     {"training"},
     {"bench", "diagnostics", "console", "config"},
-    {"runner"},
+    {"runner", "stopping"},
     {"cli"},
+    {"__main__"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 
