@@ -17,9 +17,10 @@ from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.preflight import check_fit, check_runs
 from metaloss.training.recipe import Recipe
-from metaloss.training.records import RunFolder, RunRecords, check_names
+from metaloss.training.records import RunFolder, check_names
 from metaloss.training.results import last_epochs_mean, row
 from metaloss.training.resume import carry_out
+from metaloss.training.run_records import RunRecords
 from metaloss.training.samples import collect
 from metaloss.training.state import TrainState, fresh
 from metaloss.training.task_training import TaskTraining
@@ -98,16 +99,18 @@ class Experiment:
 
         Returns:
             A row a method; ``results.json`` holds them too.
+
+        Raises:
+            InputError: as for :meth:`check`, or another process writes to the folder.
         """
-        with threads(self.threads):
+        with threads(self.threads), folder:
             return self._run(folder, observer or Observer(), documents or {})
 
     def _run(
         self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
     ) -> list[dict[str, Any]]:
         task = self.check()
-        for name, text in documents.items():
-            folder.write(name, text)
+        folder.begin(documents)
         results: dict[str, list[dict[str, Any]]] = {method.name: [] for method in self.methods}
         number = 0
         for seed in self.seeds:
@@ -149,8 +152,7 @@ class Experiment:
         criterion = method.criterion(task).to(chosen_device(self.device))
         state = TrainState.start(model, criterion, task, self.recipe)
         trainings = MultiTaskTraining({task.name: TaskTraining(state, task, self.recipe)})
-        carry_out(trainings, method, records, observer, self.checkpoint_every)
-        epochs = records.epochs()
+        epochs = carry_out(trainings, method, records, observer, self.checkpoint_every)
         figure = criterion.loss.kind.figure.name
         result = {
             "method": method.name,

@@ -23,8 +23,9 @@ from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.preflight import check_fit, check_runs, check_specs
 from metaloss.training.recipe import Recipe
-from metaloss.training.records import RunFolder, RunRecords, check_names
+from metaloss.training.records import RunFolder, check_names
 from metaloss.training.resume import carry_out
+from metaloss.training.run_records import RunRecords
 from metaloss.training.sampler import TaskSampler
 from metaloss.training.state import TrainState, fresh
 from metaloss.training.task_training import TaskTraining
@@ -131,7 +132,12 @@ class MetaTraining:
         Returns:
             The rows of the held-out report; none if nothing is held out.
         """
-        observer = observer or Observer()
+        with folder:
+            return self._run(folder, observer or Observer(), documents or {})
+
+    def _run(
+        self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
         with threads(self.threads):
             tasks = self._tasks(self.seeds[0])
             for spec in self.tasks:
@@ -139,8 +145,7 @@ class MetaTraining:
             for spec in self.held_out:  # not after hours
                 task = spec.task(seed=self.held_out_seeds[0], device=chosen_device(self.device))
                 self._check(spec, task, frozen=True)
-            for name, text in (documents or {}).items():
-                folder.write(name, text)
+            folder.begin(documents)
             results = []
             for s, seed in enumerate(self.seeds):
                 tasks = tasks if s == 0 else self._tasks(seed)
@@ -219,8 +224,8 @@ class MetaTraining:
         observer: Observer,
     ) -> dict[str, Any]:
         trainings = self.start(method, tasks, info.seed)
-        carry_out(trainings, method, records, observer, self.checkpoint_every)
-        result = result_of(trainings, records.epochs(), info)
+        epochs = carry_out(trainings, method, records, observer, self.checkpoint_every)
+        result = result_of(trainings, epochs, info)
         about = {**rounded(result), **environment(self.device), **self.about}
         strength = self.strengths.get(info.method, 1.0)
         if strength != 1:

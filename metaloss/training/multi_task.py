@@ -61,9 +61,12 @@ class MultiTaskTraining:
         return self._epoch(self.done)
 
     @property
-    def epochs_finished(self) -> int:
-        """Epochs that trainings have come to the end of, of all trainings."""
-        return sum(training.epoch for training in self.trainings.values())
+    def epochs_finished(self) -> dict[str | None, int]:
+        """Epochs that each training has come to the end of, by what its records' ``task`` is."""
+        return {
+            name if len(self.trainings) > 1 else None: training.epoch
+            for name, training in self.trainings.items()
+        }
 
     @subnormals_as_zero()
     def run(

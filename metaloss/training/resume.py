@@ -9,7 +9,7 @@ from metaloss.training.identity import identity
 from metaloss.training.methods import Method
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer
-from metaloss.training.records import RunRecords
+from metaloss.training.run_records import RunRecords
 
 
 def carry_out(
@@ -18,7 +18,7 @@ def carry_out(
     records: RunRecords,
     observer: Observer,
     checkpoint_every: int = 1,
-) -> None:
+) -> list[dict[str, Any]]:
     """Train to the end, from the checkpoint if there is one; each epoch is written down.
 
     Args:
@@ -28,21 +28,26 @@ def carry_out(
         observer: told how it goes.
         checkpoint_every: epochs between checkpoints.
 
+    Returns:
+        The records of all epochs, those from before the checkpoint too.
+
     Raises:
-        InputError: the checkpoint is damaged, or of another run.
+        InputError: the checkpoint is damaged, or of another run, or the metrics are not those of
+            its epochs.
     """
     records.make()
     # The adjuster itself is in the checkpoint; its hash tells it from one put in its place since.
     of = {"method": {**identity(method), **method.provenance}, **trainings.identity}
     if records.checkpoint.exists():
         load_checkpoint(records.checkpoint, trainings, of)
-    records.keep_epochs(trainings.epochs_finished)
+    records.metrics.keep(trainings.epochs_finished)
 
     def after_epoch() -> None:
         if trainings.epoch % checkpoint_every == 0 and trainings.done < trainings.total:
             save_checkpoint(records.checkpoint, trainings, of)
 
     trainings.run(_Both(records, observer), after_epoch)
+    return records.metrics.read(trainings.epochs_finished)
 
 
 class _Both(Observer):
@@ -56,5 +61,5 @@ class _Both(Observer):
         self.observer.step(step)
 
     def epoch(self, record: dict[str, Any]) -> None:
-        self.records.append(record)
+        self.records.metrics.append(record)
         self.observer.epoch(record)
