@@ -82,6 +82,10 @@ class Bars(Observer):
         if "meta_steps_skipped" in record:
             self.progress.console.print(complaint(record), markup=False, highlight=False)
 
+    def remark(self, line: str) -> None:
+        """Write it above the bars."""
+        self.progress.console.print(f"warning: {line}", markup=False, highlight=False)
+
     def end(self, record: dict[str, Any]) -> None:
         """Say what came of it."""
         figure = FIGURES[record["figure"]]
@@ -143,6 +147,11 @@ class Lines(Observer):
                 highlight=False,
                 soft_wrap=True,
             )
+
+    def remark(self, line: str) -> None:
+        """Write it."""
+        said = f"warning: {line}"
+        self.console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def observer(console: Console) -> Bars | Lines:

@@ -18,6 +18,7 @@ from metaloss.machine import subnormals_as_zero
 from metaloss.training.identity import identity
 from metaloss.training.observe import Observer
 from metaloss.training.sampler import TaskSampler
+from metaloss.training.steps import check_finite_weights
 from metaloss.training.task_training import TaskTraining
 
 
@@ -83,7 +84,7 @@ class MultiTaskTraining:
             The records of the trainings' epochs, as they came.
 
         Raises:
-            InputError: a loss that is no longer finite.
+            InputError: a loss or a weight that is no longer finite.
         """
         observer = observer or Observer()
         records = []
@@ -106,6 +107,8 @@ class MultiTaskTraining:
                 for schedule in self.meta_learner.schedules if self.meta_learner else ():
                     schedule.step()
                 if after_epoch is not None:
+                    for training in self.trainings.values():  # in the middle of its own epoch
+                        check_finite_weights(training.state)
                     after_epoch()
         return records
 

@@ -10,6 +10,7 @@
       A-GCE/seed-0/
         metrics.jsonl    a line an epoch
         checkpoint.pt    the state after the last whole epoch, until the run is done
+        checkpoint-before.pt  the same of the checkpoint before
         result.json      the run's figures; there once it is done
         model.safetensors
         adjuster/        where one was learned: adjuster.safetensors and card.json

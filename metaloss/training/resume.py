@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from metaloss.training.checkpoint import load_checkpoint, save_checkpoint
+from metaloss.training.checkpoint import load_latest, save_checkpoint
 from metaloss.training.identity import identity
 from metaloss.training.methods import Method
 from metaloss.training.multi_task import MultiTaskTraining
@@ -38,8 +38,9 @@ def carry_out(
     records.make()
     # The adjuster itself is in the checkpoint; its hash tells it from one put in its place since.
     of = {"method": {**identity(method), **method.provenance}, **trainings.identity}
-    if records.checkpoint.exists():
-        load_checkpoint(records.checkpoint, trainings, of)
+    remark = load_latest(records.checkpoint, trainings, of)
+    if remark is not None:
+        observer.remark(remark)
     records.metrics.keep(trainings.epochs_finished)
 
     def after_epoch() -> None:
@@ -56,6 +57,9 @@ class _Both(Observer):
     def __init__(self, records: RunRecords, observer: Observer) -> None:
         self.records = records
         self.observer = observer
+
+    def remark(self, line: str) -> None:
+        self.observer.remark(line)
 
     def step(self, step: int) -> None:
         self.observer.step(step)

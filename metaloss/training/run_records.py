@@ -13,6 +13,7 @@ from torch import Tensor
 from metaloss.checks import InputError, is_number, require
 from metaloss.files import make_folder, read_text, write_atomically
 from metaloss.kinds import FIGURES
+from metaloss.training.checkpoint import earlier
 from metaloss.training.metrics import Metrics
 
 
@@ -78,9 +79,10 @@ class RunRecords:
             raise InputError(f"{path}: expected the file of a finished run: {error}") from None
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Write the figures; the checkpoint has done its work."""
+        """Write the figures; the checkpoints have done their work."""
         write_atomically(self.path / "result.json", (json.dumps(result, indent=2) + "\n").encode())
-        self.checkpoint.unlink(missing_ok=True)
+        for path in (self.checkpoint, earlier(self.checkpoint)):
+            path.unlink(missing_ok=True)
 
 
 def _is_result(found: Any) -> bool:
