@@ -24,7 +24,7 @@ from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.preflight import check_fit, check_runs, check_specs
 from metaloss.training.recipe import Recipe
 from metaloss.training.records import RunFolder, check_names
-from metaloss.training.resume import carry_out
+from metaloss.training.resume import carry_out, identity_of
 from metaloss.training.run_records import RunRecords
 from metaloss.training.sampler import TaskSampler
 from metaloss.training.state import TrainState, fresh
@@ -150,21 +150,16 @@ class MetaTraining:
             for s, seed in enumerate(self.seeds):
                 tasks = tasks if s == 0 else self._tasks(seed)
                 for m, method in enumerate(self.methods):
+                    info = RunInfo(
+                        method=method.name,
+                        seed=seed,
+                        number=s * len(self.methods) + m + 1,
+                        runs=len(self.seeds) * len(self.methods),
+                        steps=self.recipe.epochs * sum(len(t.train) for t in tasks.values()),
+                        epochs=self.recipe.epochs,
+                    )
                     records = folder.run(method.name, seed)
-                    done = records.result()
-                    if done is None:
-                        info = RunInfo(
-                            method=method.name,
-                            seed=seed,
-                            number=s * len(self.methods) + m + 1,
-                            runs=len(self.seeds) * len(self.methods),
-                            steps=self.recipe.epochs * sum(len(t.train) for t in tasks.values()),
-                            epochs=self.recipe.epochs,
-                        )
-                        observer.begin(info)
-                        done = self._learn(method, tasks, info, records, observer)
-                        observer.end(done)
-                    results.append(done)
+                    results.append(self._learn(method, tasks, info, records, observer))
             folder.write_json("meta_training.json", {"runs": results, **environment(self.device)})
         if not self.held_out:
             return []
@@ -224,7 +219,19 @@ class MetaTraining:
         observer: Observer,
     ) -> dict[str, Any]:
         trainings = self.start(method, tasks, info.seed)
-        epochs = carry_out(trainings, method, records, observer, self.checkpoint_every)
+        of = identity_of(trainings, method)
+        done = records.result(of)
+        if done is None:
+            observer.begin(info)
+            carry_out(trainings, of, records, observer, self.checkpoint_every)
+            done = self._finish(trainings, info, records)
+            observer.end(done)
+        return done
+
+    def _finish(
+        self, trainings: MultiTaskTraining, info: RunInfo, records: RunRecords
+    ) -> dict[str, Any]:
+        epochs = records.metrics.read(trainings.epochs_finished)
         result = result_of(trainings, epochs, info)
         about = {**rounded(result), **environment(self.device), **self.about}
         strength = self.strengths.get(info.method, 1.0)

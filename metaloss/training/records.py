@@ -8,6 +8,7 @@
       results.json       the table
       hyperparameters.png  what the first seed's adjusters learned
       A-GCE/seed-0/
+        identity.json    what run it is
         metrics.jsonl    a line an epoch
         checkpoint.pt    the state after the last whole epoch, until the run is done
         checkpoint-before.pt  the same of the checkpoint before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from metaloss.training.checkpoint import load_latest, save_checkpoint
@@ -12,32 +13,38 @@ from metaloss.training.observe import Observer
 from metaloss.training.run_records import RunRecords
 
 
+def identity_of(trainings: MultiTaskTraining, method: Method) -> dict[str, Any]:
+    """What run this is, in plain values: one that is resumed has to be the same.
+
+    Args:
+        trainings: of the run, at whatever step.
+        method: whose criterion they train with.
+    """
+    # The adjuster itself is in the checkpoint; its hash tells it from one put in its place since.
+    return {"method": {**identity(method), **method.provenance}, **trainings.identity}
+
+
 def carry_out(
     trainings: MultiTaskTraining,
-    method: Method,
+    of: Mapping[str, Any],
     records: RunRecords,
     observer: Observer,
     checkpoint_every: int = 1,
-) -> list[dict[str, Any]]:
+) -> None:
     """Train to the end, from the checkpoint if there is one; each epoch is written down.
 
     Args:
         trainings: before their first step.
-        method: whose criterion they train with.
+        of: what run it is, in plain values.
         records: where they are written.
         observer: told how it goes.
         checkpoint_every: epochs between checkpoints.
-
-    Returns:
-        The records of all epochs, those from before the checkpoint too.
 
     Raises:
         InputError: the checkpoint is damaged, or of another run, or the metrics are not those of
             its epochs.
     """
-    records.make()
-    # The adjuster itself is in the checkpoint; its hash tells it from one put in its place since.
-    of = {"method": {**identity(method), **method.provenance}, **trainings.identity}
+    records.identify(of)
     remark = load_latest(records.checkpoint, trainings, of)
     if remark is not None:
         observer.remark(remark)
@@ -48,7 +55,6 @@ def carry_out(
             save_checkpoint(records.checkpoint, trainings, of)
 
     trainings.run(_Both(records, observer), after_epoch)
-    return records.metrics.read(trainings.epochs_finished)
 
 
 class _Both(Observer):

@@ -14,6 +14,7 @@ from metaloss.checks import InputError, is_number, require
 from metaloss.files import make_folder, read_text, write_atomically
 from metaloss.kinds import FIGURES
 from metaloss.training.checkpoint import earlier
+from metaloss.training.identity import difference
 from metaloss.training.metrics import Metrics
 
 
@@ -38,30 +39,50 @@ class RunRecords:
         """Where the learned adjuster is."""
         return self.path / "adjuster"
 
-    def result(self) -> dict[str, Any] | None:
-        """The figures of a run that is done; ``None`` while it is not.
+    def identify(self, of: Mapping[str, Any]) -> None:
+        """Say what run this is; where that was said before, it has to be the same.
+
+        Args:
+            of: in plain values.
 
         Raises:
-            InputError: the file holds something else.
+            InputError: another run was begun here.
+        """
+        path = self.path / "identity.json"
+        if self.begun:
+            differs = difference(json.loads(json.dumps(of)), _held(path, self.path))
+            require(differs is None, f"{self.path}: another run was begun here: {differs}")
+        else:
+            make_folder(self.path)
+            write_atomically(path, (json.dumps(of, indent=2) + "\n").encode())
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is something of a run already."""
+        files = ("identity.json", "result.json", "checkpoint.pt", "metrics.jsonl")
+        return any((self.path / name).exists() for name in files)
+
+    def result(self, of: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """The figures of a run that is done; ``None`` while it is not.
+
+        Args:
+            of: what run it has to be, as for :meth:`identify`; any if not given.
+
+        Raises:
+            InputError: it is another run, or the file holds something else.
         """
         path = self.path / "result.json"
         if not path.is_file():
             return None
-        text = read_text(path)
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}: expected JSON, got {error}; delete it to run anew") from None
+        found = _held(path, path)
         require(
             _is_result(found),
-            f"{path}: expected the figures of a run that is done, got {' '.join(text.split()):.60}"
-            "; delete it to run anew",
+            f"{path}: expected the figures of a run that is done, got {found!s:.60}; delete "
+            f"{path} to run it anew",
         )
+        if of is not None:
+            self.identify(of)
         return found
-
-    def make(self) -> None:
-        """Make the folder."""
-        make_folder(self.path)
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         """Write tensors as safetensors."""
@@ -85,10 +106,25 @@ class RunRecords:
             path.unlink(missing_ok=True)
 
 
-def _is_result(found: Any) -> bool:
-    return (
-        isinstance(found, dict)
-        and found.get("figure") in FIGURES
+def _held(path: Path, delete: Path) -> dict[str, Any]:
+    """The JSON object in a file; where there is none, what to delete to do without it."""
+    anew = f"delete {delete} to run it anew"
+    require(
+        path.is_file(), f"{path}: expected to be told which run this is, got no such file; {anew}"
+    )
+    text = read_text(path)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected JSON, got {error}; {anew}") from None
+    said = " ".join(text.split())
+    require(isinstance(found, dict), f"{path}: expected a JSON object, got {said:.60}; {anew}")
+    return found
+
+
+def _is_result(found: Mapping[str, Any]) -> bool:
+    named = all(isinstance(found.get(key), str) for key in ("method", "figure"))
+    return named and (
+        found["figure"] in FIGURES
         and all(is_number(found.get(key)) for key in ("seed", "seconds", found["figure"]))
-        and isinstance(found.get("method"), str)
     )
