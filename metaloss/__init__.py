@@ -23,7 +23,6 @@ __all__ = [
     "InputError",
     "OracleAdjuster",
     "ScheduledAdjuster",
-    "__version__",
     "from_pretrained",
     "list_pretrained",
 ]

@@ -6,7 +6,7 @@ import shlex
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from metaloss.training import RunFolder
@@ -47,17 +47,19 @@ def resumable(folder: RunFolder, words: Sequence[str]) -> Iterator[None]:
             yield
     except KeyboardInterrupt as stop:
         number = signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT
-        raise Stopped(f"stopped; {_how(folder, words)}", 128 + number) from None
+        after = _how(folder, words) or "nothing was written yet"
+        raise Stopped(f"stopped; {after}", 128 + number) from None
     except OSError as error:
-        error.strerror = f"{error.strerror or error}; once this is mended: {_how(folder, words)}"
+        how = _how(folder, words)
+        if how is not None:
+            error.strerror = f"{error.strerror or error}; once this is mended, {how}"
         raise
 
 
-def _how(folder: RunFolder, words: Sequence[str]) -> str:
-    with suppress(OSError):
-        if folder.begun and holds_run(folder.path):
-            return f"go on with: {resuming(folder, words)}"
-    return "nothing was written yet"
+def _how(folder: RunFolder, words: Sequence[str]) -> str | None:
+    if folder.begun and holds_run(folder.path):
+        return f"go on with: {resuming(folder, words)}"
+    return None
 
 
 def resuming(folder: RunFolder, words: Sequence[str]) -> str:

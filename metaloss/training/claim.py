@@ -64,16 +64,15 @@ class Claim:
         """
         assert self._blocks > 0, "take() is called inside a with block"
         if self._lock is not None:
-            require(
-                (self.path / LOCK).exists(),
-                f"{self.path}: expected the folder of the run that is going, but it was removed",
-            )
+            self._expect(self.path / LOCK)
             return
         new = not self.begun
         if new and self._find_free:
             self.path = make_free_folder(self.path)
         elif new:
             make_folder(self.path)
+        else:
+            self._expect(self.path)
         self._lock = self._locked()
         if new:
             check_new_folder(self.path, besides=(LOCK, HOLDER))
@@ -81,6 +80,9 @@ class Claim:
         write_atomically(self.path / HOLDER, _ourselves().encode())
         for left in filter(is_part, self.path.rglob(".*")):  # of a process that was killed
             left.unlink(missing_ok=True)
+
+    def _expect(self, path: Path) -> None:
+        require(path.exists(), f"{self.path}: expected the run's folder, but it was removed")
 
     def _locked(self) -> FileLock:
         lock = FileLock(self.path / LOCK, thread_local=False)

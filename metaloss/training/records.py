@@ -85,7 +85,7 @@ class RunFolder:
 
     @property
     def begun(self) -> bool:
-        """Whether it is this object's by now: resumed, or new and made."""
+        """Whether the folder is there, be it resumed or made by this object."""
         return self._claim.begun
 
     def __enter__(self) -> RunFolder:

@@ -8,7 +8,7 @@ import re
 import pytest
 from rich.console import Console
 
-from metaloss.console import Bars
+from metaloss.console import Bars, Lines
 from metaloss.training import RunInfo
 
 RECORD = {
@@ -53,6 +53,15 @@ def test_bars_and_figures_have_room(width: int, steps: int, method: str) -> None
     assert any(figures in line for line in lines)
     words = " ".join(re.split("[━╸╺]", line)[0] for line in lines)
     assert all(word in words for word in re.findall(r"\w+", f"{method}, seed 0"))
+
+
+def test_remarks_stand_above_the_bars_and_among_the_lines() -> None:
+    for kind in (Bars, Lines):
+        shown = io.StringIO()
+        console = Console(file=shown, width=200, force_terminal=kind is Bars)
+        with kind(console) as observer:
+            observer.remark("[a] b")
+        assert "warning: [a] b" in shown.getvalue()
 
 
 def test_the_figures_of_one_run_are_not_shown_for_the_next() -> None:

@@ -60,7 +60,9 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for part in ("results.json", "GCE/seed-0/result.json"):
         (tmp_path / "out" / part).unlink()
     again = ["demo", "--out", "out", "--resume"]
+    operative = (tmp_path / "out" / "operative.gin").read_text()
     assert invoke(app, [*again, *QUICK]).exit_code == 0
+    assert (tmp_path / "out" / "operative.gin").read_text() == operative
     assert (
         json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
         == (json.loads(expected)["rows"])

@@ -210,7 +210,7 @@ def test_a_killed_run_resumes_although_its_last_line_was_cut(tmp_path) -> None:
     epochs = [json.loads(line) for line in metrics.read_text().splitlines()]
     assert result["seconds"] == pytest.approx(sum(epoch["seconds"] for epoch in epochs))
     (metrics.parent / "result.json").write_text('{"accur')
-    with pytest.raises(InputError, match=r"expected JSON.*delete it to run anew"):
+    with pytest.raises(InputError, match=r"expected JSON.*delete .* to run it anew"):
         experiment(seeds=(0,)).run(RunFolder(tmp_path / "run", resume=True))
 
 
