@@ -12,6 +12,8 @@ from metaloss.checks import InputError
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import from_pretrained, list_pretrained
 
+__version__ = "0.1.0"
+
 __all__ = [
     "AdjustedLoss",
     "Adjuster",

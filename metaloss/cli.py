@@ -13,11 +13,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from metaloss.checks import InputError
+from metaloss import __version__
+from metaloss.checks import InputError, require
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Learn the hyperparameters of a loss, one value per sample, through the training step.",
 )
@@ -42,10 +42,29 @@ Resume = Annotated[
 ]
 
 
+def _version(wanted: bool) -> bool:
+    if wanted:
+        typer.echo(f"metaloss {__version__}")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Say which version it is.", callback=_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
-def demo(out: Out = None, gin_param: Params = None) -> None:
+def demo(out: Out = None, gin_param: Params = None, resume: Resume = False) -> None:
     """Train on digits with 40% wrong labels: cross entropy, GCE, adjusted GCE and PolySoft."""
-    _run(DEMO, out or _stamped("demo"), [], gin_param or [], resume=False)
+    _run(DEMO, "demo", out, bindings=gin_param or [], resume=resume)
 
 
 @app.command()
@@ -59,8 +78,8 @@ def train(
     resume: Resume = False,
 ) -> None:
     """Run the experiment of a gin file: every method and seed, and the table they make."""
-    place = out or _stamped(Path(config).stem)
-    _run(config, place, gin_file or [], gin_param or [], resume)
+    files, bindings = gin_file or [], gin_param or []
+    _run(config, Path(config).stem, out, files=files, bindings=bindings, resume=resume)
 
 
 @app.command()
@@ -200,24 +219,36 @@ def transfer(
     resume: Resume = False,
 ) -> None:
     """Train on a gin file's task with learned adjusters, frozen: no clean samples, no search."""
-    place = out or _stamped(f"transfer-{Path(config).stem}")
     # The folder's config.gin says which adjusters they were, from wherever it is read.
     adjusters = [str(Path(a).resolve()) if a and Path(a).is_dir() else a for a in adjuster]
     said = [f"ADJUSTERS = {adjusters!r}", f"COMPARE = {compare}", f"STRENGTH = {strength!r}"]
     files = [TRANSFERRED, *(gin_file or [])]
-    _run(config, place, files, [*said, *(gin_param or [])], resume)
+    bindings = [*said, *(gin_param or [])]
+    name = f"transfer-{Path(config).stem}"
+    _run(config, name, out, files=files, bindings=bindings, resume=resume)
 
 
 def _run(
-    config: str, out: Path, files: Sequence[str], bindings: Sequence[str], resume: bool
+    config: str,
+    name: str,
+    out: Path | None,
+    *,
+    files: Sequence[str] = (),
+    bindings: Sequence[str],
+    resume: bool,
 ) -> None:
     from metaloss.runner import run
+    from metaloss.stopping import resumable
+    from metaloss.training import RunFolder
 
-    run(config, out, files, bindings, resume)
-
-
-def _stamped(name: str) -> Path:
-    return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    if out is None:
+        require(not resume, "--resume: expected --out with the run's folder, got none")
+        stamped = Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+        folder = RunFolder(stamped, find_free=True)
+    else:
+        folder = RunFolder(out, resume)
+    with resumable(folder, sys.argv[1:]):
+        run(config, folder, files, bindings)
 
 
 def _one_line(message: str) -> str:
@@ -228,10 +259,22 @@ def _one_line(message: str) -> str:
 
 def main() -> None:
     """Run the command line; what cannot be used ends in one line and exit code 2."""
+    from metaloss.stopping import Stopped
+
     try:
-        app()
-    except InputError as error:
+        app(prog_name="metaloss")
+    except Stopped as stopped:
+        Console(stderr=True).print(str(stopped), soft_wrap=True, markup=False, highlight=False)
+        sys.exit(stopped.code)
+    except (InputError, OSError) as error:
         Console(stderr=True).print(
-            Text.assemble(("error: ", "bold red"), _one_line(str(error))), soft_wrap=True
+            Text.assemble(("error: ", "bold red"), _one_line(_said(error))), soft_wrap=True
         )
         sys.exit(2)
+
+
+def _said(error: Exception) -> str:
+    """What an error says; one of the operating system as a file and what is wrong with it."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__

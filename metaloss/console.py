@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,11 +15,23 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from metaloss.kinds import FIGURES, Figure
 from metaloss.training import Observer, RunInfo
+
+
+class _Status(Progress):
+    """Bars with a line of figures below them: beside them there is no room on narrow terminals."""
+
+    figures = ""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """What is drawn at each refresh."""
+        yield self.make_tasks_table(self.tasks)
+        if self.figures:
+            yield Text(self.figures, no_wrap=True, overflow="ellipsis")
 
 
 class Bars(Observer):
@@ -30,20 +42,21 @@ class Bars(Observer):
     """
 
     def __init__(self, console: Console) -> None:
-        self.progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+        # A long name takes several lines: the bars and the numbers beside it keep their room.
+        name = Column(max_width=max(10, console.width - 55), overflow="fold")
+        self.progress = _Status(
+            TextColumn("{task.description}", markup=False, table_column=name),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}", markup=False),
             console=console,
         )
 
     def __enter__(self) -> Bars:
         self.progress.start()
-        self.all = self.progress.add_task("all runs", total=None, figures="")
-        self.one = self.progress.add_task("", total=None, figures="")
+        self.all = self.progress.add_task("all runs", total=None)
+        self.one = self.progress.add_task("", total=None)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -54,8 +67,9 @@ class Bars(Observer):
         self.offset = (info.number - 1) * info.steps
         self.progress.update(self.all, total=info.runs * info.steps, completed=self.offset)
         self.progress.reset(
-            self.one, total=info.steps, description=f"{info.method}, seed {info.seed}", figures=""
+            self.one, total=info.steps, description=f"{info.method}, seed {info.seed}"
         )
+        self.progress.figures = ""
 
     def step(self, step: int) -> None:
         """Move the bars."""
@@ -64,9 +78,13 @@ class Bars(Observer):
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Show the epoch's figures, and what went wrong."""
-        self.progress.update(self.one, figures=figures(record))
+        self.progress.figures = figures(record)
         if "meta_steps_skipped" in record:
             self.progress.console.print(complaint(record), markup=False, highlight=False)
+
+    def remark(self, line: str) -> None:
+        """Write it above the bars."""
+        self.progress.console.print(f"warning: {line}", markup=False, highlight=False)
 
     def end(self, record: dict[str, Any]) -> None:
         """Say what came of it."""
@@ -129,6 +147,11 @@ class Lines(Observer):
                 highlight=False,
                 soft_wrap=True,
             )
+
+    def remark(self, line: str) -> None:
+        """Write it."""
+        said = f"warning: {line}"
+        self.console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def observer(console: Console) -> Bars | Lines:

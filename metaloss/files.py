@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from metaloss.checks import InputError, require
+
+_PART = ".part"  # the ending of a file that is not whole yet
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -27,7 +32,10 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 def write_together(files: Mapping[Path, bytes]) -> None:
     """Write files that belong together, all of them or, if one cannot be written, none.
 
-    Each is whole beside its place before the first is moved there.
+    Each is whole beside its place, and on the disk, before the first is moved there.
+
+    Raises:
+        OSError: a file cannot be written; the error names it.
 
     Example:
         >>> from metaloss.files import write_together
@@ -40,17 +48,59 @@ def write_together(files: Mapping[Path, bytes]) -> None:
     beside: dict[Path, Path] = {}
     try:
         for path, data in files.items():
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            beside[path] = Path(name)
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            beside[path].chmod(0o666 & ~_umask())
+            with naming(path):
+                handle, name = tempfile.mkstemp(
+                    dir=path.parent, prefix=f".{path.name}.", suffix=_PART
+                )
+                beside[path] = Path(name)
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())  # else a power cut can leave the name without the data
+                beside[path].chmod(0o666 & ~_umask())
         for path, written in beside.items():
-            written.replace(path)
+            with naming(path):
+                written.replace(path)
     except BaseException:
         for written in beside.values():
             written.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of the operating system name this file: those of a full disk name none.
+
+    Example:
+        >>> from metaloss.files import naming
+        >>> try:
+        ...     with naming(Path("note.txt")):
+        ...         raise OSError(28, "No space left on device")
+        ... except OSError as error:
+        ...     print(error)
+        [Errno 28] No space left on device: 'note.txt'
+    """
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        del error.filename2  # where it was to be moved
+        raise
+
+
+def read_text(path: Path) -> str:
+    """A file's text, or an :class:`InputError` if it is not there or holds something else."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: expected a file of text, got other bytes") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def is_part(path: Path) -> bool:
+    """Whether this is a file that :func:`write_together` was writing when its process ended."""
+    return re.fullmatch(rf"\..+\.\w+{re.escape(_PART)}", path.name) is not None
 
 
 def _umask() -> int:
@@ -60,30 +110,74 @@ def _umask() -> int:
     return mask
 
 
-def check_new_folder(path: str | Path) -> Path:
+def is_empty(folder: Path, besides: Container[str] = ()) -> bool:
+    """Whether nothing is in a folder, but for unfinished files and those named in ``besides``."""
+    return all(is_part(path) or path.name in besides for path in folder.iterdir())
+
+
+def check_new_folder(path: str | Path, besides: Container[str] = ()) -> Path:
     """Return ``path`` if a new folder can be made there, else raise :class:`InputError`.
 
     An empty folder will do. Nothing is made.
+
+    Args:
+        path: the folder's.
+        besides: names of files that may be in it all the same.
     """
     path = Path(path)
-    if path.exists():
-        require(path.is_dir(), f"{path}: expected a place for a new folder, got a file")
-        require(
-            not any(path.iterdir()),
-            f"{path}: expected a new or an empty folder, got one with files in it",
-        )
-    parent = next(p for p in (path, *path.absolute().parents) if p.exists())
+    with _refusing(path):
+        if path.exists():
+            require(path.is_dir(), f"{path}: expected a place for a new folder, got a file")
+            require(
+                is_empty(path, besides),
+                f"{path}: expected a new or an empty folder, got one with files in it",
+            )
+    check_place(path)
+    return path
+
+
+def check_place(path: Path) -> None:
+    """Raise :class:`InputError` unless a folder can be made, or written to, there."""
+    with _refusing(path):
+        parent = next(p for p in (path, *path.absolute().parents) if p.exists())
     require(
         parent.is_dir() and os.access(parent, os.W_OK),
         f"{path}: expected a place that can be written to, but {parent} is not",
     )
-    return path
 
 
 def make_folder(path: Path) -> Path:
     """Make a folder and its parents, or raise :class:`InputError`."""
-    try:
+    with _refusing(path):
         path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def make_free_folder(path: Path) -> Path:
+    """Make a folder that was not there: of this name, or with ``-2``, ``-3`` and so on behind it.
+
+    Of several processes that ask for one name at the same time, each gets a folder of its own.
+
+    Example:
+        >>> import tempfile
+        >>> from metaloss.files import make_free_folder
+        >>> place = Path(tempfile.mkdtemp()) / "run"
+        >>> [make_free_folder(place).name for _ in range(3)]
+        ['run', 'run-2', 'run-3']
+    """
+    make_folder(path.parent)
+    for number in count(1):
+        free = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        with _refusing(free), suppress(FileExistsError):
+            free.mkdir()
+            return free
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """An error of the operating system about a folder, such as too long a name, as InputError."""
+    try:
+        yield
     except OSError as error:
         raise InputError(f"{path}: cannot make this folder: {error.strerror}") from None
-    return path

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from metaloss.checks import InputError, require
+from metaloss.checks import require
 from metaloss.config import Config, configuration
 from metaloss.console import across_table, observer, results_table
 from metaloss.diagnostics import Learned, draw_learned
@@ -18,32 +19,31 @@ from metaloss.training.speed import keep_freed_memory
 
 
 def run(
-    config: str, out: Path, files: Sequence[str], bindings: Sequence[str], resume: bool
+    config: str, folder: RunFolder, files: Sequence[str] = (), bindings: Sequence[str] = ()
 ) -> None:
     """Run a configuration, and print its table and where everything is.
 
+    How it goes is told on standard error, what came of it on standard output.
+
     Args:
         config: a gin file, by path or by its name among the package's.
-        out: the run's folder.
+        folder: the run's.
         files: more gin files, read after it.
         bindings: single bindings, read last.
-        resume: go on with what is in the folder.
 
     Raises:
         InputError: the configuration cannot be used, or is not the one that the run was started
             with.
     """
     keep_freed_memory()
-    console = Console()
-    folder = RunFolder(out, resume)
-    with configuration([config, *files], bindings) as parsed:
+    with folder, configuration([config, *files], bindings) as parsed:
         experiment = build(parsed)
-        if resume:
+        if folder.resumed:
             _check_same(folder, parsed.text)
-        with observer(console) as watching:
+        with observer(Console(stderr=True)) as watching:
             rows = experiment.run(folder, watching, {"config.gin": parsed.text})
         folder.write("operative.gin", parsed.operative)
-    _show(console, experiment, folder, rows)
+        _show(Console(), experiment, folder, rows)
 
 
 def kind_of(parsed: Config) -> type[Any]:
@@ -131,14 +131,31 @@ def _draw(experiment: Any, folder: RunFolder) -> list[Path]:
 
 
 def _check_same(folder: RunFolder, text: str) -> None:
-    kept = folder.path / "config.gin"
     require(
-        kept.is_file(),
+        (folder.path / "config.gin").is_file(),
         f"{folder.path}: expected a run that was started from a gin file, got one from Python; go "
         "on with it there, by RunFolder(path, resume=True)",
     )
-    if kept.read_text() != text:
-        raise InputError(
-            f"{folder.path}: expected the configuration that the run was started with "
-            "(its config.gin), got another"
-        )
+    kept = folder.read("config.gin")
+    require(
+        kept == text,
+        f"{folder.path}: expected the configuration that the run was started with (its "
+        f"config.gin), got another: {differing(kept, text)}",
+    )
+
+
+def differing(kept: str, given: str) -> str:
+    r"""In which lines two configurations differ, in one line.
+
+    Example:
+        >>> from metaloss.runner import differing
+        >>> differing("EPOCHS = 2\\nLR = 0.1\\n", "EPOCHS = 3\\nLR = 0.1\\n")
+        'expected `EPOCHS = 2`, got `EPOCHS = 3`'
+    """
+    lines = list(difflib.ndiff(kept.splitlines(), given.splitlines()))
+    lost, new = ([line[2:].strip() for line in lines if line[:2] == sign] for sign in ("- ", "+ "))
+    lost, new = ([line for line in some if line and line[0] != "#"] for some in (lost, new))
+    most = 3
+    more = max(len(lost), len(new)) - most
+    said = (", ".join(f"`{line}`" for line in some[:most]) or "nothing" for some in (lost, new))
+    return "expected {}, got {}".format(*said) + (f", and {more} lines more" if more > 0 else "")

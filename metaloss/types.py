@@ -63,6 +63,16 @@ class Reviewable(Protocol):
 
 
 @runtime_checkable
+class Fingerprinted(Protocol):
+    """A loader that tells its samples from others, so that a resumed run has the same ones."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the samples and their targets, the same in another process."""
+        ...
+
+
+@runtime_checkable
 class TaskLike(Protocol):
     """A data set with noisy training targets, as the training loop sees it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from metaloss.checks import check_at_least, check_labels, require
+from metaloss.digest import digest
 from metaloss.seeding import derive, generator
 from metaloss.shim import import_torchvision
 from metaloss.types import Batch
@@ -155,6 +157,13 @@ class FolderLoader:
     def __len__(self) -> int:
         """Batches in an epoch."""
         return len(self._plan)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of the files' names and sizes, and of their labels; no image is read."""
+        paths = [Path(file) for file in self._data.files]
+        files = [f"{path.parent.name}/{path.name} {path.stat().st_size}" for path in paths]
+        return digest("\n".join(files), self._targets)
 
     def again(self, seed: int, targets: Int[Tensor, " samples"] | None = None) -> FolderLoader:
         """A loader over the same samples.

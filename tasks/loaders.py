@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
 from metaloss.checks import require
+from metaloss.digest import digest
 from metaloss.seeding import generator
 from metaloss.types import Batch
 
@@ -90,6 +92,11 @@ class BatchLoader:
     def inputs(self) -> Tensor:
         """All inputs, before the transform, ``[samples, ...]``."""
         return self._inputs
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of all inputs, before the transform, and of their targets."""
+        return digest(self._inputs, self._targets)
 
     def again(self, seed: int, targets: Shaped[Tensor, "samples ..."] | None = None) -> BatchLoader:
         """A loader over the same samples, which are not copied.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from metaloss.adjusters import ScheduledAdjuster
 from metaloss.conditioners import Margin, Residual
+from metaloss.files import write_atomically
 from metaloss.objective import AdjustedLoss
 
 CLEAN, FLIPPED, SHADES = "#2f6f9f", "#c8553d", ("#b9c4cc", "#7f929e", "#24333d")
@@ -70,7 +72,9 @@ def draw_learned(learned: Sequence[Learned], path: str | Path) -> None:
         for axis in (left, right):
             axis.spines[["top", "right"]].set_visible(False)
             axis.legend(frameon=False, fontsize="small")
-    figure.savefig(path, dpi=140)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=140, format=Path(path).suffix.removeprefix(".") or None)
+    write_atomically(path, drawn.getvalue())
 
 
 def _curves(axis: Axes, item: Learned, column: int) -> None:
@@ -121,8 +125,9 @@ def _points(axis: Axes, item: Learned, column: int) -> None:
 
 
 def _spread(axis: Axes, item: Learned, column: int) -> None:
-    values = item.samples["hparams"][:, column]
     hyperparameter = item.criterion.loss.hyperparameters[column]
+    # Rounding may put a value just outside its range, where no bin would count it.
+    values = item.samples["hparams"][:, column].clamp(hyperparameter.low, hyperparameter.high)
     bins = torch.linspace(hyperparameter.low, hyperparameter.high, 41).tolist()
     for samples, colour, label in _groups(item):
         axis.hist(values[samples], bins=bins, density=True, color=colour, alpha=0.6, label=label)
@@ -133,7 +138,8 @@ def _groups(item: Learned) -> list[tuple[Tensor, str, str]]:
     if flipped is None:
         return [(torch.ones(len(item.samples[item.told]), dtype=torch.bool), CLEAN, "samples")]
     what = WORDS[item.told][1]
-    return [(~flipped, CLEAN, f"right {what}"), (flipped, FLIPPED, f"wrong {what}")]
+    groups = [(~flipped, CLEAN, f"right {what}"), (flipped, FLIPPED, f"wrong {what}")]
+    return [group for group in groups if group[0].any()]  # a group of none has no density
 
 
 def _limits(low: float, high: float) -> tuple[float, float]:

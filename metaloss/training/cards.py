@@ -58,7 +58,7 @@ def result_of(
     alone = next(iter(trainings.trainings))  # the records of a single task do not name it
     last = {
         record.get("task", alone): record[f"test_{figure}"]
-        for record in epochs
+        for record in sorted(epochs, key=lambda record: record["epoch"])
         if f"test_{figure}" in record
     }
     assert trainings.meta_learner is not None

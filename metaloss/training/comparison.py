@@ -87,14 +87,19 @@ class Comparison:
         Returns:
             A row a method: its figures by task, and their mean. ``results.json`` holds them too.
         """
+        with folder:
+            return self._run(folder, observer or Observer(), documents or {})
+
+    def _run(
+        self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
         experiments = self.experiments()
         for experiment in experiments.values():
             experiment.check()
-        for name, text in (documents or {}).items():
-            folder.write(name, text)
+        folder.begin(documents)
         found = {}
         for i, (name, experiment) in enumerate(experiments.items()):
-            part = Part(observer or Observer(), name, i, len(experiments))
+            part = Part(observer, name, i, len(experiments))
             found[name] = experiment.run(folder.part(slug(name)), part)
         rows = across(found)
         with threads(self.threads):

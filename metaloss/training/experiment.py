@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from metaloss.checks import require
 from metaloss.machine import chosen_device, environment, threads
 from metaloss.pretrained import save_adjuster
 from metaloss.training.cards import rounded
@@ -17,9 +16,10 @@ from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.preflight import check_fit, check_runs
 from metaloss.training.recipe import Recipe
-from metaloss.training.records import RunFolder, RunRecords, check_names
+from metaloss.training.records import RunFolder, check_names
 from metaloss.training.results import last_epochs_mean, row
-from metaloss.training.resume import carry_out
+from metaloss.training.resume import carry_out, identity_of
+from metaloss.training.run_records import RunRecords
 from metaloss.training.samples import collect
 from metaloss.training.state import TrainState, fresh
 from metaloss.training.task_training import TaskTraining
@@ -98,16 +98,18 @@ class Experiment:
 
         Returns:
             A row a method; ``results.json`` holds them too.
+
+        Raises:
+            InputError: as for :meth:`check`, or another process writes to the folder.
         """
-        with threads(self.threads):
+        with threads(self.threads), folder:
             return self._run(folder, observer or Observer(), documents or {})
 
     def _run(
         self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
     ) -> list[dict[str, Any]]:
         task = self.check()
-        for name, text in documents.items():
-            folder.write(name, text)
+        folder.begin(documents)
         results: dict[str, list[dict[str, Any]]] = {method.name: [] for method in self.methods}
         number = 0
         for seed in self.seeds:
@@ -115,26 +117,16 @@ class Experiment:
                 task = self._task(seed)
             for method in self.methods:
                 number += 1
-                records = folder.run(method.name, seed)
-                done = records.result()
-                require(
-                    done is None or _origin(done) == _origin(method.provenance),
-                    f"{records.path}: expected a run of the adjuster that {method.name} is now, "
-                    "got one of another, or at another strength",
+                info = RunInfo(
+                    method=method.name,
+                    seed=seed,
+                    number=number,
+                    runs=len(self.seeds) * len(self.methods),
+                    steps=self.recipe.epochs * len(task.train),
+                    epochs=self.recipe.epochs,
                 )
-                if done is None:
-                    info = RunInfo(
-                        method=method.name,
-                        seed=seed,
-                        number=number,
-                        runs=len(self.seeds) * len(self.methods),
-                        steps=self.recipe.epochs * len(task.train),
-                        epochs=self.recipe.epochs,
-                    )
-                    observer.begin(info)
-                    done = self._run_one(method, task, seed, records, observer)
-                    observer.end(done)
-                results[method.name].append(done)
+                records = folder.run(method.name, seed)
+                results[method.name].append(self._one(method, task, info, records, observer))
         rows = [row(name, runs, runs[0]["figure"]) for name, runs in results.items()]
         folder.write_json(
             "results.json",
@@ -142,15 +134,32 @@ class Experiment:
         )
         return rows
 
-    def _run_one(
-        self, method: Method, task: TaskLike, seed: int, records: RunRecords, observer: Observer
+    def _one(
+        self, method: Method, task: TaskLike, info: RunInfo, records: RunRecords, observer: Observer
     ) -> dict[str, Any]:
+        trainings = self._start(method, task, info.seed)
+        of = {**identity_of(trainings, method), "last": self.last}
+        done = records.result(of)
+        if done is None:
+            observer.begin(info)
+            carry_out(trainings, of, records, observer, self.checkpoint_every)
+            done = self._finish(trainings, method, info.seed, records)
+            observer.end(done)
+        return done
+
+    def _start(self, method: Method, task: TaskLike, seed: int) -> MultiTaskTraining:
         model = self._model(seed)
         criterion = method.criterion(task).to(chosen_device(self.device))
         state = TrainState.start(model, criterion, task, self.recipe)
-        trainings = MultiTaskTraining({task.name: TaskTraining(state, task, self.recipe)})
-        carry_out(trainings, method, records, observer, self.checkpoint_every)
-        epochs = records.epochs()
+        return MultiTaskTraining({task.name: TaskTraining(state, task, self.recipe)})
+
+    def _finish(
+        self, trainings: MultiTaskTraining, method: Method, seed: int, records: RunRecords
+    ) -> dict[str, Any]:
+        (training,) = trainings.trainings.values()
+        state, task = training.state, training.task
+        model, criterion = state.model, state.criterion
+        epochs = records.metrics.read(trainings.epochs_finished)
         figure = criterion.loss.kind.figure.name
         result = {
             "method": method.name,
@@ -180,8 +189,3 @@ class Experiment:
 
     def _model(self, seed: int) -> nn.Module:
         return fresh(self.model, seed).to(chosen_device(self.device))
-
-
-def _origin(said: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Which adjuster a run is of, and how much of what it learned."""
-    return said.get("adjuster"), said.get("strength")

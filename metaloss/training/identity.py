@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -12,7 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from metaloss.checks import InputError
+from metaloss.digest import digest
 from metaloss.pretrained.spec import Component, describe
+from metaloss.types import Fingerprinted, Loader
 
 
 def identity(value: object) -> Any:
@@ -59,13 +60,25 @@ def difference(expected: Any, found: Any, where: str = "") -> str | None:
     return f"expected {where} {expected}, got {found}"
 
 
+def samples_of(loader: Loader | None) -> str | None:
+    """What tells a loader's samples from others: its own fingerprint, else its first batch's.
+
+    Args:
+        loader: of training samples or of others; ``None`` where there are none.
+    """
+    if loader is None:
+        return None
+    if isinstance(loader, Fingerprinted):
+        return loader.fingerprint
+    return str(identity(next(iter(loader.epoch(0))).inputs))
+
+
 def _of_object(value: object) -> Any:
     if isinstance(value, Component):
         with suppress(InputError):  # one that JSON cannot hold
             return describe(value)
     if isinstance(value, Tensor):
-        data = value.detach().cpu().contiguous().numpy().tobytes()
-        return hashlib.sha256(data).hexdigest()
+        return digest(value)
     if isinstance(value, partial):
         bound = {"args": value.args, "keywords": value.keywords}
         return {"of": identity(value.func), **identity(bound)}

@@ -23,8 +23,9 @@ from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.preflight import check_fit, check_runs, check_specs
 from metaloss.training.recipe import Recipe
-from metaloss.training.records import RunFolder, RunRecords, check_names
-from metaloss.training.resume import carry_out
+from metaloss.training.records import RunFolder, check_names
+from metaloss.training.resume import carry_out, identity_of
+from metaloss.training.run_records import RunRecords
 from metaloss.training.sampler import TaskSampler
 from metaloss.training.state import TrainState, fresh
 from metaloss.training.task_training import TaskTraining
@@ -131,7 +132,12 @@ class MetaTraining:
         Returns:
             The rows of the held-out report; none if nothing is held out.
         """
-        observer = observer or Observer()
+        with folder:
+            return self._run(folder, observer or Observer(), documents or {})
+
+    def _run(
+        self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
         with threads(self.threads):
             tasks = self._tasks(self.seeds[0])
             for spec in self.tasks:
@@ -139,27 +145,21 @@ class MetaTraining:
             for spec in self.held_out:  # not after hours
                 task = spec.task(seed=self.held_out_seeds[0], device=chosen_device(self.device))
                 self._check(spec, task, frozen=True)
-            for name, text in (documents or {}).items():
-                folder.write(name, text)
+            folder.begin(documents)
             results = []
             for s, seed in enumerate(self.seeds):
                 tasks = tasks if s == 0 else self._tasks(seed)
                 for m, method in enumerate(self.methods):
+                    info = RunInfo(
+                        method=method.name,
+                        seed=seed,
+                        number=s * len(self.methods) + m + 1,
+                        runs=len(self.seeds) * len(self.methods),
+                        steps=self.recipe.epochs * sum(len(t.train) for t in tasks.values()),
+                        epochs=self.recipe.epochs,
+                    )
                     records = folder.run(method.name, seed)
-                    done = records.result()
-                    if done is None:
-                        info = RunInfo(
-                            method=method.name,
-                            seed=seed,
-                            number=s * len(self.methods) + m + 1,
-                            runs=len(self.seeds) * len(self.methods),
-                            steps=self.recipe.epochs * sum(len(t.train) for t in tasks.values()),
-                            epochs=self.recipe.epochs,
-                        )
-                        observer.begin(info)
-                        done = self._learn(method, tasks, info, records, observer)
-                        observer.end(done)
-                    results.append(done)
+                    results.append(self._learn(method, tasks, info, records, observer))
             folder.write_json("meta_training.json", {"runs": results, **environment(self.device)})
         if not self.held_out:
             return []
@@ -219,8 +219,20 @@ class MetaTraining:
         observer: Observer,
     ) -> dict[str, Any]:
         trainings = self.start(method, tasks, info.seed)
-        carry_out(trainings, method, records, observer, self.checkpoint_every)
-        result = result_of(trainings, records.epochs(), info)
+        of = identity_of(trainings, method)
+        done = records.result(of)
+        if done is None:
+            observer.begin(info)
+            carry_out(trainings, of, records, observer, self.checkpoint_every)
+            done = self._finish(trainings, info, records)
+            observer.end(done)
+        return done
+
+    def _finish(
+        self, trainings: MultiTaskTraining, info: RunInfo, records: RunRecords
+    ) -> dict[str, Any]:
+        epochs = records.metrics.read(trainings.epochs_finished)
+        result = result_of(trainings, epochs, info)
         about = {**rounded(result), **environment(self.device), **self.about}
         strength = self.strengths.get(info.method, 1.0)
         if strength != 1:

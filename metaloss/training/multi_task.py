@@ -13,11 +13,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from torch import nn
+
 from metaloss.checks import require
+from metaloss.digest import digest
 from metaloss.machine import subnormals_as_zero
-from metaloss.training.identity import identity
+from metaloss.training.identity import identity, samples_of
 from metaloss.training.observe import Observer
 from metaloss.training.sampler import TaskSampler
+from metaloss.training.steps import check_finite_weights
 from metaloss.training.task_training import TaskTraining
 
 
@@ -61,9 +65,12 @@ class MultiTaskTraining:
         return self._epoch(self.done)
 
     @property
-    def epochs_finished(self) -> int:
-        """Epochs that trainings have come to the end of, of all trainings."""
-        return sum(training.epoch for training in self.trainings.values())
+    def epochs_finished(self) -> dict[str | None, int]:
+        """Epochs that each training has come to the end of, by what its records' ``task`` is."""
+        return {
+            name if len(self.trainings) > 1 else None: training.epoch
+            for name, training in self.trainings.items()
+        }
 
     @subnormals_as_zero()
     def run(
@@ -80,7 +87,7 @@ class MultiTaskTraining:
             The records of the trainings' epochs, as they came.
 
         Raises:
-            InputError: a loss that is no longer finite.
+            InputError: a loss or a weight that is no longer finite.
         """
         observer = observer or Observer()
         records = []
@@ -103,18 +110,27 @@ class MultiTaskTraining:
                 for schedule in self.meta_learner.schedules if self.meta_learner else ():
                     schedule.step()
                 if after_epoch is not None:
+                    for training in self.trainings.values():  # in the middle of its own epoch
+                        check_finite_weights(training.state)
                     after_epoch()
         return records
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The recipes, labels and turns that a state is of, and goes on with."""
+        """The recipes, data, networks and turns that a state is of, and goes on with."""
         return {
             "tasks": {
                 name: {
                     "recipe": identity(training.recipe),
                     "steps": training.total,
                     "targets": identity(training.task.train_targets),
+                    "network": _described(training.state.model),
+                    "samples": {
+                        "train": samples_of(training.task.train),
+                        "meta": samples_of(training.task.meta),
+                        "validation": samples_of(training.task.validation),
+                        "test": samples_of(training.task.test),
+                    },
                 }
                 for name, training in self.trainings.items()
             },
@@ -158,3 +174,9 @@ class MultiTaskTraining:
 
     def _epoch(self, done: int) -> int:
         return done * self.recipe.epochs // self.total
+
+
+def _described(model: nn.Module) -> str:
+    """A network's class, and a digest of its tensors' names and shapes."""
+    shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
+    return f"{type(model).__name__} {digest(str(shapes))[:16]}"

@@ -40,9 +40,12 @@ class Observer:
     def end(self, record: dict[str, Any]) -> None:
         """A run is done; its results."""
 
+    def remark(self, line: str) -> None:
+        """Something that a person should know, and that stops nothing."""
+
 
 class Part(Observer):
-    """Tells another observer of one of several parts as of a part of one whole.
+    """Passes on what happens in one of several experiments, numbered as runs of all of them.
 
     Args:
         observer: is told.
@@ -78,3 +81,7 @@ class Part(Observer):
     def end(self, record: dict[str, Any]) -> None:
         """A run of this part is done."""
         self._observer.end({**record, "method": f"{self._name}, {record['method']}"})
+
+    def remark(self, line: str) -> None:
+        """As it is."""
+        self._observer.remark(line)

@@ -8,8 +8,10 @@
       results.json       the table
       hyperparameters.png  what the first seed's adjusters learned
       A-GCE/seed-0/
+        identity.json    what run it is
         metrics.jsonl    a line an epoch
         checkpoint.pt    the state after the last whole epoch, until the run is done
+        checkpoint-before.pt  the same of the checkpoint before
         result.json      the run's figures; there once it is done
         model.safetensors
         adjuster/        where one was learned: adjuster.safetensors and card.json
@@ -22,37 +24,95 @@ import copy
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-from torch import Tensor
-
 from metaloss.checks import InputError, require
-from metaloss.files import check_new_folder, make_folder, write_atomically
+from metaloss.files import check_new_folder, check_place, make_folder, read_text, write_atomically
+from metaloss.training.claim import HOLDER, LOCK, Claim
+from metaloss.training.run_records import RunRecords
 
 
 class RunFolder:
-    """The folder of an experiment.
+    """The folder of an experiment, written to by one process at a time.
+
+    As a context manager it keeps its lock, once it has one, until the block ends; an experiment
+    that runs takes the lock by itself.
 
     Args:
         path: where it is, or will be; nothing is made before something is written.
         resume: go on in a folder that has runs in it.
+        find_free: if something is at ``path`` already, take ``PATH-2``, or the next that is free.
 
     Raises:
         InputError: the folder has files in it (without ``resume``), has no run in it (with it),
             or cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from metaloss.training import RunFolder
+        >>> place = Path(tempfile.mkdtemp()) / "run"
+        >>> for _ in range(2):
+        ...     with RunFolder(place, find_free=True) as folder:
+        ...         folder.write("notes.txt", "...")
+        ...         print(folder.path.name)
+        run
+        run-2
     """
 
-    def __init__(self, path: str | Path, resume: bool = False) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, resume: bool = False, *, find_free: bool = False) -> None:
+        place = Path(path).expanduser()
         if resume:
-            # Started from a gin file, or from Python: then with nothing but its methods' folders.
-            runs = (run for depth in ("*", "*/*") for run in self.path.glob(f"{depth}/seed-*"))
-            begun = (self.path / "config.gin").is_file() or any(runs)
-            require(begun, f"{path}: expected the folder of a run to resume, got none with a run")
+            expected = f"{place}: expected the folder of a run to resume"
+            require(holds_run(place), f"{expected}, got none with a run")
+        elif find_free:
+            check_place(place)
         else:
-            check_new_folder(self.path)
+            _check_new(place)
+        self._claim = Claim(place, resume=resume, find_free=find_free)
+        self._inside = Path()
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self._claim.path / self._inside
+
+    @property
+    def resumed(self) -> bool:
+        """Whether it was there, with runs in it."""
+        return self._claim.resume
+
+    @property
+    def begun(self) -> bool:
+        """Whether the folder is there, be it resumed or made by this object."""
+        return self._claim.begun
+
+    def __enter__(self) -> RunFolder:
+        self._claim.__enter__()
+        try:
+            if self.resumed:
+                self._claim.take()
+        except BaseException:
+            self._claim.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._claim.__exit__()
+
+    def begin(self, documents: Mapping[str, str] | None = None) -> None:
+        """Make the folder and lock it, inside a ``with`` block.
+
+        Args:
+            documents: texts to keep in it, by file name.
+
+        Raises:
+            InputError: another process writes to it, or has written to it since.
+        """
+        self._claim.take()
+        for name, text in (documents or {}).items():
+            self.write(name, text)
 
     def write(self, name: str, text: str) -> None:
         """Write a text file, whole or not at all.
@@ -61,16 +121,26 @@ class RunFolder:
             name: in this folder.
             text: what to write, as UTF-8.
         """
-        write_atomically(make_folder(self.path) / name, text.encode())
+        with self:
+            self._claim.take()
+            write_atomically(make_folder(self.path) / name, text.encode())
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file, whole or not at all."""
         self.write(name, json.dumps(value, indent=2) + "\n")
 
+    def read(self, name: str) -> str:
+        """Read a text file.
+
+        Raises:
+            InputError: it is not there, or is no text.
+        """
+        return read_text(self.path / name)
+
     def part(self, name: str) -> RunFolder:
-        """A folder of the same kind in this one."""
+        """A folder of the same kind in this one, under the same lock."""
         part = copy.copy(self)
-        part.path = self.path / name
+        part._inside = self._inside / name
         return part
 
     def run(self, method: str, seed: int) -> RunRecords:
@@ -78,81 +148,33 @@ class RunFolder:
         return RunRecords(self.path / slug(method) / f"seed-{seed}")
 
 
-class RunRecords:
-    """The folder of one run.
+def holds_run(path: Path) -> bool:
+    """Whether a run was begun in a folder: from a gin file, or from Python with no such file."""
+    with suppress(OSError):  # such as a name that is too long
+        runs = (run for depth in ("*", "*/*") for run in path.glob(f"{depth}/seed-*"))
+        return (path / "config.gin").is_file() or any(runs)
+    return False
 
-    Args:
-        path: where it is, or will be.
-    """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @property
-    def checkpoint(self) -> Path:
-        """Where the state after the last whole epoch is, until the run is done."""
-        return self.path / "checkpoint.pt"
-
-    @property
-    def adjuster(self) -> Path:
-        """Where the learned adjuster is."""
-        return self.path / "adjuster"
-
-    def result(self) -> dict[str, Any] | None:
-        """The figures of a run that is done; ``None`` while it is not."""
-        path = self.path / "result.json"
-        if not path.is_file():
-            return None
-        try:
-            return json.loads(path.read_text())
-        except ValueError as error:
-            raise InputError(f"{path}: expected JSON, got {error}; delete it to run anew") from None
-
-    def make(self) -> None:
-        """Make the folder."""
-        make_folder(self.path)
-
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Add a line to the metrics."""
-        with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(record) + "\n")
-
-    def epochs(self) -> list[dict[str, Any]]:
-        """The metrics written so far."""
-        path = self.path / "metrics.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    def keep_epochs(self, count: int) -> None:
-        """Keep the first metrics alone: a resumed run drops lines from after its checkpoint.
-
-        They are not read: the last one may be half a line, of a run that was killed.
-        """
-        path = self.path / "metrics.jsonl"
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        write_atomically(path, b"".join(lines[:count]))
-
-    def write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
-        """Write tensors as safetensors."""
-        plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-        write_atomically(self.path / f"{name}.safetensors", safetensors.torch.save(plain))
-
-    def read_tensors(self, name: str) -> dict[str, Tensor]:
-        """Read what :meth:`write_tensors` wrote."""
-        path = self.path / f"{name}.safetensors"
-        if not path.is_file():
-            raise InputError(f"{path}: expected the file of a finished run, got nothing there")
-        return safetensors.torch.load(path.read_bytes())
-
-    def finish(self, result: Mapping[str, Any]) -> None:
-        """Write the figures; the checkpoint has done its work."""
-        write_atomically(self.path / "result.json", (json.dumps(result, indent=2) + "\n").encode())
-        self.checkpoint.unlink(missing_ok=True)
+def _check_new(path: Path) -> None:
+    try:
+        check_new_folder(path, besides=(LOCK, HOLDER))
+    except InputError:
+        require(
+            not holds_run(path),
+            f"{path}: expected a new or an empty folder, got one with a run in it; --resume goes "
+            "on with it (from Python: RunFolder(path, resume=True))",
+        )
+        raise
 
 
 RESERVED = {
     "config.gin",
     "operative.gin",
     "results.json",
+    "meta_training.json",
+    LOCK,
+    HOLDER,
     "hyperparameters.png",
     "held-out",
 }

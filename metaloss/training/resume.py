@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from metaloss.training.checkpoint import load_checkpoint, save_checkpoint
+from metaloss.training.checkpoint import load_latest, save_checkpoint
 from metaloss.training.identity import identity
 from metaloss.training.methods import Method
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer
-from metaloss.training.records import RunRecords
+from metaloss.training.run_records import RunRecords
+
+
+def identity_of(trainings: MultiTaskTraining, method: Method) -> dict[str, Any]:
+    """What run this is, in plain values: one that is resumed has to be the same.
+
+    Args:
+        trainings: of the run, at whatever step.
+        method: whose criterion they train with.
+    """
+    # The adjuster itself is in the checkpoint; its hash tells it from one put in its place since.
+    return {"method": {**identity(method), **method.provenance}, **trainings.identity}
 
 
 def carry_out(
     trainings: MultiTaskTraining,
-    method: Method,
+    of: Mapping[str, Any],
     records: RunRecords,
     observer: Observer,
     checkpoint_every: int = 1,
@@ -23,20 +35,20 @@ def carry_out(
 
     Args:
         trainings: before their first step.
-        method: whose criterion they train with.
+        of: what run it is, in plain values.
         records: where they are written.
         observer: told how it goes.
         checkpoint_every: epochs between checkpoints.
 
     Raises:
-        InputError: the checkpoint is damaged, or of another run.
+        InputError: the checkpoint is damaged, or of another run, or the metrics are not those of
+            its epochs.
     """
-    records.make()
-    # The adjuster itself is in the checkpoint; its hash tells it from one put in its place since.
-    of = {"method": {**identity(method), **method.provenance}, **trainings.identity}
-    if records.checkpoint.exists():
-        load_checkpoint(records.checkpoint, trainings, of)
-    records.keep_epochs(trainings.epochs_finished)
+    records.identify(of)
+    remark = load_latest(records.checkpoint, trainings, of)
+    if remark is not None:
+        observer.remark(remark)
+    records.metrics.keep(trainings.epochs_finished)
 
     def after_epoch() -> None:
         if trainings.epoch % checkpoint_every == 0 and trainings.done < trainings.total:
@@ -52,9 +64,12 @@ class _Both(Observer):
         self.records = records
         self.observer = observer
 
+    def remark(self, line: str) -> None:
+        self.observer.remark(line)
+
     def step(self, step: int) -> None:
         self.observer.step(step)
 
     def epoch(self, record: dict[str, Any]) -> None:
-        self.records.append(record)
+        self.records.metrics.append(record)
         self.observer.epoch(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from metaloss.bilevel import Clip
@@ -76,7 +77,10 @@ def ordinary_step(
         state.criterion.observe(outputs, batch.targets, batch.index)
     loss = losses.mean()
     if loss.device.type == "cpu":  # elsewhere it would wait for the device: looked at by epochs
-        check_finite_loss(loss.item(), state.step)
+        value = loss.item()
+        if not math.isfinite(value):
+            check_finite_weights(state)  # then it was the step before
+        check_finite_loss(value, state.step)
     state.optimizer.zero_grad(set_to_none=True)
     # The loss passes through the adjuster, whose gradient is no business of this step.
     stepped = [p for group in state.optimizer.param_groups for p in group["params"]]
@@ -94,4 +98,24 @@ def check_finite_loss(loss: float, step: int) -> None:
         raise InputError(
             f"step {step}: the training loss is {loss}; check the inputs, or lower the "
             "learning rate"
+        )
+
+
+def check_finite_weights(state: TrainState) -> None:
+    """Raise InputError if the last step left a weight that is no number.
+
+    A loss can be finite where its gradient is not. The next step's loss would show it, but after an
+    epoch's last step there may be none before the weights are written. This waits for the device.
+    """
+    weights = {
+        **dict(state.model.named_parameters()),
+        **{f"adjuster.{name}": p for name, p in state.criterion.adjuster.named_parameters()},
+    }
+    finite = [p.detach().isfinite().all() for p in weights.values() if p.requires_grad]
+    names = [name for name, p in weights.items() if p.requires_grad]
+    if finite and not (found := torch.stack(finite)).all():
+        name = names[int(found.int().argmin())]
+        raise InputError(
+            f"step {state.step - 1}: it left {name} with values that are not finite; check the "
+            "gradient of the loss and hooks on it, or lower the learning rate"
         )

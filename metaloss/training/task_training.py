@@ -17,7 +17,12 @@ from metaloss.training.evaluate import evaluate
 from metaloss.training.meta_learner import MetaGradient
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
-from metaloss.training.steps import check_finite_loss, look_ahead, ordinary_step
+from metaloss.training.steps import (
+    check_finite_loss,
+    check_finite_weights,
+    look_ahead,
+    ordinary_step,
+)
 from metaloss.training.streams import stream, windows
 from metaloss.training.tally import Tally
 from metaloss.types import Batch, Loader, TaskLike
@@ -125,7 +130,7 @@ class TaskTraining:
             The epoch's record.
 
         Raises:
-            InputError: the loss is no longer finite.
+            InputError: the loss or a weight is no longer finite.
         """
         record = self._record()
         for schedule in self.state.schedules:
@@ -179,7 +184,8 @@ class TaskTraining:
         began = time.perf_counter()
         state, recipe = self.state, self.recipe
         means = self._tally.means()
-        check_finite_loss(means["train_loss"], state.step)
+        check_finite_weights(state)
+        check_finite_loss(means["train_loss"], state.step - 1)
         skipped = self._tally.watch.skipped()
         record = {
             "epoch": state.step // self.per_epoch,

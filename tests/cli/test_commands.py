@@ -32,8 +32,10 @@ def test_demo_shows_the_table_and_writes_everything(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for name in ("CE", "GCE", "A-GCE", "A-PolySoft"):
         assert name in done.stdout
-    assert "epoch 2/2" in done.stdout  # a plain log, as this is no terminal
-    assert "\x1b" not in done.stdout
+    assert "epoch 2/2" in done.stderr  # a plain log, as this is no terminal
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "epoch" not in done.stdout.replace("last 2 epochs", "")  # how it goes is no result
+    assert "results: out" in done.stdout and "results" not in done.stderr
     out = tmp_path / "out"
     rows = json.loads((out / "results.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["CE", "GCE", "A-GCE", "A-PolySoft"]
@@ -57,14 +59,17 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = (tmp_path / "out" / "results.json").read_text()
     for part in ("results.json", "GCE/seed-0/result.json"):
         (tmp_path / "out" / part).unlink()
-    again = ["train", "experiments/demo.gin", "--out", "out", "--resume"]
+    again = ["demo", "--out", "out", "--resume"]
+    operative = (tmp_path / "out" / "operative.gin").read_text()
     assert invoke(app, [*again, *QUICK]).exit_code == 0
+    assert (tmp_path / "out" / "operative.gin").read_text() == operative
     assert (
         json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
         == (json.loads(expected)["rows"])
     )
     other = invoke(app, [*again, "--gin_param", "EPOCHS = 3"])
-    assert "got another" in str(other.exception)
+    differing = "expected `EPOCHS = 2`, `SEEDS = (0,)`, got `EPOCHS = 3`, `SEEDS = (0, 1, 2)`"
+    assert f"got another: {differing}" in str(other.exception)
 
 
 @pytest.mark.bad_input

@@ -78,6 +78,7 @@ def test_a_run_folder_holds_what_it_promises(tmp_path) -> None:
     experiment(seeds=(0,)).run(folder(tmp_path))
     run = tmp_path / "run" / "A-GCE-margin" / "seed-0"
     assert {p.name for p in run.iterdir()} == {
+        "identity.json",
         "metrics.jsonl",
         "model.safetensors",
         "samples.safetensors",
@@ -209,7 +210,7 @@ def test_a_killed_run_resumes_although_its_last_line_was_cut(tmp_path) -> None:
     epochs = [json.loads(line) for line in metrics.read_text().splitlines()]
     assert result["seconds"] == pytest.approx(sum(epoch["seconds"] for epoch in epochs))
     (metrics.parent / "result.json").write_text('{"accur')
-    with pytest.raises(InputError, match=r"expected JSON.*delete it to run anew"):
+    with pytest.raises(InputError, match=r"expected JSON.*delete .* to run it anew"):
         experiment(seeds=(0,)).run(RunFolder(tmp_path / "run", resume=True))
 
 
@@ -230,7 +231,7 @@ def test_a_run_is_not_taken_for_that_of_another_adjuster(tmp_path) -> None:
     add_to_card(tmp_path / "adjuster", {"limits": "none"})  # what people are told is no matter
     assert run() == rows
     learned(JS())
-    with pytest.raises(InputError, match="expected a run of the adjuster that T is now"):
+    with pytest.raises(InputError, match=r"expected method\.adjuster \w+, got \w+"):
         run()
 
 

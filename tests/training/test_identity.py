@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -90,12 +91,87 @@ def test_it_does_not_go_on_as_another_run(make, changes, message: str, tmp_path:
         make().run(RunFolder(tmp_path / "run"), Stop())
     file = tmp_path / "run/A/seed-0/checkpoint.pt"
     before = file.read_bytes()
-    with pytest.raises(
-        InputError, match=f"expected a checkpoint of this run: expected .*{message}"
-    ):
+    with pytest.raises(InputError, match=f"another run was begun here: expected .*{message}"):
         make(**changes).run(RunFolder(tmp_path / "run", resume=True))
     assert file.read_bytes() == before
     make().run(RunFolder(tmp_path / "run", resume=True))  # nothing is lost
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("make", [experiment, meta_training])
+@pytest.mark.parametrize(("changes", "message"), OTHERS)
+def test_a_finished_run_is_not_taken_for_another(make, changes, message, tmp_path: Path) -> None:
+    make().run(RunFolder(tmp_path / "run"))
+    with pytest.raises(InputError, match=f"another run was begun here: expected .*{message}"):
+        make(**changes).run(RunFolder(tmp_path / "run", resume=True))
+
+
+def changed(seed: int, device: torch.device, part: str):
+    """Blobs of which one number of one part's inputs is another."""
+    task = blobs(seed, device, validation=True)
+    if part != "none":
+        getattr(task, part).inputs[-1, 0] += 1
+    return task
+
+
+class Plain:
+    """A loader that has no fingerprint."""
+
+    def __init__(self, inner) -> None:
+        self.inner = inner
+        self.num_samples = inner.num_samples
+
+    def __len__(self) -> int:
+        return len(self.inner)
+
+    def epoch(self, number: int):
+        return self.inner.epoch(number)
+
+
+def plain(seed: int, device: torch.device, scale: float):
+    task = blobs(seed, device)
+    task.test.inputs.mul_(scale)
+    return replace(task, test=Plain(task.test))
+
+
+@pytest.mark.parametrize("stop", [True, False])
+@pytest.mark.parametrize("part", ["train", "meta", "validation", "test"])
+def test_nor_with_other_samples(part: str, stop: bool, tmp_path: Path) -> None:
+    one, other = (partial(changed, part=name) for name in ("none", part))
+    with pytest.raises(KeyboardInterrupt) if stop else nullcontext():
+        experiment(task=one).run(RunFolder(tmp_path / "run"), Stop() if stop else None)
+    place = RunFolder(tmp_path / "run", resume=True)
+    with pytest.raises(InputError, match=rf"expected tasks\.blobs\.samples\.{part} \w+, got \w+"):
+        experiment(task=other).run(place)
+    experiment(task=one).run(place)
+
+
+def test_samples_of_a_loader_of_ones_own_are_told_by_the_first_batch(tmp_path: Path) -> None:
+    experiment(task=partial(plain, scale=1.0)).run(RunFolder(tmp_path / "run"))
+    place = RunFolder(tmp_path / "run", resume=True)
+    experiment(task=partial(plain, scale=1.0)).run(place)
+    with pytest.raises(InputError, match=r"expected tasks\.blobs\.samples\.test"):
+        experiment(task=partial(plain, scale=2.0)).run(place)
+
+
+def test_nor_with_another_network_or_mean(tmp_path: Path) -> None:
+    experiment(last=2).run(RunFolder(tmp_path / "run"))
+    place = RunFolder(tmp_path / "run", resume=True)
+    with pytest.raises(InputError, match=r"expected tasks\.blobs\.network Sequential \w+, got Lin"):
+        experiment(last=2, model=lambda: nn.Sequential(network())).run(place)
+    with pytest.raises(InputError, match="expected last 3, got 2"):
+        experiment(last=3).run(place)
+
+
+@pytest.mark.parametrize("held", [None, "", "[]", "{}", "\x00"])
+def test_an_identity_that_is_damaged_is_no_identity(held: str | None, tmp_path: Path) -> None:
+    experiment().run(RunFolder(tmp_path / "run"))
+    file = tmp_path / "run/A/seed-0/identity.json"
+    file.unlink()
+    if held is not None:
+        file.write_text(held)
+    with pytest.raises(InputError, match=r"identity\.json|expected method"):
+        experiment().run(RunFolder(tmp_path / "run", resume=True))
 
 
 @pytest.mark.bad_input
@@ -137,10 +213,10 @@ def test_nor_with_an_adjuster_put_in_the_place_of_its_own(tmp_path: Path) -> Non
         run(True)
     shutil.rmtree(tmp_path / "adjuster")
     (tmp_path / "kept").rename(tmp_path / "adjuster")
-    with pytest.raises(InputError, match=r"expected method.strength 0.5, got 1.0"):
+    with pytest.raises(InputError, match=r"expected method\.strength 0\.5, got 1\.0"):
         run(True, strength=0.5)
     run(True)
-    with pytest.raises(InputError, match="expected a run of the adjuster that T is now"):
+    with pytest.raises(InputError, match=r"expected method\.strength 0\.5, got 1\.0"):
         run(True, strength=0.5)
 
 

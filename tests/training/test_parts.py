@@ -111,7 +111,8 @@ class TestTally:
 
 
 def test_last_epochs_mean_is_never_the_best() -> None:
-    records = [{"test_accuracy": value} for value in (99.0, 1.0, 2.0, 3.0)]
+    values = (99.0, 1.0, 2.0, 3.0)
+    records = [{"epoch": i, "test_accuracy": value} for i, value in enumerate(values, start=1)]
     assert last_epochs_mean(records, "test_accuracy", last=3) == 2.0
     assert last_epochs_mean(records, "test_accuracy", last=9) == pytest.approx(105 / 4)
     with pytest.raises(InputError, match="one epoch or more"):
