@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
+import operator
+from collections.abc import Mapping
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -55,16 +57,19 @@ def check_in_range(
 def check_at_least(name: str, value: int, low: int) -> int:
     """Return ``value`` if it is a whole number of at least ``low``, else raise :class:`InputError`.
 
+    NumPy's whole numbers are such, and come back as Python's.
+
     Example:
+        >>> import numpy as np
         >>> from metaloss.checks import check_at_least
-        >>> check_at_least("epochs", 3, 1)
+        >>> check_at_least("epochs", np.int64(3), 1)
         3
     """
     require(
-        isinstance(value, int) and not isinstance(value, bool) and value >= low,
+        isinstance(value, Integral) and not isinstance(value, bool) and value >= low,
         f"{name}: expected a whole number of at least {low}, got {value!r}",
     )
-    return value
+    return operator.index(value)
 
 
 def seen(value: object) -> str:
@@ -75,10 +80,20 @@ def seen(value: object) -> str:
         >>> from metaloss.checks import seen
         >>> seen(torch.zeros(2, 3)), seen([3, 5])
         ('torch.float32 [2, 3]', 'a list; torch.as_tensor makes it a tensor')
+        >>> seen((torch.zeros(2, 3), torch.zeros(2, 3))), seen(["cat"])
+        ('a tuple of tensors; give one of them', 'a list')
     """
     if isinstance(value, Tensor):
         return f"{value.dtype} {list(value.shape)}"
-    return f"a {type(value).__name__}; torch.as_tensor makes it a tensor"
+    kind = f"a {type(value).__name__}"
+    inside = list(value.values()) if isinstance(value, Mapping) else value
+    if isinstance(inside, list | tuple) and any(isinstance(v, Tensor) for v in inside):
+        return f"{kind} of tensors; give one of them"
+    try:
+        torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        return kind
+    return f"{kind}; torch.as_tensor makes it a tensor"
 
 
 def check_outputs_and_targets(outputs: Tensor, targets: Tensor) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from metaloss.arguments import check_arguments
+from metaloss.complaints import refusing
 from metaloss.machine import environment, threads
 from metaloss.training.experiment import Experiment
 from metaloss.training.methods import Method
@@ -51,6 +53,7 @@ class Comparison:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        check_arguments(self)
         check_specs("tasks", self.tasks, self.model, self.recipe)
         self.experiments()
 
@@ -88,8 +91,10 @@ class Comparison:
             A row a method: its figures by task, and their mean. ``results.json`` holds them too.
         """
         experiments = self.experiments()
-        for experiment in experiments.values():
-            experiment.check()
+        with threads(self.threads):
+            for name, experiment in experiments.items():
+                with refusing(name):
+                    experiment.check()
         for name, text in (documents or {}).items():
             folder.write(name, text)
         found = {}

@@ -2,69 +2,64 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import islice
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from metaloss.checks import InputError, check_at_least, require
+from metaloss.arguments import shown
+from metaloss.bilevel.problem import copied, put_back
+from metaloss.checks import check_at_least, check_finite, check_labels, require, seen
+from metaloss.complaints import refusing
+from metaloss.training.makers import Distinct, shared, tensors
 from metaloss.training.methods import Method
 from metaloss.training.recipe import Recipe
 from metaloss.training.records import check_names
+from metaloss.training.rehearsal import (
+    Excerpt,
+    check_meta_optimizer,
+    check_optimizers,
+    nothing_changed,
+    rehearse,
+)
+from metaloss.training.streams import check_loader
 from metaloss.types import Batch, Loader, TaskLike, TaskSpec
 
 
 def check_fit(
     task: TaskLike,
-    model: nn.Module,
+    make: Callable[[], nn.Module],
     recipe: Recipe,
     methods: Sequence[Method],
     *,
     frozen: bool = False,
 ) -> None:
-    """Try data, network and methods on one batch, and make an optimizer and its schedule.
+    """Try data, network, optimizers and methods on one batch, with all put back afterwards.
 
     Args:
         task: the data.
-        model: a fresh network.
-        recipe: what makes the optimizer.
-        methods: each one's criterion is made for the task.
+        make: makes a fresh network.
+        recipe: how to train.
+        methods: each one takes the first steps of its run.
         frozen: nothing will be learned here, not even by a method that learns.
 
     Raises:
-        InputError: data without a batch, a network that does not take it, an optimizer or a
-            schedule that cannot be made, or a method that does not go with the task.
+        InputError: data without a batch, a network that does not take it, networks or adjusters of
+            different runs that are one and the same, an optimizer or a schedule that cannot be
+            made or stepped, or a method that does not go with the task.
     """
     learns = any(method.learns for method in methods) and not frozen
-    batch = first_batch(f"task {task.name}: train", task.train)
-    first_batch(f"task {task.name}: test", task.test)
+    train = first_batches(task, "train", task.train, recipe.lookahead.steps if learns else 1)
+    first_batches(task, "test", task.test)
     if task.validation is not None:
-        first_batch(f"task {task.name}: validation", task.validation)
-    if task.meta is not None and learns:
-        first_batch(f"task {task.name}: meta", task.meta)
+        first_batches(task, "validation", task.validation)
+    meta = first_batches(task, "meta", task.meta) if task.meta is not None and learns else []
     require(
         len(task.train_targets) == task.train.num_samples,
         f"task {task.name}: expected a target for each of {task.train.num_samples} training "
         f"samples, got {len(task.train_targets)}",
-    )
-    _check_optimizers(model, recipe)
-    model.eval()
-    with torch.no_grad():
-        try:
-            outputs = model(batch.inputs)
-        except RuntimeError as error:
-            require(
-                False,
-                f"model: expected one that takes inputs {list(batch.inputs.shape)}, but it "
-                f"says: {str(error).splitlines()[0]}",
-            )
-    values = task.num_classes is None
-    wanted = batch.targets.shape[-1] if values else task.num_classes
-    require(
-        outputs.ndim == 2 and outputs.shape[1] == wanted,
-        f"model: expected outputs [batch, {wanted}] for the task's "
-        f"{'values' if values else 'classes'}, got {list(outputs.shape)}",
     )
     for method in methods:
         require(
@@ -72,40 +67,106 @@ def check_fit(
             f"{method.name}: expected a task with clean samples to meta-train on, got none in "
             f"{task.name}",
         )
-        criterion = method.criterion(task).to(outputs.device)
-        criterion.prepare(task.train_targets, task.num_classes)
-        criterion(outputs, batch.targets, batch.index)
+    model = make()
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    with nothing_changed(device):
+        check_optimizers(model, recipe)
+        few = Excerpt.of(task, train, meta)
+        outputs = _check_network(model, make, few)
+        _check_methods(task, few, model, outputs, recipe=recipe, methods=methods, frozen=frozen)
 
 
-def first_batch(name: str, loader: Loader) -> Batch:
-    """A loader's first batch.
+def first_batches(task: TaskLike, part: str, loader: Loader, count: int = 1) -> list[Batch]:
+    """A loader's first batches.
 
     Args:
-        name: what to call it.
+        task: whose loader it is.
+        part: what to call it.
         loader: a source of batches.
+        count: how many; an epoch's, if that has fewer.
 
     Raises:
-        InputError: it has none.
+        InputError: it has none, or what it gives are no batches of such a task.
     """
-    count = len(loader)
-    batch = next(iter(loader.epoch(0)), None) if count else None
-    if batch is None:
-        raise InputError(f"{name}: expected one batch or more in an epoch, got none")
-    return batch
+    name = f"task {task.name}: {part}"
+    check_loader(name, loader)
+    with refusing(name):
+        batches = list(islice(loader.epoch(0), count)) if len(loader) else []
+    require(len(batches) > 0, f"{name}: expected one batch or more in an epoch, got none")
+    for batch in batches:
+        require(
+            isinstance(batch, Batch),
+            f"{name}: expected batches that are a metaloss.types.Batch, got {shown(batch)}",
+        )
+        if task.num_classes is None:
+            check_finite(name, batch.targets)
+        else:
+            check_labels(name, batch.targets, task.num_classes)
+    return batches
 
 
-def _check_optimizers(model: nn.Module, recipe: Recipe) -> None:
-    try:
-        optimizer = recipe.optimizer(p for p in model.parameters() if p.requires_grad)
-        if recipe.schedule is not None:
-            with warnings.catch_warnings():  # it is never stepped
-                warnings.simplefilter("ignore")
-                recipe.schedule(optimizer)
-    except (TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"optimizer and schedule: expected arguments that torch takes, but it says: {reason}"
-        ) from error
+def _check_network(model: nn.Module, make: Callable[[], nn.Module], task: Excerpt) -> Tensor:
+    """Look at outputs in both modes, and at what two networks have in common."""
+    again = make()
+    both = shared(model, again)
+    named = dict(model.named_parameters())
+    before = copied(tensors(model))
+    outputs = _outputs(model.eval(), task)
+    _outputs(model.train(), task)
+    trained = [name for name in both if name in named and named[name].requires_grad]
+    moved = [n for n, t in tensors(model).items() if n in both and not torch.equal(t, before[n])]
+    require(
+        not trained and not moved,
+        "model: expected a function that makes a fresh network in each call, but two calls share "
+        f"{(trained or moved or [''])[0]}; make the layers inside the function",
+    )
+    put_back(tensors(model), before)
+    return outputs
+
+
+@torch.no_grad()
+def _outputs(model: nn.Module, task: Excerpt) -> Tensor:
+    batch = task.train.batches[0]
+    with refusing(f"model: expected one that takes inputs {seen(batch.inputs)}, but it says"):
+        outputs = model(batch.inputs)
+    values = task.num_classes is None
+    wanted = batch.targets.shape[-1] if values else task.num_classes
+    mode = " in training mode" if model.training else ""
+    got = list(outputs.shape) if isinstance(outputs, Tensor) else seen(outputs)
+    require(
+        got == [len(batch.targets), wanted],
+        f"model: expected outputs [batch, {wanted}] for the task's "
+        f"{'values' if values else 'classes'}{mode}, got {got}",
+    )
+    return outputs
+
+
+def _check_methods(
+    task: TaskLike,
+    few: Excerpt,
+    model: nn.Module,
+    outputs: Tensor,
+    *,
+    recipe: Recipe,
+    methods: Sequence[Method],
+    frozen: bool,
+) -> None:
+    """Let each method take its first steps; all criteria are kept, to be compared."""
+    distinct = Distinct()
+    uncompiled = replace(recipe, speed=replace(recipe.speed, compile=None))
+    for i, method in enumerate(methods):
+        with refusing(method.name):
+            looking, criterion = (method.criterion(task).to(outputs.device) for _ in range(2))
+            distinct.add(method.name, looking)
+            distinct.add(method.name, criterion)
+            looking.prepare(task.train_targets, task.num_classes)
+            with torch.no_grad():
+                looking(outputs, few.train.batches[0].targets, few.train.batches[0].index)
+            if frozen:
+                criterion.adjuster.requires_grad_(False)
+            check_meta_optimizer(criterion, recipe)
+            # Compiling takes minutes, and is the same for each.
+            rehearse(few, model, uncompiled if i else recipe, criterion)
 
 
 def check_runs(
