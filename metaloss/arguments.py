@@ -16,7 +16,16 @@ import numpy as np
 
 from metaloss.checks import InputError
 
-_PLAIN = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
+_WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "True or False",
+    type: "a class",
+    type(None): "None",
+    Mapping: "a dictionary",
+    Callable: "a function",
+}
 _PLURAL = {int: "whole numbers", float: "numbers", str: "texts", type: "classes"}
 
 
@@ -83,8 +92,9 @@ def checked(name: str, value: Any, hint: Any) -> Any:
         value = value.tolist()
     hints = _alternatives(hint)
     if not any(_fits(value, each) for each in hints):
-        expected = " or ".join(_said(each) for each in hints)
-        raise InputError(f"{name}: expected {expected}, got {shown(value)}{_instead(value, hints)}")
+        raise InputError(
+            f"{name}: expected {_said(hint)}, got {shown(value)}{_instead(value, hints)}"
+        )
     for each in hints:
         if _is_sequence(each) and _fits(value, each) and typing.get_args(each):
             of = typing.get_args(each)[0]
@@ -156,7 +166,7 @@ def _instead(value: object, hints: Sequence[Any]) -> str:
     elements = [typing.get_args(h)[0] for h in hints if _is_sequence(h) and typing.get_args(h)]
     if any(_fits(value, of) for of in elements if of not in {int, float}):
         return "; put it into a list, in square brackets"
-    classes = [h for h in hints if isinstance(h, type) and h not in {*_PLAIN, type(None), type}]
+    classes = [h for h in hints if isinstance(h, type) and h not in _WORDS]
     if callable(value) and (classes or elements):
         return f"; give what it makes: in a gin file, @{getattr(value, '__name__', '...')}()"
     if isinstance(value, str) and classes:
@@ -165,21 +175,17 @@ def _instead(value: object, hints: Sequence[Any]) -> str:
 
 
 def _said(hint: Any) -> str:
+    """A type in words."""
     args = typing.get_args(hint)
+    origin = typing.get_origin(hint) or hint
+    if len(_alternatives(hint)) > 1:
+        return " or ".join(dict.fromkeys(_said(each) for each in args))
     if _is_sequence(hint):
         of = args[0] if args else Any
         return f"a list of {_PLURAL.get(of) or getattr(of, '__name__', 'values') + 's'}"
-    origin = typing.get_origin(hint) or hint
-    if origin is Callable:
-        returned = args[-1] if args else Any
-        return "a function" if returned is Any else f"a function that returns {_said(returned)}"
-    if origin is Mapping:
-        return "a dictionary"
-    if origin is type:
-        return "a class"
-    if hint is type(None):
-        return "None"
-    return _PLAIN.get(origin) or _an(getattr(origin, "__name__", str(origin)))
+    if origin is Callable and args and args[-1] is not Any:
+        return f"a function that returns {_said(args[-1])}"
+    return _WORDS.get(origin) or _an(getattr(origin, "__name__", str(origin)))
 
 
 def _an(name: str) -> str:

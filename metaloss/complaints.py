@@ -54,7 +54,7 @@ def complaint(error: Exception) -> str:
     """
     if isinstance(error, RecursionError):
         return "expected an end, got what contains or calls itself"
-    first, *more = str(error).splitlines() or [""]
+    first, *more = re.sub(r" at 0x[0-9a-f]+", "", str(error)).splitlines() or [""]
     missing = re.search(r"(\w+)(?:\.__init__)?\(\) missing .* required .*arguments?: (.*)", first)
     if missing is not None:
         said = _missing(missing.group(1), re.findall(r"'(\w+)'", missing.group(2)), str(error))
@@ -63,7 +63,7 @@ def complaint(error: Exception) -> str:
     else:
         said = f"{type(error).__name__}: {first}"
     calls = [line for line in more if "In call to configurable" in line]  # gin says where
-    return "\n".join([said + _place(error), *calls])
+    return "\n".join([said + place(error), *calls])
 
 
 def _missing(name: str, arguments: list[str], whole: str) -> str:
@@ -78,7 +78,8 @@ def _missing(name: str, arguments: list[str], whole: str) -> str:
     return f"{said}, or @{name} without brackets where it is called later" if called else said
 
 
-def _place(error: Exception) -> str:
+def place(error: Exception) -> str:
+    """Where in code of one's own an error came up, in brackets; nothing if it did not."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if not _is_installed(f.filename)]
     return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""

@@ -13,6 +13,7 @@ import torchopt
 from torch import Tensor, nn
 from torchopt.base import GradientTransformation
 
+from metaloss.arguments import check_arguments
 from metaloss.bilevel.difference import difference
 from metaloss.bilevel.mixed import mixed
 from metaloss.bilevel.optimizers import functional
@@ -95,6 +96,7 @@ class Lookahead:
 
     def __post_init__(self) -> None:
         """Check the settings."""
+        check_arguments(self)
         check_at_least("steps", self.steps, 1)
         check_in_range("hold_norm", self.hold_norm, 0.0, 1.0)
         require(
