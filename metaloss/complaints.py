@@ -67,15 +67,16 @@ def complaint(error: Exception) -> str:
 
 
 def _missing(name: str, arguments: list[str], whole: str) -> str:
-    """Arguments that nobody gave; gin says which the caller gave, none where a file is it."""
+    """Arguments that nobody gave."""
     said = f"{name}: expected a value for {' and '.join(arguments)}, got none"
-    if "supplied by Gin" not in whole:
+    if "In call to configurable" not in whole:
         return said
     scope = re.search(rf"'{name}' \(.*\) in scope '([^']+)'", whole)
-    bound = f"{scope.group(1) if scope else '...'}/{name}" if scope else name
+    bound = f"{scope.group(1)}/{name}" if scope else name
     said += f"; in a gin file: {bound}.{arguments[0]} = ..."
-    called = re.search(r"Caller supplied values for: \[(?:'self')?\]", whole)
-    return f"{said}, or @{name} without brackets where it is called later" if called else said
+    if re.search(r"Caller supplied values for: \[(?!'self'\]|\])", whole):
+        return said
+    return f"{said}, or @{name} without brackets where it is called later"
 
 
 def place(error: Exception) -> str:

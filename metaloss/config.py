@@ -120,7 +120,7 @@ def _including_from(folders: Sequence[str]) -> Iterator[None]:
     """
     places, readers = gin.config._LOCATION_PREFIXES, gin.config._FILE_READERS
     before = list(places), list(readers)
-    places[:] = ["", *folders]
+    places[:] = folders
     readers[:] = [reader for reader in readers if reader[0] is open]
     try:
         yield
@@ -136,14 +136,23 @@ def _parse(binding: str) -> None:
     try:
         gin.parse_config(binding)
     except ValueError:
-        imports = sorted(gin.config._IMPORTS, key=lambda s: not s.module.startswith("__gin__"))
         try:
-            gin.parse_config([*(statement.format() for statement in imports), binding])
+            gin.parse_config([*_imports(), binding])
         except NameError:
             pass
         else:
             return
         raise
+
+
+def _imports() -> list[str]:
+    """What the files import, where one name stands for one module."""
+    gin_first = "from __gin__ import dynamic_registration"
+    others: dict[str, set[str]] = {}
+    for statement in gin.config._IMPORTS:
+        if statement.format() != gin_first:
+            others.setdefault(statement.bound_name(), set()).add(statement.format())
+    return [gin_first, *(line for (line, *more) in others.values() if not more)]
 
 
 def _check_modules() -> None:

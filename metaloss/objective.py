@@ -160,9 +160,16 @@ class AdjustedLoss(nn.Module):
             index: the samples' ids.
             track: let the conditioner remember the batch, as :meth:`observe` does, which takes
                 longer on its own.
+
+        Raises:
+            InputError: a wrong shape or dtype; on the CPU also a label out of range.
         """
-        hparams = self.hparams(outputs, targets, index, track=track)
-        return PerSample(self.loss(outputs, targets, hparams), hparams)
+        try:
+            hparams = self.hparams(outputs, targets, index, track=track)
+            return PerSample(self.loss(outputs, targets, hparams), hparams)
+        except (IndexError, RuntimeError):
+            self.loss.kind.check_range(outputs, targets)
+            raise
 
     def hparams(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -63,14 +64,15 @@ def draw_learned(learned: Sequence[Learned], path: str | Path) -> None:
         else:
             _points(left, item, column)
         _spread(right, item, column)
-        left.set(
-            xlabel=WORDS[item.told][0], ylabel=name, title=f"{item.name}: {name} by {item.told}"
-        )
-        right.set(xlabel=name, ylabel="density", title=f"{item.name}: {name} of the samples")
+        method = item.name.replace("$", r"\$")  # a pair of them would be taken for mathematics
+        left.set(xlabel=WORDS[item.told][0], ylabel=name, title=f"{method}: {name} by {item.told}")
+        right.set(xlabel=name, ylabel="density", title=f"{method}: {name} of the samples")
         for axis in (left, right):
             axis.spines[["top", "right"]].set_visible(False)
             axis.legend(frameon=False, fontsize="small")
-    figure.savefig(path, dpi=140)
+    with warnings.catch_warnings():  # letters that no font has are boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(path, dpi=140)
 
 
 def _curves(axis: Axes, item: Learned, column: int) -> None:

@@ -67,9 +67,8 @@ def check_fit(
             f"{method.name}: expected a task with clean samples to meta-train on, got none in "
             f"{task.name}",
         )
-    model = make()
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with nothing_changed(device):
+    with nothing_changed(train[0].targets.device):
+        model = make()
         check_optimizers(model, recipe)
         few = Excerpt.of(task, train, meta)
         outputs = _check_network(model, make, few)
