@@ -98,8 +98,9 @@ def checked(name: str, value: Any, hint: Any) -> Any:
     for each in hints:
         if _is_sequence(each) and _fits(value, each) and typing.get_args(each):
             of = typing.get_args(each)[0]
-            for i, element in enumerate(value):
-                checked(f"{name}[{i}]", element, of)
+            plain = [checked(f"{name}[{i}]", element, of) for i, element in enumerate(value)]
+            if any(new is not old for new, old in zip(plain, value, strict=True)):
+                value = tuple(plain) if isinstance(value, tuple) else plain
     return value
 
 
@@ -147,12 +148,11 @@ def _is_sequence(hint: Any) -> bool:
 
 def _is_result(value: object, hint: Any) -> bool:
     """Whether it is what a function was expected to return: networks can be called too."""
-    returned = typing.get_args(hint)[-1:]
-    return bool(returned) and returned != (Any,) and _fits_class(value, returned[0])
-
-
-def _fits_class(value: object, cls: object) -> bool:
-    return isinstance(cls, type) and isinstance(value, cls)
+    returned = (typing.get_args(hint) or (None,))[-1]
+    if not isinstance(returned, type) or returned in {object, Any}:
+        return False
+    any_function = isinstance(_is_result, returned)  # a function that returns a function
+    return isinstance(value, returned) and not any_function
 
 
 def _instead(value: object, hints: Sequence[Any]) -> str:

@@ -96,7 +96,6 @@ class Lookahead:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_arguments(self)
         check_at_least("steps", self.steps, 1)
         check_in_range("hold_norm", self.hold_norm, 0.0, 1.0)
         require(
@@ -104,6 +103,7 @@ class Lookahead:
             f"strategy: expected one of {', '.join(STRATEGIES)} or auto, got {self.strategy!r}",
         )
         check_in_range("keep", self.keep, 0.0, float("inf"))
+        check_arguments(self)
 
     def hypergradient(
         self,

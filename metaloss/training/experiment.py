@@ -73,8 +73,11 @@ class Experiment:
             checkpoint_every=self.checkpoint_every,
         )
 
-    def check(self) -> TaskLike:
+    def check(self, *, first_steps: bool = True) -> TaskLike:
         """Try data, network, optimizer and each method on one batch, before anything is written.
+
+        Args:
+            first_steps: also take the first steps of each method's run.
 
         Returns:
             The first seed's task.
@@ -84,7 +87,8 @@ class Experiment:
                 :func:`~metaloss.training.preflight.check_fit` says.
         """
         task = self._task(self.seeds[0])
-        check_fit(task, partial(self._model, self.seeds[0]), self.recipe, self.methods)
+        make = partial(self._model, self.seeds[0])
+        check_fit(task, make, self.recipe, self.methods, first_steps=first_steps)
         return task
 
     def run(

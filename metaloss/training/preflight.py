@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import islice
 
 import torch
@@ -35,6 +34,7 @@ def check_fit(
     methods: Sequence[Method],
     *,
     frozen: bool = False,
+    first_steps: bool = True,
 ) -> None:
     """Try data, network, optimizers and methods on one batch, with all put back afterwards.
 
@@ -42,8 +42,10 @@ def check_fit(
         task: the data.
         make: makes a fresh network.
         recipe: how to train.
-        methods: each one takes the first steps of its run.
+        methods: each one's criterion is made for the task.
         frozen: nothing will be learned here, not even by a method that learns.
+        first_steps: also take the first steps of each method's run, and look whether runs have
+            networks and adjusters of their own.
 
     Raises:
         InputError: data without a batch, a network that does not take it, networks or adjusters of
@@ -68,11 +70,27 @@ def check_fit(
             f"{task.name}",
         )
     with nothing_changed(train[0].targets.device):
-        model = make()
+        model, few = make(), Excerpt.of(task, train, meta)
+        outputs = _outputs(model.eval(), few)
         check_optimizers(model, recipe)
-        few = Excerpt.of(task, train, meta)
-        outputs = _check_network(model, make, few)
-        _check_methods(task, few, model, outputs, recipe=recipe, methods=methods, frozen=frozen)
+        if first_steps:
+            _check_fresh(model, make(), few)
+        compared = Distinct()
+        for method in methods:
+            with refusing(method.name):
+                criterion = method.criterion(task).to(outputs.device)
+                check_meta_optimizer(criterion, recipe)
+                criterion.prepare(task.train_targets, task.num_classes)
+                with torch.no_grad():
+                    criterion(outputs, train[0].targets, train[0].index)
+                if first_steps:
+                    again = method.criterion(task).to(outputs.device)
+                    compared.add(method.name, criterion)
+                    compared.add(method.name, again)
+                    if frozen:
+                        again.adjuster.requires_grad_(False)
+                    # Compiling takes minutes, and is the same for each.
+                    rehearse(few, model, recipe, again, compiled=method is methods[0])
 
 
 def first_batches(task: TaskLike, part: str, loader: Loader, count: int = 1) -> list[Batch]:
@@ -104,23 +122,20 @@ def first_batches(task: TaskLike, part: str, loader: Loader, count: int = 1) -> 
     return batches
 
 
-def _check_network(model: nn.Module, make: Callable[[], nn.Module], task: Excerpt) -> Tensor:
-    """Look at outputs in both modes, and at what two networks have in common."""
-    again = make()
-    both = shared(model, again)
-    named = dict(model.named_parameters())
+def _check_fresh(model: nn.Module, again: nn.Module, task: Excerpt) -> None:
+    """Look at outputs in training mode, and at what two networks have in common."""
+    common = shared(model, again)
+    learned = {name for name, p in model.named_parameters() if p.requires_grad}
     before = copied(tensors(model))
-    outputs = _outputs(model.eval(), task)
     _outputs(model.train(), task)
-    trained = [name for name in both if name in named and named[name].requires_grad]
-    moved = [n for n, t in tensors(model).items() if n in both and not torch.equal(t, before[n])]
+    after = tensors(model)
+    trained = [n for n in common if n in learned or not torch.equal(after[n], before[n])]
+    put_back(after, before)
     require(
-        not trained and not moved,
+        not trained,
         "model: expected a function that makes a fresh network in each call, but two calls share "
-        f"{(trained or moved or [''])[0]}; make the layers inside the function",
+        f"{', '.join(trained[:1])}; make the layers inside the function",
     )
-    put_back(tensors(model), before)
-    return outputs
 
 
 @torch.no_grad()
@@ -138,34 +153,6 @@ def _outputs(model: nn.Module, task: Excerpt) -> Tensor:
         f"{'values' if values else 'classes'}{mode}, got {got}",
     )
     return outputs
-
-
-def _check_methods(
-    task: TaskLike,
-    few: Excerpt,
-    model: nn.Module,
-    outputs: Tensor,
-    *,
-    recipe: Recipe,
-    methods: Sequence[Method],
-    frozen: bool,
-) -> None:
-    """Let each method take its first steps; all criteria are kept, to be compared."""
-    distinct = Distinct()
-    uncompiled = replace(recipe, speed=replace(recipe.speed, compile=None))
-    for i, method in enumerate(methods):
-        with refusing(method.name):
-            looking, criterion = (method.criterion(task).to(outputs.device) for _ in range(2))
-            distinct.add(method.name, looking)
-            distinct.add(method.name, criterion)
-            looking.prepare(task.train_targets, task.num_classes)
-            with torch.no_grad():
-                looking(outputs, few.train.batches[0].targets, few.train.batches[0].index)
-            if frozen:
-                criterion.adjuster.requires_grad_(False)
-            check_meta_optimizer(criterion, recipe)
-            # Compiling takes minutes, and is the same for each.
-            rehearse(few, model, uncompiled if i else recipe, criterion)
 
 
 def check_runs(

@@ -10,7 +10,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ from metaloss.training.makers import tensors
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
 from metaloss.training.task_training import TaskTraining
-from metaloss.types import Batch, TaskLike
+from metaloss.types import Batch, Loader, TaskLike
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Excerpt:
     name: str
     num_classes: int | None
     train: FewBatches
-    meta: FewBatches | None
+    meta: Loader | None
     validation: None
     test: FewBatches
     train_targets: Tensor
@@ -69,13 +69,13 @@ class Excerpt:
         Args:
             task: the whole of it.
             train: one or more.
-            meta: clean ones; none where nothing is learned.
+            meta: clean ones; the task's own if there are none here.
         """
         return cls(
             name=task.name,
             num_classes=task.num_classes,
             train=FewBatches(train),
-            meta=FewBatches(meta) if meta else None,
+            meta=FewBatches(meta) if meta else task.meta,
             validation=None,
             test=FewBatches(train),
             train_targets=task.train_targets,
@@ -91,7 +91,14 @@ def nothing_changed(device: torch.device) -> Iterator[None]:
         yield
 
 
-def rehearse(task: TaskLike, model: nn.Module, recipe: Recipe, criterion: AdjustedLoss) -> None:
+def rehearse(
+    task: TaskLike,
+    model: nn.Module,
+    recipe: Recipe,
+    criterion: AdjustedLoss,
+    *,
+    compiled: bool = True,
+) -> None:
     """Take one iteration: a meta step where there is something to learn, and an ordinary step.
 
     Args:
@@ -99,10 +106,13 @@ def rehearse(task: TaskLike, model: nn.Module, recipe: Recipe, criterion: Adjust
         model: its parameters and buffers are put back.
         recipe: how to train.
         criterion: is changed.
+        compiled: compile the network, if the recipe does.
 
     Raises:
         Exception: whatever the run would raise at its first step.
     """
+    if not compiled:
+        recipe = replace(recipe, speed=replace(recipe.speed, compile=None))
     before = copied(tensors(model))
     state = TrainState.start(model, criterion, task, recipe)
     training = TaskTraining(state, task, recipe)

@@ -136,3 +136,13 @@ def test_names_with_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert name in done.stdout
     assert "results: o[bold]1" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["調整 GCE", r"a $\\nothing$ b"])
+def test_names_in_any_script_and_with_signs_of_mathematics(tmp_path: Path, name: str) -> None:
+    named = ["--gin_param", f"a_gce/training.Adjusted.name = '{name}'"]
+    one = ["--gin_param", "training.Experiment.methods = [@a_gce/training.Adjusted()]"]
+    done = run("demo", "--out", "out", *QUICK, *named, *one, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert (tmp_path / "out" / "hyperparameters.png").stat().st_size > 10_000
