@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable
 from functools import partial
@@ -28,6 +29,7 @@ from metaloss.training import (
     TaskSpec,
     experiment,
 )
+from metaloss.training.rehearsal import Excerpt, rehearse
 from tests.helpers.tasks import blobs
 
 CE = Conventional(name="CE", loss=CrossEntropy())
@@ -94,13 +96,16 @@ def refused(tmp_path, message: str, **changes) -> None:
 def test_a_run_is_what_it_is_without_it(tmp_path, monkeypatch, steps) -> None:
     """To the last digit, with a model that draws from all generators."""
 
-    def run(name: str) -> list[dict]:
+    def run(name: str) -> dict[str, bytes]:
         np.random.seed(3)  # noqa: NPY002
         random.seed(3)
         recipe = Recipe(epochs=3, meta_every=2, lookahead=Lookahead(steps=steps))
-        return made(model=Restless, recipe=recipe).run(RunFolder(tmp_path / name))
+        made(model=Restless, recipe=recipe).run(RunFolder(tmp_path / name))
+        tensors = (tmp_path / name).rglob("*.safetensors")
+        return {str(path.relative_to(tmp_path / name)): path.read_bytes() for path in tensors}
 
     with_it = run("with")
+    assert len(with_it) == 4
     monkeypatch.setattr(experiment, "check_fit", lambda *args, **kwargs: None)
     assert run("without") == with_it
 
@@ -111,6 +116,17 @@ def test_it_leaves_the_generators_alone() -> None:
     before = states()
     experiment.check_fit(task, Restless, Recipe(epochs=3), (CE, A_GCE))
     assert states() == before
+
+
+def test_the_first_steps_leave_the_network_for_the_next_method() -> None:
+    task, model = blobs(), net()
+    few = Excerpt.of(task, list(task.train.epoch(0))[:1], list(task.meta.epoch(0))[:1])
+    before = copy.deepcopy(model.state_dict())
+    criterion = A_GCE.criterion(task)
+    theta = [p.detach().clone() for p in criterion.adjuster.parameters()]
+    rehearse(few, model, Recipe(epochs=1), criterion)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert not any(map(torch.equal, theta, criterion.adjuster.parameters()))  # a meta step
 
 
 def test_it_is_cheap() -> None:
