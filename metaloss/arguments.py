@@ -59,11 +59,12 @@ def check_arguments(made: object) -> None:
     """
     try:
         hints = typing.get_type_hints(type(made))
-    except NameError:  # a subclass names what is imported for type checkers alone
+    except (NameError, AttributeError, TypeError):  # imported for type checkers alone, say
         return
     for field in fields(made):  # type: ignore[arg-type]
-        value = checked(field.name, getattr(made, field.name), hints[field.name])
-        object.__setattr__(made, field.name, value)
+        if hasattr(made, field.name):  # a subclass may set it later
+            value = checked(field.name, getattr(made, field.name), hints[field.name])
+            object.__setattr__(made, field.name, value)
 
 
 def checked(name: str, value: Any, hint: Any) -> Any:
@@ -88,9 +89,10 @@ def checked(name: str, value: Any, hint: Any) -> Any:
             ...
         metaloss.checks.InputError: make: expected a function that returns a whole number, got 3.5
     """
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
     hints = _alternatives(hint)
+    plain = any(each in {int, float, str, bool} or _is_sequence(each) for each in hints)
+    if plain and isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
     if not any(_fits(value, each) for each in hints):
         raise InputError(
             f"{name}: expected {_said(hint)}, got {shown(value)}{_instead(value, hints)}"
@@ -98,9 +100,9 @@ def checked(name: str, value: Any, hint: Any) -> Any:
     for each in hints:
         if _is_sequence(each) and _fits(value, each) and typing.get_args(each):
             of = typing.get_args(each)[0]
-            plain = [checked(f"{name}[{i}]", element, of) for i, element in enumerate(value)]
-            if any(new is not old for new, old in zip(plain, value, strict=True)):
-                value = tuple(plain) if isinstance(value, tuple) else plain
+            found = [checked(f"{name}[{i}]", element, of) for i, element in enumerate(value)]
+            if any(new is not old for new, old in zip(found, value, strict=True)):
+                value = tuple(found) if isinstance(value, tuple) else found
     return value
 
 

@@ -90,7 +90,7 @@ def configuration(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> 
                     _parse(binding)
             with gin_errors():
                 gin.finalize()
-            _check_modules()
+            _check_modules(importable)
             yield Config()
         finally:
             gin.clear_config(clear_constants=True)
@@ -155,16 +155,21 @@ def _imports() -> list[str]:
     return [gin_first, *(line for (line, *more) in others.values() if not more)]
 
 
-def _check_modules() -> None:
+def _check_modules(folders: Sequence[str]) -> None:
     """Python keeps a module that was once imported, also where another file has its name now."""
+    elsewhere = [folder for folder in sys.path if folder not in folders]
+    others = [finder for finder in sys.meta_path if finder is not PathFinder]
     for name in {statement.module.partition(".")[0] for statement in gin.config._IMPORTS}:
         used = getattr(sys.modules.get(name), "__file__", None)
-        spec = PathFinder.find_spec(name)
-        meant = spec and spec.origin
+        spec = PathFinder.find_spec(name, folders)
+        if not used or not spec or not spec.origin:
+            continue
+        found = [PathFinder.find_spec(name, elsewhere)]
+        installed = any([*found, *(finder.find_spec(name, None) for finder in others)])
         require(
-            not used or not meant or Path(used).resolve() == Path(meant).resolve(),
-            f"{name}: expected {meant}, but this process has imported {used} under that name; "
-            "start another one, or rename it",
+            installed or Path(used).resolve() == Path(spec.origin).resolve(),
+            f"{name}: expected {spec.origin}, but this process has imported {used} under that "
+            "name; start another one, or rename it",
         )
 
 

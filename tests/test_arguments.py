@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,19 @@ REFUSED = [
 def test_what_does_not_is_named(value, hint, message) -> None:
     with pytest.raises(InputError, match=message):
         checked("it", value, hint)
+
+
+def test_fields_of_ones_own_are_left_as_they_are() -> None:
+    @dataclass(frozen=True)
+    class Own:
+        array: np.ndarray
+        later: int = field(init=False)
+
+        def __post_init__(self) -> None:
+            check_arguments(self)
+
+    array = np.arange(3)
+    assert Own(array).array is array
 
 
 def test_annotations_that_cannot_be_had_are_not_checked() -> None:

@@ -81,6 +81,17 @@ def test_a_module_of_an_earlier_configuration_is_not_taken_for_its_own(tmp_path:
         sys.modules.pop("shared_name_of_two", None)
 
 
+def test_a_folder_of_a_librarys_name_is_not_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as another checkout of this package in the current folder."""
+    (tmp_path / "metaloss").mkdir()
+    (tmp_path / "metaloss" / "__init__.py").touch()
+    monkeypatch.chdir(tmp_path)
+    with configuration(["experiments/demo.gin"]) as parsed:
+        assert parsed.build(Experiment).recipe.epochs == 30
+
+
 class TestBindings:
     @pytest.mark.parametrize(
         "bindings",
