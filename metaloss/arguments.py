@@ -103,6 +103,9 @@ def checked(name: str, value: Any, hint: Any) -> Any:
             found = [checked(f"{name}[{i}]", element, of) for i, element in enumerate(value)]
             if any(new is not old for new, old in zip(found, value, strict=True)):
                 value = tuple(found) if isinstance(value, tuple) else found
+        if typing.get_origin(each) is Mapping and isinstance(value, Mapping):
+            for key, element in value.items():
+                checked(f"{name}[{key!r}]", element, typing.get_args(each)[1])
     return value
 
 
@@ -150,11 +153,10 @@ def _is_sequence(hint: Any) -> bool:
 
 def _is_result(value: object, hint: Any) -> bool:
     """Whether it is what a function was expected to return: networks can be called too."""
-    returned = (typing.get_args(hint) or (None,))[-1]
-    if not isinstance(returned, type) or returned in {object, Any}:
-        return False
-    any_function = isinstance(_is_result, returned)  # a function that returns a function
-    return isinstance(value, returned) and not any_function
+    returned = _alternatives((typing.get_args(hint) or (None,))[-1])
+    classes = tuple(r for r in returned if isinstance(r, type) and r not in {object, Any})
+    any_function = isinstance(_is_result, classes)  # a function that returns a function
+    return isinstance(value, classes) and not any_function
 
 
 def _instead(value: object, hints: Sequence[Any]) -> str:

@@ -72,6 +72,8 @@ REFUSED = [
     (int, Sequence[type], "a list of classes, got the class int; put it into a list"),
     ([nn.ReLU(), 3], Sequence[nn.Module], r"it\[1\]: expected a Module, got 3"),
     ([("a", 1)], Mapping[str, float], "a dictionary, got a list"),
+    (nn.ReLU(), Callable[..., nn.ReLU | nn.Tanh], "got a ReLU; give the function itself"),
+    ({"a": 3}, Mapping[str, MAKES], r"it\['a'\]: expected a function that returns a Module, got 3"),
     (3, str | Path | None, "text or a Path or None, got 3"),
     ("yes", bool, "True or False, got 'yes'"),
     (3, TaskLike, "a TaskLike, got 3"),
