@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -57,16 +58,19 @@ def check_in_range(
 def check_at_least(name: str, value: int, low: int) -> int:
     """Return ``value`` if it is a whole number of at least ``low``, else raise :class:`InputError`.
 
+    NumPy's whole numbers are such, and come back as Python's.
+
     Example:
+        >>> import numpy as np
         >>> from metaloss.checks import check_at_least
-        >>> check_at_least("epochs", 3, 1)
+        >>> check_at_least("epochs", np.int64(3), 1)
         3
     """
     require(
-        isinstance(value, int) and not isinstance(value, bool) and value >= low,
+        isinstance(value, Integral) and not isinstance(value, bool) and value >= low,
         f"{name}: expected a whole number of at least {low}, got {value!r}",
     )
-    return value
+    return operator.index(value)
 
 
 def seen(value: object) -> str:
@@ -77,6 +81,8 @@ def seen(value: object) -> str:
         >>> from metaloss.checks import seen
         >>> seen(torch.zeros(2, 3)), seen([3, 5])
         ('torch.float32 [2, 3]', 'a list; torch.as_tensor makes it a tensor')
+        >>> seen((torch.zeros(2, 3), torch.zeros(2, 3))), seen(["cat"])
+        ('a tuple of tensors; give one of them', 'a list')
     """
     if isinstance(value, Tensor):
         return f"{value.dtype} {list(value.shape)}"

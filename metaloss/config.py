@@ -2,7 +2,7 @@
 
 A file imports what it names and binds the arguments of plain functions and classes; nothing is
 registered, so a module of your own works like one of these. A folder that holds a given file, and
-the current one, can be imported from.
+the current one, can be imported from, after all that is installed.
 """
 
 from __future__ import annotations
@@ -10,42 +10,21 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-import tokenize
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TypeVar
 
 import gin
 
-from metaloss.checks import InputError, require
+from metaloss.checks import require
+from metaloss.gin_errors import gin_errors
+from metaloss.gin_files import find, shipped
 
 T = TypeVar("T")
 
-
-def shipped() -> Path:
-    """The folder of the gin files that come with the package."""
-    package = Path(__file__).parent
-    # In a wheel they are a folder of the package; in a source tree they stand beside it.
-    installed, source = package / "configs", package.parent / "gin"
-    return installed if installed.is_dir() else source
-
-
-def find(name: str | Path) -> Path:
-    """The gin file of this name: as a path, or among those shipped with the package.
-
-    Raises:
-        InputError: there is none.
-
-    Example:
-        >>> from metaloss.config import find
-        >>> find("experiments/demo.gin").name
-        'demo.gin'
-    """
-    for path in (Path(name), shipped() / name):
-        if path.is_file():
-            return path
-    raise InputError(f"{name}: expected a gin file, here or among those of {shipped()}, got none")
+__all__ = ["Config", "configuration", "find", "shipped"]
 
 
 class Config:
@@ -61,7 +40,7 @@ class Config:
         Raises:
             InputError: the configuration does not say enough, or says what cannot be.
         """
-        with _gin_errors():
+        with gin_errors():
             return gin.get_configurable(cls)(**given)
 
     def binds(self, what: Callable[..., object], argument: str) -> bool:
@@ -72,12 +51,14 @@ class Config:
     @property
     def text(self) -> str:
         """The configuration as a gin file of its own."""
-        return gin.config_str()
+        with gin_errors():
+            return gin.config_str()
 
     @property
     def operative(self) -> str:
         """What was used so far, defaults and all, as a gin file of its own."""
-        return gin.operative_config_str()
+        with gin_errors():
+            return gin.operative_config_str()
 
 
 @contextmanager
@@ -96,26 +77,100 @@ def configuration(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> 
     """
     paths = [find(name).resolve() for name in files]
     importable = [str(path.parent) for path in paths] + [str(Path.cwd())]
-    before = list(sys.path)
-    sys.path[:0] = [folder for folder in importable if folder not in sys.path]
     gin.clear_config(clear_constants=True)
-    for folder in (*importable, str(shipped())):
-        gin.add_config_file_search_path(folder)
+    with _importing_from(importable), _including_from([*importable, str(shipped())]):
+        try:
+            for path in paths:
+                with gin_errors():
+                    gin.parse_config_file(str(path))
+            for binding in bindings:
+                _check_macro(binding)
+                _check_scope(binding)
+                with gin_errors(f"--gin_param {binding!r}: "):
+                    _parse(binding)
+            with gin_errors():
+                gin.finalize()
+            _check_modules(importable)
+            yield Config()
+        finally:
+            gin.clear_config(clear_constants=True)
+
+
+@contextmanager
+def _importing_from(folders: Sequence[str]) -> Iterator[None]:
+    """Let Python look for modules in more folders, after all others.
+
+    First, a file of the user's called ``sklearn.py`` would stand for the library.
+    """
+    before = list(sys.path)
+    sys.path += [folder for folder in dict.fromkeys(folders) if folder not in before]
     try:
-        for path in paths:
-            with _gin_errors(), _files_alone():
-                gin.parse_config_file(str(path))
-        for binding in bindings:
-            _check_macro(binding)
-            _check_scope(binding)
-            with _gin_errors(f"--gin_param {binding!r}: "):
-                gin.parse_config(binding)
-        with _gin_errors():
-            gin.finalize()
-        yield Config()
+        yield
     finally:
-        gin.clear_config(clear_constants=True)
         sys.path[:] = before
+
+
+@contextmanager
+def _including_from(folders: Sequence[str]) -> Iterator[None]:
+    """Let gin look for included files in these folders alone.
+
+    Gin keeps the folders that it was once given. It also takes the folder in
+    ``include 'runs/sgd.gin'`` for a Python package, and falls over one that is none: such as the
+    ``runs`` that every run leaves in the current folder.
+    """
+    places, readers = gin.config._LOCATION_PREFIXES, gin.config._FILE_READERS
+    before = list(places), list(readers)
+    places[:] = folders
+    readers[:] = [reader for reader in readers if reader[0] is open]
+    try:
+        yield
+    finally:
+        places[:], readers[:] = before
+
+
+def _parse(binding: str) -> None:
+    """Parse a single binding, with the names that the files import.
+
+    Gin itself knows those alone that the files bind or call.
+    """
+    try:
+        gin.parse_config(binding)
+    except ValueError:
+        try:
+            gin.parse_config([*_imports(), binding])
+        except NameError:
+            pass
+        else:
+            return
+        raise
+
+
+def _imports() -> list[str]:
+    """What the files import, where one name stands for one module."""
+    gin_first = "from __gin__ import dynamic_registration"
+    others: dict[str, set[str]] = {}
+    for statement in gin.config._IMPORTS:
+        if statement.format() != gin_first:
+            others.setdefault(statement.bound_name(), set()).add(statement.format())
+    return [gin_first, *(line for (line, *more) in others.values() if not more)]
+
+
+def _check_modules(folders: Sequence[str]) -> None:
+    """Python keeps a module that was once imported, also where another file has its name now."""
+    elsewhere = [folder for folder in sys.path if folder not in folders]
+    others = [finder for finder in sys.meta_path if finder is not PathFinder]
+    for name in {statement.module.partition(".")[0] for statement in gin.config._IMPORTS}:
+        used = getattr(sys.modules.get(name), "__file__", None)
+        spec = PathFinder.find_spec(name, folders)
+        if not used or not spec or not spec.origin:
+            continue
+        found = [PathFinder.find_spec(name, elsewhere)]
+        installed = any([*found, *(finder.find_spec(name, None) for finder in others)])
+        require(
+            installed or Path(used).resolve() == Path(spec.origin).resolve(),
+            f"{name}: expected {spec.origin}, but this process has imported {used} under that "
+            "name; start another one, or rename it",
+        )
 
 
 def _check_macro(binding: str) -> None:
@@ -148,45 +203,3 @@ def _hint(word: str, known: Sequence[str]) -> str:
     """What was meant, most likely; or all that could be."""
     close = difflib.get_close_matches(word, known, n=1) or [", ".join(known)]
     return f"; did you mean {close[0]}?" if known else ""
-
-
-@contextmanager
-def _gin_errors(where: str = "") -> Iterator[None]:
-    """Gin's complaints, which name the file and the line, as one :class:`InputError`."""
-    try:
-        yield
-    except InputError:
-        raise
-    except tokenize.TokenError as error:
-        raise InputError(f"{where}{error.args[0]} (line {error.args[1][0]})") from error
-    except (ValueError, TypeError, OSError, ImportError, AttributeError, SyntaxError) as error:
-        raise InputError(where + _plainly(str(error))) from error
-
-
-@contextmanager
-def _files_alone() -> Iterator[None]:
-    """Let gin look for included files in folders alone.
-
-    It also takes the folder in ``include 'runs/sgd.gin'`` for a Python package, and falls over one
-    that is none: such as the ``runs`` that every run leaves in the current folder.
-    """
-    readers = gin.config._FILE_READERS
-    before = list(readers)
-    readers[:] = [reader for reader in before if reader[0] is open]
-    try:
-        yield
-    finally:
-        readers[:] = before
-
-
-def _plainly(complaint: str) -> str:
-    """What gin says of a macro without a value, in words that say what to do."""
-    unset = re.search(
-        r"(\w+)/macro.value set to `%gin.REQUIRED`|No bindings specified for '(\w+)/gin.macro'|"
-        r"(?s:macro\(\) missing .*in scope '(\w+)')",
-        complaint,
-    )
-    if unset is None:
-        return complaint
-    name = next(group for group in unset.groups() if group)
-    return f"{name}: required, got nothing; set it in a gin file, or --gin_param '{name} = ...'"

@@ -80,6 +80,9 @@ class Kind(ABC):
     def check_values(self, outputs: Tensor, targets: Tensor) -> None:
         """Raise an error unless the values can be used; waits for the device."""
 
+    def check_range(self, outputs: Tensor, targets: Tensor) -> None:  # noqa: B027 - may have none
+        """Raise an error that names the labels where an operation of torch's failed for them."""
+
     @abstractmethod
     def score(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
         """The figure of each sample, whose mean a table shows."""
@@ -120,6 +123,11 @@ class Classification(Kind):
         classes = outputs.shape[-1]
         check_labels(f"targets for outputs of {classes} classes", targets, classes)
         check_finite("outputs", outputs.detach())
+
+    def check_range(self, outputs: Tensor, targets: Tensor) -> None:
+        """Labels in range, on the CPU: elsewhere nothing can be read after such a failure."""
+        if targets.device.type == "cpu":
+            check_labels("targets", targets, outputs.shape[-1])
 
     def score(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import NamedTuple
 
 import torch
@@ -173,7 +172,7 @@ class AdjustedLoss(nn.Module):
             hparams = self.hparams(outputs, targets, index, track=track)
             losses = self.loss(outputs, targets, hparams)
         except (IndexError, RuntimeError):
-            self._blame_values(outputs, targets)
+            self.loss.kind.check_range(outputs, targets)
             raise
         if not self._knows_progress and self.training and outputs.requires_grad:
             self._check_progress()
@@ -255,11 +254,6 @@ class AdjustedLoss(nn.Module):
         self.adjuster.set_progress(fraction)
         if self.conditioner is not None:
             self.conditioner.set_progress(fraction)
-
-    def _blame_values(self, outputs: Outputs, targets: Targets) -> None:
-        """After an error: say which value was wrong, if it was one that can be looked at."""
-        with suppress(RuntimeError):  # raised anew by an accelerator that has failed
-            self.loss.kind.check_values(outputs.detach(), targets)
 
     def _check_progress(self) -> None:
         """In a training step's first call: warn if a part waits to be told of progress."""

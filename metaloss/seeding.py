@@ -62,11 +62,32 @@ def global_generators(seed: int) -> Iterator[None]:
         ...     first == random.random()
         True
     """
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - others' own
-    with torch.random.fork_rng(devices=[]):
+    with generators_kept():
         torch.manual_seed(derive(seed, "torch"))
         np.random.seed(derive(seed, "numpy") % 2**32)  # noqa: NPY002
         random.seed(seed)
+        yield
+
+
+@contextmanager
+def generators_kept(device: torch.device | str = "cpu") -> Iterator[None]:
+    """Put the global generators back afterwards: Python's, NumPy's and torch's.
+
+    Args:
+        device: whose torch generator is put back, beside the CPU's.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.seeding import generators_kept
+        >>> with generators_kept():
+        ...     first = torch.rand(3)
+        >>> torch.equal(first, torch.rand(3))
+        True
+    """
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - others' own
+    used = torch.device(device)
+    forked = [] if used.type == "cpu" else [used]
+    with torch.random.fork_rng(forked, device_type="cuda" if not forked else used.type):
         try:
             yield
         finally:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from metaloss.arguments import check_arguments
+
 Outputs: TypeAlias = Float[Tensor, "batch outputs"]
 """A network's: logits, one a class, or values."""
 
@@ -137,3 +139,7 @@ class TaskSpec:
     task: Callable[..., TaskLike]
     model: Callable[[], nn.Module] | None = None
     recipe: Any = None
+
+    def __post_init__(self) -> None:
+        """Check the arguments' types."""
+        check_arguments(self)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from metaloss.arguments import checked
 from metaloss.checks import check_at_least
 from metaloss.seeding import derive, generator
 from metaloss.types import Loader
@@ -100,7 +101,9 @@ def regression_task(
         >>> task.train.num_samples, task.num_classes
         (282, None)
     """
-    table = data() if callable(data) else data
+    checked("data", data, Table | Callable[..., Table])
+    checked("noise", noise, Callable[..., NoisyValues] | None)
+    table = checked("data", data() if callable(data) else data, Table)
     check_at_least("num_meta", num_meta, 0)
     check_at_least("num_validation", num_validation, 0)
     if num_meta:

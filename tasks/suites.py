@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from metaloss.arguments import checked
 from metaloss.checks import check_in_range, require
 from metaloss.seeding import derive, generator
 from metaloss.types import TaskSpec
@@ -60,6 +61,9 @@ def noise_grid(
         >>> 0.15 < suite[0].task(seed=0, device="cpu").noise.rate < 0.25
         True
     """
+    checked("task", task, Callable[..., AnyTask])
+    checked("noises", noises, Mapping[str, MakeNoise])
+    checked("rates", rates, Sequence[float])
     require(len(noises) > 0, "noises: expected one or more, got none")
     require(len(rates) > 0, "rates: expected one or more, got none")
     for rate in rates:

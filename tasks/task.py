@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from metaloss.arguments import checked
 from metaloss.checks import check_at_least, require
 from metaloss.seeding import derive, generator
 from metaloss.types import Loader
@@ -22,6 +23,7 @@ from .loaders import BatchLoader
 from .noisy_labels import NoisyLabels
 from .partition import AnySet, AnySource, divide, sample_ids
 from .plans import check_batch_size
+from .sources import Source
 from .splits import check_classes, check_disjoint
 from .transforms import Normalise, Transform, channel_statistics
 
@@ -163,7 +165,10 @@ def classification_task(
     References:
         Section 4.1 of the paper.
     """
-    source: AnySource = data() if callable(data) else data
+    checked("data", data, Source | Callable[..., AnySource])
+    checked("augment", augment, Callable[..., Transform] | None)
+    checked("noise", noise, Callable[..., NoisyLabels] | None)
+    source: AnySource = checked("data", data() if callable(data) else data, Source)
     require(
         noise is None or noise_file is None,
         "noise and noise_file: expected one of them at most, got both",

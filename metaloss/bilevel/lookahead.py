@@ -13,6 +13,7 @@ import torchopt
 from torch import Tensor, nn
 from torchopt.base import GradientTransformation
 
+from metaloss.arguments import check_arguments
 from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.difference import difference
 from metaloss.bilevel.mixed import mixed
@@ -115,6 +116,7 @@ class Lookahead:
             self.clip is None or isinstance(self.clip, Clip),
             f"clip: expected ClipNorm(...), ClipValue(...) or None, got {self.clip!r}",
         )
+        check_arguments(self)
 
     def hypergradient(
         self,

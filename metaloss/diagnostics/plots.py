@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -65,15 +66,16 @@ def draw_learned(learned: Sequence[Learned], path: str | Path) -> None:
         else:
             _points(left, item, column)
         _spread(right, item, column)
-        left.set(
-            xlabel=WORDS[item.told][0], ylabel=name, title=f"{item.name}: {name} by {item.told}"
-        )
-        right.set(xlabel=name, ylabel="density", title=f"{item.name}: {name} of the samples")
+        method = item.name.replace("$", r"\$")  # a pair of them would be taken for mathematics
+        left.set(xlabel=WORDS[item.told][0], ylabel=name, title=f"{method}: {name} by {item.told}")
+        right.set(xlabel=name, ylabel="density", title=f"{method}: {name} of the samples")
         for axis in (left, right):
             axis.spines[["top", "right"]].set_visible(False)
             axis.legend(frameon=False, fontsize="small")
     drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=140, format=Path(path).suffix.removeprefix(".") or None)
+    with warnings.catch_warnings():  # letters that no font has are boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(drawn, dpi=140, format=Path(path).suffix.removeprefix(".") or None)
     write_atomically(path, drawn.getvalue())
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from metaloss.arguments import check_arguments
+from metaloss.complaints import refusing
 from metaloss.machine import environment, threads
 from metaloss.training.experiment import Experiment
 from metaloss.training.methods import Method
@@ -51,6 +53,7 @@ class Comparison:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        check_arguments(self)
         check_specs("tasks", self.tasks, self.model, self.recipe)
         self.experiments()
 
@@ -94,8 +97,10 @@ class Comparison:
         self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
     ) -> list[dict[str, Any]]:
         experiments = self.experiments()
-        for experiment in experiments.values():
-            experiment.check()
+        with threads(self.threads):
+            for name, experiment in experiments.items():
+                with refusing(name):
+                    experiment.check()
         folder.begin(documents)
         found = {}
         for i, (name, experiment) in enumerate(experiments.items()):

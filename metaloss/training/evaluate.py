@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from metaloss.checks import require
 from metaloss.kinds import CLASSIFICATION, Kind
+from metaloss.training.streams import check_loader
 from metaloss.types import Loader
 
 
@@ -59,8 +60,9 @@ def evaluate(model: nn.Module, loader: Loader, kind: Kind = CLASSIFICATION) -> E
         kind: of its targets.
 
     Raises:
-        InputError: the loader has fewer batches than it says.
+        InputError: it is no such loader, or has fewer batches than it says.
     """
+    check_loader("loader", loader)
     totals: list[Tensor] = []
     count = 0
     with evaluating(model):

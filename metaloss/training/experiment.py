@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import nn
 
+from metaloss.arguments import check_arguments
 from metaloss.machine import chosen_device, environment, threads
 from metaloss.pretrained import save_adjuster
 from metaloss.training.cards import rounded
+from metaloss.training.makers import make_task
 from metaloss.training.methods import Method
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer, RunInfo
@@ -60,6 +63,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        check_arguments(self)
         check_names("methods", [method.name for method in self.methods])
         check_runs(
             self.recipe,
@@ -69,8 +73,11 @@ class Experiment:
             checkpoint_every=self.checkpoint_every,
         )
 
-    def check(self) -> TaskLike:
+    def check(self, *, first_steps: bool = True) -> TaskLike:
         """Try data, network, optimizer and each method on one batch, before anything is written.
+
+        Args:
+            first_steps: also take the first steps of each method's run.
 
         Returns:
             The first seed's task.
@@ -80,7 +87,8 @@ class Experiment:
                 :func:`~metaloss.training.preflight.check_fit` says.
         """
         task = self._task(self.seeds[0])
-        check_fit(task, self._model(self.seeds[0]), self.recipe, self.methods)
+        make = partial(self._model, self.seeds[0])
+        check_fit(task, make, self.recipe, self.methods, first_steps=first_steps)
         return task
 
     def run(
@@ -185,7 +193,7 @@ class Experiment:
         return result
 
     def _task(self, seed: int) -> TaskLike:
-        return self.task(seed=seed, device=chosen_device(self.device))
+        return make_task(self.task, seed, chosen_device(self.device))
 
     def _model(self, seed: int) -> nn.Module:
         return fresh(self.model, seed).to(chosen_device(self.device))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from torch import nn
 
-from metaloss.checks import InputError, require
+from metaloss.arguments import check_arguments
+from metaloss.checks import require
+from metaloss.complaints import refusing
 from metaloss.losses import toward_defaults
 from metaloss.machine import chosen_device, environment, threads
 from metaloss.objective import AdjustedLoss
@@ -17,6 +20,7 @@ from metaloss.seeding import derive
 from metaloss.training.cards import held_out_of, result_of, rounded
 from metaloss.training.comparison import Comparison
 from metaloss.training.experiment import Experiment
+from metaloss.training.makers import make_task
 from metaloss.training.meta_learner import MetaLearner
 from metaloss.training.methods import Adjusted, Method, Transferred
 from metaloss.training.multi_task import MultiTaskTraining
@@ -89,6 +93,7 @@ class MetaTraining:
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
+        check_arguments(self)
         check_specs("tasks", self.tasks, self.model, self.recipe)
         if self.held_out:
             check_specs("held_out", self.held_out, self.model, self._held_out_recipe)
@@ -101,7 +106,6 @@ class MetaTraining:
         )
         check_names("methods", [method.name for method in self.methods])
         for method in self.methods:
-            require(method.learns, f"{method.name}: expected a method that learns, got none")
             toward_defaults(method.loss, self.strengths.get(method.name, 1.0))
         names = [method.name for method in self.methods]
         for name in self.strengths:
@@ -143,7 +147,7 @@ class MetaTraining:
             for spec in self.tasks:
                 self._check(spec, tasks[spec.name])
             for spec in self.held_out:  # not after hours
-                task = spec.task(seed=self.held_out_seeds[0], device=chosen_device(self.device))
+                task = self._task(spec, self.held_out_seeds[0])
                 self._check(spec, task, frozen=True)
             folder.begin(documents)
             results = []
@@ -272,15 +276,17 @@ class MetaTraining:
         return MultiTaskTraining(trainings, replace(self.sampler, seed=own))
 
     def _check(self, spec: TaskSpec, task: TaskLike, *, frozen: bool = False) -> None:
-        recipe = spec.recipe or (self._held_out_recipe if frozen else self.recipe)
-        try:
-            check_fit(task, self._model(spec, self.seeds[0]), recipe, self.methods, frozen=frozen)
-        except InputError as error:
-            raise InputError(f"{spec.name}: {error}") from error
+        recipe = (spec.recipe or self._held_out_recipe) if frozen else self._recipe(spec)
+        make = partial(self._model, spec, self.seeds[0])
+        with refusing(spec.name):
+            check_fit(task, make, recipe, self.methods, frozen=frozen)
+
+    def _task(self, spec: TaskSpec, seed: int) -> TaskLike:
+        with refusing(spec.name):
+            return make_task(spec.task, seed, chosen_device(self.device))
 
     def _tasks(self, seed: int) -> dict[str, TaskLike]:
-        device = chosen_device(self.device)
-        return {spec.name: spec.task(seed=seed, device=device) for spec in self.tasks}
+        return {spec.name: self._task(spec, seed) for spec in self.tasks}
 
     @property
     def _held_out_recipe(self) -> Recipe:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 
 from metaloss.adjusters import Adjuster, BaseAdjuster, OracleAdjuster
+from metaloss.arguments import check_arguments
 from metaloss.checks import InputError
 from metaloss.conditioners import Conditioner, Flipped, plain_conditioner
 from metaloss.losses import LossFamily
@@ -34,6 +35,10 @@ class Method(ABC):
 
     name: str
     learns: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Check the arguments' types."""
+        check_arguments(self)
 
     @property
     def provenance(self) -> dict[str, Any]:

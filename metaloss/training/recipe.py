@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from metaloss.adjusters.scheduled import check_until
+from metaloss.arguments import check_arguments
 from metaloss.bilevel import Clip, Lookahead
 from metaloss.checks import check_at_least, require
 from metaloss.training.speed import Speed
@@ -50,8 +51,8 @@ class Recipe:
         evaluate_last: evaluate after so many last epochs; after every one if not given.
 
     Raises:
-        InputError: a count below its least, more warm-up than training, snapshots that do not
-            ascend to 1, or a lookahead that clips otherwise.
+        InputError: an argument of another type, a count below its least, more warm-up than
+            training, snapshots that do not ascend to 1, or a lookahead that clips otherwise.
 
     Example:
         >>> from metaloss.training import Recipe
@@ -73,7 +74,8 @@ class Recipe:
     evaluate_last: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
+        """Check all of it."""
+        check_arguments(self)
         check_at_least("epochs", self.epochs, 1)
         check_at_least("warmup_epochs", self.warmup_epochs, 0)
         check_at_least("meta_every", self.meta_every, 1)
@@ -81,7 +83,8 @@ class Recipe:
             self.warmup_epochs < self.epochs,
             f"warmup_epochs: expected fewer than {self.epochs} epochs, got {self.warmup_epochs}",
         )
-        check_at_least("evaluate_last", self.evaluate_last or 1, 1)
+        if self.evaluate_last is not None:
+            check_at_least("evaluate_last", self.evaluate_last, 1)
         check_until("snapshots", self.snapshots)
         require(
             self.clip is None or isinstance(self.clip, Clip),

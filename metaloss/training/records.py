@@ -23,6 +23,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -201,10 +202,15 @@ def check_names(what: str, names: Iterable[str]) -> None:
     """
     by_folder: dict[str, str] = {}
     for name in names:
-        folder = slug(name).lower()  # some file systems do not tell cases apart
+        folder = slug(name).casefold()  # some file systems do not tell cases apart
         require(
             any(letter.isalnum() for letter in folder),
             f"{what}: expected names with a letter or a digit, got {name!r}",
+        )
+        length = len(slug(name).encode())
+        require(
+            length <= 200,  # file systems allow 255, and files are written beside their place first
+            f"{what}: expected names that take at most 200 bytes, got {length} in {name[:20]!r}...",
         )
         require(
             folder not in RESERVED,
@@ -222,11 +228,17 @@ def check_names(what: str, names: Iterable[str]) -> None:
 
 
 def slug(name: str) -> str:
-    """A method's name as a folder's.
+    """A method's name as a folder's: letters and digits of any script, and points.
+
+    Composed, as some file systems do not tell the two ways to write an accent apart.
 
     Example:
         >>> from metaloss.training.records import slug
-        >>> slug("A-GCE (margin, average)")
-        'A-GCE-margin-average'
+        >>> slug("A-GCE (margin, average)"), slug("調整 GCE")
+        ('A-GCE-margin-average', '調整-GCE')
     """
-    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")
+    kept = (
+        letter if letter == "." or unicodedata.category(letter)[0] in "LMN" else "-"
+        for letter in unicodedata.normalize("NFC", name)
+    )
+    return re.sub("-+", "-", "".join(kept)).strip("-")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from metaloss.arguments import check_arguments
 from metaloss.checks import check_at_least, is_number, require
 from metaloss.seeding import generator
 
@@ -48,6 +49,7 @@ class TaskSampler:
 
     def __post_init__(self) -> None:
         """Check all of it."""
+        check_arguments(self)
         require(
             self.order in ORDERS, f"order: expected one of {', '.join(ORDERS)}, got {self.order!r}"
         )

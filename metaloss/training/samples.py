@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from metaloss.conditioners import plain_conditioner
 from metaloss.objective import AdjustedLoss
 from metaloss.training.evaluate import evaluating
+from metaloss.training.streams import check_loader
 from metaloss.types import Loader, Reviewable
 
 
@@ -25,7 +26,11 @@ def collect(model: nn.Module, criterion: AdjustedLoss, loader: Loader) -> dict[s
         On the CPU, one row a training sample, in the order of ``index``: ``index`` and ``targets``;
         ``margin`` in logits, ``[samples]``, or for regression ``residual``, its size; ``losses``;
         and ``hparams``, ``[samples, d']``.
+
+    Raises:
+        InputError: it is no such loader.
     """
+    check_loader("loader", loader)
     loader = loader.in_order() if isinstance(loader, Reviewable) else loader
     name, conditioner = plain_conditioner(criterion.loss.kind)
     parts = []

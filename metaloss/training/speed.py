@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from metaloss.arguments import check_arguments
 from metaloss.checks import InputError, require
 from metaloss.types import Batch
 
@@ -30,7 +31,7 @@ class Speed:
             uses CUDA graphs on a GPU. It takes a C++ compiler.
 
     Raises:
-        InputError: an unknown mode.
+        InputError: an argument of another type, or an unknown mode.
 
     Example:
         >>> from metaloss.training import Speed
@@ -43,7 +44,8 @@ class Speed:
     compile: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the mode."""
+        """Check the types and the mode."""
+        check_arguments(self)
         require(
             self.compile in {None, *COMPILE_MODES},
             f"compile: expected None or one of {', '.join(COMPILE_MODES)}, got {self.compile!r}",

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from metaloss.arguments import shown
+from metaloss.checks import require
+from metaloss.complaints import refusing
 from metaloss.objective import AdjustedLoss
 from metaloss.seeding import derive, seed_everything
 from metaloss.training.meta_learner import MetaLearner
@@ -102,6 +105,15 @@ def fresh(make: Callable[[], nn.Module], seed: int, *stream: str) -> nn.Module:
         make: makes it, drawing from torch's global generator.
         seed: of the run.
         stream: what tells networks of one run apart.
+
+    Raises:
+        InputError: it cannot be made.
     """
     seed_everything(derive(seed, "model", *stream))
-    return make()
+    with refusing("model"):
+        model = make()
+    require(
+        isinstance(model, nn.Module),
+        f"model: expected a function that returns a torch.nn.Module, but it returns {shown(model)}",
+    )
+    return model

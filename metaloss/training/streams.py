@@ -6,8 +6,33 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import count, islice
 
-from metaloss.checks import require
+from torch.utils.data import DataLoader
+
+from metaloss.arguments import shown
+from metaloss.checks import InputError, require
 from metaloss.types import Batch, Loader
+
+
+def check_loader(name: str, loader: object) -> None:
+    """Raise :class:`~metaloss.checks.InputError` unless it gives the batches of an epoch.
+
+    Example:
+        >>> from metaloss.training.streams import check_loader
+        >>> check_loader("train", [1, 2])
+        Traceback (most recent call last):
+            ...
+        metaloss.checks.InputError: train: expected a metaloss.types.Loader, got a list
+    """
+    if isinstance(loader, DataLoader):
+        raise InputError(
+            f"{name}: expected a metaloss.types.Loader, got torch's DataLoader, which knows no "
+            "epochs and no samples' ids; metaloss.tasks.BatchLoader(inputs, targets, batch_size) "
+            "is one for tensors"
+        )
+    require(
+        isinstance(loader, Loader),
+        f"{name}: expected a metaloss.types.Loader, got {shown(loader)}",
+    )
 
 
 def stream(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Batch]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from metaloss.arguments import checked
 from metaloss.checks import require
 from metaloss.kinds import CLASSIFICATION
 from metaloss.losses import LossFamily, plain_loss
@@ -29,13 +30,16 @@ def transferred(
         components: classes of your own that their cards name.
 
     Raises:
-        InputError: an adjuster that cannot be loaded, or none at all.
+        InputError: an argument of another type, an adjuster that cannot be loaded, or none at all.
 
     Example:
         >>> from metaloss.training import transferred
         >>> [method.name for method in transferred(adjusters=["gce-cifar10-context"], compare=True)]
         ['CE', 'GCE', 'T-gce-cifar10-context']
     """
+    checked("adjusters", adjusters, Sequence[str])
+    checked("compare", compare, bool)
+    checked("components", components, Sequence[type])
     require(len(adjusters) > 0, "adjusters: expected one or more, got none")
     require(
         len(set(adjusters)) == len(adjusters),

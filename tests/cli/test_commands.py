@@ -104,12 +104,12 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["demo", "--gin_param", "EPOCH = 3"], "did you mean EPOCHS?"),
         (["demo", "--gin_param", "IN_FEATURES = 3"], "a macro that the gin files use"),
         (["demo", "--gin_param", "a_gc/training.Adjusted.detach = False"], "did you mean a_gce?"),
-        (["demo", "--gin_param", "SEEDS = 0"], "such as (0, 1), got 0"),
+        (["demo", "--gin_param", "SEEDS = 0"], "seeds: expected a list of whole numbers, got 0"),
         (
             ["demo", "--gin_param", "SEEDS = ('a',)"],
             "expected a whole number of at least 0, got 'a'",
         ),
-        (["demo", "--gin_param", "LR = 'fast'"], "optimizer and schedule: expected arguments"),
+        (["demo", "--gin_param", "LR = 'fast'"], "optimizer: expected arguments"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
@@ -141,3 +141,13 @@ def test_names_with_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert name in done.stdout
     assert "results: o[bold]1" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["調整 GCE", r"a $\\nothing$ b"])
+def test_names_in_any_script_and_with_signs_of_mathematics(tmp_path: Path, name: str) -> None:
+    named = ["--gin_param", f"a_gce/training.Adjusted.name = '{name}'"]
+    one = ["--gin_param", "training.Experiment.methods = [@a_gce/training.Adjusted()]"]
+    done = run("demo", "--out", "out", *QUICK, *named, *one, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert (tmp_path / "out" / "hyperparameters.png").stat().st_size > 10_000

@@ -164,6 +164,8 @@ def test_the_tutorial_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     again = tmp_path / "again"
     files = ["--gin_file", str(TUTORIAL / "transfer.gin"), "--out", str(again)]
     adjuster = ["--adjuster", str(out / "A-Brier/seed-0/adjuster")]
+    with pytest.raises(InputError, match=r"in a gin file training.transferred.components = \[@"):
+        run("transfer", *DIGITS, *adjuster, "--out", str(tmp_path / "without"))
     assert "T-A-Brier-seed-0" in run("transfer", *DIGITS, *adjuster, *files)
 
 
@@ -197,6 +199,23 @@ def test_from_images_of_ones_own_to_others(tmp_path: Path) -> None:
     run("transfer", *others, *QUICK, *adjuster, "--out", str(out))
     rows = json.loads((out / "results.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["CE", "GCE", "T-A-GCE-seed-0"]
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("binding", "message"),
+    [
+        ("ADJUSTERS = 'gce-cifar10-margin'", "adjusters: expected a list of texts, got 'gce-"),
+        ("COMPARE = 'yes'", "compare: expected True or False, got 'yes'"),
+        ("STRENGTH = 'half'", "strength"),
+    ],
+)
+def test_settings_of_the_wrong_kind(
+    refused: Callable[..., str], binding: str, message: str
+) -> None:
+    name = ["--adjuster", "gce-cifar10-margin"]
+    words = ["experiments/transfer_digits.gin", *name, "--gin_param", binding, "--out", "out"]
+    assert message in refused("transfer", *words)
 
 
 @pytest.mark.parametrize("command", ["train", "check-grad"])

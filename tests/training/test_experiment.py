@@ -104,7 +104,7 @@ def test_methods_share_data_order_and_initial_network(tmp_path) -> None:
 
     experiment(model=Spy, seeds=(0,), recipe=Recipe(epochs=1)).run(folder(tmp_path))
     first, *rest = seen
-    assert len(rest) == 2  # the trial before anything is written, then one a method
+    assert len(rest) == 3  # two are compared before anything is written, then one a method
     for other in rest:
         assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
@@ -289,11 +289,11 @@ class TestRefusals:
             ),
             (
                 {"recipe": Recipe(epochs=1, optimizer=partial(torch.optim.SGD, lr="fast"))},
-                "optimizer and schedule: expected arguments that torch takes",
+                "optimizer: expected arguments that torch takes",
             ),
             (
                 {"recipe": Recipe(epochs=1, schedule=partial(MultiStepLR, milestones=3))},
-                "optimizer and schedule: expected arguments that torch takes",
+                "schedule: expected arguments that torch takes",
             ),
             ({"device": "gpu"}, "device: expected one that torch has here, got 'gpu'"),
         ],

@@ -233,7 +233,7 @@ def test_each_task_has_a_network_and_a_memory_of_its_own() -> None:
         ({"threads": -1}, "threads: expected a whole number of at least 1"),
         (
             {"methods": (Conventional(name="GCE", loss=GCE()),)},
-            "GCE: expected a method that learns",
+            r"methods\[0\]: expected an Adjusted, got a Conventional",
         ),
         (
             {"sampler": TaskSampler(order="weighted", weights={"x": 1.0})},

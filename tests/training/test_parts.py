@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 
 import pytest
@@ -24,7 +23,6 @@ from metaloss.training import (
     evaluate,
 )
 from metaloss.training.checkpoint import load_checkpoint, save_checkpoint
-from metaloss.training.records import check_names
 from metaloss.training.results import last_epochs_mean, row
 from metaloss.training.streams import stream, windows
 from metaloss.training.tally import Tally
@@ -278,25 +276,3 @@ def test_collect_numbers_samples_without_ids_through() -> None:
     assert torch.equal(samples["index"], torch.arange(60))
     targets = torch.cat([batch.targets for batch in task.train.epoch(0)])
     assert torch.equal(samples["targets"], targets)
-
-
-class TestNames:
-    @pytest.mark.parametrize(
-        ("names", "message"),
-        [
-            ([], "expected one or more, got none"),
-            (["GCE", "GCE"], "expected different names, got GCE more than once"),
-            (["A GCE", "a-gce"], "expected names of different folders, got 'A GCE' and 'a-gce'"),
-            ([""], "a letter or a digit, got ''"),
-            ([".."], "a letter or a digit, got '..'"),
-            (["../.."], "a letter or a digit"),
-            (["results.json"], "other than the run's own files, got 'results.json'"),
-            (["held out"], "other than the run's own files, got 'held out'"),
-        ],
-    )
-    def test_refused(self, names: list[str], message: str) -> None:
-        with pytest.raises(InputError, match=re.escape(message)):
-            check_names("methods", names)
-
-    def test_taken(self) -> None:
-        check_names("methods", ["GCE", "A-GCE", "A-GCE (margin)", "0.2"])

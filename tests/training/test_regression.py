@@ -181,4 +181,4 @@ def test_the_hypergradient_holds(tmp_path) -> None:
 )
 def test_what_does_not_go_together_is_told_at_once(task, model, method, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        check_fit(task(), model(), recipe(), [method])
+        check_fit(task(), model, recipe(), [method])

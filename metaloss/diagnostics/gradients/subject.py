@@ -147,7 +147,7 @@ def subjects(
     check_at_least("batch", size.batch, 2)
     check_at_least("steps_before", size.steps_before, 0)
     chosen = _chosen(experiment, method)
-    task = experiment.check()
+    task = experiment.check(first_steps=False)  # what cannot step is what this looks at
     for each in chosen:
         yield each.name, _subject(experiment, task, each, size)
 

@@ -1,0 +1,93 @@
+"""What other libraries and code of one's own complain of, as one line."""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from metaloss.checks import InputError
+
+_HERE = Path(__file__).resolve().parent
+_NOT_OWN = [_HERE, _HERE.parent / "tasks", *map(Path, sysconfig.get_paths().values())]
+
+
+@contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """Turn whatever is raised into one :class:`~metaloss.checks.InputError`.
+
+    For what is tried before a run: there, any failure means that the run cannot be made.
+
+    Args:
+        what: is tried; the message begins with it.
+
+    Raises:
+        InputError: what was raised, if anything was.
+
+    Example:
+        >>> from metaloss.complaints import refusing
+        >>> with refusing("model"):
+        ...     {}["width"]
+        Traceback (most recent call last):
+            ...
+        metaloss.checks.InputError: model: KeyError: 'width'
+    """
+    try:
+        yield
+    except InputError as error:
+        said = str(error)
+        raise InputError(said if said.startswith(f"{what}: ") else f"{what}: {said}") from error
+    except Exception as error:
+        raise InputError(f"{what}: {complaint(error)}") from error
+
+
+def complaint(error: Exception) -> str:
+    """What an error says, and where in code of one's own it came up.
+
+    Example:
+        >>> from metaloss.complaints import complaint
+        >>> complaint(TypeError("symmetric() missing 1 required positional argument: 'rate'"))
+        'symmetric: expected a value for rate, got none'
+    """
+    if isinstance(error, RecursionError):
+        return "expected an end, got what contains or calls itself"
+    first, *more = re.sub(r" at 0x[0-9a-f]+", "", str(error)).splitlines() or [""]
+    missing = re.search(r"(\w+)(?:\.__init__)?\(\) missing .* required .*arguments?: (.*)", first)
+    if missing is not None:
+        said = _missing(missing.group(1), re.findall(r"'(\w+)'", missing.group(2)), str(error))
+    elif type(error) in {ValueError, RuntimeError}:
+        said = first
+    else:
+        said = f"{type(error).__name__}: {first}"
+    calls = [line for line in more if "In call to configurable" in line]  # gin says where
+    return "\n".join([said + place(error), *calls])
+
+
+def _missing(name: str, arguments: list[str], whole: str) -> str:
+    """Arguments that nobody gave."""
+    said = f"{name}: expected a value for {' and '.join(arguments)}, got none"
+    if "In call to configurable" not in whole:
+        return said
+    scope = re.search(rf"'{name}' \(.*\) in scope '([^']+)'", whole)
+    bound = f"{scope.group(1)}/{name}" if scope else name
+    said += f"; in a gin file: {bound}.{arguments[0]} = ..."
+    if re.search(r"Caller supplied values for: \[(?!'self'\]|\])", whole):
+        return said
+    return f"{said}, or @{name} without brackets where it is called later"
+
+
+def place(error: Exception) -> str:
+    """Where in code of one's own an error came up, in brackets; nothing if it did not."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not _is_installed(f.filename)]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+
+
+def _is_installed(file: str) -> bool:
+    path = Path(file)
+    if file.startswith("<") or not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
+        return True
+    return any(folder in path.parents for folder in _NOT_OWN)
