@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from metaloss.checks import InputError
+from metaloss.files import user_path
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -202,7 +203,9 @@ def transfer(
     """Train on a gin file's task with learned adjusters, frozen: no clean samples, no search."""
     place = out or _stamped(f"transfer-{Path(config).stem}")
     # The folder's config.gin says which adjusters they were, from wherever it is read.
-    adjusters = [str(Path(a).resolve()) if a and Path(a).is_dir() else a for a in adjuster]
+    adjusters = [
+        str(user_path(a).resolve()) if a and user_path(a).is_dir() else a for a in adjuster
+    ]
     said = [f"ADJUSTERS = {adjusters!r}", f"COMPARE = {compare}", f"STRENGTH = {strength!r}"]
     files = [TRANSFERRED, *(gin_file or [])]
     _run(config, place, files, [*said, *(gin_param or [])], resume)

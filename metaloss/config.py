@@ -19,6 +19,7 @@ from typing import TypeVar
 import gin
 
 from metaloss.checks import InputError, require
+from metaloss.files import user_path
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ def find(name: str | Path) -> Path:
         >>> find("experiments/demo.gin").name
         'demo.gin'
     """
-    for path in (Path(name), shipped() / name):
+    for path in (user_path(name), shipped() / name):
         if path.is_file():
             return path
     raise InputError(f"{name}: expected a gin file, here or among those of {shipped()}, got none")

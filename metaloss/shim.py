@@ -16,10 +16,11 @@ import functools
 import importlib
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 _Execute = Callable[[ModuleType], None]
 
@@ -28,7 +29,7 @@ class _Finder(MetaPathFinder):
     """Finds torchvision where the other finders do, and has its code run by :func:`_execute`."""
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self, fullname: str, path: Any, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname != "torchvision":
             return None

@@ -11,14 +11,19 @@ from __future__ import annotations
 import functools
 import json
 import os
+import pickle
+import tarfile
+import zlib
+from http.client import HTTPException
 from pathlib import Path
 
 import torch
 
 from metaloss.checks import InputError, check_at_least, require
+from metaloss.files import user_path
 from metaloss.shim import import_torchvision
 
-from .decoding import check_channels, decode
+from .decoding import DECODING, check_channels, decode
 from .files import load_tensors, save_tensors, stamp
 from .idx import find_idx, read_idx
 from .images import ImageSet
@@ -29,6 +34,16 @@ from .tables import DIGITS_CLASSES, FASHION_MNIST_CLASSES
 _KEPT = 2  # sources of each kind in memory
 _CACHE_KIND = "metaloss decoded images, version 1"
 Stamp = tuple[str, int, int]
+# What torchvision lets through of the network, of the disk, and of files that are not its own.
+_NO_CIFAR = (
+    OSError,
+    RuntimeError,
+    HTTPException,
+    EOFError,
+    tarfile.TarError,
+    pickle.UnpicklingError,
+    zlib.error,
+)
 
 
 def digits() -> Source[ImageSet]:
@@ -69,7 +84,7 @@ def fashion_mnist(root: str | Path) -> Source[ImageSet]:
         algorithms, 2017.
     """
     stamps = [
-        stamp(find_idx(Path(root), f"{part}-{content}"))
+        stamp(find_idx(user_path(root), f"{part}-{content}"))
         for part in ("train", "t10k")
         for content in ("images-idx3-ubyte", "labels-idx1-ubyte")
     ]
@@ -84,13 +99,14 @@ def cifar10(root: str | Path, download: bool = False) -> Source[ImageSet]:
         download: fetch it if it is not there.
 
     Raises:
-        InputError: it is not there, or its checksums differ from the published ones.
+        InputError: it is not there, cannot be downloaded, or its checksums differ from the
+            published ones.
 
     Example:
         >>> from metaloss.tasks import cifar10
         >>> source = cifar10("data", download=True)  # doctest: +SKIP
     """
-    return _cifar("CIFAR10", "cifar10", Path(root), download)
+    return _cifar("CIFAR10", "cifar10", user_path(root), download)
 
 
 def cifar100(root: str | Path, download: bool = False) -> Source[ImageSet]:
@@ -101,13 +117,14 @@ def cifar100(root: str | Path, download: bool = False) -> Source[ImageSet]:
         download: fetch it if it is not there.
 
     Raises:
-        InputError: it is not there, or its checksums differ from the published ones.
+        InputError: it is not there, cannot be downloaded, or its checksums differ from the
+            published ones.
 
     Example:
         >>> from metaloss.tasks import cifar100
         >>> source = cifar100("data", download=True)  # doctest: +SKIP
     """
-    return _cifar("CIFAR100", "cifar100", Path(root), download)
+    return _cifar("CIFAR100", "cifar100", user_path(root), download)
 
 
 def image_folder(
@@ -150,14 +167,15 @@ def image_folder(
         check_at_least("size", size, 1)
     threads = check_at_least("threads", threads or os.cpu_count() or 1, 1)
     check_channels(channels)
-    listings = list_parts(Path(root), {"train": train, "test": test, "clean": clean})
+    root = user_path(root)
+    listings = list_parts(root, {"train": train, "test": test, "clean": clean})
     return _read_image_folder(
         tuple(listings.items()),
         size=size,
         channels=channels,
-        cache=None if cache is None else Path(cache),
+        cache=None if cache is None else user_path(cache),
         threads=threads,
-        name=name or Path(root).resolve().name,
+        name=name or root.resolve().name,
     )
 
 
@@ -198,8 +216,12 @@ def _read_cifar(
     def read(train: bool) -> ImageSet:
         try:
             part = data(str(root), train=train, download=download)
-        except RuntimeError as error:
-            raise InputError(f"{root / data.base_folder}: expected {kind}: {error}") from error
+        except _NO_CIFAR as error:
+            how = f"cannot download it to {root}" if download else "cannot read it"
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(
+                f"{root / data.base_folder}: expected {kind}, {how}: {said}"
+            ) from error
         images = torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous()
         called = name if train else f"{name} (test)"
         return ImageSet(images, torch.tensor(part.targets), tuple(part.classes), called)
@@ -218,7 +240,9 @@ def _read_image_folder(
     name: str,
 ) -> Source[ImageSet]:
     parts = dict(listings)
-    key = json.dumps([size, channels, *((part, listing.fingerprint) for part, listing in listings)])
+    key = json.dumps(
+        [DECODING, size, channels, *((part, listing.fingerprint) for part, listing in listings)]
+    )
     images = None if cache is None else _cached(cache, key)
     if images is None:
         images = {

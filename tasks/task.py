@@ -12,16 +12,18 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from metaloss.checks import check_at_least, require
+from metaloss.files import user_path
 from metaloss.seeding import derive, generator
 from metaloss.types import Loader
 
-from .folders import FolderLoader, FolderSet
+from .folders import FolderSet
 from .images import ImageSet
 from .labelling import load_noise, make_noise
 from .loaders import BatchLoader
 from .noisy_labels import NoisyLabels
 from .partition import AnySet, AnySource, divide, sample_ids
 from .plans import check_batch_size
+from .reading import FolderLoader
 from .splits import check_classes, check_disjoint
 from .transforms import Normalise, Transform, channel_statistics
 
@@ -191,7 +193,7 @@ def classification_task(
         classes, draws = len(train.class_names), generator(seed, "noise")
         noisy = make_noise(noise, train.targets, classes, draws, inputs)
     elif noise_file is not None:
-        noisy = load_noise(Path(noise_file), parts["train"])
+        noisy = load_noise(user_path(noise_file), parts["train"])
     if noisy is not None:
         sets["train"] = sets["train"].with_targets(noisy.labels)
     transforms = _transforms(sets["train"], augment, mean, std)

@@ -14,7 +14,7 @@ from typing import Any
 from metaloss.bench.check import FAILED, FRESH
 from metaloss.bench.methods import METHODS, PLAIN, REFERENCE
 from metaloss.checks import require
-from metaloss.files import write_atomically
+from metaloss.files import user_path, write_atomically
 
 MIB = 2**20
 
@@ -110,11 +110,12 @@ class Results:
     def write(self, path: Path) -> None:
         """Write all of it as JSON."""
         text = json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n"
-        write_atomically(path, text.encode())
+        write_atomically(user_path(path), text.encode())
 
 
 def check_place(path: Path) -> None:
     """Raise :class:`~metaloss.checks.InputError` unless a file can be written there."""
+    path = user_path(path)
     folder = path.absolute().parent
     require(not path.is_dir(), f"{path}: expected a place for a file, got a folder")
     require(

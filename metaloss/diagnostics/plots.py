@@ -13,6 +13,7 @@ from torch import Tensor
 
 from metaloss.adjusters import ScheduledAdjuster
 from metaloss.conditioners import Margin, Residual
+from metaloss.files import user_path
 from metaloss.objective import AdjustedLoss
 
 CLEAN, FLIPPED, SHADES = "#2f6f9f", "#c8553d", ("#b9c4cc", "#7f929e", "#24333d")
@@ -70,7 +71,7 @@ def draw_learned(learned: Sequence[Learned], path: str | Path) -> None:
         for axis in (left, right):
             axis.spines[["top", "right"]].set_visible(False)
             axis.legend(frameon=False, fontsize="small")
-    figure.savefig(path, dpi=140)
+    figure.savefig(user_path(path), dpi=140)
 
 
 def _curves(axis: Axes, item: Learned, column: int) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from metaloss.adjusters import BaseAdjuster, ScheduledAdjuster
 from metaloss.adjusters.scheduled import check_until
 from metaloss.checks import InputError, check_finite, require
-from metaloss.files import make_folder, write_atomically, write_together
+from metaloss.files import make_folder, user_path, write_atomically, write_together
 from metaloss.losses import LossFamily, toward_defaults
 from metaloss.losses.narrowed import check_strength
 from metaloss.objective import AdjustedLoss
@@ -95,7 +95,7 @@ def save_adjuster(
         "about": dict(about or {}),
     }
     text = _text(card)
-    folder = make_folder(Path(folder))
+    folder = make_folder(user_path(folder))
     write_together({folder / TENSORS: data, folder / CARD: text})
 
 
@@ -109,7 +109,7 @@ def add_to_card(folder: str | Path, about: Mapping[str, Any]) -> None:
     Raises:
         InputError: there is no card, or an entry that JSON cannot hold.
     """
-    path = Path(folder) / CARD
+    path = user_path(folder) / CARD
     card = _card(path)
     write_atomically(path, _text({**card, "about": {**card["about"], **about}}))
 
@@ -130,7 +130,7 @@ def load_adjuster(
             a component not known here (nothing in it is ever executed); or a strength out of range.
     """
     check_strength(strength)
-    folder = Path(folder)
+    folder = user_path(folder)
     card = _card(_found(folder))
     data = _bytes(folder / TENSORS)
     require(
@@ -154,7 +154,7 @@ def fingerprint(folder: str | Path) -> str:
     Raises:
         InputError: there is no card.
     """
-    card = _card(_found(Path(folder)))
+    card = _card(_found(user_path(folder)))
     done = {key: value for key, value in card.items() if key != "about"}
     return hashlib.sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()
 

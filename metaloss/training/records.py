@@ -29,7 +29,7 @@ import safetensors.torch
 from torch import Tensor
 
 from metaloss.checks import InputError, require
-from metaloss.files import check_new_folder, make_folder, write_atomically
+from metaloss.files import check_new_folder, make_folder, user_path, write_atomically
 
 
 class RunFolder:
@@ -45,7 +45,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path, resume: bool = False) -> None:
-        self.path = Path(path)
+        self.path = user_path(path)
         if resume:
             # Started from a gin file, or from Python: then with nothing but its methods' folders.
             runs = (run for depth in ("*", "*/*") for run in self.path.glob(f"{depth}/seed-*"))
