@@ -62,7 +62,8 @@ def digits() -> Source[ImageSet]:
     data = load_digits()
     images = torch.from_numpy(data.images).mul(255 / 16).round().to(torch.uint8)
     targets = torch.from_numpy(data.target).to(torch.int64)
-    return Source(ImageSet(images[:, None], targets, DIGITS_CLASSES, "digits"))
+    samples = ImageSet(images[:, None], targets, DIGITS_CLASSES, "digits")
+    return Source(samples, labels_checked=True)
 
 
 def fashion_mnist(root: str | Path) -> Source[ImageSet]:
@@ -134,6 +135,7 @@ def image_folder(
     train: str = "train",
     test: str | None = "test",
     clean: str | None = None,
+    labels_checked: bool = False,
     channels: int = 3,
     cache: str | Path | None = None,
     threads: int | None = None,
@@ -149,6 +151,8 @@ def image_folder(
         train: the folder of training images.
         test: the folder of test images; ``None`` if there is none.
         clean: the folder of images with verified labels, if the training labels are noisy.
+        labels_checked: whether the labels of ``train`` are known to be right: see
+            :class:`Source`.
         channels: 3 for colour, 1 for grey.
         cache: a file to keep the decoded images in. It is read instead of the images while the list
             of files, their sizes and their times of change are the same, and written anew when not.
@@ -172,6 +176,7 @@ def image_folder(
     return _read_image_folder(
         tuple(listings.items()),
         size=size,
+        labels_checked=labels_checked,
         channels=channels,
         cache=None if cache is None else user_path(cache),
         threads=threads,
@@ -194,6 +199,7 @@ def _read_fashion_mnist(
     return Source(
         read(train_images, train_targets, "fashion_mnist"),
         read(test_images, test_targets, "fashion_mnist (test)"),
+        labels_checked=True,
     )
 
 
@@ -226,7 +232,7 @@ def _read_cifar(
         called = name if train else f"{name} (test)"
         return ImageSet(images, torch.tensor(part.targets), tuple(part.classes), called)
 
-    return Source(read(train=True), read(train=False))
+    return Source(read(train=True), read(train=False), labels_checked=True)
 
 
 @functools.lru_cache(_KEPT)
@@ -234,6 +240,7 @@ def _read_image_folder(
     listings: tuple[tuple[str, Listing], ...],
     *,
     size: int | None,
+    labels_checked: bool,
     channels: int,
     cache: Path | None,
     threads: int,
@@ -259,7 +266,7 @@ def _read_image_folder(
         )
         for part, listing in parts.items()
     }
-    return Source(sets["train"], sets.get("test"), sets.get("clean"))
+    return Source(sets["train"], sets.get("test"), sets.get("clean"), labels_checked)
 
 
 def _cached(cache: Path, key: str) -> dict[str, torch.Tensor] | None:

@@ -108,6 +108,7 @@ def image_files(
     train: str = "train",
     test: str | None = "test",
     clean: str | None = None,
+    labels_checked: bool = False,
     train_transform: PILTransform | None = None,
     eval_transform: PILTransform | None = None,
     workers: int = 0,
@@ -123,6 +124,8 @@ def image_files(
         train: the folder of training images.
         test: the folder of test images; ``None`` if there is none.
         clean: the folder of images with verified labels, if the training labels are noisy.
+        labels_checked: whether the labels of ``train`` are known to be right: see
+            :class:`Source`.
         train_transform: from a PIL image to a tensor ``[3, size, size]``. If not given: scaled so
             that the shorter side is 8/7 of ``size``, cropped and flipped at random, normalised with
             ImageNet's statistics.
@@ -153,7 +156,7 @@ def image_files(
         )
         for part, listing in listings.items()
     }
-    return Source(sets["train"], sets.get("test"), sets.get("clean"))
+    return Source(sets["train"], sets.get("test"), sets.get("clean"), labels_checked)
 
 
 def crop_and_flip_files(size: int) -> PILTransform:

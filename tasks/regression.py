@@ -34,6 +34,7 @@ class RegressionTask:
         test: clean samples that nothing is chosen by.
         train_targets: the targets of ``train``, addressed by a batch's ``index``.
         noise: what corruption did to them; ``None`` if there was none.
+        test_checked: whether the targets of ``test`` are known to be right.
     """
 
     name: str
@@ -44,6 +45,7 @@ class RegressionTask:
     test: Loader
     train_targets: Float[Tensor, "samples values"]
     noise: NoisyValues | None
+    test_checked: bool = True
 
     @property
     def num_classes(self) -> None:
@@ -138,6 +140,7 @@ def regression_task(
         test=loader("test", num_test),
         train_targets=train_targets,
         noise=noisy,
+        test_checked=table.targets_checked,
     )
 
 

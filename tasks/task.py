@@ -51,6 +51,7 @@ class Task:
         test: clean samples that nothing is chosen by.
         train_targets: the labels of ``train``, addressed by a batch's ``index``; on the CPU.
         noise: what noise did to them; ``None`` if it was not made here.
+        test_checked: whether the labels of ``test`` are known to be right.
 
     Example:
         >>> from metaloss.tasks import classification_task, digits
@@ -68,6 +69,7 @@ class Task:
     test: Loader
     train_targets: Int[Tensor, " samples"]
     noise: NoisyLabels | None
+    test_checked: bool = True
 
     @property
     def num_classes(self) -> int:
@@ -124,7 +126,7 @@ def classification_task(
         num_meta: clean samples for the meta set; 0 for none.
         num_validation: clean samples for the validation set; 0 for none.
         num_test: samples to take out of the training samples for the test set, where the source has
-            none, and only there.
+            none, and only there. See :class:`Source` for whose labels are checked.
         subset: train on so many of the samples left; on all if not given.
         meta_from: where meta and validation samples come from: "train", out of the training
             samples; "test", out of the test samples; "clean", from the source's verified samples;
@@ -231,6 +233,7 @@ def classification_task(
         test=to_evaluate("test"),
         train_targets=sets["train"].targets,
         noise=noisy,
+        test_checked=source.test is not None or source.labels_checked,
     )
 
 

@@ -27,11 +27,13 @@ class Learned(NamedTuple):
         criterion: with its snapshots.
         samples: ``margin`` or for regression ``residual``, ``hparams`` and, where it is known,
             ``flipped``, one row a sample.
+        unchecked: whether its data's own labels, before any noise was made, are known to nobody.
     """
 
     name: str
     criterion: AdjustedLoss
     samples: Mapping[str, Tensor]
+    unchecked: bool = False
 
     @property
     def told(self) -> str:
@@ -57,6 +59,8 @@ def draw_learned(learned: Sequence[Learned], path: str | Path) -> None:
     rows = [(item, k) for item in learned for k in range(item.samples["hparams"].shape[1])]
     figure = Figure(figsize=(10, 3.1 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), 2, squeeze=False)
+    if any(item.unchecked for item in learned):
+        figure.suptitle(f"by unchecked {WORDS[learned[0].told][1]}")
     for (item, column), (left, right) in zip(rows, axes, strict=True):
         name = item.criterion.loss.hyperparameters[column].name
         if isinstance(item.criterion.conditioner, Margin | Residual):

@@ -20,7 +20,7 @@ from metaloss.training.state import TrainState
 from metaloss.training.steps import check_finite_loss, look_ahead, ordinary_step
 from metaloss.training.streams import stream, windows
 from metaloss.training.tally import Tally
-from metaloss.types import Batch, Loader, TaskLike
+from metaloss.types import Batch, Loader, TaskLike, has_checked_test
 
 
 class TaskTraining:
@@ -183,6 +183,8 @@ class TaskTraining:
         }
         if recipe.evaluates(record["epoch"]):
             record |= self._evaluation("test", self.task.test)
+            if not has_checked_test(self.task):
+                record["test_unchecked"] = True
             if self.task.validation is not None:
                 record |= self._evaluation("validation", self.task.validation)
         if skipped is not None:
