@@ -110,7 +110,9 @@ def regression_task(
     sizes = {"test": num_test, "meta": num_meta, "validation": num_validation}
     wanted = {part: size for part, size in sizes.items() if size or part == "test"}
     every = torch.arange(len(table))
-    parts = split(every, {**wanted, "train": subset}, generator(seed, "split"))
+    arguments = {"train": "subset", **{part: f"num_{part}" for part in sizes}}
+    asked = {**wanted, "train": subset}
+    parts = split(every, asked, generator(seed, "split"), arguments=arguments)
     inputs = _standardised(table.inputs, parts["train"])
     targets = _standardised(table.targets, parts["train"])
     train_targets = targets[parts["train"]]

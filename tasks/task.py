@@ -186,7 +186,7 @@ def classification_task(
     check_disjoint(sample_ids(parts), allow_overlap)
     sets = {part: chosen.samples() for part, chosen in parts.items()}
     if "meta" in sets:
-        check_classes("meta", sets["meta"].targets)
+        check_classes("num_meta", sets["meta"].targets)
         check_batch_size("meta_batch_size", meta_batch_size, len(sets["meta"]))
     noisy: NoisyLabels | None = None
     if noise is not None:
