@@ -107,13 +107,13 @@ class Results:
         """Plain lists, dictionaries, numbers and strings."""
         return asdict(self)
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """Write all of it as JSON."""
         text = json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n"
         write_atomically(user_path(path), text.encode())
 
 
-def check_place(path: Path) -> None:
+def check_place(path: str | Path) -> None:
     """Raise :class:`~metaloss.checks.InputError` unless a file can be written there."""
     path = user_path(path)
     folder = path.absolute().parent

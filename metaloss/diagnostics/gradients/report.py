@@ -203,7 +203,7 @@ class Document:
         InputError: there is no folder to write it to.
     """
 
-    def __init__(self, path: Path | None, **about: Any) -> None:
+    def __init__(self, path: str | Path | None, **about: Any) -> None:
         path = None if path is None else user_path(path)
         require(
             path is None or (path.parent.is_dir() and not path.is_dir()),
