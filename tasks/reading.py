@@ -36,8 +36,8 @@ class FolderLoader:
 
     Raises:
         InputError: the batch is larger than the data; in an epoch, a file that cannot be read, or a
-            transform that fails or gives another shape than ``data.sample_shape``. From a worker
-            it comes without the traceback, which ``workers=0`` shows.
+            transform that fails or gives another shape than ``data.sample_shape``, or a worker that
+            was killed. From a worker it comes without the traceback, which ``workers=0`` shows.
 
     Example:
         >>> from metaloss.tasks import FolderLoader, image_files
@@ -117,7 +117,8 @@ class FolderLoader:
             pin_memory=self._device.type == "cuda",
             collate_fn=_collate,
         )
-        for inputs, index in zip(loader, self._plan.cut(order.to(self._device)), strict=True):
+        cuts = self._plan.cut(order.to(self._device))
+        for inputs, index in zip(_while_alive(loader, self._data.name), cuts, strict=True):
             if isinstance(inputs, InputError):
                 raise inputs
             yield Batch(inputs.to(self._device, non_blocking=True), self._targets[index], index)
@@ -169,6 +170,18 @@ class _Images(Dataset[Tensor]):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive(self._seed, position))
             return self._data.train_transform(image)
+
+
+def _while_alive(batches: DataLoader[Tensor], name: str) -> Iterator[Tensor | InputError]:
+    try:
+        yield from batches
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise InputError(
+            f"{name}: expected workers that read until the end, but one was killed, most likely "
+            "for the memory it took; fewer workers or a smaller batch take less"
+        ) from error
 
 
 def _collate(samples: list[Tensor] | InputError) -> Tensor | InputError:

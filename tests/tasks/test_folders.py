@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -125,6 +127,17 @@ def test_a_transform_that_fails_names_the_file(pets, workers):
     words = r"^\S*cat/00.png: expected .* transformed, got ZeroDivisionError: division by zero$"
     with pytest.raises(InputError, match=words):
         flat(FolderLoader(source.train, 24, shuffle=False), 0)
+
+
+def killed(image):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed_is_one_line(pets):
+    root, _ = pets
+    source = image_files(root, size=6, train_transform=killed, workers=1)
+    with pytest.raises(InputError, match=r"^pets: expected workers .* one was killed"):
+        flat(FolderLoader(source.train, 24), 0)
 
 
 SPAWNED = """
