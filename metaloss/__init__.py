@@ -11,6 +11,9 @@ from metaloss.adjusters import (
 from metaloss.checks import InputError
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import from_pretrained, list_pretrained
+from metaloss.shim import install as _mend_torchvision
+
+_mend_torchvision()  # here, so that whatever imports torchvision afterwards can
 
 __version__ = "0.1.0"
 

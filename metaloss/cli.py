@@ -15,6 +15,7 @@ from rich.text import Text
 
 from metaloss import __version__
 from metaloss.checks import InputError, require
+from metaloss.files import user_path
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -220,7 +221,9 @@ def transfer(
 ) -> None:
     """Train on a gin file's task with learned adjusters, frozen: no clean samples, no search."""
     # The folder's config.gin says which adjusters they were, from wherever it is read.
-    adjusters = [str(Path(a).resolve()) if a and Path(a).is_dir() else a for a in adjuster]
+    adjusters = [
+        str(user_path(a).resolve()) if a and user_path(a).is_dir() else a for a in adjuster
+    ]
     said = [f"ADJUSTERS = {adjusters!r}", f"COMPARE = {compare}", f"STRENGTH = {strength!r}"]
     files = [TRANSFERRED, *(gin_file or [])]
     bindings = [*said, *(gin_param or [])]

@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from metaloss.kinds import FIGURES, Figure
+from metaloss.kinds import CLASSIFICATION, FIGURES, Figure
 from metaloss.training import Observer, RunInfo
 
 
@@ -93,6 +93,7 @@ class Bars(Observer):
             Text.assemble(
                 (record["method"], "bold"),
                 f", seed {record['seed']}: {figure.said(record[figure.name])} "
+                f"{'(unchecked) ' if record.get('test_unchecked') else ''}"
                 f"in {record['seconds']:.1f} s",
             ),
             highlight=False,
@@ -170,8 +171,9 @@ def figures(record: Mapping[str, Any]) -> str:
     words = [f"{record['samples_per_second']:.0f} samples/s", f"loss {record['train_loss']:.3f}"]
     if "meta_loss" in record:
         words.append(f"meta loss {record['meta_loss']:.3f}")
+    test = "test (unchecked)" if record.get("test_unchecked") else "test"
     words += [
-        f"test {figure.said(record[f'test_{name}'])}"
+        f"{test} {figure.said(record[f'test_{name}'])}"
         for name, figure in FIGURES.items()
         if f"test_{name}" in record
     ]
@@ -213,7 +215,9 @@ def across_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
         bold = "bold" if own[mean] == best[name] else ""
         return Text(figure.written(own[mean]) + spread, bold)
 
-    lines = [["method", *names, "mean"]]
+    first = rows[0]["tasks"]
+    headings = [n + (" (unchecked)" if first[n].get("test_unchecked") else "") for n in names]
+    lines = [["method", *headings, "mean"]]
     for row in rows:
         cells = [cell(name, row["tasks"][name]) for name in names]
         lines.append([Text(row["method"]), *cells, figure.written(row[mean])])
@@ -221,6 +225,8 @@ def across_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
         lines = [["task", *lines[0][1:]], *lines[1:]]
         lines = [list(column) for column in zip(*lines, strict=True)]
     table = _titled(figure, last, lines[0][0])
+    if headings != names:
+        table.caption = f"unchecked: by {_targets(figure)} that nobody checked"
     for heading in lines[0][1:]:
         table.add_column(heading, justify="right", overflow="fold")
     for line in lines[1:]:
@@ -236,7 +242,8 @@ def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
         last: over how many last epochs the figures are means.
     """
     figure = FIGURES[rows[0]["figure"]]
-    table = _titled(figure, last)
+    by = f" by unchecked {_targets(figure)}" if rows[0].get("test_unchecked") else ""
+    table = _titled(figure, last, by=by)
     table.add_column("mean", justify="right")
     table.add_column("std", justify="right")
     table.add_column("seeds", justify="right")
@@ -253,8 +260,12 @@ def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
     return table
 
 
-def _titled(figure: Figure, last: int, first: str = "method") -> Table:
-    title = f"{figure.title}, mean of the last {last} epochs"
+def _targets(figure: Figure) -> str:
+    return "labels" if figure == CLASSIFICATION.figure else "values"
+
+
+def _titled(figure: Figure, last: int, first: str = "method", by: str = "") -> Table:
+    title = f"{figure.title}{by}, mean of the last {last} epochs"
     table = Table(title=title, min_width=len(title))
     table.add_column(first, overflow="fold")
     return table

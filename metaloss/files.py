@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Paths that people give, and files written so that a reader never meets half of one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,17 @@ from pathlib import Path
 from metaloss.checks import InputError, require
 
 _PART = ".part"  # the ending of a file that is not whole yet
+
+
+def user_path(path: str | Path) -> Path:
+    """A path as a person gave it, with ``~`` for the home folder.
+
+    Example:
+        >>> from metaloss.files import user_path
+        >>> user_path("~/data") == Path.home() / "data"
+        True
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own fails for an unknown ~name
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:

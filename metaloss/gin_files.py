@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from metaloss.checks import InputError
+from metaloss.files import user_path
 
 
 def shipped() -> Path:
@@ -26,7 +27,7 @@ def find(name: str | Path) -> Path:
         >>> find("experiments/demo.gin").name
         'demo.gin'
     """
-    for path in (Path(name), shipped() / name):
+    for path in (user_path(name), shipped() / name):
         if path.is_file():
             return path
     raise InputError(f"{name}: expected a gin file, here or among those of {shipped()}, got none")

@@ -122,7 +122,9 @@ def _draw(experiment: Any, folder: RunFolder) -> list[Path]:
         records = folder.run(method.name, experiment.seeds[0])
         if records.adjuster.is_dir():
             criterion = load_adjuster(records.adjuster, components=method.components)
-            learned.append(Learned(method.name, criterion, records.read_tensors("samples")))
+            unchecked = bool((records.result() or {}).get("test_unchecked"))
+            samples = records.read_tensors("samples")
+            learned.append(Learned(method.name, criterion, samples, unchecked))
     if not learned:
         return []
     path = folder.path / "hyperparameters.png"

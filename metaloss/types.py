@@ -105,7 +105,7 @@ class TaskLike(Protocol):
 
     @property
     def test(self) -> Loader:
-        """Clean samples that nothing is chosen by."""
+        """Samples that nothing is chosen by; clean, or the task has ``test_checked = False``."""
         ...
 
     @property
@@ -117,6 +117,21 @@ class TaskLike(Protocol):
     def flipped(self) -> Bool[Tensor, " samples"] | None:
         """Which of ``train_targets`` are wrong; ``None`` where nobody knows."""
         ...
+
+
+def has_checked_test(task: TaskLike) -> bool:
+    """Whether a task's test figures are by targets that somebody checked.
+
+    Args:
+        task: one that says otherwise has an attribute ``test_checked`` that is false.
+
+    Example:
+        >>> from metaloss.tasks import classification_task, digits
+        >>> from metaloss.types import has_checked_test
+        >>> has_checked_test(classification_task(data=digits, num_meta=100, num_test=360))
+        True
+    """
+    return bool(getattr(task, "test_checked", True))
 
 
 @dataclass(frozen=True, kw_only=True)

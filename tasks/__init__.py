@@ -3,11 +3,12 @@
 from . import corruption, noise
 from .datasets import cifar10, cifar100, digits, fashion_mnist, image_folder
 from .few_shot import NoisyLabelsTransform, taskset_suite
-from .folders import FolderLoader, FolderSet, image_files
+from .folders import FolderSet, image_files
 from .images import ImageSet
 from .loaders import BatchLoader
 from .noisy_labels import NoisyLabels
 from .noisy_values import NoisyValues
+from .reading import FolderLoader
 from .regression import RegressionTask, regression_task
 from .sources import Source
 from .splits import check_disjoint, split

@@ -11,14 +11,19 @@ from __future__ import annotations
 import functools
 import json
 import os
+import pickle
+import tarfile
+import zlib
+from http.client import HTTPException
 from pathlib import Path
 
 import torch
 
 from metaloss.checks import InputError, check_at_least, require
+from metaloss.files import user_path
 from metaloss.shim import import_torchvision
 
-from .decoding import check_channels, decode
+from .decoding import DECODING, check_channels, decode
 from .files import load_tensors, save_tensors, stamp
 from .idx import find_idx, read_idx
 from .images import ImageSet
@@ -29,6 +34,16 @@ from .tables import DIGITS_CLASSES, FASHION_MNIST_CLASSES
 _KEPT = 2  # sources of each kind in memory
 _CACHE_KIND = "metaloss decoded images, version 1"
 Stamp = tuple[str, int, int]
+# What torchvision lets through of the network, of the disk, and of files that are not its own.
+_NO_CIFAR = (
+    OSError,
+    RuntimeError,
+    HTTPException,
+    EOFError,
+    tarfile.TarError,
+    pickle.UnpicklingError,
+    zlib.error,
+)
 
 
 def digits() -> Source[ImageSet]:
@@ -47,7 +62,8 @@ def digits() -> Source[ImageSet]:
     data = load_digits()
     images = torch.from_numpy(data.images).mul(255 / 16).round().to(torch.uint8)
     targets = torch.from_numpy(data.target).to(torch.int64)
-    return Source(ImageSet(images[:, None], targets, DIGITS_CLASSES, "digits"))
+    samples = ImageSet(images[:, None], targets, DIGITS_CLASSES, "digits")
+    return Source(samples, labels_checked=True)
 
 
 def fashion_mnist(root: str | Path) -> Source[ImageSet]:
@@ -69,7 +85,7 @@ def fashion_mnist(root: str | Path) -> Source[ImageSet]:
         algorithms, 2017.
     """
     stamps = [
-        stamp(find_idx(Path(root), f"{part}-{content}"))
+        stamp(find_idx(user_path(root), f"{part}-{content}"))
         for part in ("train", "t10k")
         for content in ("images-idx3-ubyte", "labels-idx1-ubyte")
     ]
@@ -84,13 +100,14 @@ def cifar10(root: str | Path, download: bool = False) -> Source[ImageSet]:
         download: fetch it if it is not there.
 
     Raises:
-        InputError: it is not there, or its checksums differ from the published ones.
+        InputError: it is not there, cannot be downloaded, or its checksums differ from the
+            published ones.
 
     Example:
         >>> from metaloss.tasks import cifar10
         >>> source = cifar10("data", download=True)  # doctest: +SKIP
     """
-    return _cifar("CIFAR10", "cifar10", Path(root), download)
+    return _cifar("CIFAR10", "cifar10", user_path(root), download)
 
 
 def cifar100(root: str | Path, download: bool = False) -> Source[ImageSet]:
@@ -101,13 +118,14 @@ def cifar100(root: str | Path, download: bool = False) -> Source[ImageSet]:
         download: fetch it if it is not there.
 
     Raises:
-        InputError: it is not there, or its checksums differ from the published ones.
+        InputError: it is not there, cannot be downloaded, or its checksums differ from the
+            published ones.
 
     Example:
         >>> from metaloss.tasks import cifar100
         >>> source = cifar100("data", download=True)  # doctest: +SKIP
     """
-    return _cifar("CIFAR100", "cifar100", Path(root), download)
+    return _cifar("CIFAR100", "cifar100", user_path(root), download)
 
 
 def image_folder(
@@ -117,6 +135,7 @@ def image_folder(
     train: str = "train",
     test: str | None = "test",
     clean: str | None = None,
+    labels_checked: bool = False,
     channels: int = 3,
     cache: str | Path | None = None,
     threads: int | None = None,
@@ -132,6 +151,8 @@ def image_folder(
         train: the folder of training images.
         test: the folder of test images; ``None`` if there is none.
         clean: the folder of images with verified labels, if the training labels are noisy.
+        labels_checked: whether the labels of ``train`` are known to be right: see
+            :class:`Source`.
         channels: 3 for colour, 1 for grey.
         cache: a file to keep the decoded images in. It is read instead of the images while the list
             of files, their sizes and their times of change are the same, and written anew when not.
@@ -150,14 +171,16 @@ def image_folder(
         check_at_least("size", size, 1)
     threads = check_at_least("threads", threads or os.cpu_count() or 1, 1)
     check_channels(channels)
-    listings = list_parts(Path(root), {"train": train, "test": test, "clean": clean})
+    root = user_path(root)
+    listings = list_parts(root, {"train": train, "test": test, "clean": clean})
     return _read_image_folder(
         tuple(listings.items()),
         size=size,
+        labels_checked=labels_checked,
         channels=channels,
-        cache=None if cache is None else Path(cache),
+        cache=None if cache is None else user_path(cache),
         threads=threads,
-        name=name or Path(root).resolve().name,
+        name=name or root.resolve().name,
     )
 
 
@@ -176,6 +199,7 @@ def _read_fashion_mnist(
     return Source(
         read(train_images, train_targets, "fashion_mnist"),
         read(test_images, test_targets, "fashion_mnist (test)"),
+        labels_checked=True,
     )
 
 
@@ -198,13 +222,17 @@ def _read_cifar(
     def read(train: bool) -> ImageSet:
         try:
             part = data(str(root), train=train, download=download)
-        except RuntimeError as error:
-            raise InputError(f"{root / data.base_folder}: expected {kind}: {error}") from error
+        except _NO_CIFAR as error:
+            how = f"cannot download it to {root}" if download else "cannot read it"
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(
+                f"{root / data.base_folder}: expected {kind}, {how}: {said}"
+            ) from error
         images = torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous()
         called = name if train else f"{name} (test)"
         return ImageSet(images, torch.tensor(part.targets), tuple(part.classes), called)
 
-    return Source(read(train=True), read(train=False))
+    return Source(read(train=True), read(train=False), labels_checked=True)
 
 
 @functools.lru_cache(_KEPT)
@@ -212,13 +240,16 @@ def _read_image_folder(
     listings: tuple[tuple[str, Listing], ...],
     *,
     size: int | None,
+    labels_checked: bool,
     channels: int,
     cache: Path | None,
     threads: int,
     name: str,
 ) -> Source[ImageSet]:
     parts = dict(listings)
-    key = json.dumps([size, channels, *((part, listing.fingerprint) for part, listing in listings)])
+    key = json.dumps(
+        [DECODING, size, channels, *((part, listing.fingerprint) for part, listing in listings)]
+    )
     images = None if cache is None else _cached(cache, key)
     if images is None:
         images = {
@@ -235,7 +266,7 @@ def _read_image_folder(
         )
         for part, listing in parts.items()
     }
-    return Source(sets["train"], sets.get("test"), sets.get("clean"))
+    return Source(sets["train"], sets.get("test"), sets.get("clean"), labels_checked)
 
 
 def _cached(cache: Path, key: str) -> dict[str, torch.Tensor] | None:

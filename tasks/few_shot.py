@@ -174,7 +174,7 @@ def taskset_suite(
     def make(k: int, *, seed: int, device: torch.device | str = "cpu") -> Task:
         name = f"{prefix}{k}"
         samples = _sampled(taskset, derive(seed, "taskset", name), name)
-        return task(data=Source(samples), name=name, seed=seed, device=device)
+        return task(data=Source(samples, labels_checked=True), name=name, seed=seed, device=device)
 
     return tuple(
         TaskSpec(name=f"{prefix}{k}", task=partial(make, k), model=model, recipe=recipe)

@@ -81,7 +81,7 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, st
 def _as_words(entry: str) -> dict[str, str]:
     try:
         words = json.loads(entry)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):  # the latter by lists in lists in lists
         return {}
     return words if isinstance(words, dict) else {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,9 +13,14 @@ from jaxtyping import Int
 from torch import Tensor
 
 from metaloss.checks import InputError, require
-from metaloss.shim import import_torchvision
 
+from .decoding import shown
 from .files import expect_folder
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+"""What names of images end in; torchvision's list."""
+
+_LEFT_BEHIND = {"__pycache__", "__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,11 @@ class Listing:
 
 
 def list_images(folder: Path, class_names: tuple[str, ...] | None = None) -> Listing:
-    """List the images of ``folder/<class>/``, as ``torchvision.datasets.ImageFolder`` does.
+    """List the images of ``folder/<class>/``, in the order of ``torchvision.datasets.ImageFolder``.
+
+    Unlike there, what is hidden is left out: names that begin with a dot, and folders such as
+    ``__pycache__`` that programs leave behind. A folder that a class reaches more than once, by
+    links, is counted once.
 
     Args:
         folder: where they are.
@@ -48,30 +57,31 @@ def list_images(folder: Path, class_names: tuple[str, ...] | None = None) -> Lis
             given, every folder is a class, and must hold an image.
 
     Raises:
-        InputError: the folder is not there, holds no images, or its classes are not as above.
+        InputError: the folder is not there, holds no images, its classes are not as above, two of
+            them are one folder, or a link leads nowhere.
     """
     expect_folder(folder, "a folder with a folder of images for each class")
-    module = import_torchvision().datasets.folder
-    found = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
+    found = tuple(sorted(e.name for e in folder.iterdir() if e.is_dir() and not _hidden(e.name)))
     require(
         len(found) > 0, f"{folder}: expected a folder of images for each class, found no folder"
     )
     names = found if class_names is None else class_names
-    unknown = [name for name in found if name not in names]
+    unknown = [shown(name) for name in found if name not in names]
     require(
         not unknown,
         f"{folder}: expected folders named as the training classes, got {', '.join(unknown)}",
     )
-    labels = {name: label for label, name in enumerate(names)}
-    try:
-        samples = module.make_dataset(
-            str(folder), labels, module.IMG_EXTENSIONS, allow_empty=class_names is not None
-        )
-    except FileNotFoundError as error:
-        raise InputError(f"{folder}: expected images of every class: {error}") from error
-    require(len(samples) > 0, f"{folder}: expected images, found none")
-    files = tuple(path for path, _ in samples)
-    targets = torch.tensor([label for _, label in samples])
+    _check_folders(folder, found)
+    by_class = [tuple(_images(folder / name)) for name in names]
+    empty = [name for name, files in zip(names, by_class, strict=True) if not files]
+    require(
+        class_names is not None or not empty,
+        f"{folder}: expected images of every class: found none of {', '.join(empty)}; their names "
+        f"end in {', '.join(EXTENSIONS)}",
+    )
+    files = tuple(file for some in by_class for file in some)
+    require(len(files) > 0, f"{folder}: expected images, found none")
+    targets = torch.tensor([label for label, some in enumerate(by_class) for _ in some])
     return Listing(str(folder.resolve()), _fingerprint(folder, files, names), files, targets, names)
 
 
@@ -84,7 +94,7 @@ def list_parts(root: Path, parts: Mapping[str, str | None]) -> dict[str, Listing
             there.
 
     Raises:
-        InputError: as :func:`list_images`.
+        InputError: as :func:`list_images`, or two parts are one folder.
     """
     listings: dict[str, Listing] = {}
     names = None
@@ -92,13 +102,65 @@ def list_parts(root: Path, parts: Mapping[str, str | None]) -> dict[str, Listing
         if folder is not None:
             listings[part] = list_images(root / folder, names)
             names = listings[part].class_names
+            same = [p for p, other in listings.items() if other.folder == listings[part].folder]
+            require(
+                same == [part],
+                f"{root / folder}: expected a folder of its own for each part, got it as "
+                f"{' and as '.join(same)}",
+            )
     return listings
+
+
+def _check_folders(folder: Path, names: tuple[str, ...]) -> None:
+    """Class folders have names that records can hold, and are different folders."""
+    real: dict[Path, str] = {}
+    for name in names:
+        require(
+            shown(name) == name,
+            f"{folder}: expected names of classes in UTF-8, got {shown(name)}",
+        )
+        place = (folder / name).resolve()
+        require(
+            place not in real,
+            f"{folder}: expected a folder of its own for each class, got {name}, which is "
+            f"{real.get(place)}",
+        )
+        real[place] = name
+
+
+def _images(folder: Path) -> Iterator[str]:
+    """The paths of all images below a folder, by folder and then by name."""
+    met: set[tuple[int, int]] = set()
+    found = []
+    for place, folders, files in os.walk(folder, onerror=_unreadable, followlinks=True):
+        status = os.stat(place)  # noqa: PTH116 - as below
+        if (status.st_dev, status.st_ino) in met:  # by a link that leads back, or here again
+            folders.clear()
+            continue
+        met.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not _hidden(name))
+        found.append((place, sorted(name for name in files if not _hidden(name))))
+    for place, files in sorted(found):
+        for name in files:
+            if name.lower().endswith(EXTENSIONS):
+                yield os.path.join(place, name)  # noqa: PTH118 - a Path each takes far longer
+
+
+def _unreadable(error: OSError) -> None:
+    raise InputError(f"{shown(error.filename)}: cannot look into this folder: {error.strerror}")
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name in _LEFT_BEHIND
 
 
 def _fingerprint(folder: Path, files: tuple[str, ...], names: tuple[str, ...]) -> str:
     digest = hashlib.sha256("\n".join(names).encode())
     for file in files:
-        status = os.stat(file)  # noqa: PTH116 - a Path for each file takes longer than all the rest
+        try:
+            status = os.stat(file)  # noqa: PTH116 - a Path for each file takes longer than the rest
+        except OSError as error:  # such as a link to nothing, or one that leads to itself
+            raise InputError(f"{shown(file)}: expected an image: {error.strerror}") from None
         name = file.removeprefix(str(folder))
-        digest.update(f"\n{name}\t{status.st_size}\t{status.st_mtime_ns}".encode())
+        digest.update(os.fsencode(f"\n{name}\t{status.st_size}\t{status.st_mtime_ns}"))
     return digest.hexdigest()

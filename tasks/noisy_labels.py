@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metaloss.checks import InputError, check_labels, require, seen
+from metaloss.files import user_path
 
 from .files import load_tensors, save_tensors, sha256
 
@@ -113,7 +114,7 @@ class NoisyLabels:
             "transition": self.transition,
         }
         save_tensors(
-            Path(path),
+            user_path(path),
             self.kind,
             # copies, since the format refuses tensors that share memory or are not contiguous
             {
@@ -135,7 +136,7 @@ class NoisyLabels:
             InputError: no such file, one that is damaged or of another format, or one that was made
                 from other labels.
         """
-        path = Path(path)
+        path = user_path(path)
         tensors, metadata = load_tensors(path, cls.kind)
         require(
             set(tensors) == {"labels", "original", "transition"},

@@ -16,6 +16,14 @@ from .images import ImageSet
 from .sources import Source
 from .splits import split
 
+_ARGUMENTS = {
+    "train": "subset",
+    "test": "num_test",
+    "meta": "num_meta",
+    "validation": "num_validation",
+    "balanced": "balanced_meta=False",
+}
+
 AnySet = ImageSet | FolderSet
 AnySource = Source[ImageSet] | Source[FolderSet]
 
@@ -134,10 +142,14 @@ def _part_of(source: AnySource, origin: str) -> AnySet:
 def _choose(
     among: Part, sizes: Mapping[str, int | None], balanced: list[str], generator: torch.Generator
 ) -> dict[str, Part]:
-    chosen = split(
-        among.whole.targets[among.index],
-        sizes,
-        generator,
-        balanced=[name for name in balanced if name in sizes],
-    )
+    try:
+        chosen = split(
+            among.whole.targets[among.index],
+            sizes,
+            generator,
+            balanced=[name for name in balanced if name in sizes],
+            arguments=_ARGUMENTS,
+        )
+    except InputError as error:
+        raise InputError(f"{error}; of {among.whole.name}") from None
     return {name: Part(among.whole, among.index[index]) for name, index in chosen.items()}

@@ -35,6 +35,7 @@ class RegressionTask:
         test: clean samples that nothing is chosen by.
         train_targets: the targets of ``train``, addressed by a batch's ``index``.
         noise: what corruption did to them; ``None`` if there was none.
+        test_checked: whether the targets of ``test`` are known to be right.
     """
 
     name: str
@@ -45,6 +46,7 @@ class RegressionTask:
     test: Loader
     train_targets: Float[Tensor, "samples values"]
     noise: NoisyValues | None
+    test_checked: bool = True
 
     @property
     def num_classes(self) -> None:
@@ -111,7 +113,9 @@ def regression_task(
     sizes = {"test": num_test, "meta": num_meta, "validation": num_validation}
     wanted = {part: size for part, size in sizes.items() if size or part == "test"}
     every = torch.arange(len(table))
-    parts = split(every, {**wanted, "train": subset}, generator(seed, "split"))
+    arguments = {"train": "subset", **{part: f"num_{part}" for part in sizes}}
+    asked = {**wanted, "train": subset}
+    parts = split(every, asked, generator(seed, "split"), arguments=arguments)
     inputs = _standardised(table.inputs, parts["train"])
     targets = _standardised(table.targets, parts["train"])
     train_targets = targets[parts["train"]]
@@ -141,6 +145,7 @@ def regression_task(
         test=loader("test", num_test),
         train_targets=train_targets,
         noise=noisy,
+        test_checked=table.targets_checked,
     )
 
 

@@ -41,6 +41,9 @@ class Source(Generic[Samples]):
             ``train``.
         clean: samples whose labels have been verified, where the labels of ``train`` are noisy as
             published; ``None`` if there are none.
+        labels_checked: whether the labels of ``train`` are known to be right, before a task puts
+            noise on them. If not, test figures by samples taken out of ``train`` are marked as by
+            unchecked labels.
 
     Raises:
         InputError: the parts do not have the same classes and the same shape of sample.
@@ -55,6 +58,7 @@ class Source(Generic[Samples]):
     train: Samples
     test: Samples | None = None
     clean: Samples | None = None
+    labels_checked: bool = False
 
     def __post_init__(self) -> None:
         """Check that the parts go together."""

@@ -17,6 +17,7 @@ def split(
     sizes: Mapping[str, int | None],
     generator: torch.Generator,
     balanced: Collection[str] = (),
+    arguments: Mapping[str, str] | None = None,
 ) -> dict[str, Tensor]:
     """Split samples into disjoint sets at random.
 
@@ -29,6 +30,8 @@ def split(
         generator: a CPU generator.
         balanced: the sets that hold every class equally often; where the size is not a multiple of
             the number of classes, some classes, chosen at random, have one sample more.
+        arguments: for messages, what the caller's own arguments are called that the sets' sizes
+            and ``balanced`` come from, such as ``{"meta": "num_meta"}``.
 
     Returns:
         The positions in ``targets`` of each set's samples, int64, ascending.
@@ -45,7 +48,8 @@ def split(
         >>> labels[sets["meta"]].bincount(), len(sets["train"])
         (tensor([2, 2, 2, 2, 2, 2, 2, 2, 2, 2]), 80)
     """
-    _check_sizes(sizes, len(targets), balanced)
+    called = {**{name: name for name in sizes}, "balanced": "balanced", **(arguments or {})}
+    _check_sizes(sizes, len(targets), balanced, called)
     targets = targets.cpu()
     left = torch.randperm(len(targets), generator=generator)
     sets = {}
@@ -53,7 +57,7 @@ def split(
         if size is None:
             chosen = torch.ones(len(left), dtype=torch.bool)
         elif name in balanced:
-            chosen = _choose_balanced(name, targets[left], size, targets, generator)
+            chosen = _choose_balanced(name, targets[left], size, targets, generator, called=called)
         else:
             chosen = torch.arange(len(left)) < size
         sets[name] = left[chosen].sort().values
@@ -96,7 +100,10 @@ def check_classes(name: str, targets: Int[Tensor, " samples"]) -> None:
 
 
 def _check_sizes(
-    sizes: Mapping[str, int | None], available: int, balanced: Collection[str]
+    sizes: Mapping[str, int | None],
+    available: int,
+    balanced: Collection[str],
+    called: Mapping[str, str],
 ) -> None:
     require(len(sizes) > 0, "sizes: expected one set or more, got none")
     for name in balanced:
@@ -105,14 +112,14 @@ def _check_sizes(
     for name in firsts:
         require(
             sizes[name] is not None,
-            f"{name}: expected a size, since only the last set, {last}, can be the rest",
+            f"{called[name]}: expected a size, since only the last set, {last}, can be the rest",
         )
     given = {name: size for name, size in sizes.items() if size is not None}
     for name, size in given.items():
-        check_at_least(name, size, 1)
+        check_at_least(called[name], size, 1)
     asked = sum(given.values())
     rest = 1 if sizes[last] is None else 0
-    wanted = ", ".join(f"{name} {size}" for name, size in given.items())
+    wanted = ", ".join(f"{called[name]} {size}" for name, size in given.items())
     require(
         asked + rest <= available,
         f"sizes: expected {available} samples at most, got {asked} ({wanted})"
@@ -121,7 +128,13 @@ def _check_sizes(
 
 
 def _choose_balanced(
-    name: str, left: Tensor, size: int, targets: Tensor, generator: torch.Generator
+    name: str,
+    left: Tensor,
+    size: int,
+    targets: Tensor,
+    generator: torch.Generator,
+    *,
+    called: Mapping[str, str],
 ) -> Tensor:
     """Which of the samples left, already in random order, to take: the first few of each class."""
     classes = torch.unique(targets)
@@ -135,8 +148,9 @@ def _choose_balanced(
         worst = int(short.nonzero()[0])
         require(
             False,
-            f"{name}: expected {int(quota[worst])} samples of class {int(classes[worst])} "
-            f"for a balanced set of {size}, got {int(have[worst])}",
+            f"{called[name]}: expected {int(quota[worst])} samples of class {int(classes[worst])} "
+            f"for a balanced set of {size}, got {int(have[worst])}; ask for fewer, or for samples "
+            f"of any class ({called['balanced']})",
         )
     return _rank_in_class(kind, have) < quota[kind]
 

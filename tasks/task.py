@@ -13,16 +13,18 @@ from torch import Tensor
 
 from metaloss.arguments import checked
 from metaloss.checks import check_at_least, require
+from metaloss.files import user_path
 from metaloss.seeding import derive, generator
 from metaloss.types import Loader
 
-from .folders import FolderLoader, FolderSet
+from .folders import FolderSet
 from .images import ImageSet
 from .labelling import load_noise, make_noise
 from .loaders import BatchLoader
 from .noisy_labels import NoisyLabels
 from .partition import AnySet, AnySource, divide, sample_ids
 from .plans import check_batch_size
+from .reading import FolderLoader
 from .sources import Source
 from .splits import check_classes, check_disjoint
 from .transforms import Normalise, Transform, channel_statistics
@@ -51,6 +53,7 @@ class Task:
         test: clean samples that nothing is chosen by.
         train_targets: the labels of ``train``, addressed by a batch's ``index``; on the CPU.
         noise: what noise did to them; ``None`` if it was not made here.
+        test_checked: whether the labels of ``test`` are known to be right.
 
     Example:
         >>> from metaloss.tasks import classification_task, digits
@@ -68,6 +71,7 @@ class Task:
     test: Loader
     train_targets: Int[Tensor, " samples"]
     noise: NoisyLabels | None
+    test_checked: bool = True
 
     @property
     def num_classes(self) -> int:
@@ -124,7 +128,7 @@ def classification_task(
         num_meta: clean samples for the meta set; 0 for none.
         num_validation: clean samples for the validation set; 0 for none.
         num_test: samples to take out of the training samples for the test set, where the source has
-            none, and only there.
+            none, and only there. See :class:`Source` for whose labels are checked.
         subset: train on so many of the samples left; on all if not given.
         meta_from: where meta and validation samples come from: "train", out of the training
             samples; "test", out of the test samples; "clean", from the source's verified samples;
@@ -187,7 +191,7 @@ def classification_task(
     check_disjoint(sample_ids(parts), allow_overlap)
     sets = {part: chosen.samples() for part, chosen in parts.items()}
     if "meta" in sets:
-        check_classes("meta", sets["meta"].targets)
+        check_classes("num_meta", sets["meta"].targets)
         check_batch_size("meta_batch_size", meta_batch_size, len(sets["meta"]))
     noisy: NoisyLabels | None = None
     if noise is not None:
@@ -196,7 +200,7 @@ def classification_task(
         classes, draws = len(train.class_names), generator(seed, "noise")
         noisy = make_noise(noise, train.targets, classes, draws, inputs)
     elif noise_file is not None:
-        noisy = load_noise(Path(noise_file), parts["train"])
+        noisy = load_noise(user_path(noise_file), parts["train"])
     if noisy is not None:
         sets["train"] = sets["train"].with_targets(noisy.labels)
     transforms = _transforms(sets["train"], augment, mean, std)
@@ -234,6 +238,7 @@ def classification_task(
         test=to_evaluate("test"),
         train_targets=sets["train"].targets,
         noise=noisy,
+        test_checked=source.test is not None or source.labels_checked,
     )
 
 

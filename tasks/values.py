@@ -19,6 +19,8 @@ class Table:
         inputs: ``[samples, features]``, float32.
         targets: ``[samples, values]``, float32.
         name: what to call it.
+        targets_checked: whether the targets are known to be right, before a task corrupts some. If
+            not, test figures are marked as by unchecked values.
 
     Raises:
         InputError: shapes or dtypes that are not these, or a number that is not finite.
@@ -33,6 +35,7 @@ class Table:
     inputs: Float[Tensor, "samples features"]
     targets: Float[Tensor, "samples values"]
     name: str
+    targets_checked: bool = False
 
     def __post_init__(self) -> None:
         """Check the tensors."""
@@ -74,4 +77,4 @@ def diabetes() -> Table:
 
     data = load_diabetes(scaled=False)
     inputs, targets = (torch.from_numpy(data[part]).float() for part in ("data", "target"))
-    return Table(inputs, targets.unsqueeze(1), "diabetes")
+    return Table(inputs, targets.unsqueeze(1), "diabetes", targets_checked=True)

@@ -83,7 +83,8 @@ def varied(
         return replace(samples, images=torch.cat(images), name=f"{samples.name}, varied")
 
     parts = {"train": source.train, "test": source.test, "clean": source.clean}
-    return Source(**{name: part(name, samples) for name, samples in parts.items() if samples})
+    made = {name: part(name, samples) for name, samples in parts.items() if samples}
+    return Source(**made, labels_checked=source.labels_checked)
 
 
 def _looks(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from metaloss import shim
 from metaloss.shim import import_torchvision
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,9 +50,8 @@ assert transforms.ToTensor()(datasets.FakeData(1, (3, 8, 8))[0][0]).shape == (3,
     run(code)
 
 
-def test_missing_operators_are_declared_and_the_import_tried_again(tmp_path: Path) -> None:
-    # What torchvision does at import whether or not its compiled library was loaded.
-    body = """
+# What torchvision does at import whether or not its compiled library was loaded.
+REGISTERS = """
 import torch
 
 @torch.library.register_fake("torchvision::nms")
@@ -64,20 +62,46 @@ def nms(dets, scores, iou_threshold):
 def qnms(dets, scores, iou_threshold):
     return scores
 """
-    code = """
-import metaloss.shim
+
+FAILS = """
 try:
-    import torchvision
+    import {name}
 except RuntimeError as error:
     assert "torchvision::nms does not exist" in str(error)
 else:
     raise AssertionError("the import was to fail on its own")
-first = metaloss.shim.import_torchvision()
-assert metaloss.shim.import_torchvision() is first
+"""
+
+
+@pytest.mark.parametrize("before", ["", *(FAILS.format(name=n) for n in ("torchvision", "timm"))])
+@pytest.mark.parametrize("name", ["torchvision", "timm"])
+def test_after_metaloss_any_import_works(tmp_path: Path, before: str, name: str) -> None:
+    """Also after imports that failed, and that of a package that needs torchvision."""
+    (tmp_path / "timm.py").write_text("import torchvision")
+    code = f"""
+{before}
+import sys, metaloss
+assert "torchvision" not in sys.modules
+import {name}
+assert metaloss.shim.import_torchvision() is sys.modules["torchvision"]
 import torch
 assert torch.ops.torchvision.nms(*torch.zeros(2, 4, device="meta"), 0.5).shape == (4,)
 """
-    run(code, fake_torchvision(tmp_path, body))
+    run(code, fake_torchvision(tmp_path, REGISTERS))
+
+
+def test_the_loader_stays_what_it_is() -> None:
+    code = """
+import importlib, importlib.util, inspect
+import metaloss
+first, second = (importlib.util.find_spec("torchvision") for _ in range(2))
+assert type(first.loader).__name__ == "SourceFileLoader"
+metaloss.shim.install()
+import torchvision
+assert importlib.reload(torchvision) is torchvision
+assert "import" in inspect.getsource(torchvision)
+"""
+    run(code)
 
 
 def test_nothing_is_declared_where_the_import_works(tmp_path: Path) -> None:
@@ -96,12 +120,14 @@ def test_its_absence_is_said_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
         import_torchvision()
 
 
-@pytest.mark.parametrize("error", [RuntimeError("CUDA mismatch"), ModuleNotFoundError("PIL")])
-def test_other_failures_pass_as_they_are(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def fail(name: str) -> None:
-        raise error
-
-    monkeypatch.setattr(shim.importlib, "import_module", fail)
-    with pytest.raises(type(error)) as caught:
-        import_torchvision()
-    assert caught.value is error
+@pytest.mark.parametrize("error", ["RuntimeError('CUDA mismatch')", "ModuleNotFoundError('PIL')"])
+def test_other_failures_pass_as_they_are(tmp_path: Path, error: str) -> None:
+    code = """
+import metaloss.shim
+for _ in range(2):
+    try:
+        metaloss.shim.import_torchvision()
+    except (RuntimeError, ModuleNotFoundError) as error:
+        print(repr(error))
+"""
+    assert run(code, fake_torchvision(tmp_path, f"raise {error}")) == f"{error}\n" * 2

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-import metaloss.integrations  # noqa: F401 - first: it mends torchvision beside a CPU build of torch
+import metaloss  # noqa: F401 - first: it mends torchvision beside a CPU build of torch
 
 # isort: split
 import learn2learn as l2l

@@ -1,7 +1,6 @@
 """A learned adjuster in PyTorch Lightning."""
 
-import metaloss
-import metaloss.integrations  # first: it mends torchvision beside a CPU build of torch
+import metaloss  # first: it mends torchvision beside a CPU build of torch
 
 # isort: split
 import torch

@@ -2,8 +2,7 @@
 
 import tempfile
 
-import metaloss
-import metaloss.integrations  # first: it mends torchvision beside a CPU build of torch
+import metaloss  # first: it mends torchvision beside a CPU build of torch
 
 # isort: split
 import torch

@@ -14,7 +14,7 @@ from typing import Any
 from metaloss.bench.check import FAILED, FRESH
 from metaloss.bench.methods import METHODS, PLAIN, REFERENCE
 from metaloss.checks import require
-from metaloss.files import write_atomically
+from metaloss.files import user_path, write_atomically
 
 MIB = 2**20
 
@@ -107,14 +107,15 @@ class Results:
         """Plain lists, dictionaries, numbers and strings."""
         return asdict(self)
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str | Path) -> None:
         """Write all of it as JSON."""
         text = json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n"
-        write_atomically(path, text.encode())
+        write_atomically(user_path(path), text.encode())
 
 
-def check_place(path: Path) -> None:
+def check_place(path: str | Path) -> None:
     """Raise :class:`~metaloss.checks.InputError` unless a file can be written there."""
+    path = user_path(path)
     folder = path.absolute().parent
     require(not path.is_dir(), f"{path}: expected a place for a file, got a folder")
     require(

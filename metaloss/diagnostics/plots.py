@@ -15,7 +15,7 @@ from torch import Tensor
 
 from metaloss.adjusters import ScheduledAdjuster
 from metaloss.conditioners import Margin, Residual
-from metaloss.files import write_atomically
+from metaloss.files import user_path, write_atomically
 from metaloss.objective import AdjustedLoss
 
 CLEAN, FLIPPED, SHADES = "#2f6f9f", "#c8553d", ("#b9c4cc", "#7f929e", "#24333d")
@@ -29,11 +29,13 @@ class Learned(NamedTuple):
         criterion: with its snapshots.
         samples: ``margin`` or for regression ``residual``, ``hparams`` and, where it is known,
             ``flipped``, one row a sample.
+        unchecked: whether its data's own labels, before any noise was made, are known to nobody.
     """
 
     name: str
     criterion: AdjustedLoss
     samples: Mapping[str, Tensor]
+    unchecked: bool = False
 
     @property
     def told(self) -> str:
@@ -59,6 +61,8 @@ def draw_learned(learned: Sequence[Learned], path: str | Path) -> None:
     rows = [(item, k) for item in learned for k in range(item.samples["hparams"].shape[1])]
     figure = Figure(figsize=(10, 3.1 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), 2, squeeze=False)
+    if any(item.unchecked for item in learned):
+        figure.suptitle(f"by unchecked {WORDS[learned[0].told][1]}")
     for (item, column), (left, right) in zip(rows, axes, strict=True):
         name = item.criterion.loss.hyperparameters[column].name
         if isinstance(item.criterion.conditioner, Margin | Residual):
@@ -76,7 +80,7 @@ def draw_learned(learned: Sequence[Learned], path: str | Path) -> None:
     with warnings.catch_warnings():  # letters that no font has are boxes
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure.savefig(drawn, dpi=140, format=Path(path).suffix.removeprefix(".") or None)
-    write_atomically(path, drawn.getvalue())
+    write_atomically(user_path(path), drawn.getvalue())
 
 
 def _curves(axis: Axes, item: Learned, column: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from metaloss.checks import InputError
+from metaloss.files import user_path
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained.bundled import FOLDER, list_pretrained
 from metaloss.pretrained.files import load_adjuster
@@ -48,7 +49,7 @@ def from_pretrained(
 
 def folder_of(name: str | Path) -> Path:
     """Where the files are of what :func:`from_pretrained` loads by this name."""
-    path = Path(name)
+    path = user_path(name)
     if str(name) and path.is_dir():
         return path
     if path.is_file():

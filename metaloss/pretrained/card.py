@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from metaloss.checks import InputError, require
-from metaloss.files import write_atomically
+from metaloss.files import user_path, write_atomically
 
 FORMAT = "metaloss-adjuster"
 # Version 1's digest is of the tensors alone. Such files are read, and not written any more.
@@ -57,7 +57,7 @@ def add_to_card(folder: str | Path, about: Mapping[str, Any]) -> None:
     Raises:
         InputError: there is no card, or an entry that JSON cannot hold.
     """
-    path = Path(folder) / CARD
+    path = user_path(folder) / CARD
     card = read_card(path)
     write_atomically(path, card_text({**card, "about": {**card["about"], **about}}))
 
@@ -71,9 +71,10 @@ def upgrade_card(folder: str | Path) -> None:
     Raises:
         InputError: a file that is missing or damaged.
     """
-    path = found_card(Path(folder))
-    card, tensors = read_card(path), read_bytes(Path(folder) / TENSORS)
-    check_seal(card, tensors, Path(folder))
+    folder = user_path(folder)
+    path = found_card(folder)
+    card, tensors = read_card(path), read_bytes(folder / TENSORS)
+    check_seal(card, tensors, folder)
     write_atomically(path, card_text(sealed(card, tensors)))
 
 
@@ -83,7 +84,7 @@ def fingerprint(folder: str | Path) -> str:
     Raises:
         InputError: there is no card.
     """
-    card = read_card(found_card(Path(folder)))
+    card = read_card(found_card(user_path(folder)))
     return hashlib.sha256(_functional(card)).hexdigest()
 
 

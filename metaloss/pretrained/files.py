@@ -16,7 +16,7 @@ from torch import Tensor
 from metaloss.adjusters import BaseAdjuster, ScheduledAdjuster
 from metaloss.adjusters.scheduled import check_until
 from metaloss.checks import InputError, check_finite, require
-from metaloss.files import make_folder, write_together
+from metaloss.files import make_folder, user_path, write_together
 from metaloss.losses import LossFamily, toward_defaults
 from metaloss.losses.narrowed import check_strength
 from metaloss.objective import AdjustedLoss
@@ -99,7 +99,7 @@ def save_adjuster(
         "about": dict(about or {}),
     }
     text = card_text(sealed(card, data))
-    folder = make_folder(Path(folder))
+    folder = make_folder(user_path(folder))
     write_together({folder / TENSORS: data, folder / CARD: text})
 
 
@@ -119,7 +119,7 @@ def load_adjuster(
             a component not known here (nothing in it is ever executed); or a strength out of range.
     """
     check_strength(strength)
-    folder = Path(folder)
+    folder = user_path(folder)
     card, data = read_card(found_card(folder)), read_bytes(folder / TENSORS)
     check_seal(card, data, folder)
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from metaloss.checks import InputError
+from metaloss.files import user_path
 from metaloss.pretrained.card import CARD, TENSORS
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -41,7 +42,7 @@ def upload(folder: str | Path, repository: str) -> None:
     Raises:
         InputError: ``huggingface_hub`` is not installed, or the folder holds no adjuster.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     for name in (TENSORS, CARD):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: expected a saved adjuster, got no {name} there")

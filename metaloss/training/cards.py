@@ -12,6 +12,7 @@ from metaloss.training.methods import Adjusted
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import RunInfo
 from metaloss.training.transfer import conventional
+from metaloss.types import has_checked_test
 
 
 def network_name(model: nn.Module) -> str:
@@ -62,12 +63,14 @@ def result_of(
         if f"test_{figure}" in record
     }
     assert trainings.meta_learner is not None
+    unchecked = [name for name, t in trainings.trainings.items() if not has_checked_test(t.task)]
     return {
         "method": info.method,
         "seed": info.seed,
         "tasks": last,
         "figure": figure,
         figure: sum(last.values()) / len(last),
+        **({"test_unchecked": unchecked} if unchecked else {}),
         "samples": sorted({task.task.train.num_samples for task in tasks}),
         "network": "; ".join(dict.fromkeys(network_name(task.state.model) for task in tasks)),
         "epochs": info.epochs,
@@ -78,7 +81,7 @@ def result_of(
 
 
 def held_out_of(method: Adjusted, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a card says of the held-out report: figures by row and task.
+    """What a card says of the held-out report: figures by row and task, and which are unchecked.
 
     Args:
         method: whose card it is.
@@ -88,7 +91,10 @@ def held_out_of(method: Adjusted, rows: Sequence[Mapping[str, Any]]) -> dict[str
     names = (*beside, repr(widest(method.loss)), f"transferred {method.name}")
     return {
         row["method"]: {
-            task: rounded(own[f"{row['figure']}_mean"]) for task, own in row["tasks"].items()
+            task + (" (unchecked)" if own.get("test_unchecked") else ""): rounded(
+                own[f"{row['figure']}_mean"]
+            )
+            for task, own in row["tasks"].items()
         }
         for row in rows
         if row["method"] in names

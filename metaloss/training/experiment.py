@@ -26,7 +26,7 @@ from metaloss.training.run_records import RunRecords
 from metaloss.training.samples import collect
 from metaloss.training.state import TrainState, fresh
 from metaloss.training.task_training import TaskTraining
-from metaloss.types import TaskLike
+from metaloss.types import TaskLike, has_checked_test
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +177,7 @@ class Experiment:
             figure: last_epochs_mean(epochs, f"test_{figure}", self.last),
             "last": min(self.last, len(epochs)),
             "epochs": len(epochs),
+            **({} if has_checked_test(task) else {"test_unchecked": True}),
             **method.provenance,
             "seconds": sum(epoch["seconds"] for epoch in epochs),
         }

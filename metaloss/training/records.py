@@ -30,7 +30,14 @@ from pathlib import Path
 from typing import Any
 
 from metaloss.checks import InputError, require
-from metaloss.files import check_new_folder, check_place, make_folder, read_text, write_atomically
+from metaloss.files import (
+    check_new_folder,
+    check_place,
+    make_folder,
+    read_text,
+    user_path,
+    write_atomically,
+)
 from metaloss.training.claim import HOLDER, LOCK, Claim
 from metaloss.training.run_records import RunRecords
 
@@ -63,7 +70,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path, resume: bool = False, *, find_free: bool = False) -> None:
-        place = Path(path).expanduser()
+        place = user_path(path)
         if resume:
             expected = f"{place}: expected the folder of a run to resume"
             require(holds_run(place), f"{expected}, got none with a run")

@@ -72,7 +72,8 @@ def row(method: str, runs: Sequence[Mapping[str, Any]], figure: str = "accuracy"
         figure: what the table shows; see :class:`metaloss.kinds.Figure`.
 
     Returns:
-        The mean and the sample standard deviation over seeds (``None`` for one), and the seeds.
+        The mean and the sample standard deviation over seeds (``None`` for one), and the seeds;
+        ``test_unchecked`` where a run's figure is by targets that nobody checked.
 
     Example:
         >>> from metaloss.training.results import row
@@ -81,10 +82,12 @@ def row(method: str, runs: Sequence[Mapping[str, Any]], figure: str = "accuracy"
         (71.0, [0, 1])
     """
     values = [run[figure] for run in runs]
+    unchecked = any(run.get("test_unchecked") for run in runs)
     return {
         "method": method,
         "figure": figure,
         f"{figure}_mean": statistics.fmean(values),
         f"{figure}_std": statistics.stdev(values) if len(values) > 1 else None,
         "seeds": [run["seed"] for run in runs],
+        **({"test_unchecked": True} if unchecked else {}),
     }

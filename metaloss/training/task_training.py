@@ -25,7 +25,7 @@ from metaloss.training.steps import (
 )
 from metaloss.training.streams import stream, windows
 from metaloss.training.tally import Tally
-from metaloss.types import Batch, Loader, TaskLike
+from metaloss.types import Batch, Loader, TaskLike, has_checked_test
 
 
 class TaskTraining:
@@ -196,6 +196,8 @@ class TaskTraining:
         }
         if recipe.evaluates(record["epoch"]):
             record |= self._evaluation("test", self.task.test)
+            if not has_checked_test(self.task):
+                record["test_unchecked"] = True
             if self.task.validation is not None:
                 record |= self._evaluation("validation", self.task.validation)
         if skipped is not None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from metaloss.arguments import checked
 from metaloss.checks import require
+from metaloss.files import user_path
 from metaloss.kinds import CLASSIFICATION
 from metaloss.losses import LossFamily, plain_loss
 from metaloss.losses.narrowed import widest
@@ -90,11 +90,13 @@ def conventional(losses: Sequence[LossFamily]) -> list[Method]:
 
 def _label(adjuster: str, others: Sequence[str]) -> str:
     """A name as it is; of a folder the last parts of its path, so many that tell it apart."""
-    if not Path(adjuster).is_dir():
+    if not user_path(adjuster).is_dir():
         return adjuster
 
     def last(folder: str, count: int) -> tuple[str, ...]:
-        return tuple(part for part in Path(folder).resolve().parts if part != "adjuster")[-count:]
+        return tuple(part for part in user_path(folder).resolve().parts if part != "adjuster")[
+            -count:
+        ]
 
     count = 2  # RUN/METHOD/seed-0/adjuster is named after its method
     while sum(last(other, count) == last(adjuster, count) for other in others) > 1 and count < 9:

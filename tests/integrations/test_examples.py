@@ -12,7 +12,6 @@ import pytest
 import torch
 
 import metaloss
-import metaloss.integrations
 from metaloss import Adjuster
 from metaloss.conditioners import Margin, RunningMean
 from metaloss.losses import GCE, CrossEntropy

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 import torch
 from PIL import Image
@@ -12,6 +17,9 @@ from metaloss.tasks import FolderLoader, FolderSet, image_files
 from metaloss.types import Loader
 
 transforms = import_torchvision().transforms
+
+# Where fewer processors are free than workers asked for, which is no fault of what is tested.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 
 
 def flat(loader, number):
@@ -103,14 +111,82 @@ def test_a_file_that_cannot_be_read_is_named(pets, workers):
     root, _ = pets
     (root / "train" / "cat" / "02.png").write_bytes(b"no image")
     source = image_files(root, size=6, workers=workers)
-    with pytest.raises(InputError, match=r"cat/02.png: expected an image"):
+    with pytest.raises(InputError, match=r"cat/02.png: expected an image") as caught:
+        flat(FolderLoader(source.train, 24), 0)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def divide_by_zero(image):
+    return 1 / 0
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_transform_that_fails_names_the_file(pets, workers):
+    root, _ = pets
+    source = image_files(root, size=6, train_transform=divide_by_zero, workers=workers)
+    words = r"^\S*cat/00.png: expected .* transformed, got ZeroDivisionError: division by zero$"
+    with pytest.raises(InputError, match=words):
+        flat(FolderLoader(source.train, 24, shuffle=False), 0)
+
+
+def killed(image):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed_is_one_line(pets):
+    root, _ = pets
+    source = image_files(root, size=6, train_transform=killed, workers=1)
+    with pytest.raises(InputError, match=r"^pets: expected workers .* one was killed"):
         flat(FolderLoader(source.train, 24), 0)
 
 
-def test_a_transform_of_another_size_is_refused(pets):
+SPAWNED = """
+import multiprocessing, sys
+multiprocessing.set_start_method(sys.argv[1])
+import torch
+from metaloss.checks import InputError
+from metaloss.tasks import FolderLoader, image_files
+
+def epoch(workers):
+    source = image_files(sys.argv[2], size=6, workers=workers, test=None)
+    return torch.cat([batch.inputs for batch in FolderLoader(source.train, 12).epoch(0)])
+
+here = epoch(0)
+assert torch.equal(epoch(1), here)
+damaged = image_files(sys.argv[2], train="damaged", workers=1, test=None).train
+try:
+    list(FolderLoader(damaged, 2).epoch(0))
+except InputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_that_do_not_begin_as_copies_of_this_process(pets, method):
+    """They import torchvision anew, and hand errors over as others do."""
+    root, _ = pets
+    for name in ("cat", "dog"):
+        (root / "damaged" / name).mkdir(parents=True)
+        (root / "damaged" / name / "00.png").write_bytes(b"no image")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SPAWNED, method, str(root)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    assert f"{root}/damaged/" in line and "/00.png: expected an image, cannot read it" in line
+
+
+@pytest.mark.bad_input
+def test_a_transform_of_another_size_or_kind_is_refused(pets):
     root, _ = pets
     source = image_files(root, size=6, train_transform=transforms.ToTensor())
     with pytest.raises(InputError, match=r"give \[3, 6, 6\], got \[3, 7, 9\] from .*png"):
+        flat(FolderLoader(source.train, 24), 0)
+    source = image_files(root, size=6, train_transform=transforms.Resize(6))
+    with pytest.raises(InputError, match=r"give \[3, 6, 6\], got a Image from .*png"):
         flat(FolderLoader(source.train, 24), 0)
 
 

@@ -150,7 +150,7 @@ class TestTask:
             ({"noise": lambda targets, generator: targets}, "NoisyValues, got Tensor"),
             ({"num_meta": 400}, "expected 442 samples at most"),
             ({"num_meta": -1}, "num_meta"),
-            ({"num_test": 0}, "test: expected a whole number of at least 1"),
+            ({"num_test": 0}, "num_test: expected a whole number of at least 1"),
             ({"batch_size": 1000}, "1000"),
         ],
     )

@@ -12,7 +12,6 @@ from metaloss.checks import InputError
 from metaloss.tasks import (
     Augment,
     ImageSet,
-    NoisyLabels,
     Source,
     channel_statistics,
     classification_task,
@@ -276,49 +275,3 @@ def test_image_files_make_a_task(pets):
         )
     with pytest.raises(InputError, match="pets is not uint8 images in memory"):
         classification_task(data=source, num_meta=0, augment=Augment)
-
-
-NOISY = partial(NoisyLabels.load, "nowhere")
-
-
-@pytest.mark.bad_input
-@pytest.mark.parametrize(
-    ("build", "words"),
-    [
-        (partial(DIGITS, num_test=None), "num_test: digits has no test set, .* got None"),
-        (partial(NUMBERS, num_test=10), "num_test: numbers has its own test set, got 10"),
-        (partial(NUMBERS, num_meta=-1), "num_meta"),
-        (partial(NUMBERS, num_meta=1), "meta: expected samples of two classes or more, got 1"),
-        (partial(NUMBERS, num_meta=400), "sizes: expected 400 samples at most"),
-        (partial(NUMBERS, num_meta=401, balanced_meta=False), "sizes: expected 400 samples"),
-        (partial(NUMBERS, num_meta=70, meta_from="clean"), "expected 60 samples at most, got 82"),
-        (partial(NUMBERS, subset=0), "train: .* at least 1, got 0"),
-        (partial(NUMBERS, subset=369), "expected 400 samples at most, got 401"),
-        (
-            partial(NUMBERS, batch_size=369),
-            "^batch_size: expected at most the 368 samples there are, got 369",
-        ),
-        (
-            partial(NUMBERS, meta_batch_size=21),
-            "meta_batch_size: expected at most the 20 samples there are, got 21",
-        ),
-        (partial(NUMBERS, eval_batch_size=0), "eval_batch_size"),
-        (partial(NUMBERS, meta_from="train set"), "one of train, test, clean, shared"),
-        (partial(DIGITS, meta_from="clean"), "meta_from: expected digits to have a clean part"),
-        (partial(DIGITS, meta_from="test"), "meta_from: expected digits to have a test part"),
-        (partial(NUMBERS, noise=SYMMETRIC, noise_file="x"), "one of them at most"),
-        (partial(NUMBERS, noise_file="nowhere"), "nowhere: .* no such file"),
-        (partial(NUMBERS, augment=Augment), "numbers is not uint8 images in memory"),
-        (partial(DIGITS, mean=(0.5,)), "mean and std: expected both or neither"),
-        (partial(DIGITS, mean=(0.5,) * 3, std=(0.5,) * 3), "expected uint8"),
-        (partial(NUMBERS, noise=partial(noise.symmetric, rate=2)), "rate"),
-        (
-            partial(NUMBERS, noise=lambda targets, num_classes, generator: targets),
-            "gives NoisyLabels, got Tensor",
-        ),
-    ],
-)
-def test_bad_input(build, words):
-    with pytest.raises(InputError, match=words):
-        loader = build().train
-        next(loader.epoch(0))

@@ -16,7 +16,7 @@ from rich.table import Table
 from metaloss.checks import require
 from metaloss.diagnostics.gradients.layers import Layer
 from metaloss.diagnostics.gradients.modules import Fault
-from metaloss.files import write_atomically
+from metaloss.files import user_path, write_atomically
 
 
 class Thresholds(NamedTuple):
@@ -203,7 +203,8 @@ class Document:
         InputError: there is no folder to write it to.
     """
 
-    def __init__(self, path: Path | None, **about: Any) -> None:
+    def __init__(self, path: str | Path | None, **about: Any) -> None:
+        path = None if path is None else user_path(path)
         require(
             path is None or (path.parent.is_dir() and not path.is_dir()),
             f"{path}: expected a file in a folder that exists",

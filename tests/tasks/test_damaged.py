@@ -1,0 +1,174 @@
+"""Files that ask for far more than they hold, or that nothing can be made of."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+import socket
+import struct
+import tracemalloc
+import urllib.error
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+from safetensors.numpy import save_file
+
+from metaloss.checks import InputError
+from metaloss.tasks import NoisyLabels, cifar10, cifar100, fashion_mnist, image_folder
+from metaloss.tasks import decoding as module
+from metaloss.tasks.idx import read_idx
+
+
+@pytest.fixture
+def peak():
+    """How many bytes Python and numpy have had at most."""
+    tracemalloc.start()
+    yield lambda: tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+
+def idx(*sizes: int) -> bytes:
+    return bytes([0, 0, 8, len(sizes)]) + struct.pack(f">{len(sizes)}I", *sizes)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_no_more_is_read_than_an_idx_header_says(tmp_path, peak, suffix) -> None:
+    path = tmp_path / f"labels{suffix}"
+    content = idx(5) + bytes(50 * 2**20)
+    path.write_bytes(gzip.compress(content, 1) if suffix else content)
+    del content
+    tracemalloc.reset_peak()
+    before = peak()
+    with pytest.raises(InputError, match=r"labels\S*: expected \[5\] values, got more than that"):
+        read_idx(path, dimensions=1)
+    assert peak() - before < 5 * 2**20
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ((2**32 - 1, 2**32 - 1, 2**32 - 1), r"values, got 7$"),
+        ((0, 28, 28), r"expected samples, got a header that says \[0, 28, 28\]"),
+        ((2**32 - 1, 2**32 - 1, 0), "expected samples, got a header"),
+    ],
+)
+def test_an_idx_header_that_promises_too_much(tmp_path, peak, suffix, sizes, words) -> None:
+    path = tmp_path / f"images{suffix}"
+    content = idx(*sizes) + bytes(7)
+    path.write_bytes(gzip.compress(content) if suffix else content)
+    with pytest.raises(InputError, match=words):
+        read_idx(path, dimensions=3)
+    assert peak() < 5 * 2**20
+
+
+def test_any_header_is_read_or_refused(tmp_path) -> None:
+    draw = np.random.default_rng(0)
+    path = tmp_path / "labels"
+    whole = idx(4) + bytes([1, 2, 3, 4])
+    for _ in range(500):
+        content = bytearray(whole)
+        for place in draw.integers(0, len(whole), 2):
+            content[place] = draw.integers(0, 256)
+        path.write_bytes(bytes(content[: draw.integers(0, len(whole) + 1)]))
+        try:
+            assert len(read_idx(path, dimensions=1)) > 0
+        except InputError as error:
+            assert str(path) in str(error)
+
+
+def test_a_folder_in_a_files_place(tmp_path) -> None:
+    for part in ("train", "t10k"):
+        for name in ("images-idx3-ubyte", "labels-idx1-ubyte"):
+            (tmp_path / f"{part}-{name}").mkdir()
+    with pytest.raises(InputError, match="train-images-idx3-ubyte: expected this file"):
+        fashion_mnist(tmp_path)
+
+
+def test_memory_is_not_asked_for_by_one_odd_image(pets, monkeypatch) -> None:
+    """The first image says how large all are: the others are looked at before much is asked for."""
+    root, _ = pets
+    Image.new("1", (300, 301)).save(root / "train" / "cat" / "00.png")
+    monkeypatch.setattr(module, "_MUCH", 10**6)
+    monkeypatch.setattr(module.np, "empty", lambda *_, **__: pytest.fail("asked for memory"))
+    with pytest.raises(InputError, match=r"cat/01\.png: expected 300x301 pixels .* got 9x7"):
+        image_folder(root)
+
+
+def test_images_may_be_turned_when_they_are_looked_at_first(tmp_path, monkeypatch) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for part in ("cat", "dog"):
+        (tmp_path / "train" / part).mkdir(parents=True)
+    Image.new("RGB", (9, 7)).save(tmp_path / "train" / "cat" / "0.png")
+    Image.new("RGB", (7, 9)).save(tmp_path / "train" / "dog" / "0.png", exif=exif)
+    monkeypatch.setattr(module, "_MUCH", 1)
+    assert image_folder(tmp_path, test=None).train.sample_shape == (3, 7, 9)
+
+
+def test_images_that_do_not_fit_in_memory(pets, monkeypatch) -> None:
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(module.np, "empty", full)
+    with pytest.raises(InputError, match=r"00\.png: expected images that fit in memory, got 24"):
+        image_folder(pets[0])
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize(
+    "most", [5_000, 9_000]
+)  # PIL itself warns above it, refuses above twice it
+def test_an_image_has_a_bounded_number_of_pixels(pets, monkeypatch, most) -> None:
+    root, _ = pets
+    Image.new("1", (100, 101)).save(root / "train" / "cat" / "00.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
+    with pytest.raises(
+        InputError, match=r"cat/00\.png: expected an image, cannot read it: .*pixel"
+    ):
+        image_folder(root, size=7)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), KeyError("x"), SyntaxError("broken"), EOFError()])
+def test_whatever_the_image_library_raises_names_the_file(pets, monkeypatch, error) -> None:
+    def fail(self):
+        raise error
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_prepare", fail)
+    with pytest.raises(InputError, match=r"cat/00\.png: expected an image, cannot read it: ."):
+        image_folder(pets[0])
+
+
+def test_noise_files_with_deep_json_in_them(tmp_path) -> None:
+    path = tmp_path / "noise.safetensors"
+    save_file({"labels": np.zeros(2)}, path, metadata={"metaloss": "[" * 200_000})
+    with pytest.raises(InputError, match=r"noise\.safetensors: expected a file of .*noisy labels"):
+        NoisyLabels.load(path)
+    save_file({"labels": np.zeros(2)}, path, metadata={"metaloss": json.dumps(["kind"])})
+    with pytest.raises(InputError, match=r"expected a file of .*noisy labels"):
+        NoisyLabels.load(path)
+
+
+@pytest.mark.parametrize("read", [cifar10, cifar100])
+@pytest.mark.parametrize(
+    "error",
+    [
+        urllib.error.URLError(socket.gaierror(-2, "Name or service not known")),
+        TimeoutError("timed out"),
+        http.client.IncompleteRead(b""),
+        OSError(28, "No space left on device"),
+        EOFError("Compressed file ended\nbefore its end"),
+        zlib.error("invalid block"),
+    ],
+)
+def test_a_download_that_fails_is_one_line(tmp_path, monkeypatch, read, error) -> None:
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", fail)
+    with pytest.raises(InputError, match=r"expected CIFAR10+, cannot download it to") as caught:
+        read(tmp_path, download=True)
+    assert "\n" not in str(caught.value)
