@@ -234,7 +234,7 @@ def test_outputs_that_hold_the_logits(outputs, advice: str):
         ("cat", "got a str"),
         (None, "got None"),
     ],
-    ids=str,
+    ids=["names", "array of names", "list", "array", "ragged", "iterator", "text", "None"],
 )
 def test_the_advice_makes_a_tensor(targets, advice: str):
     refused(lambda: CRITERIA["margin"].prepare(targets, 3), "targets", advice)
