@@ -10,11 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from metaloss.bilevel import Lookahead, Problem, Solution
 from metaloss.bilevel.again import Convolved, Multiplied
 from metaloss.bilevel.batch_norm import Statistics
 from metaloss.bilevel.carry import Carry
 from metaloss.bilevel.dual import Dual, NotCarriedError
 from metaloss.bilevel.kept import Keeping, Kept, Output
+from metaloss.bilevel.lookahead import STRATEGIES
+from metaloss.bilevel.unroll import unroll
+from tests.bilevel.cases import training
 
 WIDTHS = (6, 3, 5, 2, 4)
 ROWS = 4
@@ -229,3 +233,15 @@ def test_a_known_convolution_has_its_derivatives(shape, kernel, options, biased:
 
     assert torch.autograd.gradcheck(known, args)
     assert torch.autograd.gradgradcheck(known, args)
+
+
+def test_a_budget_is_in_mebibytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    budgets = []
+
+    def strategy(problem: Problem) -> Solution:
+        budgets.append(problem.budget)
+        return unroll(problem)
+
+    monkeypatch.setitem(STRATEGIES, "mixed", strategy)
+    training().look_ahead(Lookahead(keep=1.5))
+    assert budgets == [1.5 * 1024 * 1024]
