@@ -94,8 +94,9 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        error.filename = str(path)
-        del error.filename2  # where it was to be moved
+        if error.errno is not None:  # else it has words of its own
+            error.filename = str(path)
+            del error.filename2  # where it was to be moved
         raise
 
 

@@ -120,14 +120,13 @@ class Classification(Kind):
 
     def check_values(self, outputs: Tensor, targets: Tensor) -> None:
         """Labels in range, logits finite."""
-        classes = outputs.shape[-1]
-        check_labels(f"targets for outputs of {classes} classes", targets, classes)
+        _check_labels(outputs, targets)
         check_finite("outputs", outputs.detach())
 
     def check_range(self, outputs: Tensor, targets: Tensor) -> None:
         """Labels in range, on the CPU: elsewhere nothing can be read after such a failure."""
         if targets.device.type == "cpu":
-            check_labels("targets", targets, outputs.shape[-1])
+            _check_labels(outputs, targets)
 
     def score(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
@@ -198,6 +197,11 @@ class Regression(Kind):
     ) -> Float[Tensor, " batch"]:
         """Half the squared error."""
         return torch.square(outputs - targets).mean(dim=1) / 2
+
+
+def _check_labels(outputs: Tensor, targets: Tensor) -> None:
+    classes = outputs.shape[-1]
+    check_labels(f"targets for outputs of {classes} classes", targets, classes)
 
 
 CLASSIFICATION = Classification()

@@ -160,10 +160,10 @@ class TestWholeNumbers:
     ("value", "said"),
     [
         ([3, 5], "a list; torch.as_tensor makes it a tensor"),
-        (["cat"], "a list"),
-        ((torch.zeros(1),), "a tuple of tensors; give one of them"),
-        ({"logits": torch.zeros(1)}, "a dict of tensors; give one of them"),
-        (None, "a NoneType"),
+        (["cat"], "a list of names; number them from 0"),
+        ((torch.zeros(1),), "a tuple; pass the tensor in it that is meant"),
+        ({"logits": torch.zeros(1)}, "a dict; pass the tensor in it that is meant"),
+        (None, "None"),
         (torch.zeros(2), "torch.float32 [2]"),
     ],
 )

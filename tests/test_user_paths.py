@@ -18,7 +18,7 @@ from metaloss.diagnostics.gradients.report import Document
 from metaloss.files import user_path
 from metaloss.losses import GCE
 from metaloss.pretrained import add_to_card, load_adjuster, save_adjuster
-from metaloss.pretrained.files import fingerprint
+from metaloss.pretrained.card import fingerprint
 from metaloss.tasks import (
     NoisyLabels,
     cifar10,

@@ -167,7 +167,8 @@ def pulled_back(
         gap = slopes_differ(slope.detach(), pushed.tangent, first.grads, through.grads)
         doubt = gap / of_slopes
         if pushed.before is not None:
-            doubt = doubt.maximum(outputs_differ(pushed.before, pushed.outputs) / of_outputs)
+            again = outputs_differ(pushed.before, pushed.outputs.detach())
+            doubt = doubt.maximum(again / of_outputs)
     total = _sum(total, theta_part(problem, slope, pushed.tangent))
     return problem.solution(total, meta_loss, shared=pushed.shared, doubt=doubt)
 

@@ -34,7 +34,7 @@ def slopes_differ(slope: Tensor, tangent: Tensor, grads: Tensors, direction: Ten
         direction: in the same parameters, or in some of them.
 
     Returns:
-        A scalar from 0 to 1; 0 where both are sums of nothing.
+        A scalar from 0 to 1; 0 where both are lost in underflow.
 
     Example:
         >>> import torch
@@ -51,7 +51,7 @@ def slopes_differ(slope: Tensor, tangent: Tensor, grads: Tensors, direction: Ten
         sizes.append(product.abs().sum())
     gap = by_tangent.sum() - torch.stack(by_gradient).sum()
     most = torch.stack(sizes).sum()
-    return gap.abs() / most.clamp_min(torch.finfo(most.dtype).tiny)
+    return gap.abs() / most.clamp_min(_least(most.dtype))
 
 
 def outputs_differ(outputs: Tensor, again: Tensor) -> Tensor:
@@ -61,8 +61,7 @@ def outputs_differ(outputs: Tensor, again: Tensor) -> Tensor:
         outputs: ``[batch, outputs]``.
         again: of a pass that has to give the same.
     """
-    length = outputs.norm().clamp_min(torch.finfo(outputs.dtype).tiny)
-    return (again - outputs).norm() / length
+    return (again - outputs).norm() / outputs.norm().clamp_min(_least(outputs.dtype))
 
 
 def limits(dtype: torch.dtype) -> tuple[float, float]:
@@ -73,3 +72,9 @@ def limits(dtype: torch.dtype) -> tuple[float, float]:
     """
     precision = torch.finfo(dtype).eps
     return 10 * precision**0.5, 1e-6 if precision < 1e-10 else max(0.01, precision)
+
+
+def _least(dtype: torch.dtype) -> float:
+    """Below this, the terms of a sum lose digits to underflow."""
+    limits_of = torch.finfo(dtype)
+    return limits_of.tiny / limits_of.eps

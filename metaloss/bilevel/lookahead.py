@@ -112,10 +112,6 @@ class Lookahead:
             f"strategy: expected one of {', '.join(STRATEGIES)} or auto, got {self.strategy!r}",
         )
         check_in_range("keep", self.keep, 0.0, float("inf"))
-        require(
-            self.clip is None or isinstance(self.clip, Clip),
-            f"clip: expected ClipNorm(...), ClipValue(...) or None, got {self.clip!r}",
-        )
         check_arguments(self)
 
     def hypergradient(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -98,7 +98,7 @@ class Lookback:
         model: nn.Module,
         optimizer: torch.optim.Optimizer | torchopt.Optimizer,
         criterion: AdjustedLoss,
-        batch: Batch | tuple[Tensor, ...],
+        batch: Batch | Sequence[Tensor],
         due: bool = True,
     ) -> Iterator[None]:
         """Watch an ordinary training step, which is made inside.
@@ -138,7 +138,7 @@ class Lookback:
             self._watched.clear()
             raise
 
-    def hypergradient(self, meta_batch: Batch | tuple[Tensor, ...]) -> dict[str, Tensor]:
+    def hypergradient(self, meta_batch: Batch | Sequence[Tensor]) -> dict[str, Tensor]:
         """The gradient of the clean loss in the adjuster's parameters.
 
         Args:
@@ -157,7 +157,7 @@ class Lookback:
         solution.check_finite({"meta_batch": Batch(*meta_batch), **batches})
         return solution.hypergradient
 
-    def solve(self, meta_batch: Batch | tuple[Tensor, ...]) -> Solution:
+    def solve(self, meta_batch: Batch | Sequence[Tensor]) -> Solution:
         """The hypergradient and the clean loss that it is of; as :meth:`hypergradient`."""
         clean = as_batch("meta_batch", meta_batch)
         watched = list(self._watched)

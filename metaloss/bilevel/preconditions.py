@@ -74,8 +74,9 @@ def check_no_step_hooks(optimizer: torch.optim.Optimizer | torchopt.Optimizer) -
     """
     if not isinstance(optimizer, torch.optim.Optimizer):
         return
-    own = (optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks)
-    hooks = [hook for hooks in own for hook in hooks.values()]
+    names = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+    # One that wraps another need not have any.
+    hooks = [hook for name in names for hook in getattr(optimizer, name, {}).values()]
     require(
         not hooks,
         f"optimizer: expected a step without hooks, got {_names(hooks)}, which a lookahead cannot "

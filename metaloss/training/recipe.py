@@ -87,10 +87,6 @@ class Recipe:
             check_at_least("evaluate_last", self.evaluate_last, 1)
         check_until("snapshots", self.snapshots)
         require(
-            self.clip is None or isinstance(self.clip, Clip),
-            f"clip: expected ClipNorm(...), ClipValue(...) or None, got {self.clip!r}",
-        )
-        require(
             self.lookahead.clip in {None, self.clip},
             f"clip: expected the lookahead to clip as the ordinary steps do, {self.clip!r}, got "
             f"{self.lookahead.clip!r}; set Recipe.clip alone",

@@ -82,9 +82,9 @@ def test_limits_out_of_range(kind: type[Clip], given: object) -> None:
 
 @pytest.mark.bad_input
 def test_what_is_no_way_to_clip() -> None:
-    with pytest.raises(InputError, match=r"clip: expected ClipNorm\(...\), .* got 1.0"):
+    with pytest.raises(InputError, match=r"clip: expected a Clip or None, got 1.0"):
         Lookahead(clip=1.0)
-    with pytest.raises(InputError, match=r"clip: expected ClipNorm\(...\), .* got 1.0"):
+    with pytest.raises(InputError, match=r"clip: expected a Clip or None, got 1.0"):
         Recipe(epochs=1, clip=1.0)
     with pytest.raises(InputError, match=r"set Recipe.clip alone"):
         Recipe(epochs=1, lookahead=Lookahead(clip=ClipNorm(1.0)))

@@ -205,6 +205,12 @@ def test_slopes_of_a_linear_function() -> None:
     assert slopes_differ(0 * s, right, {"w": 0 * u}, {"w": u}) == 0
 
 
+def test_slopes_that_are_lost_in_underflow() -> None:
+    u = torch.randn(4, 3)
+    x, s = torch.randn(7, 3), 1e-37 * torch.randn(7, 4)
+    assert slopes_differ(s, x @ u.T, {"w": torch.zeros(4, 3)}, {"w": u}) < 1e-3
+
+
 def test_outputs_by_their_length() -> None:
     one = torch.tensor([[3.0, 4.0]])
     assert outputs_differ(one, one) == 0

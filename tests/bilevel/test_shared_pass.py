@@ -98,12 +98,6 @@ def with_forward_hooks() -> nn.Module:
     return model
 
 
-def with_backward_hooks() -> nn.Module:
-    model = MODELS["CNN-BatchNorm"]()
-    model[-1].register_full_backward_hook(lambda *_: None)
-    return model
-
-
 def resnet18() -> nn.Module:
     from metaloss.models import torchvision_model
 
@@ -130,7 +124,6 @@ SHARED: dict[str, Callable[[], nn.Module]] = {
 UNSHARED: dict[str, Callable[[], nn.Module]] = {
     "hooked": Hooked,
     "new tensor": NewTensor,
-    "backward hooks": with_backward_hooks,
     "Function": lambda: mlp(nn.Tanh, Applied(SquareOnce.apply)),
     "scripted": lambda: mlp(nn.Tanh, Applied(_scripted)),
 }

@@ -78,6 +78,7 @@ def test_what_the_conditioner_remembers_is_as_it_was(detach: bool, strategy: str
     conditioner = MovingAverage(Progress())
     criterion = learned(conditioner=conditioner, detach=detach)
     criterion.prepare(torch.zeros(SAMPLES, dtype=torch.int64), CLASSES)
+    criterion.progress(0.5)
     here = training(criterion=criterion, steps=2)
     before = everything(here)
     here.look_ahead(Lookahead(2, strategy))

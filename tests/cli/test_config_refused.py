@@ -201,7 +201,7 @@ class Own(torch.optim.SGD):
 @pytest.mark.parametrize(
     ("binding", "said"),
     [
-        ("Experiment.model = @NAME.OnlyInTraining", "in training mode, got a tuple of tensors"),
+        ("Experiment.model = @NAME.OnlyInTraining", "in training mode, got a tuple"),
         ("Experiment.model = @NAME.same", "makes a fresh network in each call, .* share 1.weight"),
         ("Experiment.model = @NAME.nothing", "model: expected a function .* it returns None"),
         ("Experiment.model = @NAME.broken", r"model: KeyError: 'width' \(NAME.py, line 31\)"),

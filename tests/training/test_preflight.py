@@ -192,8 +192,8 @@ def test_an_optimizer_need_be_looked_ahead_with_by_what_learns_alone(tmp_path) -
 @pytest.mark.parametrize(
     ("give", "message"),
     [
-        (lambda outputs: (outputs, outputs), "in training mode, got a tuple of tensors"),
-        (lambda outputs: {"logits": outputs}, "in training mode, got a dict of tensors"),
+        (lambda outputs: (outputs, outputs), "in training mode, got a tuple"),
+        (lambda outputs: {"logits": outputs}, "in training mode, got a dict"),
         (lambda outputs: outputs[:, :2], r"in training mode, got \[10, 2\]"),
     ],
 )
