@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from metaloss.randomness import randomness_restored
+
 
 def derive(seed: int, *stream: str | int) -> int:
     """A seed for one named stream, independent of every other stream's.
@@ -62,34 +64,8 @@ def global_generators(seed: int) -> Iterator[None]:
         ...     first == random.random()
         True
     """
-    with generators_kept():
+    with randomness_restored():
         torch.manual_seed(derive(seed, "torch"))
         np.random.seed(derive(seed, "numpy") % 2**32)  # noqa: NPY002
         random.seed(seed)
         yield
-
-
-@contextmanager
-def generators_kept(device: torch.device | str = "cpu") -> Iterator[None]:
-    """Put the global generators back afterwards: Python's, NumPy's and torch's.
-
-    Args:
-        device: whose torch generator is put back, beside the CPU's.
-
-    Example:
-        >>> import torch
-        >>> from metaloss.seeding import generators_kept
-        >>> with generators_kept():
-        ...     first = torch.rand(3)
-        >>> torch.equal(first, torch.rand(3))
-        True
-    """
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - others' own
-    used = torch.device(device)
-    forked = [] if used.type == "cpu" else [used]
-    with torch.random.fork_rng(forked, device_type="cuda" if not forked else used.type):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002

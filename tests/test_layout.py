@@ -19,7 +19,7 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setup
 
 # Each may import itself and what stands above it, and nothing below (design: arrows run one way).
 LAYERS = [
-    {"checks", "digest"},
+    {"checks", "digest", "randomness"},
     {"arguments", "complaints"},
     {"types"},
     {"files", "kinds", "machine", "seeding", "shim"},

@@ -39,9 +39,9 @@ from metaloss.bilevel.problem import (
     gradient,
     leaves,
 )
-from metaloss.bilevel.randomness import Randomness
 from metaloss.bilevel.torch_rules import State
 from metaloss.bilevel.update import Through, through_update
+from metaloss.randomness import Randomness
 from metaloss.types import Batch
 
 Found = Sequence[Tensor | None]

@@ -25,11 +25,11 @@ from metaloss.bilevel.preconditions import (
     inference_mode_refused,
 )
 from metaloss.bilevel.problem import MetaLoss, Problem, Solution, copied, put_back
-from metaloss.bilevel.randomness import randomness_restored
 from metaloss.bilevel.rules import NoTangentError
 from metaloss.bilevel.unroll import unroll
 from metaloss.checks import InputError, check_at_least, check_in_range, require
 from metaloss.objective import AdjustedLoss
+from metaloss.randomness import randomness_restored
 from metaloss.types import Batch
 
 STRATEGIES: dict[str, Callable[[Problem], Solution]] = {

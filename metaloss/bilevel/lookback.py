@@ -16,10 +16,10 @@ from metaloss.bilevel.difference import Differences
 from metaloss.bilevel.mixed import Exact
 from metaloss.bilevel.preconditions import as_batch, check_one_process
 from metaloss.bilevel.problem import MetaLoss, Problem, Solution, copied, gradient, leaves
-from metaloss.bilevel.randomness import randomness_restored
 from metaloss.bilevel.watch import Watched, Watching, marks, modes
 from metaloss.checks import check_at_least, check_in_range, require
 from metaloss.objective import AdjustedLoss
+from metaloss.randomness import randomness_restored
 from metaloss.types import Batch
 
 STRATEGIES: dict[str, type[Derivatives]] = {"mixed": Exact, "difference": Differences}

@@ -18,10 +18,10 @@ from metaloss.bilevel.dual import primal
 from metaloss.bilevel.kernels import RECURRENT, torchs_own
 from metaloss.bilevel.modes import Between, Function
 from metaloss.bilevel.optimizers import FunctionalOptimizer, Params
-from metaloss.bilevel.randomness import Randomness
 from metaloss.checks import check_finite, check_labels, require
 from metaloss.kinds import CLASSIFICATION
 from metaloss.objective import AdjustedLoss
+from metaloss.randomness import Randomness
 from metaloss.types import Batch
 
 MetaLoss = Callable[[Tensor, Tensor], Tensor]
@@ -182,7 +182,7 @@ class Solution:
         shared: the forward pass that the ordinary step may go on from; ``None`` if it was not asked
             for, or the strategy has none to give.
         doubt: how many times as far apart as rounding explains passes are that have to agree, a
-            scalar (:mod:`metaloss.bilevel.consistency`); ``None`` where no pass is made twice.
+            scalar; ``None`` where no pass is made twice.
     """
 
     hypergradient: dict[str, Tensor]

@@ -17,9 +17,9 @@ from metaloss.bilevel.adjoint import Step
 from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.optimizers import FunctionalOptimizer, Params, functional
 from metaloss.bilevel.problem import copied
-from metaloss.bilevel.randomness import Randomness
 from metaloss.checks import InputError, require
 from metaloss.objective import AdjustedLoss
+from metaloss.randomness import Randomness
 from metaloss.types import Batch
 
 Optimizer = torch.optim.Optimizer | torchopt.Optimizer

@@ -59,6 +59,7 @@ class RunFolder:
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from metaloss.training import RunFolder
         >>> place = Path(tempfile.mkdtemp()) / "run"
         >>> for _ in range(2):

@@ -21,7 +21,7 @@ from metaloss.bilevel.problem import copied, put_back
 from metaloss.checks import InputError, check_in_range, require
 from metaloss.complaints import refusing
 from metaloss.objective import AdjustedLoss
-from metaloss.seeding import generators_kept
+from metaloss.randomness import randomness_restored
 from metaloss.training.makers import tensors
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
@@ -86,7 +86,7 @@ class Excerpt:
 @contextmanager
 def nothing_changed(device: torch.device) -> Iterator[None]:
     """Put the random generators back afterwards; warnings are for the run itself to give."""
-    with generators_kept(device), warnings.catch_warnings():
+    with randomness_restored({device}), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.optimizers import Params
 from metaloss.bilevel.problem import Buffers, Problem, copied
-from metaloss.bilevel.randomness import Randomness
+from metaloss.randomness import Randomness
 
 
 @dataclass

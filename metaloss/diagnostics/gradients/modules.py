@@ -30,10 +30,10 @@ from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.mixed import Exact
 from metaloss.bilevel.optimizers import Params
 from metaloss.bilevel.problem import Buffers, Problem, copied
-from metaloss.bilevel.randomness import Randomness
 from metaloss.checks import InputError
 from metaloss.diagnostics.gradients.calls import Call, is_floating, one_tensor, recorded
 from metaloss.diagnostics.gradients.subject import Subject
+from metaloss.randomness import Randomness
 
 INSIGNIFICANT = 1e-3
 """A tangent is compared in its own length, or in this much of the outputs'."""

@@ -16,9 +16,9 @@ from metaloss.bilevel import Lookahead, Problem
 from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.optimizers import functional
 from metaloss.bilevel.preconditions import check_model
-from metaloss.bilevel.randomness import randomness_restored
 from metaloss.checks import InputError, check_at_least, require
 from metaloss.objective import AdjustedLoss
+from metaloss.randomness import randomness_restored
 from metaloss.seeding import derive, seed_everything
 from metaloss.training import Experiment, Method
 from metaloss.training.streams import stream

@@ -16,7 +16,7 @@ class Randomness(NamedTuple):
     """The states of the global generators that a forward pass may draw from.
 
     They are torch's on the CPU and on some CUDA devices, NumPy's and Python's. A generator that a
-    model keeps for itself cannot be found from outside; see :mod:`metaloss.bilevel.consistency`.
+    model keeps for itself cannot be found from outside.
 
     Attributes:
         cpu: torch's on the CPU.
@@ -42,7 +42,7 @@ class Randomness(NamedTuple):
 
         Example:
             >>> import torch
-            >>> from metaloss.bilevel.randomness import Randomness
+            >>> from metaloss.randomness import Randomness
             >>> state = Randomness.now()
             >>> first = torch.rand(3)
             >>> state.restore()
@@ -65,7 +65,7 @@ def randomness_restored(devices: Iterable[torch.device] = ()) -> Iterator[None]:
 
     Example:
         >>> import random
-        >>> from metaloss.bilevel.randomness import randomness_restored
+        >>> from metaloss.randomness import randomness_restored
         >>> with randomness_restored():
         ...     first = random.random()
         >>> first == random.random()
