@@ -68,7 +68,7 @@ class Problem:
                 weights in the forward pass, or gives something else than a tensor.
         """
         tensors = {**params, **buffers}
-        places = {name: _place(primal(p)) for name, p in params.items()}
+        places = _places(params)
         with Differentiable():
             outputs = torch.func.functional_call(self.model, tensors, (inputs,))
         require(
@@ -76,12 +76,14 @@ class Problem:
             f"model: expected a tensor of outputs, got a {type(outputs).__name__}; wrap the model "
             "so that it returns the logits alone",
         )
-        for name, place in places.items():
-            require(
-                _place(primal(tensors[name])) == place,
-                f"model: expected weights that the forward pass leaves alone, but it writes {name}"
-                "; write it after the optimizer's step, or compute another tensor from it",
-            )
+        after = _places({name: tensors[name] for name in params})
+        written = [name for name in params if after[name] != places[name]]
+        require(
+            not written,
+            f"model: expected weights that the forward pass leaves alone, but it writes "
+            f"{', '.join(written[:3])}; write them after the optimizer's step, or compute other "
+            "tensors from them",
+        )
         with torch.no_grad():
             for name, buffer in buffers.items():
                 if tensors[name] is not buffer:  # a buffer that the model puts another for
@@ -133,9 +135,11 @@ class Problem:
         return Solution(grads, meta_loss.detach(), shared, doubt)
 
 
-def _place(tensor: Tensor) -> tuple[int, int]:
-    """Where a tensor's values are, and how many times they have been written."""
-    return tensor.data_ptr(), tensor._version
+def _places(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, int]]:
+    """Where each tensor's values are, and how many times they have been written."""
+    with torch._C.DisableTorchFunction():  # no part of the model
+        values = {name: primal(t) for name, t in tensors.items()}
+        return {name: (t.data_ptr(), t._version) for name, t in values.items()}
 
 
 class Differentiable(Between):
