@@ -10,6 +10,7 @@ from .noisy_labels import NoisyLabels
 from .noisy_values import NoisyValues
 from .reading import FolderLoader
 from .regression import RegressionTask, regression_task
+from .set_loaders import TransformFactory
 from .sources import Source
 from .splits import check_disjoint, split
 from .suites import join, noise_grid, relabelled
@@ -20,7 +21,7 @@ from .tables import (
     FASHION_MNIST_PAIRS,
     STATISTICS,
 )
-from .task import Task, TransformFactory, classification_task
+from .task import Task, classification_task
 from .transforms import Augment, Normalise, Transform, channel_statistics
 from .values import Table, diabetes
 from .varied import varied

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int
@@ -17,26 +16,15 @@ from metaloss.files import user_path
 from metaloss.seeding import derive, generator
 from metaloss.types import Loader
 
-from .folders import FolderSet
 from .images import ImageSet
 from .labelling import load_noise, make_noise
-from .loaders import BatchLoader
 from .noisy_labels import NoisyLabels
-from .partition import AnySet, AnySource, divide, sample_ids
+from .partition import AnySource, divide, sample_ids
 from .plans import check_batch_size
-from .reading import FolderLoader
+from .set_loaders import TransformFactory, loader_of, transforms_for
 from .sources import Source
 from .splits import check_classes, check_disjoint
-from .transforms import Normalise, Transform, channel_statistics
-
-
-@runtime_checkable
-class TransformFactory(Protocol):
-    """What makes a training transform, such as :class:`metaloss.tasks.Augment`."""
-
-    def __call__(self, *, mean: tuple[float, ...], std: tuple[float, ...]) -> Transform:
-        """A transform that ends in normalisation with this mean and standard deviation."""
-        ...
+from .transforms import Transform
 
 
 @dataclass(frozen=True)
@@ -203,10 +191,10 @@ def classification_task(
         noisy = load_noise(user_path(noise_file), parts["train"])
     if noisy is not None:
         sets["train"] = sets["train"].with_targets(noisy.labels)
-    transforms = _transforms(sets["train"], augment, mean, std)
+    transforms = transforms_for(sets["train"], augment, mean, std)
 
     def to_learn(part: str, size: int, augmented: bool) -> Loader:
-        return _loader(
+        return loader_of(
             sets[part],
             size,
             transforms,
@@ -218,7 +206,7 @@ def classification_task(
 
     def to_evaluate(part: str) -> Loader:
         size = min(eval_batch_size, len(sets[part]))
-        return _loader(
+        return loader_of(
             sets[part],
             size,
             transforms,
@@ -239,67 +227,4 @@ def classification_task(
         train_targets=sets["train"].targets,
         noise=noisy,
         test_checked=source.test is not None or source.labels_checked,
-    )
-
-
-class _Transforms(NamedTuple):
-    """What inputs in memory go through; image files bring their own."""
-
-    training: Transform | None
-    evaluation: Transform | None
-
-
-def _transforms(
-    train: AnySet,
-    augment: TransformFactory | None,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
-) -> _Transforms:
-    require(
-        (mean is None) == (std is None),
-        f"mean and std: expected both or neither, got {mean}, {std}",
-    )
-    if isinstance(train, FolderSet) or train.images.is_floating_point():
-        require(
-            augment is None and mean is None,
-            f"augment, mean and std: expected none, {train.name} is not uint8 images in memory",
-        )
-        return _Transforms(None, None)
-    if mean is None or std is None:
-        mean, std = channel_statistics(train.images)
-    mean, std = tuple(mean), tuple(std)
-    evaluation = Normalise(mean, std)
-    return _Transforms(augment(mean=mean, std=std) if augment else evaluation, evaluation)
-
-
-def _loader(
-    samples: AnySet,
-    batch_size: int,
-    transforms: _Transforms,
-    *,
-    augmented: bool,
-    training: bool,
-    seed: int,
-    device: torch.device | str,
-) -> Loader:
-    if isinstance(samples, FolderSet):
-        return FolderLoader(
-            samples,
-            batch_size,
-            seed=seed,
-            augment=augmented,
-            shuffle=training,
-            drop_last=training,
-            device=device,
-        )
-    return BatchLoader(
-        samples.images,
-        samples.targets,
-        batch_size,
-        seed=seed,
-        transform=transforms.training if augmented else transforms.evaluation,
-        eval_transform=transforms.evaluation,
-        shuffle=training,
-        drop_last=training,
-        device=device,
     )

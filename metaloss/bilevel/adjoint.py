@@ -51,13 +51,14 @@ class Step(NamedTuple):
     """Where a training step began, and its gradient: all that is kept of it.
 
     Attributes:
-        batch: that it is made with.
-        params: the weights before it.
-        buffers: the model's before it.
-        randomness: the generators before its forward pass.
-        optimizer: with its state before it; known once the gradient is.
-        grads: its gradient, by name.
-        memory: the criterion's buffers before it, where it has observed the step since.
+        batch: the samples of the step.
+        params: the weights before the step, by name.
+        buffers: the model's buffers before the step.
+        randomness: the random generators before the step's forward pass.
+        optimizer: the optimizer with its state before the step; known once the gradient is.
+        grads: the step's gradient, by parameter name.
+        memory: the criterion's buffers before the step; empty if the criterion has not observed the
+            step since.
     """
 
     batch: Batch
@@ -76,7 +77,8 @@ class Pushed(NamedTuple):
         outputs: the logits.
         tangent: their derivative.
         shared: the pass as the ordinary step's, if it was asked for.
-        before: the logits of the step's own pass, where that was another one.
+        before: the logits of the step's own forward pass, if this is a second pass: they have to be
+            the same.
     """
 
     outputs: Tensor
@@ -145,7 +147,7 @@ def pulled_back(
         derivatives: how the network's are found.
         steps: in order, each with its optimizer, state and gradient.
         adjoint: the meta loss's gradient in the weights that the last step led to.
-        meta_loss: there.
+        meta_loss: its value there.
     """
     of_state: list[Tensor | None] = []
     total: Found = [None for _ in problem.theta]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
+from metaloss.bilevel.torch_rules import as_real
 from metaloss.checks import check_in_range, require
 
 Grads = dict[str, Tensor]
@@ -62,7 +63,7 @@ class ClipNorm(Clip):
 
     def clipped(self, grads: Grads) -> Grads:
         """The gradients, scaled down together if they are too long."""
-        square = torch.stack([_square(g).sum() for g in grads.values()]).sum()
+        square = torch.stack([as_real(g).square().sum() for g in grads.values()]).sum()
         # The square root has no slope at 0, where nothing is clipped anyway.
         norm = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()
         factor = (self.max_norm / (norm + 1e-6)).clamp(max=1.0)
@@ -103,10 +104,6 @@ class ClipValue(Clip):
     def clip_(self, params: Iterable[nn.Parameter]) -> None:
         """By torch."""
         clip_grad_value_(params, self.max_value)
-
-
-def _square(g: Tensor) -> Tensor:
-    return (torch.view_as_real(g) if g.is_complex() else g).square()
 
 
 def _check_positive(name: str, value: float) -> None:

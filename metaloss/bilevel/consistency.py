@@ -19,7 +19,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from metaloss.bilevel.optimizers import as_real
+from metaloss.bilevel.torch_rules import as_real
 
 Tensors = Mapping[str, Tensor]
 

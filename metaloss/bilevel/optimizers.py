@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torchopt.base import GradientTransformation, UninitializedState
 
 from metaloss.bilevel.clipping import Clip
-from metaloss.bilevel.torch_rules import TORCH_RULES, ParamStates, State
+from metaloss.bilevel.torch_rules import TORCH_RULES, ParamStates, State, as_real
 from metaloss.checks import InputError, require
 
 Params = dict[str, Tensor]
@@ -203,11 +203,6 @@ def _check_all_held(groups: Sequence[Group], names: Iterable[str]) -> None:
 def joined(tensors: Sequence[Tensor]) -> Tensor:
     """The elements of all the tensors as one real vector."""
     return torch.cat([as_real(t).reshape(-1) for t in tensors])
-
-
-def as_real(tensor: Tensor) -> Tensor:
-    """Complex numbers as pairs: ``torch.optim`` steps real and imaginary parts apart."""
-    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
 def _alike(

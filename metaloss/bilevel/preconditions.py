@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torchopt
 from torch import Tensor, nn
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from metaloss.checks import InputError, require, seen
 from metaloss.types import Batch
@@ -74,9 +75,14 @@ def check_no_step_hooks(optimizer: torch.optim.Optimizer | torchopt.Optimizer) -
     """
     if not isinstance(optimizer, torch.optim.Optimizer):
         return
-    names = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
-    # One that wraps another need not have any.
-    hooks = [hook for name in names for hook in getattr(optimizer, name, {}).values()]
+    registered = [
+        # An optimizer that wraps another need not have any of its own.
+        getattr(optimizer, "_optimizer_step_pre_hooks", {}),
+        getattr(optimizer, "_optimizer_step_post_hooks", {}),
+        _global_optimizer_pre_hooks,
+        _global_optimizer_post_hooks,
+    ]
+    hooks = [hook for each in registered for hook in each.values()]
     require(
         not hooks,
         f"optimizer: expected a step without hooks, got {_names(hooks)}, which a lookahead cannot "

@@ -26,6 +26,11 @@ Settings = Mapping[str, Any]
 ParamStates = Sequence[Mapping[str, Any]]
 
 
+def as_real(tensor: Tensor) -> Tensor:
+    """Complex numbers as pairs: ``torch.optim`` steps real and imaginary parts apart."""
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
 def _sgd(settings: Settings, params: Sequence[Tensor], states: ParamStates) -> tuple[Any, State]:
     transforms = [*_sign_and_decay(settings)]
     if settings["momentum"]:

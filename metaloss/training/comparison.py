@@ -105,7 +105,8 @@ class Comparison:
         found = {}
         for i, (name, experiment) in enumerate(experiments.items()):
             part = Part(observer, name, i, len(experiments))
-            found[name] = experiment.run(folder.part(slug(name)), part)
+            place = folder.part(slug(name))
+            found[name] = experiment.run(place, part, first_steps=False)
         rows = across(found)
         with threads(self.threads):
             about = environment(self.device)

@@ -96,6 +96,8 @@ class Experiment:
         folder: RunFolder,
         observer: Observer | None = None,
         documents: Mapping[str, str] | None = None,
+        *,
+        first_steps: bool = True,
     ) -> list[dict[str, Any]]:
         """Run what is not done yet, and write the table.
 
@@ -103,6 +105,8 @@ class Experiment:
             folder: where everything goes.
             observer: told how it goes.
             documents: texts to keep in the folder, by file name, such as the configuration.
+            first_steps: try the first steps of each method beforehand, as :meth:`check` does; not
+                needed where that has been called already.
 
         Returns:
             A row a method; ``results.json`` holds them too.
@@ -111,13 +115,11 @@ class Experiment:
             InputError: as for :meth:`check`, or another process writes to the folder.
         """
         with threads(self.threads), folder:
-            return self._run(folder, observer or Observer(), documents or {})
+            task = self.check(first_steps=first_steps)
+            folder.begin(documents or {})
+            return self._run(task, folder, observer or Observer())
 
-    def _run(
-        self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
-    ) -> list[dict[str, Any]]:
-        task = self.check()
-        folder.begin(documents)
+    def _run(self, task: TaskLike, folder: RunFolder, observer: Observer) -> list[dict[str, Any]]:
         results: dict[str, list[dict[str, Any]]] = {method.name: [] for method in self.methods}
         number = 0
         for seed in self.seeds:

@@ -7,6 +7,10 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 
 from metaloss import InputError
 from metaloss.bilevel import Lookahead
@@ -77,6 +81,18 @@ def test_hooks_of_an_optimizer(put: Callable, strategy: str) -> None:
         here.look_ahead(Lookahead(strategy=strategy))
     handle.remove()
     here.look_ahead(Lookahead(strategy=strategy))
+
+
+@pytest.mark.parametrize(
+    "register", [register_optimizer_step_pre_hook, register_optimizer_step_post_hook]
+)
+def test_hooks_of_all_optimizers(register: Callable) -> None:
+    handle = register(clipped)
+    try:
+        with pytest.raises(InputError, match=r"optimizer: expected a step without hooks"):
+            training().look_ahead(Lookahead())
+    finally:
+        handle.remove()
 
 
 @pytest.mark.parametrize("name", ["halved", "halved_there"])

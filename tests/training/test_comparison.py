@@ -21,6 +21,7 @@ from metaloss.training import (
     RunFolder,
     RunInfo,
     TaskSpec,
+    preflight,
 )
 from tests.helpers.tasks import blobs
 
@@ -78,6 +79,20 @@ def test_each_task_is_an_experiment_of_its_own(tmp_path) -> None:
     for row in rows:
         mean = sum(own["accuracy_mean"] for own in row["tasks"].values()) / 2
         assert row["accuracy_mean"] == pytest.approx(mean)
+
+
+def test_first_steps_are_tried_once(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    rehearse = preflight.rehearse
+
+    def counted(task, *rest, **options) -> None:
+        tried.append(task.name)
+        rehearse(task, *rest, **options)
+
+    monkeypatch.setattr(preflight, "rehearse", counted)
+    ours = comparison(seeds=(0,))
+    ours.run(RunFolder(tmp_path / "run"))
+    assert len(tried) == len(ours.tasks) * len(ours.methods)
 
 
 def test_an_observer_sees_one_whole(tmp_path) -> None:
