@@ -38,7 +38,7 @@ from metaloss.files import (
     user_path,
     write_atomically,
 )
-from metaloss.training.claim import HOLDER, LOCK, Claim
+from metaloss.training.folder_lock import HOLDER, LOCK, FolderLock
 from metaloss.training.run_records import RunRecords
 
 
@@ -79,36 +79,36 @@ class RunFolder:
             check_place(place)
         else:
             _check_new(place)
-        self._claim = Claim(place, resume=resume, find_free=find_free)
+        self._lock = FolderLock(place, resume=resume, find_free=find_free)
         self._inside = Path()
 
     @property
     def path(self) -> Path:
         """Where it is."""
-        return self._claim.path / self._inside
+        return self._lock.path / self._inside
 
     @property
     def resumed(self) -> bool:
         """Whether it was there, with runs in it."""
-        return self._claim.resume
+        return self._lock.resume
 
     @property
     def begun(self) -> bool:
         """Whether the folder is there, be it resumed or made by this object."""
-        return self._claim.begun
+        return self._lock.begun
 
     def __enter__(self) -> RunFolder:
-        self._claim.__enter__()
+        self._lock.__enter__()
         try:
             if self.resumed:
-                self._claim.take()
+                self._lock.take()
         except BaseException:
-            self._claim.__exit__()
+            self._lock.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._claim.__exit__()
+        self._lock.__exit__()
 
     def begin(self, documents: Mapping[str, str] | None = None) -> None:
         """Make the folder and lock it, inside a ``with`` block.
@@ -119,7 +119,7 @@ class RunFolder:
         Raises:
             InputError: another process writes to it, or has written to it since.
         """
-        self._claim.take()
+        self._lock.take()
         for name, text in (documents or {}).items():
             self.write(name, text)
 
@@ -131,7 +131,7 @@ class RunFolder:
             text: what to write, as UTF-8.
         """
         with self:
-            self._claim.take()
+            self._lock.take()
             write_atomically(make_folder(self.path) / name, text.encode())
 
     def write_json(self, name: str, value: Any) -> None:

@@ -24,7 +24,7 @@ LOCK = ".lock"
 HOLDER = ".holder.json"  # beside the lock, for a locked file cannot be read everywhere
 
 
-class Claim:
+class FolderLock:
     """The right to write in a folder, from :meth:`take` to the end of the outermost block.
 
     The operating system holds the lock, and drops it when the process ends in whatever way. The
@@ -45,7 +45,7 @@ class Claim:
         self._blocks = 0
         self._lock: FileLock | None = None
 
-    def __enter__(self) -> Claim:
+    def __enter__(self) -> FolderLock:
         self._blocks += 1
         return self
 
