@@ -13,8 +13,8 @@ from metaloss.checks import require
 from metaloss.config import Config, configuration
 from metaloss.console import across_table, observer, results_table
 from metaloss.diagnostics import Learned, draw_learned
+from metaloss.experiments import Comparison, Experiment, MetaTraining, RunFolder, transferred
 from metaloss.pretrained import load_adjuster
-from metaloss.training import Comparison, Experiment, MetaTraining, RunFolder, transferred
 from metaloss.training.speed import keep_freed_memory
 
 

@@ -15,16 +15,9 @@ from torch import nn
 
 from metaloss.arguments import check_arguments, checked
 from metaloss.checks import InputError, check_at_least, seen
+from metaloss.experiments import Conventional, Experiment, RunFolder, TaskSpec
 from metaloss.losses import CrossEntropy
-from metaloss.training import (
-    Conventional,
-    Experiment,
-    Recipe,
-    RunFolder,
-    Speed,
-    TaskSampler,
-    TaskSpec,
-)
+from metaloss.training import Recipe, Speed, TaskSampler
 from metaloss.types import TaskLike
 from tests.helpers.tasks import blobs
 

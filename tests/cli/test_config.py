@@ -17,11 +17,7 @@ from metaloss.checks import InputError
 from metaloss.cli import app
 from metaloss.conditioners import Margin
 from metaloss.config import configuration, find, shipped
-from metaloss.losses import GCE, CrossEntropy
-from metaloss.pretrained import save_adjuster
-from metaloss.runner import kind_of
-from metaloss.tasks import classification_task, digits
-from metaloss.training import (
+from metaloss.experiments import (
     Adjusted,
     Comparison,
     Conventional,
@@ -29,6 +25,10 @@ from metaloss.training import (
     MetaTraining,
     Oracle,
 )
+from metaloss.losses import GCE, CrossEntropy
+from metaloss.pretrained import save_adjuster
+from metaloss.runner import kind_of
+from metaloss.tasks import classification_task, digits
 
 CE = Conventional(name="CE", loss=CrossEntropy())
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -78,7 +78,7 @@ def test_every_loss_file_binds_methods_that_make_a_criterion(name: str) -> None:
     assert scopes
     methods = ", ".join(f"@{scope}()" for scope in sorted(scopes))
     with configuration(
-        ["experiments/demo.gin", name], [f"training.Experiment.methods = [{methods}]"]
+        ["experiments/demo.gin", name], [f"experiments.Experiment.methods = [{methods}]"]
     ) as config:
         experiment = config.build(Experiment)
         task = experiment.task(seed=0)

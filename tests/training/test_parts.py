@@ -12,18 +12,11 @@ from metaloss import AdjustedLoss, Adjuster, OracleAdjuster
 from metaloss.adjusters import GroupedAdjuster
 from metaloss.checks import InputError
 from metaloss.conditioners import ClassGroup, Concat, Margin, MovingAverage
+from metaloss.experiments import Adjusted, Conventional, Oracle, collect
+from metaloss.experiments.checkpoint import load_checkpoint, save_checkpoint
+from metaloss.experiments.results import last_epochs_mean, row
 from metaloss.losses import GCE, CrossEntropy
-from metaloss.training import (
-    Adjusted,
-    Conventional,
-    Oracle,
-    Recipe,
-    TrainState,
-    collect,
-    evaluate,
-)
-from metaloss.training.checkpoint import load_checkpoint, save_checkpoint
-from metaloss.training.results import last_epochs_mean, row
+from metaloss.training import Recipe, TrainState, evaluate
 from metaloss.training.streams import stream, windows
 from metaloss.training.tally import Tally
 from tests.helpers.tasks import blobs

@@ -17,10 +17,10 @@ from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.optimizers import functional
 from metaloss.bilevel.preconditions import check_model
 from metaloss.checks import InputError, check_at_least, require
+from metaloss.experiments import Experiment, Method
 from metaloss.objective import AdjustedLoss
 from metaloss.randomness import randomness_restored
 from metaloss.seeding import derive, seed_everything
-from metaloss.training import Experiment, Method
 from metaloss.training.streams import stream
 from metaloss.types import Batch, TaskLike
 

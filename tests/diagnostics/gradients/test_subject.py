@@ -11,8 +11,9 @@ from metaloss.bilevel import Lookahead
 from metaloss.conditioners import Concat, Margin, MovingAverage
 from metaloss.diagnostics.gradients.check import check_experiment
 from metaloss.diagnostics.gradients.subject import Size, subjects
+from metaloss.experiments import Adjusted, Conventional, Experiment
 from metaloss.losses import GCE
-from metaloss.training import Adjusted, Conventional, Experiment, Recipe
+from metaloss.training import Recipe
 from tests.helpers import states
 from tests.helpers.tasks import blobs
 

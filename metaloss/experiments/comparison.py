@@ -1,0 +1,146 @@
+"""Methods and seeds on several tasks, and the table they make."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from metaloss.arguments import check_arguments
+from metaloss.complaints import refusing
+from metaloss.experiments.experiment import Experiment
+from metaloss.experiments.methods import Method
+from metaloss.experiments.preflight import check_specs
+from metaloss.experiments.records import RunFolder, slug
+from metaloss.machine import environment, threads
+from metaloss.training.observe import Observer, Part
+from metaloss.training.recipe import Recipe
+from metaloss.types import TaskSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Methods and seeds on several tasks: an :class:`Experiment` for each, and one table of all.
+
+    Args:
+        tasks: the columns of the table.
+        methods: its rows.
+        recipe: how to train on the tasks without a recipe of their own, which has as many epochs.
+        model: makes a fresh network for the tasks that name none.
+        seeds: one run a method and task each.
+        last: over how many last epochs a run's figures are means.
+        device: where to train; a GPU if there is one, if not given.
+        threads: CPU threads for torch; its own choice if not given.
+        checkpoint_every: epochs between checkpoints.
+
+    Raises:
+        InputError: no task, or two of one name; a task without a network, or with another number
+            of epochs; and as for :class:`Experiment`.
+    """
+
+    tasks: Sequence[TaskSpec]
+    methods: Sequence[Method]
+    recipe: Recipe
+    model: Callable[[], nn.Module] | None = None
+    seeds: Sequence[int] = (0,)
+    last: int = 5
+    device: str | None = None
+    threads: int | None = None
+    checkpoint_every: int = 1
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        check_arguments(self)
+        check_specs("tasks", self.tasks, self.model, self.recipe)
+        self.experiments()
+
+    def experiments(self) -> dict[str, Experiment]:
+        """The experiment of each task, by the task's name."""
+        return {
+            spec.name: Experiment(
+                task=spec.task,
+                model=spec.model or self.model,  # type: ignore[arg-type]
+                methods=self.methods,
+                recipe=spec.recipe or self.recipe,
+                seeds=self.seeds,
+                last=self.last,
+                device=self.device,
+                threads=self.threads,
+                checkpoint_every=self.checkpoint_every,
+            )
+            for spec in self.tasks
+        }
+
+    def run(
+        self,
+        folder: RunFolder,
+        observer: Observer | None = None,
+        documents: Mapping[str, str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Run what is not done yet, and write the table.
+
+        Args:
+            folder: where everything goes, a folder for each task in it.
+            observer: told how it goes.
+            documents: texts to keep in the folder, by file name, such as the configuration.
+
+        Returns:
+            A row a method: its figures by task, and their mean. ``results.json`` holds them too.
+        """
+        with folder:
+            return self._run(folder, observer or Observer(), documents or {})
+
+    def _run(
+        self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
+        experiments = self.experiments()
+        with threads(self.threads):
+            for name, experiment in experiments.items():
+                with refusing(name):
+                    experiment.check()
+        folder.begin(documents)
+        found = {}
+        for i, (name, experiment) in enumerate(experiments.items()):
+            part = Part(observer, name, i, len(experiments))
+            place = folder.part(slug(name))
+            found[name] = experiment.run(place, part, first_steps=False)
+        rows = across(found)
+        with threads(self.threads):
+            about = environment(self.device)
+        folder.write_json(
+            "results.json", {"rows": rows, "last": min(self.last, self.recipe.epochs), **about}
+        )
+        return rows
+
+
+def across(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The rows of several tasks' tables side by side.
+
+    Args:
+        found: by the task's name, the rows of its experiment.
+
+    Returns:
+        For each method its figures by task, and their mean over the tasks.
+
+    Example:
+        >>> from metaloss.experiments.comparison import across
+        >>> row = {"method": "CE", "figure": "accuracy", "accuracy_mean": 70.0, "seeds": [0]}
+        >>> across({"a": [row], "b": [{**row, "accuracy_mean": 80.0}]})[0]["accuracy_mean"]
+        75.0
+    """
+    table = []
+    for i, first in enumerate(next(iter(found.values()))):
+        said = {key: first[key] for key in ("method", "figure")}
+        tasks = {
+            name: {k: v for k, v in rows[i].items() if k not in said}
+            for name, rows in found.items()
+        }
+        key = f"{first['figure']}_mean"
+        mean = statistics.fmean(own[key] for own in tasks.values())
+        if any(own.get("test_unchecked") for own in tasks.values()):
+            said["test_unchecked"] = True
+        table.append({**said, key: mean, "tasks": tasks})
+    return table
