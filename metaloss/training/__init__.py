@@ -7,7 +7,6 @@ from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
 from metaloss.training.sampler import TaskSampler
-from metaloss.training.side_by_side import SideBySide
 from metaloss.training.speed import Speed
 from metaloss.training.state import TrainState
 from metaloss.training.task_training import TaskTraining
@@ -19,7 +18,6 @@ __all__ = [
     "Observer",
     "Recipe",
     "RunInfo",
-    "SideBySide",
     "Speed",
     "TaskSampler",
     "TaskTraining",
