@@ -46,7 +46,7 @@ def run(
         _show(Console(), experiment, folder, rows)
 
 
-def kind_of(parsed: Config) -> type[Any]:
+def experiment_class(parsed: Config) -> type[Any]:
     """What a configuration is of: one task, several, or tasks to meta-train on."""
     if parsed.binds(Comparison, "tasks"):
         return Comparison
@@ -66,13 +66,13 @@ def build(parsed: Config) -> Any:
     Raises:
         InputError: it does not say enough, or says what cannot be.
     """
-    kind = kind_of(parsed)
+    cls = experiment_class(parsed)
     require(
-        parsed.binds(kind, "methods"),
-        f"{kind.__name__}.methods: required, got nothing; to put learned adjusters on this task: "
+        parsed.binds(cls, "methods"),
+        f"{cls.__name__}.methods: required, got nothing; to put learned adjusters on this task: "
         "metaloss transfer CONFIG.gin --adjuster NAME",
     )
-    return parsed.build(kind)
+    return parsed.build(cls)
 
 
 def one_task(parsed: Config, name: str | None = None) -> Experiment:

@@ -55,12 +55,12 @@ def result_of(
         info: whose run it was.
     """
     tasks = list(trainings.trainings.values())
-    figure = tasks[0].state.criterion.loss.kind.figure.name
+    metric = tasks[0].state.criterion.loss.kind.metric.name
     alone = next(iter(trainings.trainings))  # the records of a single task do not name it
     last = {
-        record.get("task", alone): record[f"test_{figure}"]
+        record.get("task", alone): record[f"test_{metric}"]
         for record in sorted(epochs, key=lambda record: record["epoch"])
-        if f"test_{figure}" in record
+        if f"test_{metric}" in record
     }
     assert trainings.meta_learner is not None
     unchecked = [name for name, t in trainings.trainings.items() if not has_checked_test(t.task)]
@@ -68,8 +68,8 @@ def result_of(
         "method": info.method,
         "seed": info.seed,
         "tasks": last,
-        "figure": figure,
-        figure: sum(last.values()) / len(last),
+        "metric": metric,
+        metric: sum(last.values()) / len(last),
         **({"test_unchecked": unchecked} if unchecked else {}),
         "samples": sorted({task.task.train.num_samples for task in tasks}),
         "network": "; ".join(dict.fromkeys(network_name(task.state.model) for task in tasks)),
@@ -92,7 +92,7 @@ def held_out_of(method: Adjusted, rows: Sequence[Mapping[str, Any]]) -> dict[str
     return {
         row["method"]: {
             task + (" (unchecked)" if own.get("test_unchecked") else ""): rounded(
-                own[f"{row['figure']}_mean"]
+                own[f"{row['metric']}_mean"]
             )
             for task, own in row["tasks"].items()
         }

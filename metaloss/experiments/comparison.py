@@ -16,7 +16,7 @@ from metaloss.experiments.methods import Method
 from metaloss.experiments.preflight import check_specs
 from metaloss.experiments.records import RunFolder, slug
 from metaloss.machine import environment, threads
-from metaloss.training.observe import Observer, Part
+from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
 from metaloss.types import TaskSpec
 
@@ -104,9 +104,9 @@ class Comparison:
         folder.begin(documents)
         found = {}
         for i, (name, experiment) in enumerate(experiments.items()):
-            part = Part(observer, name, i, len(experiments))
+            told = _TaskObserver(observer, name, i, len(experiments))
             place = folder.part(slug(name))
-            found[name] = experiment.run(place, part, first_steps=False)
+            found[name] = experiment.run(place, told, first_steps=False)
         rows = across(found)
         with threads(self.threads):
             about = environment(self.device)
@@ -127,20 +127,56 @@ def across(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, A
 
     Example:
         >>> from metaloss.experiments.comparison import across
-        >>> row = {"method": "CE", "figure": "accuracy", "accuracy_mean": 70.0, "seeds": [0]}
+        >>> row = {"method": "CE", "metric": "accuracy", "accuracy_mean": 70.0, "seeds": [0]}
         >>> across({"a": [row], "b": [{**row, "accuracy_mean": 80.0}]})[0]["accuracy_mean"]
         75.0
     """
     table = []
     for i, first in enumerate(next(iter(found.values()))):
-        said = {key: first[key] for key in ("method", "figure")}
+        said = {key: first[key] for key in ("method", "metric")}
         tasks = {
             name: {k: v for k, v in rows[i].items() if k not in said}
             for name, rows in found.items()
         }
-        key = f"{first['figure']}_mean"
+        key = f"{first['metric']}_mean"
         mean = statistics.fmean(own[key] for own in tasks.values())
         if any(own.get("test_unchecked") for own in tasks.values()):
             said["test_unchecked"] = True
         table.append({**said, key: mean, "tasks": tasks})
     return table
+
+
+class _TaskObserver(Observer):
+    """Reports the runs on one task to the observer of a whole comparison.
+
+    Args:
+        observer: the comparison's observer.
+        task: the task's name, put before the method's.
+        number: the number of the task, from 0.
+        tasks: the number of tasks, each with as many runs.
+    """
+
+    def __init__(self, observer: Observer, task: str, number: int, tasks: int) -> None:
+        self.observer = observer
+        self.task = task
+        self.number = number
+        self.tasks = tasks
+
+    def begin(self, info: RunInfo) -> None:
+        method = f"{self.task}, {info.method}"
+        number = self.number * info.runs + info.number
+        self.observer.begin(
+            info._replace(method=method, number=number, runs=self.tasks * info.runs)
+        )
+
+    def step(self, step: int) -> None:
+        self.observer.step(step)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        self.observer.epoch(record)
+
+    def end(self, record: dict[str, Any]) -> None:
+        self.observer.end({**record, "method": f"{self.task}, {record['method']}"})
+
+    def remark(self, line: str) -> None:
+        self.observer.remark(line)

@@ -17,7 +17,7 @@ from metaloss.experiments.methods import Method
 from metaloss.experiments.preflight import check_fit, check_runs
 from metaloss.experiments.records import RunFolder, check_names
 from metaloss.experiments.results import last_epochs_mean, row
-from metaloss.experiments.resume import carry_out
+from metaloss.experiments.resume import run_resumable
 from metaloss.experiments.run_records import RunRecords
 from metaloss.experiments.samples import collect
 from metaloss.machine import chosen_device, environment, threads
@@ -138,7 +138,7 @@ class Experiment:
                 )
                 records = folder.run(method.name, seed)
                 results[method.name].append(self._one(method, task, info, records, observer))
-        rows = [row(name, runs, runs[0]["figure"]) for name, runs in results.items()]
+        rows = [row(name, runs, runs[0]["metric"]) for name, runs in results.items()]
         folder.write_json(
             "results.json",
             {"rows": rows, "last": min(self.last, self.recipe.epochs), **environment(self.device)},
@@ -153,7 +153,7 @@ class Experiment:
         done = records.result(of)
         if done is None:
             observer.begin(info)
-            carry_out(trainings, of, records, observer, self.checkpoint_every)
+            run_resumable(trainings, of, records, observer, self.checkpoint_every)
             done = self._finish(trainings, method, info.seed, records)
             observer.end(done)
         return done
@@ -171,13 +171,13 @@ class Experiment:
         state, task = training.state, training.task
         model, criterion = state.model, state.criterion
         epochs = records.metrics.read(trainings.epochs_finished)
-        figure = criterion.loss.kind.figure.name
+        metric = criterion.loss.kind.metric.name
         result = {
             "method": method.name,
             "seed": seed,
             "task": task.name,
-            "figure": figure,
-            figure: last_epochs_mean(epochs, f"test_{figure}", self.last),
+            "metric": metric,
+            metric: last_epochs_mean(epochs, f"test_{metric}", self.last),
             "last": min(self.last, len(epochs)),
             "epochs": len(epochs),
             **({} if has_checked_test(task) else {"test_unchecked": True}),

@@ -20,7 +20,7 @@ from metaloss.experiments.makers import make_task
 from metaloss.experiments.methods import Adjusted, Method, Transferred
 from metaloss.experiments.preflight import check_fit, check_runs, check_specs
 from metaloss.experiments.records import RunFolder, check_names
-from metaloss.experiments.resume import carry_out
+from metaloss.experiments.resume import run_resumable
 from metaloss.experiments.run_records import RunRecords
 from metaloss.experiments.transfer import conventional
 from metaloss.losses import toward_defaults
@@ -228,7 +228,7 @@ class MetaTraining:
         done = records.result(of)
         if done is None:
             observer.begin(info)
-            carry_out(trainings, of, records, observer, self.checkpoint_every)
+            run_resumable(trainings, of, records, observer, self.checkpoint_every)
             done = self._finish(trainings, info, records)
             observer.end(done)
         return done

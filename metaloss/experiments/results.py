@@ -39,15 +39,15 @@ def by_epoch(records: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any
 
 
 def last_epochs_mean(records: Sequence[Mapping[str, Any]], key: str, last: int = 5) -> float:
-    """The mean of a figure over the last epochs (never the best one).
+    """The mean of a metric over the last epochs (never the best one).
 
     Args:
         records: one for each epoch, in whatever order.
-        key: which figure.
+        key: which metric.
         last: how many epochs; all of them if there are fewer.
 
     Raises:
-        InputError: an epoch is missing or there twice, or has no such figure.
+        InputError: an epoch is missing or there twice, or has no such metric.
 
     Example:
         >>> from metaloss.experiments.results import last_epochs_mean
@@ -63,17 +63,17 @@ def last_epochs_mean(records: Sequence[Mapping[str, Any]], key: str, last: int =
     return statistics.fmean(values)
 
 
-def row(method: str, runs: Sequence[Mapping[str, Any]], figure: str = "accuracy") -> dict[str, Any]:
+def row(method: str, runs: Sequence[Mapping[str, Any]], metric: str = "accuracy") -> dict[str, Any]:
     """A method's row of the table.
 
     Args:
         method: its name.
-        runs: for each seed a mapping with ``seed`` and the figure.
-        figure: what the table shows; see :class:`metaloss.kinds.Figure`.
+        runs: for each seed a mapping with ``seed`` and the metric.
+        metric: what the table shows; see :class:`metaloss.kinds.Metric`.
 
     Returns:
         The mean and the sample standard deviation over seeds (``None`` for one), and the seeds;
-        ``test_unchecked`` where a run's figure is by targets that nobody checked.
+        ``test_unchecked`` where a run's metric is by targets that nobody checked.
 
     Example:
         >>> from metaloss.experiments.results import row
@@ -81,13 +81,13 @@ def row(method: str, runs: Sequence[Mapping[str, Any]], figure: str = "accuracy"
         >>> found["accuracy_mean"], found["seeds"]
         (71.0, [0, 1])
     """
-    values = [run[figure] for run in runs]
+    values = [run[metric] for run in runs]
     unchecked = any(run.get("test_unchecked") for run in runs)
     return {
         "method": method,
-        "figure": figure,
-        f"{figure}_mean": statistics.fmean(values),
-        f"{figure}_std": statistics.stdev(values) if len(values) > 1 else None,
+        "metric": metric,
+        f"{metric}_mean": statistics.fmean(values),
+        f"{metric}_std": statistics.stdev(values) if len(values) > 1 else None,
         "seeds": [run["seed"] for run in runs],
         **({"test_unchecked": True} if unchecked else {}),
     }

@@ -11,7 +11,7 @@ from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer
 
 
-def carry_out(
+def run_resumable(
     trainings: MultiTaskTraining,
     of: Mapping[str, Any],
     records: RunRecords,

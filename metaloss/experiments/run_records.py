@@ -13,9 +13,9 @@ from torch import Tensor
 from metaloss.checks import InputError, is_number, require
 from metaloss.experiments.checkpoint import earlier
 from metaloss.experiments.identity import difference
-from metaloss.experiments.metrics import Metrics
+from metaloss.experiments.metrics_file import MetricsFile
 from metaloss.files import make_folder, read_text, write_atomically
-from metaloss.kinds import FIGURES
+from metaloss.kinds import METRICS
 
 
 class RunRecords:
@@ -27,7 +27,7 @@ class RunRecords:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.metrics = Metrics(path / "metrics.jsonl")
+        self.metrics = MetricsFile(path / "metrics.jsonl")
 
     @property
     def checkpoint(self) -> Path:
@@ -123,8 +123,8 @@ def _held(path: Path, delete: Path) -> dict[str, Any]:
 
 
 def _is_result(found: Mapping[str, Any]) -> bool:
-    named = all(isinstance(found.get(key), str) for key in ("method", "figure"))
+    named = all(isinstance(found.get(key), str) for key in ("method", "metric"))
     return named and (
-        found["figure"] in FIGURES
-        and all(is_number(found.get(key)) for key in ("seed", "seconds", found["figure"]))
+        found["metric"] in METRICS
+        and all(is_number(found.get(key)) for key in ("seed", "seconds", found["metric"]))
     )

@@ -11,10 +11,10 @@ from torch import Tensor
 from metaloss.bilevel import Clip
 from metaloss.checks import InputError
 from metaloss.objective import AdjustedLoss
+from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.meta_learner import MetaGradient
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
-from metaloss.training.tally import Tally
 from metaloss.types import Batch
 
 
@@ -23,7 +23,7 @@ def look_ahead(
     recipe: Recipe,
     window: Sequence[Batch],
     meta_batch: Batch,
-    tally: Tally,
+    metrics: EpochMetrics,
     *,
     share: bool = True,
 ) -> MetaGradient:
@@ -34,7 +34,7 @@ def look_ahead(
         recipe: how to look ahead.
         window: the batches to look ahead with, the ordinary step's first.
         meta_batch: clean samples.
-        tally: the epoch's figures.
+        metrics: the epoch's figures.
         share: let the ordinary step go on from the forward pass, where the strategy can.
     """
     state.model.train()
@@ -43,8 +43,8 @@ def look_ahead(
     )
     if solution.meta_loss.device.type == "cpu":  # elsewhere it would wait for the device
         solution.check_consistent()
-    tally.add("meta_loss", solution.meta_loss)
-    finite = tally.watch.see(solution.hypergradient, state.meta_step)
+    metrics.add("meta_loss", solution.meta_loss)
+    finite = metrics.guard.check(solution.hypergradient, state.meta_step)
     state.meta_step += 1
     outputs = None if solution.shared is None else solution.shared.outputs
     return MetaGradient(solution.hypergradient, finite, outputs)
@@ -53,7 +53,7 @@ def look_ahead(
 def ordinary_step(
     state: TrainState,
     batch: Batch,
-    tally: Tally,
+    metrics: EpochMetrics,
     criterion: AdjustedLoss,
     outputs: Tensor | None = None,
     *,
@@ -64,7 +64,7 @@ def ordinary_step(
     Args:
         state: changed in place.
         batch: to train on.
-        tally: the epoch's figures.
+        metrics: the epoch's figures.
         criterion: the loss; the state's own but for warming up.
         outputs: the network's outputs for the batch, if a meta step has left them.
         clip: how gradients are clipped; not at all if not given.
@@ -89,7 +89,7 @@ def ordinary_step(
         clip.clip_(stepped)
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)  # the next turn may be another network's
-    tally.add_batch(losses, hparams, outputs, batch.targets, batch.index)
+    metrics.add_batch(losses, hparams, outputs, batch.targets, batch.index)
 
 
 def check_finite_loss(loss: float, step: int) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from metaloss.checks import require
 from metaloss.losses import plain_loss
 from metaloss.objective import AdjustedLoss
+from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.evaluate import evaluate
 from metaloss.training.meta_learner import MetaGradient
 from metaloss.training.recipe import Recipe
@@ -24,7 +25,6 @@ from metaloss.training.steps import (
     ordinary_step,
 )
 from metaloss.training.streams import stream, windows
-from metaloss.training.tally import Tally
 from metaloss.types import Batch, Loader, TaskLike, has_checked_test
 
 
@@ -94,7 +94,7 @@ class TaskTraining:
         with self._timed():
             meta_batch = next(self._meta_batches)
             meta_gradient = look_ahead(
-                self.state, self.recipe, self._window, meta_batch, self._tally, share=share
+                self.state, self.recipe, self._window, meta_batch, self._metrics, share=share
             )
             self._outputs = meta_gradient.outputs
         return meta_gradient
@@ -110,7 +110,7 @@ class TaskTraining:
             ordinary_step(
                 self.state,
                 self._window[0],
-                self._tally,
+                self._metrics,
                 criterion,
                 self._outputs,
                 clip=self.recipe.clip,
@@ -145,7 +145,7 @@ class TaskTraining:
         """The state, and what is summed up of an epoch that is not done."""
         return {
             "state": self.state.state_dict(),
-            "tally": self._tally.state_dict(),
+            "metrics": self._metrics.state_dict(),
             "seconds": self._seconds,
         }
 
@@ -153,7 +153,7 @@ class TaskTraining:
         """Go on from what :meth:`state_dict` gave; to be called before the first draw."""
         self.state.load_state_dict(saved["state"])
         self._begin()
-        self._tally.load_state_dict(saved["tally"], self._device)
+        self._metrics.load_state_dict(saved["metrics"], self._device)
         self._seconds = saved["seconds"]
 
     @contextmanager
@@ -165,7 +165,7 @@ class TaskTraining:
 
     def _begin(self) -> None:
         names = () if self.warming else self.state.criterion.loss.hyperparameters
-        self._tally = Tally(names, self._flipped, self._kind)
+        self._metrics = EpochMetrics(names, self._flipped, self._kind)
         self._seconds = 0.0
 
     @cached_property
@@ -183,10 +183,10 @@ class TaskTraining:
     def _record(self) -> dict[str, Any]:
         began = time.perf_counter()
         state, recipe = self.state, self.recipe
-        means = self._tally.means()
+        means = self._metrics.means()
         check_finite_weights(state)
         check_finite_loss(means["train_loss"], state.step - 1)
-        skipped = self._tally.watch.skipped()
+        skipped = self._metrics.guard.skipped()
         record = {
             "epoch": state.step // self.per_epoch,
             "step": state.step,
@@ -203,9 +203,9 @@ class TaskTraining:
         if skipped is not None:
             record["meta_steps_skipped"] = skipped._asdict()
         record["seconds"] = self._seconds + time.perf_counter() - began
-        record["samples_per_second"] = self._tally.samples / record["seconds"]
+        record["samples_per_second"] = self._metrics.samples / record["seconds"]
         return record
 
     def _evaluation(self, name: str, loader: Loader) -> dict[str, float]:
         found = evaluate(self.state.model, loader, self._kind)
-        return {f"{name}_{self._kind.figure.name}": found.score, f"{name}_loss": found.loss}
+        return {f"{name}_{self._kind.metric.name}": found.score, f"{name}_loss": found.loss}

@@ -10,9 +10,17 @@ import pytest
 from torch import nn
 
 from metaloss.checks import InputError
-from metaloss.experiments import Adjusted, Comparison, Conventional, Experiment, RunFolder, TaskSpec
+from metaloss.experiments import (
+    Adjusted,
+    Comparison,
+    Conventional,
+    Experiment,
+    RunFolder,
+    TaskSpec,
+    preflight,
+)
 from metaloss.losses import GCE, CrossEntropy
-from metaloss.training import Observer, Recipe, RunInfo, preflight
+from metaloss.training import Observer, Recipe, RunInfo
 from tests.helpers.tasks import blobs
 
 
@@ -61,7 +69,7 @@ def test_each_task_is_an_experiment_of_its_own(tmp_path) -> None:
             device="cpu",
         ).run(RunFolder(tmp_path / f"alone-{spec.name}"))
         for row, expected in zip(rows, alone, strict=True):
-            said = {"method": row["method"], "figure": "accuracy"}
+            said = {"method": row["method"], "metric": "accuracy"}
             assert {**said, **row["tasks"][spec.name]} == expected
     assert (tmp_path / "run" / "config.gin").read_text() == "x"
     saved = json.loads((tmp_path / "run" / "results.json").read_text())

@@ -47,8 +47,8 @@ def test_metrics_that_are_not_of_the_checkpoint(tmp_path: Path) -> None:
         b'"done"',
         b"[" * 100_000,
         b"\xff\xfe\x00",
-        b'{"method": "A", "seed": 0, "figure": "accuracy", "accuracy": "high", "seconds": 1}',
-        b'{"method": "A", "seed": 0, "figure": "charm", "charm": 1.0, "seconds": 1}',
+        b'{"method": "A", "seed": 0, "metric": "accuracy", "accuracy": "high", "seconds": 1}',
+        b'{"method": "A", "seed": 0, "metric": "charm", "charm": 1.0, "seconds": 1}',
     ],
 )
 def test_a_result_that_is_none(held: bytes, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_the_adjuster_finds_the_corrupted_ones(tmp_path) -> None:
     # Two fifths of the values are too great by three deviations: L2 is off by most of their mean.
     assert found["L2"] > 1.0
     assert found["A-Barron"] < 0.8 * found["Barron"]
-    assert all(row["figure"] == "mae" for row in rows)
+    assert all(row["metric"] == "mae" for row in rows)
     last = epochs_of(tmp_path / "run", "A-Barron")[-1]
     assert last["alpha_clean"] > last["alpha_flipped"] + 0.3
     assert {"train_mae", "test_mae", "test_loss"} <= set(last)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from metaloss import AdjustedLoss
 from metaloss.cli import app
-from metaloss.console import across_table, figures, results_table
+from metaloss.console import across_table, results_table, summary
 from metaloss.diagnostics import Learned, draw_learned
 from metaloss.experiments import Comparison, Conventional, Experiment, RunFolder
 from metaloss.losses import GCE, CrossEntropy
@@ -135,7 +135,7 @@ def test_a_table_of_several_tasks_marks_its_columns(tmp_path) -> None:
 
 def test_the_log_says_so() -> None:
     record = {"samples_per_second": 1.0, "train_loss": 1.0, "test_accuracy": 50.0}
-    assert figures({**record, "test_unchecked": True}).endswith("test (unchecked) 50.00%")
+    assert summary({**record, "test_unchecked": True}).endswith("test (unchecked) 50.00%")
 
 
 def test_pictures_say_so(tmp_path, monkeypatch) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from metaloss.checks import InputError
-from metaloss.experiments.metrics import Metrics
+from metaloss.experiments.metrics_file import MetricsFile
 from metaloss.experiments.results import by_epoch, last_epochs_mean
 
 
-def written(path: Path, *lines: object) -> Metrics:
+def written(path: Path, *lines: object) -> MetricsFile:
     text = [line if isinstance(line, str) else json.dumps(line) for line in lines]
     (path / "metrics.jsonl").write_text("\n".join(text) + "\n")
-    return Metrics(path / "metrics.jsonl")
+    return MetricsFile(path / "metrics.jsonl")
 
 
 def epochs(*numbers: int, **more: object) -> list[dict[str, object]]:
@@ -23,7 +23,7 @@ def epochs(*numbers: int, **more: object) -> list[dict[str, object]]:
 
 
 def test_what_is_appended_is_read(tmp_path: Path) -> None:
-    metrics = Metrics(tmp_path / "metrics.jsonl")
+    metrics = MetricsFile(tmp_path / "metrics.jsonl")
     assert metrics.read({None: 0}) == []
     for record in epochs(1, 2, loss=0.5):
         metrics.append(record)
@@ -32,7 +32,7 @@ def test_what_is_appended_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_figure_that_is_not_finite_is_null(value: float, tmp_path: Path) -> None:
-    metrics = Metrics(tmp_path / "metrics.jsonl")
+    metrics = MetricsFile(tmp_path / "metrics.jsonl")
     metrics.append({"epoch": 1, "loss": value})
     assert (tmp_path / "metrics.jsonl").read_text() == '{"epoch": 1, "loss": null}\n'
     with pytest.raises(InputError, match="epoch 1: expected a number for loss, got None"):

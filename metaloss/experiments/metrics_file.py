@@ -14,7 +14,7 @@ from metaloss.experiments.results import by_epoch
 from metaloss.files import naming, write_atomically
 
 
-class Metrics:
+class MetricsFile:
     """The file of a run's figures, a line of JSON an epoch.
 
     Where several tasks are trained on, each line names its task, and each task has an epoch of

@@ -1,4 +1,4 @@
-"""Hypergradients that are not finite: named and not taken, without waiting for the device."""
+"""Skips meta steps whose hypergradient is not finite, without waiting for the device."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 class Skipped(NamedTuple):
-    """Meta steps that were not taken.
+    """The meta steps of an epoch that were skipped.
 
     Attributes:
-        number: how many.
-        step: the first of them, counted from 0 over the whole run.
-        tensor: the adjuster's first parameter whose gradient was not finite there.
+        number: how many there were.
+        step: the first skipped meta step, counted from 0 over the whole run.
+        tensor: the first parameter of the adjuster whose gradient was not finite at that step.
     """
 
     number: int
@@ -23,26 +23,27 @@ class Skipped(NamedTuple):
     tensor: str
 
 
-class Watch:
-    """Remembers, where the data is, which hypergradients of an epoch were not finite."""
+class NonFiniteGuard:
+    """Counts, on the device, the hypergradients of an epoch that were not finite."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        self.found: Tensor | None = None
+        self.found: Tensor | None = None  # count, first step, its first tensor
 
-    def see(self, hypergradient: Mapping[str, Tensor], step: int) -> Tensor:
-        """Look at a hypergradient.
+    def check(self, hypergradient: Mapping[str, Tensor], step: int) -> Tensor:
+        """Check a hypergradient and remember whether it was finite.
 
         Args:
-            hypergradient: by the adjuster's parameters' names, the same at each call.
-            step: of the meta steps in the whole run.
+            hypergradient: the gradient of each parameter of the adjuster, by name; the same names
+                at each call.
+            step: the number of the meta step in the whole run.
 
         Returns:
-            Whether all of it is finite, a boolean scalar where the data is.
+            Whether every value is finite: a boolean scalar on the device of the gradients.
         """
         self.names = list(hypergradient)
         bad = torch.stack([~g.isfinite().all() for g in hypergradient.values()])
-        if self.found is None:  # how many, the first one's step and tensor
+        if self.found is None:
             self.found = torch.zeros(3, dtype=torch.int64, device=bad.device)
         count, first_step, first_tensor = self.found.unbind()
         new = bad.any() & (count == 0)
@@ -56,28 +57,28 @@ class Watch:
         return ~bad.any()
 
     def skipped(self) -> Skipped | None:
-        """What was not finite, if anything; waits for the device."""
+        """Return the skipped meta steps, or ``None`` if there were none; waits for the device."""
         if self.found is None:
             return None
         count, step, tensor = self.found.tolist()
         return Skipped(count, step, self.names[tensor]) if count else None
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been seen so far."""
+        """Return the counts so far."""
         return {"names": self.names, "found": self.found}
 
     def load_state_dict(self, saved: Mapping[str, Any], device: torch.device) -> None:
-        """Go on from what :meth:`state_dict` gave, on ``device``."""
+        """Restore what :meth:`state_dict` returned, on ``device``."""
         self.names, found = saved["names"], saved["found"]
         self.found = None if found is None else found.to(device)
 
 
 def step_if(good: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """An optimizer's step, undone where ``good`` is false, without asking the device.
+    """Take an optimizer step, and undo it where ``good`` is false; never waits for the device.
 
     Args:
-        good: a boolean scalar, on the parameters' device.
-        optimizer: of few parameters: all of them and their state are copied.
+        good: a boolean scalar on the parameters' device.
+        optimizer: an optimizer with few parameters: they and their state are copied.
     """
     params = [p for group in optimizer.param_groups for p in group["params"]]
     weights = [p.detach().clone() for p in params]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from metaloss.training.finite import Watch, step_if
+from metaloss.training.non_finite import NonFiniteGuard, step_if
 
 MAKERS = {
     "SGD": lambda p: torch.optim.SGD(p, lr=0.1),
@@ -25,20 +25,20 @@ def gradients(**values: float) -> dict[str, torch.Tensor]:
 
 
 def test_the_first_step_and_tensor_are_named() -> None:
-    watch = Watch()
-    assert watch.skipped() is None
-    assert watch.see(gradients(a=0.0, b=1.0), 4)
-    assert watch.skipped() is None
-    assert not watch.see(gradients(a=0.0, b=math.inf), 5)
-    assert watch.see(gradients(a=2.0, b=1.0), 6)
-    assert not watch.see(gradients(a=math.nan, b=math.nan), 7)
-    assert watch.skipped() == (2, 5, "b")
+    guard = NonFiniteGuard()
+    assert guard.skipped() is None
+    assert guard.check(gradients(a=0.0, b=1.0), 4)
+    assert guard.skipped() is None
+    assert not guard.check(gradients(a=0.0, b=math.inf), 5)
+    assert guard.check(gradients(a=2.0, b=1.0), 6)
+    assert not guard.check(gradients(a=math.nan, b=math.nan), 7)
+    assert guard.skipped() == (2, 5, "b")
 
 
 def test_of_two_bad_tensors_the_first_is_named() -> None:
-    watch = Watch()
-    assert not watch.see(gradients(a=0.0, b=math.nan, c=-math.inf), 0)
-    assert watch.skipped() == (1, 0, "b")
+    guard = NonFiniteGuard()
+    assert not guard.check(gradients(a=0.0, b=math.nan, c=-math.inf), 0)
+    assert guard.skipped() == (1, 0, "b")
 
 
 def training(make) -> tuple[nn.Linear, torch.optim.Optimizer]:

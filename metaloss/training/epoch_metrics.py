@@ -1,4 +1,4 @@
-"""An epoch's figures, summed where the data is and read once."""
+"""Means over an epoch, summed on the device and read once."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch import Tensor
 
 from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.losses import Hyperparameter
-from metaloss.training.finite import Watch
+from metaloss.training.non_finite import NonFiniteGuard
 
 
-class Tally:
-    """Sums over an epoch's steps, without waiting for the device before the end.
+class EpochMetrics:
+    """Accumulates the means of an epoch, without waiting for the device before :meth:`means`.
 
     Args:
-        hyperparameters: whose means to report.
-        flipped: which training targets are wrong, addressed by a batch's index, if it is known:
-            the means are then reported for right and wrong ones apart as well.
-        kind: of the targets.
+        hyperparameters: the hyperparameters whose means are reported.
+        flipped: whether each training target is wrong, ``[samples]``, indexed by a batch's
+            ``index``. If given, means are also reported for right and wrong targets apart.
+        kind: the kind of the targets.
     """
 
     def __init__(
@@ -31,15 +31,15 @@ class Tally:
         kind: Kind = CLASSIFICATION,
     ) -> None:
         self.kind = kind
-        self.figures = ("train_loss", f"train_{kind.figure.name}")
+        self._measures = ("train_loss", f"train_{kind.metric.name}")
         self.hyperparameters = tuple(h.name for h in hyperparameters)
         self.flipped = flipped
         self.samples = 0
-        self.watch = Watch()
+        self.guard = NonFiniteGuard()
         self.sums: dict[tuple[str, ...], Tensor] = {}
 
     def add(self, name: str, value: Tensor) -> None:
-        """Add a scalar to a figure that is the mean of them."""
+        """Add a scalar to the mean called ``name``."""
         self._add((name,), value.detach()[None], torch.ones_like(value)[None])
 
     @torch.no_grad()
@@ -54,11 +54,11 @@ class Tally:
         """Add one training batch.
 
         Args:
-            losses: of each sample, ``[batch]``.
-            hparams: of each sample, ``[batch, d']``.
-            outputs: the network's.
-            targets: that it was trained on.
-            index: the samples' ids, if they are known.
+            losses: the loss of each sample, ``[batch]``.
+            hparams: the hyperparameters of each sample, ``[batch, d']``.
+            outputs: the network's outputs.
+            targets: the targets trained on.
+            index: the samples' ids, ``[batch]``, or ``None`` if they are not known.
         """
         self.samples += len(targets)
         scores = self.kind.score(outputs, targets).to(losses.dtype)
@@ -66,15 +66,15 @@ class Tally:
         columns = torch.stack([losses, scores])
         if self.hyperparameters:
             columns = torch.cat([columns, hparams.to(losses.dtype).T])
-        names, weights = self._names, every[None]
+        names, weights = self._mean_names, every[None]
         if self.flipped is not None and index is not None:
             wrong = self.flipped[index].to(losses.dtype)
-            names, weights = self._names_apart, torch.stack([every, 1 - wrong, wrong])
+            names, weights = self._group_names, torch.stack([every, 1 - wrong, wrong])
         counts = weights.sum(dim=1).repeat_interleave(len(columns))
         self._add(names, (weights @ columns.T).flatten(), counts)
 
     def means(self) -> dict[str, float]:
-        """Each figure's mean; waits for the device once. A mean over nothing is left out."""
+        """Return the means by name; waits for the device once. Means of no values are left out."""
         if not self.sums:
             return {}
         names = [name for together in self.sums for name in together]
@@ -86,24 +86,24 @@ class Tally:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been summed up so far."""
-        return {"samples": self.samples, "sums": self.sums, "watch": self.watch.state_dict()}
+        """Return the sums so far."""
+        return {"samples": self.samples, "sums": self.sums, "guard": self.guard.state_dict()}
 
     def load_state_dict(self, saved: Mapping[str, Any], device: torch.device) -> None:
-        """Go on from what :meth:`state_dict` gave, with the sums on ``device``."""
+        """Restore what :meth:`state_dict` returned, with the sums on ``device``."""
         self.samples = saved["samples"]
         self.sums = {names: pair.to(device) for names, pair in saved["sums"].items()}
-        self.watch.load_state_dict(saved["watch"], device)
+        self.guard.load_state_dict(saved["guard"], device)
 
     @cached_property
-    def _names(self) -> tuple[str, ...]:
-        return (*self.figures, *(f"{name}_mean" for name in self.hyperparameters))
+    def _mean_names(self) -> tuple[str, ...]:
+        return (*self._measures, *(f"{name}_mean" for name in self.hyperparameters))
 
     @cached_property
-    def _names_apart(self) -> tuple[str, ...]:
-        columns = (*self.figures, *self.hyperparameters)
+    def _group_names(self) -> tuple[str, ...]:
+        columns = (*self._measures, *self.hyperparameters)
         apart = (f"{name}_{group}" for group in ("clean", "flipped") for name in columns)
-        return (*self._names, *apart)
+        return (*self._mean_names, *apart)
 
     def _add(self, names: tuple[str, ...], values: Tensor, counts: Tensor) -> None:
         pair = torch.stack([values, counts]).double()
