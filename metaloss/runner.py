@@ -97,7 +97,7 @@ def one_task(parsed: Config, name: str | None = None) -> Experiment:
 
 def _show(console: Console, experiment: Any, folder: RunFolder, rows: Sequence[Any]) -> None:
     recipe = getattr(experiment, "held_out_recipe", None) or experiment.recipe
-    last = min(experiment.last, recipe.epochs)
+    last = min(experiment.settings.last, recipe.epochs)
     if isinstance(experiment, Experiment):
         console.print(results_table(rows, last))
         for picture in _draw(experiment, folder):
@@ -106,7 +106,7 @@ def _show(console: Console, experiment: Any, folder: RunFolder, rows: Sequence[A
         console.print(across_table(rows, last))
     if isinstance(experiment, MetaTraining):
         for method in experiment.methods:
-            place = folder.run(method.name, experiment.seeds[0]).adjuster
+            place = folder.run(method.name, experiment.settings.seeds[0]).adjuster
             _say(console, f"adjuster: {place}")
     _say(console, f"results: {folder.path}")
 
@@ -119,7 +119,7 @@ def _draw(experiment: Any, folder: RunFolder) -> list[Path]:
     """Draw what the first seed's adjusters learned; the pictures made."""
     learned = []
     for method in experiment.methods:
-        records = folder.run(method.name, experiment.seeds[0])
+        records = folder.run(method.name, experiment.settings.seeds[0])
         if records.adjuster.is_dir():
             criterion = load_adjuster(records.adjuster, components=method.components)
             unchecked = bool((records.result() or {}).get("test_unchecked"))

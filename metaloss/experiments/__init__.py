@@ -6,6 +6,7 @@ from metaloss.experiments.meta_training import MetaTraining
 from metaloss.experiments.methods import Adjusted, Conventional, Method, Oracle, Transferred
 from metaloss.experiments.records import RunFolder
 from metaloss.experiments.samples import collect
+from metaloss.experiments.settings import RunSettings
 from metaloss.experiments.transfer import transferred
 from metaloss.types import TaskSpec
 
@@ -18,6 +19,7 @@ __all__ = [
     "Method",
     "Oracle",
     "RunFolder",
+    "RunSettings",
     "TaskSpec",
     "Transferred",
     "collect",

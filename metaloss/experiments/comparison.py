@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -15,6 +15,7 @@ from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.methods import Method
 from metaloss.experiments.preflight import check_specs
 from metaloss.experiments.records import RunFolder, slug
+from metaloss.experiments.settings import RunSettings
 from metaloss.machine import environment, threads
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
@@ -30,11 +31,7 @@ class Comparison:
         methods: its rows.
         recipe: how to train on the tasks without a recipe of their own, which has as many epochs.
         model: makes a fresh network for the tasks that name none.
-        seeds: one run a method and task each.
-        last: over how many last epochs a run's figures are means.
-        device: where to train; a GPU if there is one, if not given.
-        threads: CPU threads for torch; its own choice if not given.
-        checkpoint_every: epochs between checkpoints.
+        settings: the seeds and the device of the runs, and what else experiments share.
 
     Raises:
         InputError: no task, or two of one name; a task without a network, or with another number
@@ -45,11 +42,7 @@ class Comparison:
     methods: Sequence[Method]
     recipe: Recipe
     model: Callable[[], nn.Module] | None = None
-    seeds: Sequence[int] = (0,)
-    last: int = 5
-    device: str | None = None
-    threads: int | None = None
-    checkpoint_every: int = 1
+    settings: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
@@ -65,11 +58,7 @@ class Comparison:
                 model=spec.model or self.model,  # type: ignore[arg-type]
                 methods=self.methods,
                 recipe=spec.recipe or self.recipe,
-                seeds=self.seeds,
-                last=self.last,
-                device=self.device,
-                threads=self.threads,
-                checkpoint_every=self.checkpoint_every,
+                settings=self.settings,
             )
             for spec in self.tasks
         }
@@ -97,7 +86,7 @@ class Comparison:
         self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
     ) -> list[dict[str, Any]]:
         experiments = self.experiments()
-        with threads(self.threads):
+        with threads(self.settings.threads):
             for name, experiment in experiments.items():
                 with refusing(name):
                     experiment.check()
@@ -108,11 +97,10 @@ class Comparison:
             place = folder.part(slug(name))
             found[name] = experiment.run(place, told, first_steps=False)
         rows = across(found)
-        with threads(self.threads):
-            about = environment(self.device)
-        folder.write_json(
-            "results.json", {"rows": rows, "last": min(self.last, self.recipe.epochs), **about}
-        )
+        with threads(self.settings.threads):
+            about = environment(self.settings.device)
+        last = min(self.settings.last, self.recipe.epochs)
+        folder.write_json("results.json", {"rows": rows, "last": last, **about})
         return rows
 
 

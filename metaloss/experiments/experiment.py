@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,13 +14,14 @@ from metaloss.experiments.cards import rounded
 from metaloss.experiments.identity import run_identity
 from metaloss.experiments.makers import make_task
 from metaloss.experiments.methods import Method
-from metaloss.experiments.preflight import check_fit, check_runs
+from metaloss.experiments.preflight import check_fit
 from metaloss.experiments.records import RunFolder, check_names
 from metaloss.experiments.results import last_epochs_mean, row
 from metaloss.experiments.resume import run_resumable
 from metaloss.experiments.run_records import RunRecords
 from metaloss.experiments.samples import collect
-from metaloss.machine import chosen_device, environment, threads
+from metaloss.experiments.settings import RunSettings
+from metaloss.machine import environment, threads
 from metaloss.pretrained import save_adjuster
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer, RunInfo
@@ -41,12 +42,7 @@ class Experiment:
         model: makes a fresh network.
         methods: the rows of the table.
         recipe: how to train.
-        seeds: one run a method each.
-        last: over how many last epochs a run's figures are means.
-        device: where to train; a GPU if there is one, if not given.
-        threads: CPU threads for torch; its own choice if not given. One is fastest for networks as
-            small as the demo's.
-        checkpoint_every: epochs between checkpoints.
+        settings: the seeds and the device of the runs, and what else experiments share.
 
     Raises:
         InputError: no method or seed, or two of one name.
@@ -56,23 +52,13 @@ class Experiment:
     model: Callable[[], nn.Module]
     methods: Sequence[Method]
     recipe: Recipe
-    seeds: Sequence[int] = (0,)
-    last: int = 5
-    device: str | None = None
-    threads: int | None = None
-    checkpoint_every: int = 1
+    settings: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
         check_arguments(self)
         check_names("methods", [method.name for method in self.methods])
-        check_runs(
-            self.recipe,
-            seeds=self.seeds,
-            last=self.last,
-            threads=self.threads,
-            checkpoint_every=self.checkpoint_every,
-        )
+        self.settings.check_recipe(self.recipe)
 
     def check(self, *, first_steps: bool = True) -> TaskLike:
         """Try data, network, optimizer and each method on one batch, before anything is written.
@@ -87,8 +73,8 @@ class Experiment:
             InputError: what does not go together, as
                 :func:`~metaloss.experiments.preflight.check_fit` says.
         """
-        task = self._task(self.seeds[0])
-        make = partial(self._model, self.seeds[0])
+        task = self._task(self.settings.seeds[0])
+        make = partial(self._model, self.settings.seeds[0])
         check_fit(task, make, self.recipe, self.methods, first_steps=first_steps)
         return task
 
@@ -115,7 +101,7 @@ class Experiment:
         Raises:
             InputError: as for :meth:`check`, or another process writes to the folder.
         """
-        with threads(self.threads), folder:
+        with threads(self.settings.threads), folder:
             task = self.check(first_steps=first_steps)
             folder.begin(documents or {})
             return self._run(task, folder, observer or Observer())
@@ -123,8 +109,8 @@ class Experiment:
     def _run(self, task: TaskLike, folder: RunFolder, observer: Observer) -> list[dict[str, Any]]:
         results: dict[str, list[dict[str, Any]]] = {method.name: [] for method in self.methods}
         number = 0
-        for seed in self.seeds:
-            if seed != self.seeds[0]:
+        for seed in self.settings.seeds:
+            if seed != self.settings.seeds[0]:
                 task = self._task(seed)
             for method in self.methods:
                 number += 1
@@ -132,35 +118,33 @@ class Experiment:
                     method=method.name,
                     seed=seed,
                     number=number,
-                    runs=len(self.seeds) * len(self.methods),
+                    runs=len(self.settings.seeds) * len(self.methods),
                     steps=self.recipe.epochs * len(task.train),
                     epochs=self.recipe.epochs,
                 )
                 records = folder.run(method.name, seed)
                 results[method.name].append(self._one(method, task, info, records, observer))
         rows = [row(name, runs, runs[0]["metric"]) for name, runs in results.items()]
-        folder.write_json(
-            "results.json",
-            {"rows": rows, "last": min(self.last, self.recipe.epochs), **environment(self.device)},
-        )
+        last, about = min(self.settings.last, self.recipe.epochs), environment(self.settings.device)
+        folder.write_json("results.json", {"rows": rows, "last": last, **about})
         return rows
 
     def _one(
         self, method: Method, task: TaskLike, info: RunInfo, records: RunRecords, observer: Observer
     ) -> dict[str, Any]:
         trainings = self._start(method, task, info.seed)
-        of = {**run_identity(trainings, method), "last": self.last}
+        of = {**run_identity(trainings, method), "last": self.settings.last}
         done = records.result(of)
         if done is None:
             observer.begin(info)
-            run_resumable(trainings, of, records, observer, self.checkpoint_every)
+            run_resumable(trainings, of, records, observer, self.settings.checkpoint_every)
             done = self._finish(trainings, method, info.seed, records)
             observer.end(done)
         return done
 
     def _start(self, method: Method, task: TaskLike, seed: int) -> MultiTaskTraining:
         model = self._model(seed)
-        criterion = method.criterion(task).to(chosen_device(self.device))
+        criterion = method.criterion(task).to(self.settings.torch_device)
         state = TrainState.start(model, criterion, task, self.recipe)
         return MultiTaskTraining({task.name: TaskTraining(state, task, self.recipe)})
 
@@ -177,8 +161,8 @@ class Experiment:
             "seed": seed,
             "task": task.name,
             "metric": metric,
-            metric: last_epochs_mean(epochs, f"test_{metric}", self.last),
-            "last": min(self.last, len(epochs)),
+            metric: last_epochs_mean(epochs, f"test_{metric}", self.settings.last),
+            "last": min(self.settings.last, len(epochs)),
             "epochs": len(epochs),
             **({} if has_checked_test(task) else {"test_unchecked": True}),
             **method.provenance,
@@ -191,13 +175,13 @@ class Experiment:
                 samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
             records.write_tensors("samples", samples)
         if state.meta_learner is not None:
-            about = {**rounded(result), **environment(self.device)}
+            about = {**rounded(result), **environment(self.settings.device)}
             save_adjuster(records.adjuster, criterion, state.meta_learner.snapshots, about)
         records.finish(result)
         return result
 
     def _task(self, seed: int) -> TaskLike:
-        return make_task(self.task, seed, chosen_device(self.device))
+        return make_task(self.task, seed, self.settings.torch_device)
 
     def _model(self, seed: int) -> nn.Module:
-        return fresh(self.model, seed).to(chosen_device(self.device))
+        return fresh(self.model, seed).to(self.settings.torch_device)

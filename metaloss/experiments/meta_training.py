@@ -18,13 +18,14 @@ from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.identity import run_identity
 from metaloss.experiments.makers import make_task
 from metaloss.experiments.methods import Adjusted, Method, Transferred
-from metaloss.experiments.preflight import check_fit, check_runs, check_specs
+from metaloss.experiments.preflight import check_fit, check_specs
 from metaloss.experiments.records import RunFolder, check_names
 from metaloss.experiments.resume import run_resumable
 from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.settings import RunSettings
 from metaloss.experiments.transfer import conventional
 from metaloss.losses import toward_defaults
-from metaloss.machine import chosen_device, environment, threads
+from metaloss.machine import environment, threads
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import add_to_card, save_adjuster
 from metaloss.seeding import derive
@@ -60,16 +61,13 @@ class MetaTraining:
         held_out_recipe: how to train on those without a recipe of their own; ``recipe`` if not
             given.
         held_out_seeds: one run a method and task each.
-        seeds: one meta-training a method each.
         strengths: by a method's name, how much of what it learned its adjuster says once it is
             saved, in (0, 1] (:func:`~metaloss.losses.toward_defaults`); all where none is given.
         about: what the adjusters' cards shall say beside what is known here, such as the source of
             the data and the limits of use.
-        last: over how many last epochs the held-out report's figures are means; those of the tasks
-            to learn from are the last epoch's.
-        device: where to train; a GPU if there is one, if not given.
-        threads: CPU threads for torch; its own choice if not given.
-        checkpoint_every: epochs between checkpoints.
+        settings: the seeds and the device of the meta-trainings, and what else experiments share.
+            ``last`` concerns the held-out report; results of the tasks to learn from are those of
+            the last epoch.
 
     Raises:
         InputError: no task or method, two of one name, a task without a network, or one whose own
@@ -84,13 +82,9 @@ class MetaTraining:
     held_out: Sequence[TaskSpec] = ()
     held_out_recipe: Recipe | None = None
     held_out_seeds: Sequence[int] = (0,)
-    seeds: Sequence[int] = (0,)
     strengths: Mapping[str, float] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
-    last: int = 5
-    device: str | None = None
-    threads: int | None = None
-    checkpoint_every: int = 1
+    settings: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
@@ -111,13 +105,6 @@ class MetaTraining:
         names = [method.name for method in self.methods]
         for name in self.strengths:
             require(name in names, f"strengths: expected names of {', '.join(names)}, got {name!r}")
-        check_runs(
-            self.recipe,
-            seeds=self.seeds,
-            last=1,  # the cards say what the last epoch gave
-            threads=self.threads,
-            checkpoint_every=self.checkpoint_every,
-        )
         self.sampler.turns({spec.name: 1 for spec in self.tasks})
 
     def run(
@@ -143,8 +130,8 @@ class MetaTraining:
     def _run(
         self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
     ) -> list[dict[str, Any]]:
-        with threads(self.threads):
-            tasks = self._tasks(self.seeds[0])
+        with threads(self.settings.threads):
+            tasks = self._tasks(self.settings.seeds[0])
             for spec in self.tasks:
                 self._check(spec, tasks[spec.name])
             for spec in self.held_out:  # not after hours
@@ -152,28 +139,28 @@ class MetaTraining:
                 self._check(spec, task, frozen=True)
             folder.begin(documents)
             results = []
-            for s, seed in enumerate(self.seeds):
+            for s, seed in enumerate(self.settings.seeds):
                 tasks = tasks if s == 0 else self._tasks(seed)
                 for m, method in enumerate(self.methods):
                     info = RunInfo(
                         method=method.name,
                         seed=seed,
                         number=s * len(self.methods) + m + 1,
-                        runs=len(self.seeds) * len(self.methods),
+                        runs=len(self.settings.seeds) * len(self.methods),
                         steps=self.recipe.epochs * sum(len(t.train) for t in tasks.values()),
                         epochs=self.recipe.epochs,
                     )
                     records = folder.run(method.name, seed)
                     results.append(self._learn(method, tasks, info, records, observer))
-            folder.write_json("meta_training.json", {"runs": results, **environment(self.device)})
+            about = environment(self.settings.device)
+            folder.write_json("meta_training.json", {"runs": results, **about})
         if not self.held_out:
             return []
         rows = self.report(folder).run(folder.part("held-out"), observer)
         for method in self.methods:
-            adjuster = folder.run(method.name, self.seeds[0]).adjuster
+            adjuster = folder.run(method.name, self.settings.seeds[0]).adjuster
             seeds = list(self.held_out_seeds)
-            about = {"held_out": held_out_of(method, rows), "held_out_seeds": seeds}
-            add_to_card(adjuster, about)
+            add_to_card(adjuster, {"held_out": held_out_of(method, rows), "held_out_seeds": seeds})
         return rows
 
     def report(self, folder: RunFolder) -> Comparison:
@@ -182,7 +169,7 @@ class MetaTraining:
         rows += [
             Transferred(
                 name=f"transferred {method.name}",
-                adjuster=folder.run(method.name, self.seeds[0]).adjuster,
+                adjuster=folder.run(method.name, self.settings.seeds[0]).adjuster,
                 components=method.components,
             )
             for method in self.methods
@@ -196,10 +183,7 @@ class MetaTraining:
             methods=self.methods,
             recipe=self.recipe,
             model=self.model,
-            seeds=self.seeds,
-            last=1,
-            device=self.device,
-            threads=self.threads,
+            settings=replace(self.settings, last=1),
         ).experiments()
 
     def _comparison(self, rows: Sequence[Method]) -> Comparison:
@@ -208,11 +192,7 @@ class MetaTraining:
             methods=rows,
             recipe=self._held_out_recipe,
             model=self.model,
-            seeds=self.held_out_seeds,
-            last=self.last,
-            device=self.device,
-            threads=self.threads,
-            checkpoint_every=self.checkpoint_every,
+            settings=replace(self.settings, seeds=self.held_out_seeds),
         )
 
     def _learn(
@@ -228,7 +208,7 @@ class MetaTraining:
         done = records.result(of)
         if done is None:
             observer.begin(info)
-            run_resumable(trainings, of, records, observer, self.checkpoint_every)
+            run_resumable(trainings, of, records, observer, self.settings.checkpoint_every)
             done = self._finish(trainings, info, records)
             observer.end(done)
         return done
@@ -238,7 +218,7 @@ class MetaTraining:
     ) -> dict[str, Any]:
         epochs = records.metrics.read(trainings.epochs_finished)
         result = result_of(trainings, epochs, info)
-        about = {**rounded(result), **environment(self.device), **self.about}
+        about = {**rounded(result), **environment(self.settings.device), **self.about}
         strength = self.strengths.get(info.method, 1.0)
         if strength != 1:
             about["strength"] = strength
@@ -259,7 +239,7 @@ class MetaTraining:
             tasks: by name.
             seed: of the networks and the adjuster.
         """
-        device = chosen_device(self.device)
+        device = self.settings.torch_device
         meta_learner: MetaLearner | None = None
         trainings = {}
         for spec in self.tasks:
@@ -278,13 +258,13 @@ class MetaTraining:
 
     def _check(self, spec: TaskSpec, task: TaskLike, *, frozen: bool = False) -> None:
         recipe = (spec.recipe or self._held_out_recipe) if frozen else self._recipe(spec)
-        make = partial(self._model, spec, self.seeds[0])
+        make = partial(self._model, spec, self.settings.seeds[0])
         with refusing(spec.name):
             check_fit(task, make, recipe, self.methods, frozen=frozen)
 
     def _task(self, spec: TaskSpec, seed: int) -> TaskLike:
         with refusing(spec.name):
-            return make_task(spec.task, seed, chosen_device(self.device))
+            return make_task(spec.task, seed, self.settings.torch_device)
 
     def _tasks(self, seed: int) -> dict[str, TaskLike]:
         return {spec.name: self._task(spec, seed) for spec in self.tasks}
@@ -300,4 +280,4 @@ class MetaTraining:
     def _model(self, spec: TaskSpec, seed: int) -> nn.Module:
         make = spec.model or self.model
         assert make is not None
-        return fresh(make, seed, spec.name).to(chosen_device(self.device))
+        return fresh(make, seed, spec.name).to(self.settings.torch_device)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from metaloss.arguments import shown
 from metaloss.bilevel.problem import copied, put_back
-from metaloss.checks import check_at_least, check_finite, check_labels, require, seen
+from metaloss.checks import check_finite, check_labels, require, seen
 from metaloss.complaints import refusing
 from metaloss.experiments.makers import Distinct, shared, tensors
 from metaloss.experiments.methods import Method
@@ -153,34 +153,6 @@ def _outputs(model: nn.Module, task: Excerpt) -> Tensor:
         f"{'values' if values else 'classes'}{mode}, got {got}",
     )
     return outputs
-
-
-def check_runs(
-    recipe: Recipe, *, seeds: Sequence[int], last: int, threads: int | None, checkpoint_every: int
-) -> None:
-    """Raise :class:`~metaloss.checks.InputError` unless runs can be made and summed up so.
-
-    Args:
-        recipe: how to train.
-        seeds: one run each.
-        last: over how many last epochs figures are means.
-        threads: CPU threads for torch.
-        checkpoint_every: epochs between checkpoints.
-    """
-    require(
-        not isinstance(seeds, int) and 0 < len(set(seeds)) == len(seeds),
-        f"seeds: expected one or more different ones, such as (0, 1), got {seeds!r}",
-    )
-    for seed in seeds:
-        check_at_least("seeds", seed, 0)
-    check_at_least("last", last, 1)
-    evaluated = recipe.evaluate_last
-    require(
-        evaluated is None or evaluated >= min(last, recipe.epochs),
-        f"last: expected at most the recipe's {evaluated} epochs that are evaluated, got {last}",
-    )
-    check_at_least("threads", 1 if threads is None else threads, 1)
-    check_at_least("checkpoint_every", checkpoint_every, 1)
 
 
 def check_specs(

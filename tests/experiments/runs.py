@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from metaloss.experiments import Adjusted, Experiment, RunFolder
+from metaloss.experiments import Adjusted, Experiment, RunFolder, RunSettings
 from metaloss.losses import GCE
 from metaloss.training import Observer, Recipe
 from tests.helpers.tasks import blobs
@@ -18,7 +18,7 @@ def experiment(**changes: Any) -> Experiment:
         "model": lambda: nn.Linear(5, 3),
         "methods": [Adjusted(name="A", loss=GCE())],
         "recipe": Recipe(epochs=4),
-        "device": "cpu",
+        "settings": RunSettings(device="cpu"),
     }
     return Experiment(**{**settings, **changes})
 

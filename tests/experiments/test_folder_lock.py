@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from metaloss.checks import InputError
-from metaloss.experiments import RunFolder
+from metaloss.experiments import RunFolder, RunSettings
 from metaloss.training import Observer
 from tests.experiments.runs import experiment
 
@@ -117,7 +117,9 @@ def test_a_folder_that_is_removed_meanwhile_is_not_made_anew(tmp_path: Path) -> 
             shutil.rmtree(tmp_path / "run")
 
     with pytest.raises(InputError, match="but it was removed"):
-        experiment(seeds=(0, 1)).run(RunFolder(tmp_path / "run"), Last())
+        experiment(settings=RunSettings(seeds=(0, 1), device="cpu")).run(
+            RunFolder(tmp_path / "run"), Last()
+        )
     assert not (tmp_path / "run").exists()
 
 

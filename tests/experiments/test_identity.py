@@ -21,6 +21,7 @@ from metaloss.experiments import (
     Experiment,
     MetaTraining,
     RunFolder,
+    RunSettings,
     TaskSpec,
     Transferred,
 )
@@ -47,7 +48,12 @@ def network() -> nn.Module:
 
 
 def experiment(**changes) -> Experiment:
-    settings = {"task": blobs, "model": network, "recipe": RECIPE, "device": "cpu"}
+    settings = {
+        "task": blobs,
+        "model": network,
+        "recipe": RECIPE,
+        "settings": RunSettings(device="cpu"),
+    }
     return Experiment(**{**settings, "methods": [Adjusted(name="A", loss=GCE())], **changes})
 
 
@@ -56,7 +62,7 @@ def meta_training(**changes) -> MetaTraining:
         "tasks": [TaskSpec(name=name, task=blobs) for name in ("one", "two")],
         "model": network,
         "recipe": RECIPE,
-        "device": "cpu",
+        "settings": RunSettings(device="cpu"),
     }
     return MetaTraining(**{**settings, "methods": [Adjusted(name="A", loss=GCE())], **changes})
 
@@ -153,12 +159,12 @@ def test_samples_of_a_loader_of_ones_own_are_told_by_the_first_batch(tmp_path: P
 
 
 def test_nor_with_another_network_or_mean(tmp_path: Path) -> None:
-    experiment(last=2).run(RunFolder(tmp_path / "run"))
+    experiment(settings=RunSettings(last=2)).run(RunFolder(tmp_path / "run"))
     place = RunFolder(tmp_path / "run", resume=True)
     with pytest.raises(InputError, match=r"expected tasks\.blobs\.network Sequential \w+, got Lin"):
-        experiment(last=2, model=lambda: nn.Sequential(network())).run(place)
+        experiment(settings=RunSettings(last=2), model=lambda: nn.Sequential(network())).run(place)
     with pytest.raises(InputError, match="expected last 3, got 2"):
-        experiment(last=3).run(place)
+        experiment(settings=RunSettings(last=3)).run(place)
 
 
 @pytest.mark.parametrize("held", [None, "", "[]", "{}", "\x00"])

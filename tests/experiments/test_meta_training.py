@@ -15,7 +15,14 @@ import metaloss
 from metaloss import Adjuster
 from metaloss.bilevel import Lookahead
 from metaloss.checks import InputError
-from metaloss.experiments import Adjusted, Conventional, MetaTraining, RunFolder, TaskSpec
+from metaloss.experiments import (
+    Adjusted,
+    Conventional,
+    MetaTraining,
+    RunFolder,
+    RunSettings,
+    TaskSpec,
+)
 from metaloss.losses import GCE, JS, SL
 from metaloss.models import SmallCNN
 from metaloss.tasks import classification_task, digits, noise, noise_grid
@@ -55,8 +62,7 @@ def training(**changes) -> MetaTraining:
             "methods": METHODS,
             "recipe": Recipe(epochs=3, meta_every=2),
             "model": network,
-            "last": 2,
-            "device": "cpu",
+            "settings": RunSettings(last=2, device="cpu"),
             **changes,
         }
     )
@@ -210,7 +216,6 @@ def test_each_task_has_a_network_and_a_memory_of_its_own() -> None:
             {"held_out": SPECS[:1]},
             "held_out: expected tasks that are not among those to learn from",
         ),
-        ({"seeds": ()}, "seeds: expected one or more different ones"),
         ({"strengths": {"A": 0.5}}, "strengths: expected names of A-GCE, A-JS, got 'A'"),
         ({"strengths": {"A-JS": 2}}, r"strength: expected a number in \(0, 1\], got 2"),
         (
@@ -221,8 +226,6 @@ def test_each_task_has_a_network_and_a_memory_of_its_own() -> None:
             {"tasks": (TaskSpec(name="x", task=some, recipe={"epochs": 3}),)},
             "tasks: expected a Recipe or none for x, got {'epochs': 3}",
         ),
-        ({"seeds": (0, 0)}, "seeds: expected one or more different ones"),
-        ({"threads": -1}, "threads: expected a whole number of at least 1"),
         (
             {"methods": (Conventional(name="GCE", loss=GCE()),)},
             r"methods\[0\]: expected an Adjusted, got a Conventional",

@@ -24,11 +24,13 @@ from metaloss.experiments import (
     MetaTraining,
     Method,
     RunFolder,
+    RunSettings,
     TaskSpec,
+    experiment,
 )
 from metaloss.experiments.rehearsal import Excerpt, rehearse
 from metaloss.losses import GCE, CrossEntropy
-from metaloss.training import Recipe, experiment
+from metaloss.training import Recipe
 from tests.helpers.tasks import blobs
 
 CE = Conventional(name="CE", loss=CrossEntropy())
@@ -79,7 +81,7 @@ def made(**changes) -> Experiment:
         "model": net,
         "methods": (CE, A_GCE),
         "recipe": Recipe(epochs=3, meta_every=2),
-        "device": "cpu",
+        "settings": RunSettings(device="cpu"),
     }
     return Experiment(**{**settings, **changes})
 
@@ -237,7 +239,12 @@ def test_one_network_for_all_runs(tmp_path, make, message) -> None:
     refused(tmp_path, f"model: .*{message}; make the layers inside the function", model=make)
     specs = [TaskSpec(name=name, task=blobs, model=make) for name in ("first", "second")]
     for cls, methods in ((Comparison, (CE,)), (MetaTraining, (A_GCE,))):
-        together = cls(tasks=specs, methods=methods, recipe=Recipe(epochs=1), device="cpu")
+        together = cls(
+            tasks=specs,
+            methods=methods,
+            recipe=Recipe(epochs=1),
+            settings=RunSettings(device="cpu"),
+        )
         with pytest.raises(InputError, match=f"^first: model: .*{message}"):
             together.run(RunFolder(tmp_path / "run"))
         assert not (tmp_path / "run").exists()

@@ -17,7 +17,7 @@ from metaloss import AdjustedLoss
 from metaloss.cli import app
 from metaloss.console import across_table, results_table, summary
 from metaloss.diagnostics import Learned, draw_learned
-from metaloss.experiments import Comparison, Conventional, Experiment, RunFolder
+from metaloss.experiments import Comparison, Conventional, Experiment, RunFolder, RunSettings
 from metaloss.losses import GCE, CrossEntropy
 from metaloss.models import MLP
 from metaloss.tasks import (
@@ -49,7 +49,7 @@ def experiment(make, name="CE") -> Experiment:
         model=partial(MLP, in_features=64, out_features=10, hidden=(4,)),
         methods=[Conventional(name=name, loss=CrossEntropy())],
         recipe=Recipe(epochs=1),
-        device="cpu",
+        settings=RunSettings(device="cpu"),
     )
 
 
@@ -123,7 +123,11 @@ def test_a_table_of_several_tasks_marks_its_columns(tmp_path) -> None:
     one = experiment(task())
     specs = [TaskSpec(name="own", task=task()), TaskSpec(name="known", task=task(digits()))]
     comparison = Comparison(
-        tasks=specs, methods=one.methods, recipe=one.recipe, model=one.model, device="cpu"
+        tasks=specs,
+        methods=one.methods,
+        recipe=one.recipe,
+        model=one.model,
+        settings=RunSettings(device="cpu"),
     )
     rows = comparison.run(RunFolder(tmp_path / "run"))
     assert rows[0]["test_unchecked"] is True

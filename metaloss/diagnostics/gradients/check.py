@@ -38,7 +38,7 @@ def check_experiment(
     Raises:
         InputError: the experiment has no such method or cannot be run, or no strategy can be used.
     """
-    with threads(experiment.threads):
+    with threads(experiment.settings.threads):
         for name, subject in subjects(experiment, size, method):
             yield name, check_grad(subject, directions)
 
