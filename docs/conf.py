@@ -72,6 +72,7 @@ api_coverage_modules = [
     "metaloss.conditioners",
     "metaloss.diagnostics",
     "metaloss.diagnostics.gradients",
+    "metaloss.experiments",
     "metaloss.losses",
     "metaloss.models",
     "metaloss.pretrained",

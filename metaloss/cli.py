@@ -240,9 +240,9 @@ def _run(
     bindings: Sequence[str],
     resume: bool,
 ) -> None:
+    from metaloss.experiments import RunFolder
     from metaloss.runner import run
     from metaloss.stopping import resumable
-    from metaloss.training import RunFolder
 
     if out is None:
         require(not resume, "--resume: expected --out with the run's folder, got none")

@@ -18,20 +18,20 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from metaloss.kinds import CLASSIFICATION, FIGURES, Figure
+from metaloss.kinds import CLASSIFICATION, METRICS, Metric
 from metaloss.training import Observer, RunInfo
 
 
 class _Status(Progress):
     """Bars with a line of figures below them: beside them there is no room on narrow terminals."""
 
-    figures = ""
+    summary = ""
 
     def get_renderables(self) -> Iterator[RenderableType]:
         """What is drawn at each refresh."""
         yield self.make_tasks_table(self.tasks)
-        if self.figures:
-            yield Text(self.figures, no_wrap=True, overflow="ellipsis")
+        if self.summary:
+            yield Text(self.summary, no_wrap=True, overflow="ellipsis")
 
 
 class Bars(Observer):
@@ -69,7 +69,7 @@ class Bars(Observer):
         self.progress.reset(
             self.one, total=info.steps, description=f"{info.method}, seed {info.seed}"
         )
-        self.progress.figures = ""
+        self.progress.summary = ""
 
     def step(self, step: int) -> None:
         """Move the bars."""
@@ -78,9 +78,9 @@ class Bars(Observer):
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Show the epoch's figures, and what went wrong."""
-        self.progress.figures = figures(record)
+        self.progress.summary = summary(record)
         if "meta_steps_skipped" in record:
-            self.progress.console.print(complaint(record), markup=False, highlight=False)
+            self.progress.console.print(skipped_warning(record), markup=False, highlight=False)
 
     def remark(self, line: str) -> None:
         """Write it above the bars."""
@@ -88,11 +88,11 @@ class Bars(Observer):
 
     def end(self, record: dict[str, Any]) -> None:
         """Say what came of it."""
-        figure = FIGURES[record["figure"]]
+        metric = METRICS[record["metric"]]
         self.progress.console.print(
             Text.assemble(
                 (record["method"], "bold"),
-                f", seed {record['seed']}: {figure.said(record[figure.name])} "
+                f", seed {record['seed']}: {metric.format_with_unit(record[metric.name])} "
                 f"{'(unchecked) ' if record.get('test_unchecked') else ''}"
                 f"in {record['seconds']:.1f} s",
             ),
@@ -134,7 +134,9 @@ class Lines(Observer):
     def epoch(self, record: dict[str, Any]) -> None:
         """Write the epoch's figures, and what went wrong."""
         if "meta_steps_skipped" in record:
-            self.console.print(complaint(record), markup=False, highlight=False, soft_wrap=True)
+            self.console.print(
+                skipped_warning(record), markup=False, highlight=False, soft_wrap=True
+            )
         now = time.perf_counter()
         info = self.info
         last = record["epoch"] == info.epochs
@@ -143,7 +145,7 @@ class Lines(Observer):
             left = (info.steps - self.done) * (now - self.began) / max(self.steps, 1)
             self.console.print(
                 f"[{info.number}/{info.runs}] {info.method}, seed {info.seed}, epoch "
-                f"{record['epoch']}/{info.epochs}: {figures(record)}, {left:.0f} s left",
+                f"{record['epoch']}/{info.epochs}: {summary(record)}, {left:.0f} s left",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
@@ -160,12 +162,12 @@ def observer(console: Console) -> Bars | Lines:
     return Bars(console) if console.is_terminal else Lines(console)
 
 
-def figures(record: Mapping[str, Any]) -> str:
+def summary(record: Mapping[str, Any]) -> str:
     """An epoch's figures in a few words.
 
     Example:
-        >>> from metaloss.console import figures
-        >>> figures({"samples_per_second": 1000.0, "train_loss": 0.5, "test_accuracy": 90.0})
+        >>> from metaloss.console import summary
+        >>> summary({"samples_per_second": 1000.0, "train_loss": 0.5, "test_accuracy": 90.0})
         '1000 samples/s, loss 0.500, test 90.00%'
     """
     words = [f"{record['samples_per_second']:.0f} samples/s", f"loss {record['train_loss']:.3f}"]
@@ -173,21 +175,21 @@ def figures(record: Mapping[str, Any]) -> str:
         words.append(f"meta loss {record['meta_loss']:.3f}")
     test = "test (unchecked)" if record.get("test_unchecked") else "test"
     words += [
-        f"{test} {figure.said(record[f'test_{name}'])}"
-        for name, figure in FIGURES.items()
+        f"{test} {metric.format_with_unit(record[f'test_{name}'])}"
+        for name, metric in METRICS.items()
         if f"test_{name}" in record
     ]
     task = f"{record['task']}: " if "task" in record else ""
     return task + ", ".join(words)
 
 
-def complaint(record: Mapping[str, Any]) -> str:
+def skipped_warning(record: Mapping[str, Any]) -> str:
     """What to say of an epoch in which hypergradients were not finite.
 
     Example:
-        >>> from metaloss.console import complaint
+        >>> from metaloss.console import skipped_warning
         >>> skipped = {"number": 2, "step": 7, "tensor": "net.0.weight"}
-        >>> complaint({"epoch": 3, "meta_steps_skipped": skipped})[:45]
+        >>> skipped_warning({"epoch": 3, "meta_steps_skipped": skipped})[:45]
         'warning: epoch 3: 2 meta steps skipped, the h'
     """
     skipped = record["meta_steps_skipped"]
@@ -205,28 +207,28 @@ def across_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
         rows: of ``results.json``.
         last: over how many last epochs the figures are means.
     """
-    figure = FIGURES[rows[0]["figure"]]
-    mean, std = f"{figure.name}_mean", f"{figure.name}_std"
+    metric = METRICS[rows[0]["metric"]]
+    mean, std = f"{metric.name}_mean", f"{metric.name}_std"
     names = list(rows[0]["tasks"])
-    best = {name: figure.best([row["tasks"][name][mean] for row in rows]) for name in names}
+    best = {name: metric.best([row["tasks"][name][mean] for row in rows]) for name in names}
 
     def cell(name: str, own: Mapping[str, Any]) -> Text:
-        spread = f" ± {figure.written(own[std])}" if len(own["seeds"]) > 1 else ""
+        spread = f" ± {metric.format(own[std])}" if len(own["seeds"]) > 1 else ""
         bold = "bold" if own[mean] == best[name] else ""
-        return Text(figure.written(own[mean]) + spread, bold)
+        return Text(metric.format(own[mean]) + spread, bold)
 
     first = rows[0]["tasks"]
     headings = [n + (" (unchecked)" if first[n].get("test_unchecked") else "") for n in names]
     lines = [["method", *headings, "mean"]]
     for row in rows:
         cells = [cell(name, row["tasks"][name]) for name in names]
-        lines.append([Text(row["method"]), *cells, figure.written(row[mean])])
+        lines.append([Text(row["method"]), *cells, metric.format(row[mean])])
     if len(names) > len(rows):
         lines = [["task", *lines[0][1:]], *lines[1:]]
         lines = [list(column) for column in zip(*lines, strict=True)]
-    table = _titled(figure, last, lines[0][0])
+    table = _titled(metric, last, lines[0][0])
     if headings != names:
-        table.caption = f"unchecked: by {_targets(figure)} that nobody checked"
+        table.caption = f"unchecked: by {_targets(metric)} that nobody checked"
     for heading in lines[0][1:]:
         table.add_column(heading, justify="right", overflow="fold")
     for line in lines[1:]:
@@ -241,31 +243,31 @@ def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
         rows: of ``results.json``.
         last: over how many last epochs the figures are means.
     """
-    figure = FIGURES[rows[0]["figure"]]
-    by = f" by unchecked {_targets(figure)}" if rows[0].get("test_unchecked") else ""
-    table = _titled(figure, last, by=by)
+    metric = METRICS[rows[0]["metric"]]
+    by = f" by unchecked {_targets(metric)}" if rows[0].get("test_unchecked") else ""
+    table = _titled(metric, last, by=by)
     table.add_column("mean", justify="right")
     table.add_column("std", justify="right")
     table.add_column("seeds", justify="right")
-    mean, std = f"{figure.name}_mean", f"{figure.name}_std"
-    best = figure.best([row[mean] for row in rows])
+    mean, std = f"{metric.name}_mean", f"{metric.name}_std"
+    best = metric.best([row[mean] for row in rows])
     for row in rows:
         table.add_row(
             Text(row["method"]),
-            figure.written(row[mean]),
-            figure.written(row[std]) if len(row["seeds"]) > 1 else "-",
+            metric.format(row[mean]),
+            metric.format(row[std]) if len(row["seeds"]) > 1 else "-",
             str(len(row["seeds"])),
             style="bold" if row[mean] == best else None,
         )
     return table
 
 
-def _targets(figure: Figure) -> str:
-    return "labels" if figure == CLASSIFICATION.figure else "values"
+def _targets(metric: Metric) -> str:
+    return "labels" if metric == CLASSIFICATION.metric else "values"
 
 
-def _titled(figure: Figure, last: int, first: str = "method", by: str = "") -> Table:
-    title = f"{figure.title}{by}, mean of the last {last} epochs"
+def _titled(metric: Metric, last: int, first: str = "method", by: str = "") -> Table:
+    title = f"{metric.title}{by}, mean of the last {last} epochs"
     table = Table(title=title, min_width=len(title))
     table.add_column(first, overflow="fold")
     return table

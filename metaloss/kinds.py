@@ -26,7 +26,7 @@ from metaloss.types import Outputs, Targets
 
 
 @dataclass(frozen=True)
-class Figure:
+class Metric:
     """What a table shows of a network on held-out samples.
 
     Attributes:
@@ -38,7 +38,7 @@ class Figure:
 
     Example:
         >>> from metaloss.kinds import CLASSIFICATION
-        >>> CLASSIFICATION.figure.said(90.0)
+        >>> CLASSIFICATION.metric.format_with_unit(90.0)
         '90.00%'
     """
 
@@ -48,13 +48,13 @@ class Figure:
     digits: int
     greater_is_better: bool
 
-    def written(self, value: float) -> str:
+    def format(self, value: float) -> str:
         """A value as a table shows it."""
         return f"{value:.{self.digits}f}"
 
-    def said(self, value: float) -> str:
+    def format_with_unit(self, value: float) -> str:
         """A value with its unit."""
-        return self.written(value) + self.unit
+        return self.format(value) + self.unit
 
     def best(self, values: list[float]) -> float:
         """The best of several."""
@@ -66,11 +66,11 @@ class Kind(ABC):
 
     Attributes:
         name: what messages call it.
-        figure: what tables show; :meth:`score` gives it for each sample.
+        metric: what tables show; :meth:`score` gives it for each sample.
     """
 
     name: ClassVar[str]
-    figure: ClassVar[Figure]
+    metric: ClassVar[Metric]
 
     @abstractmethod
     def check(self, outputs: Tensor, targets: Tensor) -> None:
@@ -85,7 +85,7 @@ class Kind(ABC):
 
     @abstractmethod
     def score(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
-        """The figure of each sample, whose mean a table shows."""
+        """The metric of each sample, whose mean a table shows."""
 
     @abstractmethod
     def losses(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
@@ -110,7 +110,7 @@ class Classification(Kind):
     """
 
     name: ClassVar[str] = "classification"
-    figure: ClassVar[Figure] = Figure(
+    metric: ClassVar[Metric] = Metric(
         "accuracy", "Test accuracy (%)", "%", 2, greater_is_better=True
     )
 
@@ -163,7 +163,7 @@ class Regression(Kind):
     """
 
     name: ClassVar[str] = "regression"
-    figure: ClassVar[Figure] = Figure(
+    metric: ClassVar[Metric] = Metric(
         "mae", "Test mean absolute error", "", 4, greater_is_better=False
     )
 
@@ -210,7 +210,7 @@ CLASSIFICATION = Classification()
 REGRESSION = Regression()
 """Targets are values."""
 
-FIGURES = {kind.figure.name: kind.figure for kind in (CLASSIFICATION, REGRESSION)}
+METRICS = {kind.metric.name: kind.metric for kind in (CLASSIFICATION, REGRESSION)}
 """What tables can show, by name."""
 
 

@@ -13,8 +13,8 @@ from metaloss.checks import require
 from metaloss.config import Config, configuration
 from metaloss.console import across_table, observer, results_table
 from metaloss.diagnostics import Learned, draw_learned
+from metaloss.experiments import Comparison, Experiment, MetaTraining, RunFolder, transferred
 from metaloss.pretrained import load_adjuster
-from metaloss.training import Comparison, Experiment, MetaTraining, RunFolder, transferred
 from metaloss.training.speed import keep_freed_memory
 
 
@@ -46,7 +46,7 @@ def run(
         _show(Console(), experiment, folder, rows)
 
 
-def kind_of(parsed: Config) -> type[Any]:
+def experiment_class(parsed: Config) -> type[Any]:
     """What a configuration is of: one task, several, or tasks to meta-train on."""
     if parsed.binds(Comparison, "tasks"):
         return Comparison
@@ -66,13 +66,13 @@ def build(parsed: Config) -> Any:
     Raises:
         InputError: it does not say enough, or says what cannot be.
     """
-    kind = kind_of(parsed)
+    cls = experiment_class(parsed)
     require(
-        parsed.binds(kind, "methods"),
-        f"{kind.__name__}.methods: required, got nothing; to put learned adjusters on this task: "
+        parsed.binds(cls, "methods"),
+        f"{cls.__name__}.methods: required, got nothing; to put learned adjusters on this task: "
         "metaloss transfer CONFIG.gin --adjuster NAME",
     )
-    return parsed.build(kind)
+    return parsed.build(cls)
 
 
 def one_task(parsed: Config, name: str | None = None) -> Experiment:
@@ -97,7 +97,7 @@ def one_task(parsed: Config, name: str | None = None) -> Experiment:
 
 def _show(console: Console, experiment: Any, folder: RunFolder, rows: Sequence[Any]) -> None:
     recipe = getattr(experiment, "held_out_recipe", None) or experiment.recipe
-    last = min(experiment.last, recipe.epochs)
+    last = min(experiment.settings.last, recipe.epochs)
     if isinstance(experiment, Experiment):
         console.print(results_table(rows, last))
         for picture in _draw(experiment, folder):
@@ -106,7 +106,7 @@ def _show(console: Console, experiment: Any, folder: RunFolder, rows: Sequence[A
         console.print(across_table(rows, last))
     if isinstance(experiment, MetaTraining):
         for method in experiment.methods:
-            place = folder.run(method.name, experiment.seeds[0]).adjuster
+            place = folder.run(method.name, experiment.settings.seeds[0]).adjuster
             _say(console, f"adjuster: {place}")
     _say(console, f"results: {folder.path}")
 
@@ -119,7 +119,7 @@ def _draw(experiment: Any, folder: RunFolder) -> list[Path]:
     """Draw what the first seed's adjusters learned; the pictures made."""
     learned = []
     for method in experiment.methods:
-        records = folder.run(method.name, experiment.seeds[0])
+        records = folder.run(method.name, experiment.settings.seeds[0])
         if records.adjuster.is_dir():
             criterion = load_adjuster(records.adjuster, components=method.components)
             unchecked = bool((records.result() or {}).get("test_unchecked"))

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from metaloss.training import RunFolder
-from metaloss.training.records import holds_run
+from metaloss.experiments import RunFolder
+from metaloss.experiments.records import holds_run
 
 
 class Stopped(Exception):  # noqa: N818 - it is what happened, not an error

@@ -15,16 +15,9 @@ from torch import nn
 
 from metaloss.arguments import check_arguments, checked
 from metaloss.checks import InputError, check_at_least, seen
+from metaloss.experiments import Conventional, Experiment, RunFolder, RunSettings, TaskSpec
 from metaloss.losses import CrossEntropy
-from metaloss.training import (
-    Conventional,
-    Experiment,
-    Recipe,
-    RunFolder,
-    Speed,
-    TaskSampler,
-    TaskSpec,
-)
+from metaloss.training import Recipe, Speed, TaskSampler
 from metaloss.types import TaskLike
 from tests.helpers.tasks import blobs
 
@@ -128,9 +121,7 @@ def test_a_run_with_numpys_numbers_is_that_with_pythons(tmp_path) -> None:
             model=lambda: nn.Linear(5, 3),
             methods=(Conventional(name="CE", loss=CrossEntropy()),),
             recipe=Recipe(epochs=number(2)),
-            seeds=[number(0), number(1)],
-            last=number(1),
-            device="cpu",
+            settings=RunSettings(seeds=[number(0), number(1)], last=number(1), device="cpu"),
         )
         return made.run(RunFolder(tmp_path / name))
 

@@ -29,6 +29,7 @@ LAYERS = [
     {"objective"},
     {"bilevel", "gin_errors", "integrations", "pretrained"},
     {"training"},
+    {"experiments"},
     {"bench", "diagnostics", "console", "config"},
     {"runner", "stopping"},
     {"cli"},

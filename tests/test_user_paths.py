@@ -15,6 +15,7 @@ from metaloss.conditioners import Margin
 from metaloss.config import find
 from metaloss.diagnostics import Learned, draw_learned
 from metaloss.diagnostics.gradients.report import Document
+from metaloss.experiments import RunFolder, transferred
 from metaloss.files import user_path
 from metaloss.losses import GCE
 from metaloss.pretrained import add_to_card, load_adjuster, save_adjuster
@@ -28,7 +29,6 @@ from metaloss.tasks import (
     fashion_mnist,
 )
 from metaloss.tasks import noise as noises
-from metaloss.training import RunFolder, transferred
 
 
 @pytest.fixture(autouse=True)

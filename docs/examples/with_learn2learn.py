@@ -12,9 +12,10 @@ from learn2learn.data.transforms import KShots, LoadData, NWays, RemapLabels
 from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
+from metaloss.experiments import Adjusted, MetaTraining, RunFolder
 from metaloss.losses import GCE
 from metaloss.tasks import NoisyLabelsTransform, classification_task, digits, noise, taskset_suite
-from metaloss.training import Adjusted, MetaTraining, Recipe, RunFolder
+from metaloss.training import Recipe
 
 
 def noisy_tasks(samples: Dataset) -> l2l.data.Taskset:

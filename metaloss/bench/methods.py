@@ -74,10 +74,10 @@ def ours(strategy: str, kind: type[Lookahead] = Lookahead, **settings: Any) -> M
         recipe = Recipe(epochs=1, lookahead=kind(len(trial.window), strategy, **settings))
 
         def iteration() -> None:
-            state, batch, tally = trial.state, trial.window[0], trial.tally
-            meta_gradient = look_ahead(state, recipe, trial.window, trial.meta_batch, tally)
+            state, batch, metrics = trial.state, trial.window[0], trial.metrics
+            meta_gradient = look_ahead(state, recipe, trial.window, trial.meta_batch, metrics)
             trial.meta_learner.learn([meta_gradient])
-            ordinary_step(state, batch, tally, state.criterion, meta_gradient.outputs)
+            ordinary_step(state, batch, metrics, state.criterion, meta_gradient.outputs)
 
         return iteration
 
@@ -109,7 +109,7 @@ def plain_adjusted(trial: Trial) -> Iteration:
 
     def iteration() -> None:
         state = trial.state
-        ordinary_step(state, trial.window[0], trial.tally, state.criterion)
+        ordinary_step(state, trial.window[0], trial.metrics, state.criterion)
 
     return iteration
 

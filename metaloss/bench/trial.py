@@ -15,9 +15,9 @@ from metaloss.conditioners import Margin
 from metaloss.losses import GCE
 from metaloss.seeding import generator, seed_everything
 from metaloss.training import Speed, TrainState
+from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.meta_learner import MetaLearner
 from metaloss.training.recipe import paper_adam, paper_sgd
-from metaloss.training.tally import Tally
 from metaloss.types import Batch
 
 STEPS_BEFORE = 3
@@ -32,13 +32,13 @@ class Trial:
         state: the network, the adjusted GCE on the margin, and their optimizers.
         window: the batches to look ahead with, the ordinary step's first.
         meta_batch: the clean one.
-        tally: what the training loop counts.
+        metrics: what the training loop counts.
     """
 
     state: TrainState
     window: list[Batch]
     meta_batch: Batch
-    tally: Tally
+    metrics: EpochMetrics
 
     @property
     def meta_learner(self) -> MetaLearner:
@@ -101,7 +101,7 @@ def start(
         meta_learner=MetaLearner(criterion.adjuster, paper_adam(criterion.adjuster.parameters())),
         forward=forward,
     )
-    return Trial(state, batches[:-1], batches[-1], Tally(criterion.loss.hyperparameters))
+    return Trial(state, batches[:-1], batches[-1], EpochMetrics(criterion.loss.hyperparameters))
 
 
 def ce_step(trial: Trial) -> None:

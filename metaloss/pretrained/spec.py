@@ -83,7 +83,7 @@ def build(spec: Mapping[str, Any], classes: Mapping[str, type], **supplied: obje
         raise InputError(
             f"adjuster card: {error} is not known here; a component of your own is passed as "
             f"components=[{error.args[0]}], in a gin file "
-            f"training.transferred.components = [@your_module.{error.args[0]}]"
+            f"experiments.transferred.components = [@your_module.{error.args[0]}]"
         ) from None
     except (TypeError, AttributeError) as error:
         raise InputError(f"adjuster card: cannot be read: {error}") from None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from metaloss.adjusters import BaseAdjuster
-from metaloss.training.finite import step_if
+from metaloss.training.non_finite import step_if
 from metaloss.training.recipe import Recipe
 
 

@@ -14,12 +14,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from torch import nn
-
 from metaloss.checks import require
-from metaloss.digest import digest
 from metaloss.machine import subnormals_as_zero
-from metaloss.training.identity import identity, samples_of
 from metaloss.training.observe import Observer
 from metaloss.training.sampler import TaskSampler
 from metaloss.training.steps import check_finite_weights
@@ -134,28 +130,6 @@ class MultiTaskTraining:
             self._learn(due)
         return ended
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """The recipes, data, networks and turns that a state is of, and goes on with."""
-        return {
-            "tasks": {
-                name: {
-                    "recipe": identity(training.recipe),
-                    "steps": training.total,
-                    "targets": identity(training.task.train_targets),
-                    "network": _described(training.state.model),
-                    "samples": {
-                        "train": samples_of(training.task.train),
-                        "meta": samples_of(training.task.meta),
-                        "validation": samples_of(training.task.validation),
-                        "test": samples_of(training.task.test),
-                    },
-                }
-                for name, training in self.trainings.items()
-            },
-            "sampler": identity(self.sampler),
-        }
-
     def state_dict(self) -> dict[str, Any]:
         """All trainings' states."""
         return {name: training.state_dict() for name, training in self.trainings.items()}
@@ -192,9 +166,3 @@ class MultiTaskTraining:
 
     def _epoch(self, done: int) -> int:
         return done * self.recipe.epochs // self.total
-
-
-def _described(model: nn.Module) -> str:
-    """A network's class, and a digest of its tensors' names and shapes."""
-    shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
-    return f"{type(model).__name__} {digest(str(shapes))[:16]}"

@@ -9,27 +9,27 @@ import torch
 from metaloss.bilevel import Clip, Solution
 from metaloss.checks import InputError
 from metaloss.objective import AdjustedLoss
+from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.meta_learner import MetaGradient
 from metaloss.training.state import TrainState
-from metaloss.training.tally import Tally
 from metaloss.types import Batch
 
 
-def meta_gradient(state: TrainState, solution: Solution, tally: Tally) -> MetaGradient:
+def meta_gradient(state: TrainState, solution: Solution, metrics: EpochMetrics) -> MetaGradient:
     """Take note of a hypergradient of the clean loss (Eq. 10, 11).
 
     Args:
         state: counts the meta step.
         solution: the hypergradient and the clean loss.
-        tally: the epoch's figures.
+        metrics: the epoch's figures.
 
     Raises:
         InputError: passes through the network disagreed that have to agree.
     """
     if solution.meta_loss.device.type == "cpu":  # elsewhere it would wait for the device
         solution.check_consistent()
-    tally.add("meta_loss", solution.meta_loss)
-    finite = tally.watch.see(solution.hypergradient, state.meta_step)
+    metrics.add("meta_loss", solution.meta_loss)
+    finite = metrics.guard.check(solution.hypergradient, state.meta_step)
     state.meta_step += 1
     return MetaGradient(solution.hypergradient, finite)
 
@@ -37,7 +37,7 @@ def meta_gradient(state: TrainState, solution: Solution, tally: Tally) -> MetaGr
 def ordinary_step(
     state: TrainState,
     batch: Batch,
-    tally: Tally,
+    metrics: EpochMetrics,
     criterion: AdjustedLoss,
     *,
     clip: Clip | None = None,
@@ -47,7 +47,7 @@ def ordinary_step(
     Args:
         state: changed in place.
         batch: to train on.
-        tally: the epoch's figures.
+        metrics: the epoch's figures.
         criterion: the loss; the state's own but for warming up.
         clip: how gradients are clipped; not at all if not given.
     """
@@ -70,7 +70,7 @@ def ordinary_step(
         clip.clip_(stepped)
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)  # the next turn may be another network's
-    tally.add_batch(losses, hparams, outputs, batch.targets, batch.index)
+    metrics.add_batch(losses, hparams, outputs, batch.targets, batch.index)
 
 
 def check_finite_loss(loss: float, step: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from metaloss.checks import require
 from metaloss.losses import plain_loss
 from metaloss.objective import AdjustedLoss
+from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.evaluate import evaluate
 from metaloss.training.meta_learner import MetaGradient
 from metaloss.training.recipe import Recipe
@@ -22,7 +23,6 @@ from metaloss.training.steps import (
     ordinary_step,
 )
 from metaloss.training.streams import stream, windows
-from metaloss.training.tally import Tally
 from metaloss.types import Batch, Loader, TaskLike, has_checked_test
 
 
@@ -108,7 +108,7 @@ class TaskTraining:
                 )
             else:
                 solution = self._lookback.solve(meta_batch)
-            return meta_gradient(state, solution, self._tally)
+            return meta_gradient(state, solution, self._metrics)
 
     def step(self) -> bool:
         """The ordinary step (Eq. 12).
@@ -120,7 +120,7 @@ class TaskTraining:
         (batch, *_) = self._window
         criterion = self._warm_up if self.warming else state.criterion
         with self._timed(), self._watching(batch):
-            ordinary_step(state, batch, self._tally, criterion, clip=self.recipe.clip)
+            ordinary_step(state, batch, self._metrics, criterion, clip=self.recipe.clip)
         state.step += 1
         return state.step % self.per_epoch == 0
 
@@ -154,7 +154,7 @@ class TaskTraining:
         """The state, and what is summed up of an epoch that is not done."""
         return {
             "state": self.state.state_dict(),
-            "tally": self._tally.state_dict(),
+            "metrics": self._metrics.state_dict(),
             "seconds": self._seconds,
         }
 
@@ -162,7 +162,7 @@ class TaskTraining:
         """Go on from what :meth:`state_dict` gave; to be called before the first draw."""
         self.state.load_state_dict(saved["state"])
         self._begin()
-        self._tally.load_state_dict(saved["tally"], self._device)
+        self._metrics.load_state_dict(saved["metrics"], self._device)
         self._seconds = saved["seconds"]
 
     @property
@@ -192,7 +192,7 @@ class TaskTraining:
 
     def _begin(self) -> None:
         names = () if self.warming else self.state.criterion.loss.hyperparameters
-        self._tally = Tally(names, self._flipped, self._kind)
+        self._metrics = EpochMetrics(names, self._flipped, self._kind)
         self._seconds = 0.0
 
     @cached_property
@@ -210,10 +210,10 @@ class TaskTraining:
     def _record(self) -> dict[str, Any]:
         began = time.perf_counter()
         state, recipe = self.state, self.recipe
-        means = self._tally.means()
+        means = self._metrics.means()
         check_finite_weights(state)
         check_finite_loss(means["train_loss"], state.step - 1)
-        skipped = self._tally.watch.skipped()
+        skipped = self._metrics.guard.skipped()
         record = {
             "epoch": state.step // self.per_epoch,
             "step": state.step,
@@ -230,9 +230,9 @@ class TaskTraining:
         if skipped is not None:
             record["meta_steps_skipped"] = skipped._asdict()
         record["seconds"] = self._seconds + time.perf_counter() - began
-        record["samples_per_second"] = self._tally.samples / record["seconds"]
+        record["samples_per_second"] = self._metrics.samples / record["seconds"]
         return record
 
     def _evaluation(self, name: str, loader: Loader) -> dict[str, float]:
         found = evaluate(self.state.model, loader, self._kind)
-        return {f"{name}_{self._kind.figure.name}": found.score, f"{name}_loss": found.loss}
+        return {f"{name}_{self._kind.metric.name}": found.score, f"{name}_loss": found.loss}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from metaloss.config import configuration
-from metaloss.training import Experiment, MetaTraining
+from metaloss.experiments import Experiment, MetaTraining
 from tests.helpers.tasks import blobs
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"

@@ -16,8 +16,9 @@ from metaloss import InputError
 from metaloss.bilevel import Lookahead
 from metaloss.bilevel.lookahead import STRATEGIES
 from metaloss.diagnostics.gradients.subject import Size, subjects
+from metaloss.experiments import Adjusted, Experiment
 from metaloss.losses import GCE
-from metaloss.training import Adjusted, Experiment, Recipe
+from metaloss.training import Recipe
 from tests.bilevel.cases import training
 from tests.bilevel.models import mlp
 from tests.helpers.tasks import blobs

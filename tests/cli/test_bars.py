@@ -49,8 +49,8 @@ def test_bars_and_figures_have_room(width: int, steps: int, method: str) -> None
     bars = [line for line in lines if re.search("[━╸╺]{20}", line)]
     assert len(bars) >= 2
     assert any(f"{steps // 2}/{steps}" in line for line in lines)
-    figures = "fashion-mnist-symmetric-40: 16387 samples/s, loss 0.826, meta loss 0.303"
-    assert any(figures in line for line in lines)
+    summary = "fashion-mnist-symmetric-40: 16387 samples/s, loss 0.826, meta loss 0.303"
+    assert any(summary in line for line in lines)
     words = " ".join(re.split("[━╸╺]", line)[0] for line in lines)
     assert all(word in words for word in re.findall(r"\w+", f"{method}, seed 0"))
 
@@ -70,6 +70,6 @@ def test_the_figures_of_one_run_are_not_shown_for_the_next() -> None:
     with Bars(console) as bars:
         bars.begin(info)
         bars.epoch(RECORD)
-        assert "meta loss" in bars.progress.figures
+        assert "meta loss" in bars.progress.summary
         bars.begin(info._replace(number=2))
-        assert bars.progress.figures == ""
+        assert bars.progress.summary == ""

@@ -17,7 +17,7 @@ from __gin__ import dynamic_registration
 import own_model
 from metaloss import training
 include 'experiments/demo.gin'
-training.Experiment.model = @own_model.Wrong
+experiments.Experiment.model = @own_model.Wrong
 """
 WRONG = """
 import torch
@@ -63,7 +63,7 @@ def test_one_method_in_single_precision_before_any_step() -> None:
 
 def test_bindings_are_read(tmp_path: Path) -> None:
     file = tmp_path / "found.json"
-    options = ["--method", "A-GCE", "--gin_param", "training.Adjusted.detach = False"]
+    options = ["--method", "A-GCE", "--gin_param", "experiments.Adjusted.detach = False"]
     steps = ["--gin_param", "Lookahead.steps = 2", "--json", str(file)]
     done = CliRunner().invoke(app, [*SMALL, *options, *steps])
     assert done.exit_code == 0, done.output

@@ -103,7 +103,10 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["train", "experiments/fashion_mnist.gin"], "DATA: required, got nothing"),
         (["demo", "--gin_param", "EPOCH = 3"], "did you mean EPOCHS?"),
         (["demo", "--gin_param", "IN_FEATURES = 3"], "a macro that the gin files use"),
-        (["demo", "--gin_param", "a_gc/training.Adjusted.detach = False"], "did you mean a_gce?"),
+        (
+            ["demo", "--gin_param", "a_gc/experiments.Adjusted.detach = False"],
+            "did you mean a_gce?",
+        ),
         (["demo", "--gin_param", "SEEDS = 0"], "seeds: expected a list of whole numbers, got 0"),
         (
             ["demo", "--gin_param", "SEEDS = ('a',)"],
@@ -135,8 +138,8 @@ def test_help_names_the_commands() -> None:
 
 def test_names_with_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
     name = "GCE [/q] [bold]"
-    named = ["--gin_param", f"gce/training.Conventional.name = {name!r}"]
-    one = ["--gin_param", "training.Experiment.methods = [@gce/training.Conventional()]"]
+    named = ["--gin_param", f"gce/experiments.Conventional.name = {name!r}"]
+    one = ["--gin_param", "experiments.Experiment.methods = [@gce/experiments.Conventional()]"]
     done = run("demo", "--out", "o[bold]1", *QUICK, *named, *one, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert name in done.stdout
@@ -145,8 +148,8 @@ def test_names_with_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["調整 GCE", r"a $\\nothing$ b"])
 def test_names_in_any_script_and_with_signs_of_mathematics(tmp_path: Path, name: str) -> None:
-    named = ["--gin_param", f"a_gce/training.Adjusted.name = '{name}'"]
-    one = ["--gin_param", "training.Experiment.methods = [@a_gce/training.Adjusted()]"]
+    named = ["--gin_param", f"a_gce/experiments.Adjusted.name = '{name}'"]
+    one = ["--gin_param", "experiments.Experiment.methods = [@a_gce/experiments.Adjusted()]"]
     done = run("demo", "--out", "out", *QUICK, *named, *one, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "arning" not in done.stderr

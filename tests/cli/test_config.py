@@ -17,11 +17,7 @@ from metaloss.checks import InputError
 from metaloss.cli import app
 from metaloss.conditioners import Margin
 from metaloss.config import configuration, find, shipped
-from metaloss.losses import GCE, CrossEntropy
-from metaloss.pretrained import save_adjuster
-from metaloss.runner import kind_of
-from metaloss.tasks import classification_task, digits
-from metaloss.training import (
+from metaloss.experiments import (
     Adjusted,
     Comparison,
     Conventional,
@@ -29,6 +25,10 @@ from metaloss.training import (
     MetaTraining,
     Oracle,
 )
+from metaloss.losses import GCE, CrossEntropy
+from metaloss.pretrained import save_adjuster
+from metaloss.runner import experiment_class
+from metaloss.tasks import classification_task, digits
 
 CE = Conventional(name="CE", loss=CrossEntropy())
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -78,7 +78,7 @@ def test_every_loss_file_binds_methods_that_make_a_criterion(name: str) -> None:
     assert scopes
     methods = ", ".join(f"@{scope}()" for scope in sorted(scopes))
     with configuration(
-        ["experiments/demo.gin", name], [f"training.Experiment.methods = [{methods}]"]
+        ["experiments/demo.gin", name], [f"experiments.Experiment.methods = [{methods}]"]
     ) as config:
         experiment = config.build(Experiment)
         task = experiment.task(seed=0)
@@ -91,7 +91,7 @@ def test_every_loss_file_binds_methods_that_make_a_criterion(name: str) -> None:
 def test_every_table_has_methods_that_make_a_criterion(name: str) -> None:
     files = ["experiments/meta_digits.gin" if "adjusters" in name else "experiments/demo.gin", name]
     with configuration(files) as config:
-        experiment = config.build(kind_of(config))
+        experiment = config.build(experiment_class(config))
         task = config.build(Experiment, methods=experiment.methods).task(seed=0)
         assert len([method.criterion(task) for method in experiment.methods]) >= 4
 
@@ -120,7 +120,7 @@ def test_every_model_file_makes_a_network(name: str) -> None:
 def test_every_experiment_says_all_it_must(name: str) -> None:
     needs_data = "DATA" in (shipped() / name).read_text()
     with configuration([name], ["DATA = 'nowhere'"] if needs_data else []) as config:
-        cls = kind_of(config)
+        cls = experiment_class(config)
         given = {} if config.binds(cls, "methods") else {"methods": [CE]}
         experiment = config.build(cls, **given)
     assert ("methods" in given) == ("transfer_" in name)

@@ -11,7 +11,7 @@ import pytest
 
 from metaloss.checks import InputError
 from metaloss.config import configuration
-from metaloss.training import Experiment
+from metaloss.experiments import Experiment
 
 FIRST_LINE = "from __gin__ import dynamic_registration\n"
 
@@ -25,10 +25,10 @@ def written(folder: Path, **files: str) -> Path:
 
 def test_a_file_of_the_users_does_not_stand_for_a_library(tmp_path: Path) -> None:
     """In a process of its own, where the library is not imported yet."""
-    text = FIRST_LINE + "from metaloss import training\ninclude 'experiments/demo.gin'\n"
+    text = FIRST_LINE + "from metaloss import experiments\ninclude 'experiments/demo.gin'\n"
     path = written(tmp_path / "a", x_gin=text, sklearn_py="raise SystemExit('shadowed')\n")
     code = (
-        "from metaloss.config import configuration\nfrom metaloss.training import Experiment\n"
+        "from metaloss.config import configuration\nfrom metaloss.experiments import Experiment\n"
         f"with configuration([{str(path)!r}]) as parsed:\n"
         "    print(parsed.build(Experiment).task(seed=0).num_classes)\n"
     )

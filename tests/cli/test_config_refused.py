@@ -18,24 +18,27 @@ AN_OBJECT = "in a gin file an object is written @module.Name()"
 
 # binding, what the line says
 KINDS = [
-    ("training.Experiment.model = @models.SmallCNN()", f"got a SmallCNN; .*{WITHOUT_BRACKETS}"),
+    ("experiments.Experiment.model = @models.SmallCNN()", f"got a SmallCNN; .*{WITHOUT_BRACKETS}"),
     (
-        "training.Experiment.task = @tasks.classification_task()",
+        "experiments.Experiment.task = @tasks.classification_task()",
         f"got a Task; .*{WITHOUT_BRACKETS}",
     ),
-    ("training.Experiment.recipe = @training.Recipe", r"got the class Recipe; .*@Recipe\(\)"),
+    ("experiments.Experiment.recipe = @training.Recipe", r"got the class Recipe; .*@Recipe\(\)"),
     ("training.Recipe.speed = @training.Speed", r"got the class Speed; .*@Speed\(\)"),
     (
         "training.Recipe.lookahead = @bilevel.Lookahead",
         r"got the class Lookahead; .*@Lookahead\(\)",
     ),
-    ("ce/training.Conventional.loss = @losses.CrossEntropy", "got the class CrossEntropy"),
-    ("training.Experiment.methods = [@training.Adjusted]", r"methods\[0\]: .*the class Adjusted"),
-    ("training.Experiment.methods = @ce/training.Conventional()", "put it into a list"),
+    ("ce/experiments.Conventional.loss = @losses.CrossEntropy", "got the class CrossEntropy"),
+    (
+        "experiments.Experiment.methods = [@experiments.Adjusted]",
+        r"methods\[0\]: .*the class Adjusted",
+    ),
+    ("experiments.Experiment.methods = @ce/experiments.Conventional()", "put it into a list"),
     ("training.Recipe.optimizer = @optim.SGD()", "SGD without brackets where it is called later"),
     ("tasks.classification_task.noise = @noise.symmetric()", "symmetric without brackets"),
     ("MODEL = 'resnet'", f"model: expected a function .*, got 'resnet'; {A_FUNCTION}"),
-    ("training.Experiment.task = 'digits'", f"task: expected a function .*; {A_FUNCTION}"),
+    ("experiments.Experiment.task = 'digits'", f"task: expected a function .*; {A_FUNCTION}"),
     (
         "training.Recipe.meta_optimizer = 'Adam'",
         f"meta_optimizer: expected a function .*{A_FUNCTION}",
@@ -45,22 +48,25 @@ KINDS = [
     ("tasks.classification_task.noise = 'symmetric'", f"noise: expected a function .*{A_FUNCTION}"),
     ("tasks.classification_task.augment = 'flip'", f"augment: expected a function .*{A_FUNCTION}"),
     ("bilevel.Lookahead.meta_loss = 'ce'", f"meta_loss: expected a function .*{A_FUNCTION}"),
-    ("a_gce/training.Adjusted.adjuster = 'mlp'", f"adjuster: expected a function .*{A_FUNCTION}"),
+    (
+        "a_gce/experiments.Adjusted.adjuster = 'mlp'",
+        f"adjuster: expected a function .*{A_FUNCTION}",
+    ),
     ("training.Recipe.lookahead = 'mixed'", f"lookahead: expected a Lookahead, .*{AN_OBJECT}"),
-    ("ce/training.Conventional.loss = 'CE'", f"loss: expected a LossFamily, .*{AN_OBJECT}"),
-    ("a_gce/training.Adjusted.conditioner = 'margin'", f"a Conditioner or None, .*{AN_OBJECT}"),
-    ("training.Experiment.methods = ['CE']", rf"methods\[0\]: expected a Method, .*{AN_OBJECT}"),
+    ("ce/experiments.Conventional.loss = 'CE'", f"loss: expected a LossFamily, .*{AN_OBJECT}"),
+    ("a_gce/experiments.Adjusted.conditioner = 'margin'", f"a Conditioner or None, .*{AN_OBJECT}"),
+    ("experiments.Experiment.methods = ['CE']", rf"methods\[0\]: expected a Method, .*{AN_OBJECT}"),
     ("training.Recipe.speed = None", "speed: expected a Speed, got None"),
     ("CLIP = 5.0", "clip: expected a Clip or None, got 5.0"),
     ("CLIP = @bilevel.ClipNorm", r"got the class ClipNorm; .*@ClipNorm\(\)"),
-    ("training.Experiment.model = None", "model: expected a function .*, got None"),
-    ("training.Experiment.recipe = None", "recipe: expected a Recipe, got None"),
-    ("training.Experiment.methods = None", "methods: expected a list of Methods, got None"),
+    ("experiments.Experiment.model = None", "model: expected a function .*, got None"),
+    ("experiments.Experiment.recipe = None", "recipe: expected a Recipe, got None"),
+    ("experiments.Experiment.methods = None", "methods: expected a list of Methods, got None"),
     ("training.Speed.autocast = 'yes'", "autocast: expected True or False, got 'yes'"),
-    ("a_gce/training.Adjusted.detach = 'no'", "detach: expected True or False, got 'no'"),
-    ("a_gce/training.Adjusted.start = 3", "start: expected text or a Path or None, got 3"),
-    ("ce/training.Conventional.name = 3", "name: expected text, got 3"),
-    ("gce/training.Conventional.values = 0.5", "values: expected a dictionary or None, got 0.5"),
+    ("a_gce/experiments.Adjusted.detach = 'no'", "detach: expected True or False, got 'no'"),
+    ("a_gce/experiments.Adjusted.start = 3", "start: expected text or a Path or None, got 3"),
+    ("ce/experiments.Conventional.name = 3", "name: expected text, got 3"),
+    ("gce/experiments.Conventional.values = 0.5", "values: expected a dictionary or None, got 0.5"),
     ("training.Recipe.snapshots = 1", "snapshots: expected a list of numbers, got 1"),
     ("SEEDS = 'ab'", "seeds: expected a list of whole numbers, got 'ab'"),
     ("SEEDS = {}", "seeds: expected a list of whole numbers, got a dict"),
@@ -99,13 +105,16 @@ FIRST_STEPS = [
 
 # what is written in the file, what the line says
 FILES = [
-    ("EPOCHS = abc", r"abc: expected a value, .*@module.name, got a bare word \(.*line 4\)"),
+    ("EPOCHS = abc", r"abc: expected a value, .*@module.name, got a bare word \(.*line 5\)"),
     ("EPOCHS = [1, abc]", "abc: expected a value"),
-    ("training.Experiment.recipe = @training.Experiment()", "got what contains or calls itself"),
-    ("bilevel.Lookahead.hold_norm = @gin.macro", "got one; a macro is written %NAME"),
-    ("training.Experiment.methods = [@a_js()]", "a_js: .*'losses/js.gin' binds: include it"),
     (
-        "training.Experiment.methods = [@a_js/training.Adjusted()]",
+        "experiments.Experiment.recipe = @experiments.Experiment()",
+        "got what contains or calls itself",
+    ),
+    ("bilevel.Lookahead.hold_norm = @gin.macro", "got one; a macro is written %NAME"),
+    ("experiments.Experiment.methods = [@a_js()]", "a_js: .*'losses/js.gin' binds: include it"),
+    (
+        "experiments.Experiment.methods = [@a_js/experiments.Adjusted()]",
         "Adjusted: expected a value for name and loss, .*include 'losses/js.gin', which binds it",
     ),
     ("training.Recipe.optimizer = @optim.AdamW", "optim: .*write 'from torch import optim' in it"),
@@ -133,7 +142,8 @@ def test_what_is_wrong_in_a_file(
     refused: Callable[..., str], tmp_path_factory: pytest.TempPathFactory, line: str, said: str
 ) -> None:
     path = tmp_path_factory.mktemp("config") / "wrong.gin"
-    imports = "from metaloss import bilevel\nfrom metaloss import training\n"
+    modules = ("bilevel", "experiments", "training")
+    imports = "".join(f"from metaloss import {module}\n" for module in modules)
     include = "include 'experiments/demo.gin'\n"
     text = f"from __gin__ import dynamic_registration\n{imports}{line}\n"
     if "abc" not in line:
@@ -149,13 +159,13 @@ def test_noise_without_its_rate(
     lines = [
         "from __gin__ import dynamic_registration",
         "from metaloss import tasks",
-        "from metaloss import training",
+        "from metaloss import experiments",
         "from metaloss.tasks import noise",
         *(f"include '{name}.gin'" for name in ("tasks/digits", "models/mlp", "losses/ce")),
         "include 'runs/sgd.gin'",
         "EPOCHS = 2",
         "tasks.classification_task.noise = @noise.symmetric",
-        "training.Experiment.methods = [@ce/training.Conventional()]",
+        "experiments.Experiment.methods = [@ce/experiments.Conventional()]",
     ]
     path.write_text("\n".join(lines))
     said = r"task: symmetric: expected a value for rate, got none; .*symmetric.rate = "
@@ -203,11 +213,20 @@ class Own(torch.optim.SGD):
 @pytest.mark.parametrize(
     ("binding", "said"),
     [
-        ("Experiment.model = @NAME.OnlyInTraining", "in training mode, got a tuple"),
-        ("Experiment.model = @NAME.same", "makes a fresh network in each call, .* share 1.weight"),
-        ("Experiment.model = @NAME.nothing", "model: expected a function .* it returns None"),
-        ("Experiment.model = @NAME.broken", r"model: KeyError: 'width' \(NAME.py, line 31\)"),
-        ("Recipe.optimizer = @NAME.Own", "A-GCE: optimizer: expected .*, got NAME.Own"),
+        ("experiments.Experiment.model = @NAME.OnlyInTraining", "in training mode, got a tuple"),
+        (
+            "experiments.Experiment.model = @NAME.same",
+            "makes a fresh network in each call, .* share 1.weight",
+        ),
+        (
+            "experiments.Experiment.model = @NAME.nothing",
+            "model: expected a function .* it returns None",
+        ),
+        (
+            "experiments.Experiment.model = @NAME.broken",
+            r"model: KeyError: 'width' \(NAME.py, line 31\)",
+        ),
+        ("training.Recipe.optimizer = @NAME.Own", "A-GCE: optimizer: expected .*, got NAME.Own"),
     ],
 )
 def test_code_of_ones_own(
@@ -221,11 +240,12 @@ def test_code_of_ones_own(
     (folder / f"{name}.py").write_text(OWN)
     lines = [
         "from __gin__ import dynamic_registration",
+        "from metaloss import experiments",
         "from metaloss import training",
         "from torch import optim",
         f"import {name}",
         "include 'experiments/demo.gin'",
-        "training." + binding.replace("NAME", name),
+        binding.replace("NAME", name),
     ]
     if "Own" in binding:
         lines.append(f"{name}.Own.lr = 0.1")

@@ -18,7 +18,7 @@ from metaloss import cli, files
 from metaloss.console import Lines
 
 QUICK = [
-    *("--gin_param", "training.Experiment.methods = [@ce/training.Conventional()]"),
+    *("--gin_param", "experiments.Experiment.methods = [@ce/experiments.Conventional()]"),
     *("--gin_param", "EPOCHS = 3"),
     *("--gin_param", "SEEDS = (0,)"),
 ]

@@ -13,7 +13,7 @@ def row(method: str, *accuracies: float) -> dict[str, object]:
         for k, value in enumerate(accuracies)
     }
     mean = sum(accuracies) / len(accuracies)
-    return {"method": method, "figure": "accuracy", "tasks": tasks, "accuracy_mean": mean}
+    return {"method": method, "metric": "accuracy", "tasks": tasks, "accuracy_mean": mean}
 
 
 def lines(*rows: dict[str, object]) -> list[list[str]]:

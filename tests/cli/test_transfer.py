@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import metaloss
 from metaloss import InputError
 from metaloss.cli import app
-from metaloss.training import transferred
+from metaloss.experiments import transferred
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 TUTORIAL = EXAMPLES / "tutorial"
@@ -24,7 +24,7 @@ FOLDERS = EXAMPLES / "folders"
 
 QUICK = ["--gin_param", "EPOCHS = 2", "--gin_param", "MILESTONES = ()"]
 DIGITS = ["experiments/demo.gin", *QUICK, "--gin_param", "SEEDS = (0, 1)"]
-ONE = ["--gin_param", "training.MetaTraining.methods = [@a_gce/training.Adjusted()]"]
+ONE = ["--gin_param", "experiments.MetaTraining.methods = [@a_gce/experiments.Adjusted()]"]
 
 
 def run(*arguments: str) -> str:
@@ -164,7 +164,7 @@ def test_the_tutorial_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     again = tmp_path / "again"
     files = ["--gin_file", str(TUTORIAL / "transfer.gin"), "--out", str(again)]
     adjuster = ["--adjuster", str(out / "A-Brier/seed-0/adjuster")]
-    with pytest.raises(InputError, match=r"in a gin file training.transferred.components = \[@"):
+    with pytest.raises(InputError, match=r"in a gin file experiments.transferred.components = \[@"):
         run("transfer", *DIGITS, *adjuster, "--out", str(tmp_path / "without"))
     assert "T-A-Brier-seed-0" in run("transfer", *DIGITS, *adjuster, *files)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from metaloss.experiments.transfer import conventional
 from metaloss.losses import (
     GCE,
     JS,
@@ -18,7 +19,6 @@ from metaloss.losses import (
     toward_defaults,
 )
 from metaloss.losses.narrowed import widest
-from metaloss.training.transfer import conventional
 from tests.losses.cases import moderate
 
 

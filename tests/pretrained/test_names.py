@@ -14,10 +14,10 @@ import metaloss
 from metaloss import AdjustedLoss, Adjuster, InputError
 from metaloss.conditioners import Margin
 from metaloss.config import configuration, find
+from metaloss.experiments import Comparison, Conventional, MetaTraining
 from metaloss.losses import GCE, CrossEntropy, toward_defaults
 from metaloss.pretrained import save_adjuster, upload
 from metaloss.pretrained.bundled import FOLDER
-from metaloss.training import Comparison, Conventional, MetaTraining
 
 
 def saved(folder: Path) -> AdjustedLoss:

@@ -10,9 +10,9 @@ import torch
 from metaloss import AdjustedLoss, Adjuster, ScheduledAdjuster
 from metaloss.checks import InputError
 from metaloss.conditioners import Margin, ProbabilityMargin
+from metaloss.experiments import Adjusted
 from metaloss.losses import GCE, JS, SL, PolySoft, Ranged, toward_defaults
 from metaloss.pretrained import from_pretrained, save_adjuster, start_from
-from metaloss.training import Adjusted
 from tests.helpers.tasks import blobs
 
 

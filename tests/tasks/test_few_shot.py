@@ -13,11 +13,12 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from metaloss.checks import InputError
+from metaloss.experiments import Adjusted, MetaTraining, RunFolder, RunSettings
 from metaloss.losses import GCE
 from metaloss.shim import import_torchvision
 from metaloss.tasks import NoisyLabelsTransform, classification_task, noise, taskset_suite
 from metaloss.tasks.few_shot import _sampled
-from metaloss.training import Adjusted, MetaTraining, Recipe, RunFolder
+from metaloss.training import Recipe
 
 import_torchvision()  # which learn2learn imports too
 l2l = pytest.importorskip("learn2learn")
@@ -188,7 +189,7 @@ class TestSuite:
             methods=[Adjusted(name="A-GCE", loss=GCE())],
             recipe=Recipe(epochs=2, meta_every=1),
             model=lambda: nn.Linear(6, WAYS),
-            device="cpu",
+            settings=RunSettings(device="cpu"),
         )
         training.run(RunFolder(tmp_path / "run"))
         assert (tmp_path / "run" / "A-GCE" / "seed-0" / "adjuster" / "card.json").is_file()

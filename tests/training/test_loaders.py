@@ -9,8 +9,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from metaloss import AdjustedLoss
 from metaloss.checks import InputError
+from metaloss.experiments import collect
 from metaloss.losses import GCE
-from metaloss.training import collect, evaluate
+from metaloss.training import evaluate
 
 LOADERS = [
     (

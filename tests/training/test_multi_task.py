@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from metaloss import AdjustedLoss, Adjuster, InputError
 from metaloss.bilevel import Lookahead
 from metaloss.conditioners import Conditioner, Margin, MovingAverage
+from metaloss.experiments.checkpoint import load_checkpoint, save_checkpoint
 from metaloss.losses import GCE
 from metaloss.training import (
     MetaLearner,
@@ -23,7 +24,6 @@ from metaloss.training import (
     TaskTraining,
     TrainState,
 )
-from metaloss.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.helpers.tasks import Blobs, blobs
 
 SIZES = {"one": 60, "two": 40, "three": 60}

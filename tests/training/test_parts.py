@@ -12,20 +12,13 @@ from metaloss import AdjustedLoss, Adjuster, OracleAdjuster
 from metaloss.adjusters import GroupedAdjuster
 from metaloss.checks import InputError
 from metaloss.conditioners import ClassGroup, Concat, Margin, MovingAverage
+from metaloss.experiments import Adjusted, Conventional, Oracle, collect
+from metaloss.experiments.checkpoint import load_checkpoint, save_checkpoint
+from metaloss.experiments.results import last_epochs_mean, row
 from metaloss.losses import GCE, CrossEntropy
-from metaloss.training import (
-    Adjusted,
-    Conventional,
-    Oracle,
-    Recipe,
-    TrainState,
-    collect,
-    evaluate,
-)
-from metaloss.training.checkpoint import load_checkpoint, save_checkpoint
-from metaloss.training.results import last_epochs_mean, row
+from metaloss.training import Recipe, TrainState, evaluate
+from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.streams import stream, windows
-from metaloss.training.tally import Tally
 from tests.helpers.tasks import blobs
 
 
@@ -69,19 +62,19 @@ class TestRecipe:
         assert recipe.meta_every == 10
 
 
-class TestTally:
+class TestEpochMetrics:
     def test_means_over_batches_of_different_sizes(self) -> None:
         flipped = torch.tensor([True, False, False, True, False])
-        tally = Tally(GCE().hyperparameters, flipped)
+        metrics = EpochMetrics(GCE().hyperparameters, flipped)
         q = torch.tensor([0.9, 0.1, 0.2, 0.8, 0.3])
         losses = torch.arange(5.0)
         outputs = torch.eye(3)[torch.tensor([0, 1, 2, 0, 1])]
         targets = torch.tensor([0, 1, 0, 1, 1])
         for part in (slice(0, 2), slice(2, 5)):
             index = torch.arange(5)[part]
-            tally.add_batch(losses[part], q[part, None], outputs[part], targets[part], index)
-        means = tally.means()
-        assert tally.samples == 5
+            metrics.add_batch(losses[part], q[part, None], outputs[part], targets[part], index)
+        means = metrics.means()
+        assert metrics.samples == 5
         assert means["train_loss"] == pytest.approx(2.0)
         assert means["train_accuracy"] == pytest.approx(60.0)
         assert means["q_mean"] == pytest.approx(0.46)
@@ -93,19 +86,19 @@ class TestTally:
         assert means["train_accuracy_clean"] == pytest.approx(200 / 3)
 
     def test_nothing_is_told_apart_where_it_is_not_known(self) -> None:
-        tally = Tally(GCE().hyperparameters)
+        metrics = EpochMetrics(GCE().hyperparameters)
         batch = torch.tensor([1.0, 3.0]), torch.tensor([[0.25], [0.75]]), torch.eye(2)
-        tally.add_batch(*batch, torch.tensor([0, 0]), torch.arange(2))
+        metrics.add_batch(*batch, torch.tensor([0, 0]), torch.arange(2))
         expected = {"train_loss": 2.0, "train_accuracy": 50.0, "q_mean": 0.5}
-        assert tally.means() == pytest.approx(expected)
+        assert metrics.means() == pytest.approx(expected)
 
     def test_a_mean_over_nothing_is_left_out(self) -> None:
-        tally = Tally(GCE().hyperparameters, torch.tensor([False, False]))
-        tally.add_batch(
+        metrics = EpochMetrics(GCE().hyperparameters, torch.tensor([False, False]))
+        metrics.add_batch(
             torch.ones(2), torch.ones(2, 1), torch.eye(2), torch.tensor([0, 1]), torch.arange(2)
         )
-        assert "q_flipped" not in tally.means()
-        assert tally.means()["q_clean"] == 1.0
+        assert "q_flipped" not in metrics.means()
+        assert metrics.means()["q_clean"] == 1.0
 
 
 def test_last_epochs_mean_is_never_the_best() -> None:

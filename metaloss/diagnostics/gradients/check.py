@@ -17,8 +17,8 @@ from metaloss.diagnostics.gradients.modules import faults
 from metaloss.diagnostics.gradients.real_training import features_on_the_way, slope
 from metaloss.diagnostics.gradients.report import THRESHOLDS, Check, Report, Thresholds, conclusions
 from metaloss.diagnostics.gradients.subject import Size, Subject, subjects
+from metaloss.experiments import Experiment
 from metaloss.machine import threads
-from metaloss.training import Experiment
 
 
 def check_experiment(
@@ -38,7 +38,7 @@ def check_experiment(
     Raises:
         InputError: the experiment has no such method or cannot be run, or no strategy can be used.
     """
-    with threads(experiment.threads):
+    with threads(experiment.settings.threads):
         for name, subject in subjects(experiment, size, method):
             yield name, check_grad(subject, directions)
 

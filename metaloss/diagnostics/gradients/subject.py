@@ -17,10 +17,10 @@ from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.optimizers import functional
 from metaloss.bilevel.preconditions import check_model
 from metaloss.checks import InputError, check_at_least, require
+from metaloss.experiments import Experiment, Method
 from metaloss.objective import AdjustedLoss
 from metaloss.randomness import randomness_restored
 from metaloss.seeding import derive, seed_everything
-from metaloss.training import Experiment, Method
 from metaloss.training.streams import stream
 from metaloss.types import Batch, TaskLike
 
@@ -169,7 +169,7 @@ def _subject(experiment: Experiment, task: TaskLike, method: Method, size: Size)
     batches = [_small(b, size) for b in islice(stream(task.train), before + ahead)]
     assert task.meta is not None  # the experiment's own check has seen to it
     meta_batch = _small(next(stream(task.meta)), size)
-    seed_everything(derive(experiment.seeds[0], "model"))
+    seed_everything(derive(experiment.settings.seeds[0], "model"))
     device = meta_batch.targets.device
     made = experiment.model()
     check_model(made)  # a copy has lost its hooks

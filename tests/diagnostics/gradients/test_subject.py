@@ -11,8 +11,9 @@ from metaloss.bilevel import Lookahead
 from metaloss.conditioners import Concat, Margin, MovingAverage
 from metaloss.diagnostics.gradients.check import check_experiment
 from metaloss.diagnostics.gradients.subject import Size, subjects
+from metaloss.experiments import Adjusted, Conventional, Experiment, RunSettings
 from metaloss.losses import GCE
-from metaloss.training import Adjusted, Conventional, Experiment, Recipe
+from metaloss.training import Recipe
 from tests.helpers import states
 from tests.helpers.tasks import blobs
 
@@ -25,7 +26,7 @@ def experiment(model=lambda: nn.Linear(5, 3), steps: int = 2, **changed) -> Expe
         "model": model,
         "methods": [Conventional(name="GCE", loss=GCE()), learning],
         "recipe": Recipe(epochs=3, lookahead=Lookahead(steps)),
-        "device": "cpu",
+        "settings": RunSettings(device="cpu"),
     }
     return Experiment(**{**arguments, **changed})
 
@@ -67,7 +68,7 @@ def test_everything_is_of_one_dtype_and_the_experiments_own_model_is_left_alone(
 
 def test_an_experiment_holds():
     threads = torch.get_num_threads()
-    ((_, report),) = check_experiment(experiment(threads=2), Size(batch=6))
+    ((_, report),) = check_experiment(experiment(settings=RunSettings(threads=2)), Size(batch=6))
     assert report.holds, report.checks
     assert report.steps == 2
     assert torch.get_num_threads() == threads

@@ -1,0 +1,27 @@
+"""Experiments: methods, tasks and seeds, what they write to disk, and the tables they make."""
+
+from metaloss.experiments.comparison import Comparison
+from metaloss.experiments.experiment import Experiment
+from metaloss.experiments.meta_training import MetaTraining
+from metaloss.experiments.methods import Adjusted, Conventional, Method, Oracle, Transferred
+from metaloss.experiments.records import RunFolder
+from metaloss.experiments.samples import collect
+from metaloss.experiments.settings import RunSettings
+from metaloss.experiments.transfer import transferred
+from metaloss.types import TaskSpec
+
+__all__ = [
+    "Adjusted",
+    "Comparison",
+    "Conventional",
+    "Experiment",
+    "MetaTraining",
+    "Method",
+    "Oracle",
+    "RunFolder",
+    "RunSettings",
+    "TaskSpec",
+    "Transferred",
+    "collect",
+    "transferred",
+]

@@ -1,0 +1,101 @@
+"""What an adjuster's card says of the training that it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from metaloss.experiments.methods import Adjusted
+from metaloss.experiments.transfer import conventional
+from metaloss.losses.narrowed import widest
+from metaloss.training.multi_task import MultiTaskTraining
+from metaloss.training.observe import RunInfo
+from metaloss.types import has_checked_test
+
+
+def network_name(model: nn.Module) -> str:
+    """A network's class and size.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.experiments.cards import network_name
+        >>> network_name(torch.nn.Linear(4, 3))
+        'Linear, 15 parameters'
+    """
+    return f"{type(model).__name__}, {sum(p.numel() for p in model.parameters()):,} parameters"
+
+
+def rounded(said: Any) -> Any:
+    """What is said with every number to five significant digits: cards are read by people.
+
+    Example:
+        >>> from metaloss.experiments.cards import rounded
+        >>> rounded({"accuracy": 70.83399999999999, "epochs": 30, "rows": [1 / 3]})
+        {'accuracy': 70.834, 'epochs': 30, 'rows': [0.33333]}
+    """
+    if isinstance(said, float):
+        return float(f"{said:.5g}")
+    if isinstance(said, Mapping):
+        return {key: rounded(value) for key, value in said.items()}
+    if isinstance(said, (list, tuple)):
+        return [rounded(value) for value in said]
+    return said
+
+
+def result_of(
+    trainings: MultiTaskTraining, epochs: Sequence[Mapping[str, Any]], info: RunInfo
+) -> dict[str, Any]:
+    """What a meta-training came to: its last figures by task, and what it took.
+
+    Args:
+        trainings: as they are at the end.
+        epochs: the records of all their epochs.
+        info: whose run it was.
+    """
+    tasks = list(trainings.trainings.values())
+    metric = tasks[0].state.criterion.loss.kind.metric.name
+    alone = next(iter(trainings.trainings))  # the records of a single task do not name it
+    last = {
+        record.get("task", alone): record[f"test_{metric}"]
+        for record in sorted(epochs, key=lambda record: record["epoch"])
+        if f"test_{metric}" in record
+    }
+    assert trainings.meta_learner is not None
+    unchecked = [name for name, t in trainings.trainings.items() if not has_checked_test(t.task)]
+    return {
+        "method": info.method,
+        "seed": info.seed,
+        "tasks": last,
+        "metric": metric,
+        metric: sum(last.values()) / len(last),
+        **({"test_unchecked": unchecked} if unchecked else {}),
+        "samples": sorted({task.task.train.num_samples for task in tasks}),
+        "network": "; ".join(dict.fromkeys(network_name(task.state.model) for task in tasks)),
+        "epochs": info.epochs,
+        "meta_every": sorted({task.recipe.meta_every for task in tasks}),
+        "meta_steps": trainings.meta_learner.steps,
+        "seconds": sum(epoch["seconds"] for epoch in epochs),
+    }
+
+
+def held_out_of(method: Adjusted, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a card says of the held-out report: figures by row and task, and which are unchecked.
+
+    Args:
+        method: whose card it is.
+        rows: of the report; those of other methods are left out.
+    """
+    beside = [row.name for row in conventional([method.loss])]
+    names = (*beside, repr(widest(method.loss)), f"transferred {method.name}")
+    return {
+        row["method"]: {
+            task + (" (unchecked)" if own.get("test_unchecked") else ""): rounded(
+                own[f"{row['metric']}_mean"]
+            )
+            for task, own in row["tasks"].items()
+        }
+        for row in rows
+        if row["method"] in names
+    }

@@ -1,0 +1,170 @@
+"""Methods and seeds on several tasks, and the table they make."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from metaloss.arguments import check_arguments
+from metaloss.complaints import refusing
+from metaloss.experiments.experiment import Experiment
+from metaloss.experiments.methods import Method
+from metaloss.experiments.preflight import check_specs
+from metaloss.experiments.records import RunFolder, slug
+from metaloss.experiments.settings import RunSettings
+from metaloss.machine import environment, threads
+from metaloss.training.observe import Observer, RunInfo
+from metaloss.training.recipe import Recipe
+from metaloss.types import TaskSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Methods and seeds on several tasks: an :class:`Experiment` for each, and one table of all.
+
+    Args:
+        tasks: the columns of the table.
+        methods: its rows.
+        recipe: how to train on the tasks without a recipe of their own, which has as many epochs.
+        model: makes a fresh network for the tasks that name none.
+        settings: the seeds and the device of the runs, and what else experiments share.
+
+    Raises:
+        InputError: no task, or two of one name; a task without a network, or with another number
+            of epochs; and as for :class:`Experiment`.
+    """
+
+    tasks: Sequence[TaskSpec]
+    methods: Sequence[Method]
+    recipe: Recipe
+    model: Callable[[], nn.Module] | None = None
+    settings: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        check_arguments(self)
+        check_specs("tasks", self.tasks, self.model, self.recipe)
+        self.experiments()
+
+    def experiments(self) -> dict[str, Experiment]:
+        """The experiment of each task, by the task's name."""
+        return {
+            spec.name: Experiment(
+                task=spec.task,
+                model=spec.model or self.model,  # type: ignore[arg-type]
+                methods=self.methods,
+                recipe=spec.recipe or self.recipe,
+                settings=self.settings,
+            )
+            for spec in self.tasks
+        }
+
+    def run(
+        self,
+        folder: RunFolder,
+        observer: Observer | None = None,
+        documents: Mapping[str, str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Run what is not done yet, and write the table.
+
+        Args:
+            folder: where everything goes, a folder for each task in it.
+            observer: told how it goes.
+            documents: texts to keep in the folder, by file name, such as the configuration.
+
+        Returns:
+            A row a method: its figures by task, and their mean. ``results.json`` holds them too.
+        """
+        with folder:
+            return self._run(folder, observer or Observer(), documents or {})
+
+    def _run(
+        self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
+        experiments = self.experiments()
+        with threads(self.settings.threads):
+            for name, experiment in experiments.items():
+                with refusing(name):
+                    experiment.check()
+        folder.begin(documents)
+        found = {}
+        for i, (name, experiment) in enumerate(experiments.items()):
+            told = _TaskObserver(observer, name, i, len(experiments))
+            place = folder.part(slug(name))
+            found[name] = experiment.run(place, told, first_steps=False)
+        rows = across(found)
+        with threads(self.settings.threads):
+            about = environment(self.settings.device)
+        last = min(self.settings.last, self.recipe.epochs)
+        folder.write_json("results.json", {"rows": rows, "last": last, **about})
+        return rows
+
+
+def across(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The rows of several tasks' tables side by side.
+
+    Args:
+        found: by the task's name, the rows of its experiment.
+
+    Returns:
+        For each method its figures by task, and their mean over the tasks.
+
+    Example:
+        >>> from metaloss.experiments.comparison import across
+        >>> row = {"method": "CE", "metric": "accuracy", "accuracy_mean": 70.0, "seeds": [0]}
+        >>> across({"a": [row], "b": [{**row, "accuracy_mean": 80.0}]})[0]["accuracy_mean"]
+        75.0
+    """
+    table = []
+    for i, first in enumerate(next(iter(found.values()))):
+        said = {key: first[key] for key in ("method", "metric")}
+        tasks = {
+            name: {k: v for k, v in rows[i].items() if k not in said}
+            for name, rows in found.items()
+        }
+        key = f"{first['metric']}_mean"
+        mean = statistics.fmean(own[key] for own in tasks.values())
+        if any(own.get("test_unchecked") for own in tasks.values()):
+            said["test_unchecked"] = True
+        table.append({**said, key: mean, "tasks": tasks})
+    return table
+
+
+class _TaskObserver(Observer):
+    """Reports the runs on one task to the observer of a whole comparison.
+
+    Args:
+        observer: the comparison's observer.
+        task: the task's name, put before the method's.
+        number: the number of the task, from 0.
+        tasks: the number of tasks, each with as many runs.
+    """
+
+    def __init__(self, observer: Observer, task: str, number: int, tasks: int) -> None:
+        self.observer = observer
+        self.task = task
+        self.number = number
+        self.tasks = tasks
+
+    def begin(self, info: RunInfo) -> None:
+        method = f"{self.task}, {info.method}"
+        number = self.number * info.runs + info.number
+        self.observer.begin(
+            info._replace(method=method, number=number, runs=self.tasks * info.runs)
+        )
+
+    def step(self, step: int) -> None:
+        self.observer.step(step)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        self.observer.epoch(record)
+
+    def end(self, record: dict[str, Any]) -> None:
+        self.observer.end({**record, "method": f"{self.task}, {record['method']}"})
+
+    def remark(self, line: str) -> None:
+        self.observer.remark(line)

@@ -1,0 +1,187 @@
+"""An experiment: methods and seeds on one task, and the table they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from metaloss.arguments import check_arguments
+from metaloss.experiments.cards import rounded
+from metaloss.experiments.identity import run_identity
+from metaloss.experiments.makers import make_task
+from metaloss.experiments.methods import Method
+from metaloss.experiments.preflight import check_fit
+from metaloss.experiments.records import RunFolder, check_names
+from metaloss.experiments.results import last_epochs_mean, row
+from metaloss.experiments.resume import run_resumable
+from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.samples import collect
+from metaloss.experiments.settings import RunSettings
+from metaloss.machine import environment, threads
+from metaloss.pretrained import save_adjuster
+from metaloss.training.multi_task import MultiTaskTraining
+from metaloss.training.observe import Observer, RunInfo
+from metaloss.training.recipe import Recipe
+from metaloss.training.state import TrainState, fresh
+from metaloss.training.task_training import TaskTraining
+from metaloss.types import TaskLike, has_checked_test
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Methods and seeds on one task: what ``metaloss train`` runs.
+
+    With one seed every method has the same data, noise, initial network and order of batches.
+
+    Args:
+        task: makes the data of one seed, called with ``seed`` and ``device``.
+        model: makes a fresh network.
+        methods: the rows of the table.
+        recipe: how to train.
+        settings: the seeds and the device of the runs, and what else experiments share.
+
+    Raises:
+        InputError: no method or seed, or two of one name.
+    """
+
+    task: Callable[..., TaskLike]
+    model: Callable[[], nn.Module]
+    methods: Sequence[Method]
+    recipe: Recipe
+    settings: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        check_arguments(self)
+        check_names("methods", [method.name for method in self.methods])
+        self.settings.check_recipe(self.recipe)
+
+    def check(self, *, first_steps: bool = True) -> TaskLike:
+        """Try data, network, optimizer and each method on one batch, before anything is written.
+
+        Args:
+            first_steps: also take the first steps of each method's run.
+
+        Returns:
+            The first seed's task.
+
+        Raises:
+            InputError: what does not go together, as
+                :func:`~metaloss.experiments.preflight.check_fit` says.
+        """
+        task = self._task(self.settings.seeds[0])
+        make = partial(self._model, self.settings.seeds[0])
+        check_fit(task, make, self.recipe, self.methods, first_steps=first_steps)
+        return task
+
+    def run(
+        self,
+        folder: RunFolder,
+        observer: Observer | None = None,
+        documents: Mapping[str, str] | None = None,
+        *,
+        first_steps: bool = True,
+    ) -> list[dict[str, Any]]:
+        """Run what is not done yet, and write the table.
+
+        Args:
+            folder: where everything goes.
+            observer: told how it goes.
+            documents: texts to keep in the folder, by file name, such as the configuration.
+            first_steps: try the first steps of each method beforehand, as :meth:`check` does; not
+                needed where that has been called already.
+
+        Returns:
+            A row a method; ``results.json`` holds them too.
+
+        Raises:
+            InputError: as for :meth:`check`, or another process writes to the folder.
+        """
+        with threads(self.settings.threads), folder:
+            task = self.check(first_steps=first_steps)
+            folder.begin(documents or {})
+            return self._run(task, folder, observer or Observer())
+
+    def _run(self, task: TaskLike, folder: RunFolder, observer: Observer) -> list[dict[str, Any]]:
+        results: dict[str, list[dict[str, Any]]] = {method.name: [] for method in self.methods}
+        number = 0
+        for seed in self.settings.seeds:
+            if seed != self.settings.seeds[0]:
+                task = self._task(seed)
+            for method in self.methods:
+                number += 1
+                info = RunInfo(
+                    method=method.name,
+                    seed=seed,
+                    number=number,
+                    runs=len(self.settings.seeds) * len(self.methods),
+                    steps=self.recipe.epochs * len(task.train),
+                    epochs=self.recipe.epochs,
+                )
+                records = folder.run(method.name, seed)
+                results[method.name].append(self._one(method, task, info, records, observer))
+        rows = [row(name, runs, runs[0]["metric"]) for name, runs in results.items()]
+        last, about = min(self.settings.last, self.recipe.epochs), environment(self.settings.device)
+        folder.write_json("results.json", {"rows": rows, "last": last, **about})
+        return rows
+
+    def _one(
+        self, method: Method, task: TaskLike, info: RunInfo, records: RunRecords, observer: Observer
+    ) -> dict[str, Any]:
+        trainings = self._start(method, task, info.seed)
+        of = {**run_identity(trainings, method), "last": self.settings.last}
+        done = records.result(of)
+        if done is None:
+            observer.begin(info)
+            run_resumable(trainings, of, records, observer, self.settings.checkpoint_every)
+            done = self._finish(trainings, method, info.seed, records)
+            observer.end(done)
+        return done
+
+    def _start(self, method: Method, task: TaskLike, seed: int) -> MultiTaskTraining:
+        model = self._model(seed)
+        criterion = method.criterion(task).to(self.settings.torch_device)
+        state = TrainState.start(model, criterion, task, self.recipe)
+        return MultiTaskTraining({task.name: TaskTraining(state, task, self.recipe)})
+
+    def _finish(
+        self, trainings: MultiTaskTraining, method: Method, seed: int, records: RunRecords
+    ) -> dict[str, Any]:
+        (training,) = trainings.trainings.values()
+        state, task = training.state, training.task
+        model, criterion = state.model, state.criterion
+        epochs = records.metrics.read(trainings.epochs_finished)
+        metric = criterion.loss.kind.metric.name
+        result = {
+            "method": method.name,
+            "seed": seed,
+            "task": task.name,
+            "metric": metric,
+            metric: last_epochs_mean(epochs, f"test_{metric}", self.settings.last),
+            "last": min(self.settings.last, len(epochs)),
+            "epochs": len(epochs),
+            **({} if has_checked_test(task) else {"test_unchecked": True}),
+            **method.provenance,
+            "seconds": sum(epoch["seconds"] for epoch in epochs),
+        }
+        records.write_tensors("model", model.state_dict())
+        if criterion.loss.hyperparameters:
+            samples = collect(model, criterion, task.train)
+            if task.flipped is not None:
+                samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
+            records.write_tensors("samples", samples)
+        if state.meta_learner is not None:
+            about = {**rounded(result), **environment(self.settings.device)}
+            save_adjuster(records.adjuster, criterion, state.meta_learner.snapshots, about)
+        records.finish(result)
+        return result
+
+    def _task(self, seed: int) -> TaskLike:
+        return make_task(self.task, seed, self.settings.torch_device)
+
+    def _model(self, seed: int) -> nn.Module:
+        return fresh(self.model, seed).to(self.settings.torch_device)

@@ -1,0 +1,128 @@
+"""What a run is, in plain values: whether a checkpoint is of it, or of another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from metaloss.checks import InputError
+from metaloss.digest import digest
+from metaloss.experiments.methods import Method
+from metaloss.pretrained.spec import Component, describe
+from metaloss.training.multi_task import MultiTaskTraining
+from metaloss.types import Fingerprinted, Loader
+
+
+def identity(value: object) -> Any:
+    """Settings as plain values, the same in another process.
+
+    Numbers and texts are themselves, a part of a loss its name and arguments, a function its name
+    and what is bound to it, a tensor a hash; of anything else only the type is told.
+
+    Example:
+        >>> from functools import partial
+        >>> import torch
+        >>> from metaloss.losses import GCE
+        >>> from metaloss.experiments.identity import identity
+        >>> identity({"loss": GCE(), "epochs": (3,)})
+        {'loss': {'type': 'GCE', 'args': {}}, 'epochs': [3]}
+        >>> identity(partial(torch.optim.SGD, lr=0.1))
+        {'of': 'SGD', 'args': [], 'keywords': {'lr': 0.1}}
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): identity(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [identity(each) for each in value]
+    return _of_object(value)
+
+
+def run_identity(trainings: MultiTaskTraining, method: Method) -> dict[str, Any]:
+    """Describes a run in plain values; a run that is resumed has to have the same identity.
+
+    Args:
+        trainings: the run's, at whatever step.
+        method: whose criterion they train with.
+    """
+    return {
+        # The adjuster itself is in the checkpoint; the provenance holds a hash of the loaded one.
+        "method": {**identity(method), **method.provenance},
+        "tasks": {
+            name: {
+                "recipe": identity(training.recipe),
+                "steps": training.total,
+                "targets": identity(training.task.train_targets),
+                "network": _described(training.state.model),
+                "samples": {
+                    "train": samples_of(training.task.train),
+                    "meta": samples_of(training.task.meta),
+                    "validation": samples_of(training.task.validation),
+                    "test": samples_of(training.task.test),
+                },
+            }
+            for name, training in trainings.trainings.items()
+        },
+        "sampler": identity(trainings.sampler),
+    }
+
+
+def difference(expected: Any, found: Any, where: str = "") -> str | None:
+    """The first place in which two identities differ, in words; ``None`` if they are the same.
+
+    Example:
+        >>> from metaloss.experiments.identity import difference
+        >>> difference({"recipe": {"epochs": 6}}, {"recipe": {"epochs": 4}})
+        'expected recipe.epochs 6, got 4'
+    """
+    if expected == found:
+        return None
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        for key in dict.fromkeys([*expected, *found]):
+            place = f"{where}.{key}" if where else str(key)
+            said = difference(expected.get(key), found.get(key), place)
+            if said is not None:
+                return said
+    return f"expected {where} {expected}, got {found}"
+
+
+def samples_of(loader: Loader | None) -> str | None:
+    """What tells a loader's samples from others: its own fingerprint, else its first batch's.
+
+    Args:
+        loader: of training samples or of others; ``None`` where there are none.
+    """
+    if loader is None:
+        return None
+    if isinstance(loader, Fingerprinted):
+        return loader.fingerprint
+    return str(identity(next(iter(loader.epoch(0))).inputs))
+
+
+def _described(model: nn.Module) -> str:
+    """A network's class, and a digest of its tensors' names and shapes."""
+    shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
+    return f"{type(model).__name__} {digest(str(shapes))[:16]}"
+
+
+def _of_object(value: object) -> Any:
+    if isinstance(value, Component):
+        with suppress(InputError):  # one that JSON cannot hold
+            return describe(value)
+    if isinstance(value, Tensor):
+        return digest(value)
+    if isinstance(value, partial):
+        bound = {"args": value.args, "keywords": value.keywords}
+        return {"of": identity(value.func), **identity(bound)}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: identity(getattr(value, field.name)) for field in fields(value)}
+    return _name(value if isinstance(value, type) or callable(value) else type(value))
+
+
+def _name(of: Callable[..., object] | type) -> str:
+    return str(getattr(of, "__qualname__", type(of).__qualname__))

@@ -1,0 +1,283 @@
+"""Meta-training: one adjuster learned over many tasks, and tried on others (Section 4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from metaloss.arguments import check_arguments
+from metaloss.checks import require
+from metaloss.complaints import refusing
+from metaloss.experiments.cards import held_out_of, result_of, rounded
+from metaloss.experiments.comparison import Comparison
+from metaloss.experiments.experiment import Experiment
+from metaloss.experiments.identity import run_identity
+from metaloss.experiments.makers import make_task
+from metaloss.experiments.methods import Adjusted, Method, Transferred
+from metaloss.experiments.preflight import check_fit, check_specs
+from metaloss.experiments.records import RunFolder, check_names
+from metaloss.experiments.resume import run_resumable
+from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.settings import RunSettings
+from metaloss.experiments.transfer import conventional
+from metaloss.losses import toward_defaults
+from metaloss.machine import environment, threads
+from metaloss.objective import AdjustedLoss
+from metaloss.pretrained import add_to_card, save_adjuster
+from metaloss.seeding import derive
+from metaloss.training.meta_learner import MetaLearner
+from metaloss.training.multi_task import MultiTaskTraining
+from metaloss.training.observe import Observer, RunInfo
+from metaloss.training.recipe import Recipe
+from metaloss.training.sampler import TaskSampler
+from metaloss.training.state import TrainState, fresh
+from metaloss.training.task_training import TaskTraining
+from metaloss.types import TaskLike, TaskSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetaTraining:
+    """Adjusters meta-trained over many tasks, each then tried on tasks that it has not seen.
+
+    A task is a data set with a noise type and rate, and has a classifier, an optimizer, a data
+    order and a conditioner's memory of its own; the adjuster is shared (Section 4.4). For each
+    method and seed the snapshots of Algorithm 1 are saved for Algorithm 2. Then the first seed's
+    adjusters are tried, frozen, on the tasks held out, beside cross entropy and the losses with
+    their default hyperparameters.
+
+    Args:
+        tasks: to learn from; data sets, numbers of classes and networks may differ.
+        methods: what to learn, one after the other.
+        recipe: how to train, each task for so many epochs of its own. A task's own recipe goes
+            before it, with as many epochs; what concerns the adjuster, its optimizer and
+            snapshots, is this one's.
+        model: makes a fresh network for the tasks that name none.
+        sampler: whose turn it is.
+        held_out: tasks to try the adjusters on; none if not given.
+        held_out_recipe: how to train on those without a recipe of their own; ``recipe`` if not
+            given.
+        held_out_seeds: one run a method and task each.
+        strengths: by a method's name, how much of what it learned its adjuster says once it is
+            saved, in (0, 1] (:func:`~metaloss.losses.toward_defaults`); all where none is given.
+        about: what the adjusters' cards shall say beside what is known here, such as the source of
+            the data and the limits of use.
+        settings: the seeds and the device of the meta-trainings, and what else experiments share.
+            ``last`` concerns the held-out report; results of the tasks to learn from are those of
+            the last epoch.
+
+    Raises:
+        InputError: no task or method, two of one name, a task without a network, or one whose own
+            recipe has another number of epochs.
+    """
+
+    tasks: Sequence[TaskSpec]
+    methods: Sequence[Adjusted]
+    recipe: Recipe
+    model: Callable[[], nn.Module] | None = None
+    sampler: TaskSampler = field(default_factory=TaskSampler)
+    held_out: Sequence[TaskSpec] = ()
+    held_out_recipe: Recipe | None = None
+    held_out_seeds: Sequence[int] = (0,)
+    strengths: Mapping[str, float] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    settings: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        check_arguments(self)
+        check_specs("tasks", self.tasks, self.model, self.recipe)
+        if self.held_out:
+            check_specs("held_out", self.held_out, self.model, self._held_out_recipe)
+            self._comparison(conventional([method.loss for method in self.methods]))
+        both = {spec.name for spec in self.tasks} & {spec.name for spec in self.held_out}
+        require(
+            not both,
+            f"held_out: expected tasks that are not among those to learn from, got "
+            f"{', '.join(sorted(both))}",
+        )
+        check_names("methods", [method.name for method in self.methods])
+        for method in self.methods:
+            toward_defaults(method.loss, self.strengths.get(method.name, 1.0))
+        names = [method.name for method in self.methods]
+        for name in self.strengths:
+            require(name in names, f"strengths: expected names of {', '.join(names)}, got {name!r}")
+        self.sampler.turns({spec.name: 1 for spec in self.tasks})
+
+    def run(
+        self,
+        folder: RunFolder,
+        observer: Observer | None = None,
+        documents: Mapping[str, str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Run what is not done yet, and write the held-out report.
+
+        Args:
+            folder: where everything goes: ``METHOD/seed-S/adjuster`` holds what was learned,
+                ``held-out`` the report.
+            observer: told how it goes.
+            documents: texts to keep in the folder, by file name, such as the configuration.
+
+        Returns:
+            The rows of the held-out report; none if nothing is held out.
+        """
+        with folder:
+            return self._run(folder, observer or Observer(), documents or {})
+
+    def _run(
+        self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
+        with threads(self.settings.threads):
+            tasks = self._tasks(self.settings.seeds[0])
+            for spec in self.tasks:
+                self._check(spec, tasks[spec.name])
+            for spec in self.held_out:  # not after hours
+                task = self._task(spec, self.held_out_seeds[0])
+                self._check(spec, task, frozen=True)
+            folder.begin(documents)
+            results = []
+            for s, seed in enumerate(self.settings.seeds):
+                tasks = tasks if s == 0 else self._tasks(seed)
+                for m, method in enumerate(self.methods):
+                    info = RunInfo(
+                        method=method.name,
+                        seed=seed,
+                        number=s * len(self.methods) + m + 1,
+                        runs=len(self.settings.seeds) * len(self.methods),
+                        steps=self.recipe.epochs * sum(len(t.train) for t in tasks.values()),
+                        epochs=self.recipe.epochs,
+                    )
+                    records = folder.run(method.name, seed)
+                    results.append(self._learn(method, tasks, info, records, observer))
+            about = environment(self.settings.device)
+            folder.write_json("meta_training.json", {"runs": results, **about})
+        if not self.held_out:
+            return []
+        rows = self.report(folder).run(folder.part("held-out"), observer)
+        for method in self.methods:
+            adjuster = folder.run(method.name, self.settings.seeds[0]).adjuster
+            seeds = list(self.held_out_seeds)
+            add_to_card(adjuster, {"held_out": held_out_of(method, rows), "held_out_seeds": seeds})
+        return rows
+
+    def report(self, folder: RunFolder) -> Comparison:
+        """What is run on the tasks held out, with the adjusters saved in ``folder``."""
+        rows = conventional([method.loss for method in self.methods])
+        rows += [
+            Transferred(
+                name=f"transferred {method.name}",
+                adjuster=folder.run(method.name, self.settings.seeds[0]).adjuster,
+                components=method.components,
+            )
+            for method in self.methods
+        ]
+        return self._comparison(rows)
+
+    def experiments(self) -> dict[str, Experiment]:
+        """Each task to learn from on its own, by name: what there is to look at before learning."""
+        return Comparison(
+            tasks=[replace(spec, recipe=self._recipe(spec)) for spec in self.tasks],
+            methods=self.methods,
+            recipe=self.recipe,
+            model=self.model,
+            settings=replace(self.settings, last=1),
+        ).experiments()
+
+    def _comparison(self, rows: Sequence[Method]) -> Comparison:
+        return Comparison(
+            tasks=self.held_out,
+            methods=rows,
+            recipe=self._held_out_recipe,
+            model=self.model,
+            settings=replace(self.settings, seeds=self.held_out_seeds),
+        )
+
+    def _learn(
+        self,
+        method: Adjusted,
+        tasks: Mapping[str, TaskLike],
+        info: RunInfo,
+        records: RunRecords,
+        observer: Observer,
+    ) -> dict[str, Any]:
+        trainings = self.start(method, tasks, info.seed)
+        of = run_identity(trainings, method)
+        done = records.result(of)
+        if done is None:
+            observer.begin(info)
+            run_resumable(trainings, of, records, observer, self.settings.checkpoint_every)
+            done = self._finish(trainings, info, records)
+            observer.end(done)
+        return done
+
+    def _finish(
+        self, trainings: MultiTaskTraining, info: RunInfo, records: RunRecords
+    ) -> dict[str, Any]:
+        epochs = records.metrics.read(trainings.epochs_finished)
+        result = result_of(trainings, epochs, info)
+        about = {**rounded(result), **environment(self.settings.device), **self.about}
+        strength = self.strengths.get(info.method, 1.0)
+        if strength != 1:
+            about["strength"] = strength
+        assert trainings.meta_learner is not None
+        criterion = next(iter(trainings.trainings.values())).state.criterion
+        snapshots = trainings.meta_learner.snapshots
+        save_adjuster(records.adjuster, criterion, snapshots, about, strength)
+        records.finish(result)
+        return result
+
+    def start(
+        self, method: Adjusted, tasks: Mapping[str, TaskLike], seed: int
+    ) -> MultiTaskTraining:
+        """All that one meta-training changes, before the first step.
+
+        Args:
+            method: what to learn.
+            tasks: by name.
+            seed: of the networks and the adjuster.
+        """
+        device = self.settings.torch_device
+        meta_learner: MetaLearner | None = None
+        trainings = {}
+        for spec in self.tasks:
+            task, model = tasks[spec.name], self._model(spec, seed)
+            criterion = method.criterion(task).to(device)
+            if meta_learner is not None:
+                criterion = AdjustedLoss(
+                    criterion.loss, criterion.conditioner, meta_learner.adjuster, criterion.detach
+                )
+            recipe = self._recipe(spec)
+            state = TrainState.start(model, criterion, task, recipe, meta_learner)
+            meta_learner = state.meta_learner
+            trainings[spec.name] = TaskTraining(state, task, recipe)
+        own = derive(seed, "sampler", self.sampler.seed)
+        return MultiTaskTraining(trainings, replace(self.sampler, seed=own))
+
+    def _check(self, spec: TaskSpec, task: TaskLike, *, frozen: bool = False) -> None:
+        recipe = (spec.recipe or self._held_out_recipe) if frozen else self._recipe(spec)
+        make = partial(self._model, spec, self.settings.seeds[0])
+        with refusing(spec.name):
+            check_fit(task, make, recipe, self.methods, frozen=frozen)
+
+    def _task(self, spec: TaskSpec, seed: int) -> TaskLike:
+        with refusing(spec.name):
+            return make_task(spec.task, seed, self.settings.torch_device)
+
+    def _tasks(self, seed: int) -> dict[str, TaskLike]:
+        return {spec.name: self._task(spec, seed) for spec in self.tasks}
+
+    @property
+    def _held_out_recipe(self) -> Recipe:
+        return self.held_out_recipe or self.recipe
+
+    def _recipe(self, spec: TaskSpec) -> Recipe:
+        own: Recipe | None = spec.recipe
+        return self.recipe if own is None else own.learning_as(self.recipe)
+
+    def _model(self, spec: TaskSpec, seed: int) -> nn.Module:
+        make = spec.model or self.model
+        assert make is not None
+        return fresh(make, seed, spec.name).to(self.settings.torch_device)

@@ -1,0 +1,193 @@
+"""The rows of a table: ways to set a loss's hyperparameters."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from metaloss.adjusters import Adjuster, BaseAdjuster, OracleAdjuster
+from metaloss.arguments import check_arguments
+from metaloss.checks import InputError
+from metaloss.conditioners import Conditioner, Flipped, plain_conditioner
+from metaloss.losses import LossFamily
+from metaloss.objective import AdjustedLoss
+from metaloss.pretrained import from_pretrained, start_from
+from metaloss.pretrained.by_name import folder_of
+from metaloss.pretrained.card import fingerprint
+from metaloss.pretrained.spec import parts
+from metaloss.types import TaskLike
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):
+    """A named way to make the criterion for a task.
+
+    Attributes:
+        name: what tables and folders call it.
+        learns: whether its adjuster is meta-trained, which takes clean samples.
+    """
+
+    name: str
+    learns: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Check the arguments' types."""
+        check_arguments(self)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What a run's result shall say of where its criterion is from."""
+        return {}
+
+    @abstractmethod
+    def criterion(self, task: TaskLike) -> AdjustedLoss:
+        """A fresh criterion for one run on ``task``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conventional(Method):
+    """The same hyperparameters for every sample (Eq. 6).
+
+    Args:
+        name: what tables and folders call it.
+        loss: a family.
+        values: from a hyperparameter's name to its value; defaults for the rest.
+
+    Example:
+        >>> from metaloss.experiments import Conventional
+        >>> from metaloss.losses import GCE
+        >>> Conventional(name="GCE", loss=GCE(), values={"q": 0.5}).learns
+        False
+    """
+
+    loss: LossFamily
+    values: Mapping[str, float] | None = None
+
+    def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - the same for each
+        """The loss with constant hyperparameters."""
+        return AdjustedLoss.fixed(self.loss, self.values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adjusted(Method):
+    """Hyperparameters predicted for each sample by an adjuster that is meta-trained (Eq. 8, 9).
+
+    Args:
+        name: what tables and folders call it.
+        loss: a family.
+        conditioner: what the adjuster is told; each run has its own copy. The margin, or for
+            regression the residual, if not given.
+        adjuster: makes the adjuster, called with ``num_features`` and ``hyperparameters``.
+        detach: hold the features fixed in the derivatives.
+        start: a saved adjuster to go on from, by folder or name: its last snapshot. It has to read
+            the same features and predict the same hyperparameters. A fresh one if not given.
+
+    Raises:
+        InputError: ``start`` is of another loss, conditioner or size.
+
+    Example:
+        >>> from metaloss.experiments import Adjusted
+        >>> from metaloss.losses import GCE
+        >>> Adjusted(name="A-GCE", loss=GCE()).learns
+        True
+    """
+
+    loss: LossFamily
+    conditioner: Conditioner | None = None
+    adjuster: Callable[..., BaseAdjuster] = Adjuster
+    detach: bool = True
+    start: str | Path | None = None
+    learns: ClassVar[bool] = True
+
+    @property
+    def components(self) -> tuple[type, ...]:
+        """The classes that it is made of, as a saved adjuster's card names them."""
+        with torch.random.fork_rng(devices=[]):  # its weights are of no interest
+            made = self._fresh()
+        return (*parts(made.loss), *parts(made.conditioner), *parts(made.adjuster))
+
+    def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - prepared by the loop
+        """The loss with a fresh adjuster and a copy of the conditioner."""
+        criterion = self._fresh()
+        if self.start is not None:
+            start_from(criterion, self.start, self.components)
+        return criterion
+
+    def _fresh(self) -> AdjustedLoss:
+        conditioner = copy.deepcopy(self.conditioner)
+        if conditioner is None:
+            conditioner = plain_conditioner(self.loss.kind).conditioner
+        adjuster = self.adjuster(
+            num_features=conditioner.num_features, hyperparameters=self.loss.hyperparameters
+        )
+        return AdjustedLoss(self.loss, conditioner, adjuster, self.detach)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Oracle(Method):
+    """Hyperparameters for one who is told which labels are wrong (Section 2.4, Fig. 2).
+
+    Args:
+        name: what tables and folders call it.
+        loss: a family.
+        clean: values for right labels, by name.
+        noisy: values for wrong labels, by name.
+
+    Example:
+        >>> from metaloss.experiments import Oracle
+        >>> from metaloss.losses import GCE
+        >>> Oracle(name="oracle GCE", loss=GCE()).learns
+        False
+    """
+
+    loss: LossFamily
+    clean: Mapping[str, float] | None = None
+    noisy: Mapping[str, float] | None = None
+
+    def criterion(self, task: TaskLike) -> AdjustedLoss:
+        """The loss, told the task's wrong labels."""
+        if task.flipped is None:
+            raise InputError(f"{self.name}: expected a task that knows its wrong labels, got none")
+        adjuster = OracleAdjuster(self.loss.hyperparameters, self.clean, self.noisy)
+        return AdjustedLoss(self.loss, Flipped(task.flipped), adjuster)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transferred(Method):
+    """Hyperparameters predicted by an adjuster learned elsewhere, frozen (Algorithm 2).
+
+    Its snapshots are switched as training proceeds, whatever the run's length. No clean samples are
+    needed.
+
+    Args:
+        name: what tables and folders call it.
+        adjuster: the folder of a saved adjuster, or the name of one that can be had by name.
+        components: classes of your own that its card names.
+        strength: how far from the loss's defaults it may go, as for
+            :func:`~metaloss.from_pretrained`.
+
+    Example:
+        >>> from metaloss.experiments import Transferred
+        >>> Transferred(name="T-GCE", adjuster="runs/demo/A-GCE/seed-0/adjuster").learns
+        False
+    """
+
+    adjuster: str | Path
+    components: Sequence[type] = ()
+    strength: float = 1.0
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """A hash that tells which adjuster it is, and how much of what it learned is used."""
+        which = {"adjuster": fingerprint(folder_of(self.adjuster))}
+        return which if self.strength == 1 else {**which, "strength": self.strength}
+
+    def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - the same for each
+        """The loss with the frozen adjuster."""
+        return from_pretrained(self.adjuster, components=self.components, strength=self.strength)

@@ -1,0 +1,92 @@
+"""Checkpoints that are damaged, and the one before that takes their place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from metaloss.checks import InputError
+from metaloss.experiments import RunFolder
+from metaloss.experiments.checkpoint import DamagedError, earlier, load_checkpoint, save_checkpoint
+from metaloss.training import Observer
+from tests.experiments.runs import Stop, experiment
+
+
+class Listen(Observer):
+    def __init__(self) -> None:
+        self.remarks: list[str] = []
+
+    def remark(self, line: str) -> None:
+        self.remarks.append(line)
+
+
+def flip(path: Path, position: int) -> None:
+    """Change one bit."""
+    held = bytearray(path.read_bytes())
+    held[position] ^= 1 << position % 8
+    path.write_bytes(held)
+
+
+def stopped(path: Path) -> Path:
+    """Stop a run after its third epoch; where its checkpoint of the second one is."""
+    with pytest.raises(KeyboardInterrupt):
+        experiment().run(RunFolder(path), Stop(3))
+    return path / "A/seed-0/checkpoint.pt"
+
+
+def test_every_flipped_bit_is_seen(tmp_path: Path) -> None:
+    path, network = tmp_path / "c.pt", nn.Linear(2, 1)
+    save_checkpoint(path, network)
+    load_checkpoint(path, network)
+    for position in range(0, path.stat().st_size, 7):
+        flip(path, position)
+        with pytest.raises(DamagedError, match=r"c\.pt: expected a checkpoint of this run, got a"):
+            load_checkpoint(path, network)
+        flip(path, position)
+    load_checkpoint(path, network)
+
+
+@pytest.mark.parametrize("damage", ["one bit", "half", "gone"])
+def test_the_one_before_takes_its_place(damage: str, tmp_path: Path) -> None:
+    whole = experiment().run(RunFolder(tmp_path / "whole"))
+    path = stopped(tmp_path / "run")
+    if damage == "one bit":
+        flip(path, 3000)
+    elif damage == "half":
+        path.write_bytes(path.read_bytes()[:2000])
+    else:
+        path.unlink()  # as where the process ended between the two
+    listen = Listen()
+    assert experiment().run(RunFolder(tmp_path / "run", resume=True), listen) == whole
+    said = "" if damage == "gone" else f"{path}: expected a checkpoint of this run, got a damaged "
+    assert "".join(listen.remarks).startswith(said)
+    assert len(listen.remarks) == (damage != "gone")
+    names = {"metrics.jsonl", "model.safetensors", "samples.safetensors", "adjuster", "result.json"}
+    assert {file.name for file in path.parent.iterdir()} >= names
+    assert not path.exists() and not earlier(path).exists()
+    for name in ("model", "samples"):
+        where = f"A/seed-0/{name}.safetensors"
+        ours, theirs = (tmp_path / place / where for place in ("run", "whole"))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_a_damaged_one_is_not_kept_as_the_one_before(tmp_path: Path) -> None:
+    path = stopped(tmp_path / "run")
+    flip(path, 3000)
+    with pytest.raises(KeyboardInterrupt):  # after the second epoch, done anew
+        experiment().run(RunFolder(tmp_path / "run", resume=True), Stop(3))
+    assert path.exists() and earlier(path).exists()
+    flip(path, 3000)
+    listen = Listen()
+    experiment().run(RunFolder(tmp_path / "run", resume=True), listen)
+    assert len(listen.remarks) == 1
+
+
+def test_if_both_are_damaged_nothing_is_trained(tmp_path: Path) -> None:
+    path = stopped(tmp_path / "run")
+    for file in (path, earlier(path)):
+        flip(file, 3000)
+    with pytest.raises(InputError, match=r"checkpoint-before\.pt: .* got a damaged file"):
+        experiment().run(RunFolder(tmp_path / "run", resume=True))

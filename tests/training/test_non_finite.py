@@ -1,0 +1,83 @@
+"""Hypergradients that are not finite are named and not taken."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from metaloss.training.non_finite import NonFiniteGuard, step_if
+
+MAKERS = {
+    "SGD": lambda p: torch.optim.SGD(p, lr=0.1),
+    "momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.1),
+    "Adam": lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=0.1),
+    "AdamW": lambda p: torch.optim.AdamW(p, lr=0.1),
+}
+every_optimizer = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
+
+
+def gradients(**values: float) -> dict[str, torch.Tensor]:
+    return {name: torch.tensor([1.0, value]) for name, value in values.items()}
+
+
+def test_the_first_step_and_tensor_are_named() -> None:
+    guard = NonFiniteGuard()
+    assert guard.skipped() is None
+    assert guard.check(gradients(a=0.0, b=1.0), 4)
+    assert guard.skipped() is None
+    assert not guard.check(gradients(a=0.0, b=math.inf), 5)
+    assert guard.check(gradients(a=2.0, b=1.0), 6)
+    assert not guard.check(gradients(a=math.nan, b=math.nan), 7)
+    assert guard.skipped() == (2, 5, "b")
+
+
+def test_of_two_bad_tensors_the_first_is_named() -> None:
+    guard = NonFiniteGuard()
+    assert not guard.check(gradients(a=0.0, b=math.nan, c=-math.inf), 0)
+    assert guard.skipped() == (1, 0, "b")
+
+
+def training(make) -> tuple[nn.Linear, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    layer = nn.Linear(3, 2)
+    return layer, make(layer.parameters())
+
+
+def give(layer: nn.Linear, value: float) -> None:
+    for p in layer.parameters():
+        p.grad = torch.full_like(p, value)
+
+
+@every_optimizer
+def test_a_good_step_is_the_optimizers(make) -> None:
+    (ours, optimizer), (theirs, plain) = training(make), training(make)
+    for value in (1.0, -0.5, 2.0):
+        give(ours, value)
+        give(theirs, value)
+        step_if(torch.tensor(True), optimizer)
+        plain.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@every_optimizer
+@pytest.mark.parametrize("steps_before", [0, 2])
+def test_a_bad_step_leaves_no_trace(make, steps_before: int) -> None:
+    layer, optimizer = training(make)
+    for _ in range(steps_before):
+        give(layer, 1.0)
+        optimizer.step()
+    twin = copy.deepcopy((layer, optimizer))
+    give(layer, math.nan)
+    step_if(torch.tensor(False), optimizer)
+    for going_on in ((layer, optimizer), twin):
+        for value in (1.0, -0.5):
+            give(going_on[0], value)
+            going_on[1].step()
+    for a, b in zip(layer.parameters(), twin[0].parameters(), strict=True):
+        assert a.isfinite().all()
+        assert torch.equal(a, b)
