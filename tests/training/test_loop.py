@@ -43,10 +43,11 @@ def start(task: Blobs, recipe: Recipe, criterion: AdjustedLoss | None = None) ->
     return TrainState.start(model.to(dtype), criterion.to(dtype), task, recipe)
 
 
-def algorithm_1(
-    state: TrainState, task: Blobs, epochs: int, every: int, longest: float = math.inf
-) -> None:
-    """Algorithm 1 with gradient descent, line by line (Eq. 10, 11, 12), its gradients clipped."""
+def algorithm_1(state: TrainState, task: Blobs, recipe: Recipe, longest: float) -> None:
+    """Algorithm 1 with gradient descent, line by line (Eq. 10, 11, 12), its gradients clipped.
+
+    Where the recipe says "after", theta moves once the weights have moved.
+    """
     model, criterion = state.model, state.criterion
     w = [p.detach().clone() for p in model.parameters()]
     theta = list(criterion.adjuster.parameters())
@@ -72,33 +73,41 @@ def algorithm_1(
 
     t = 0
     meta = [batch for epoch in range(50) for batch in task.meta.epoch(epoch)]
-    for epoch in range(epochs):
+    for epoch in range(recipe.epochs):
         for batch in task.train.epoch(epoch):
-            if t % every == 0:
+            moves = []
+            if t % recipe.meta_every == 0:
                 live = [p.detach().requires_grad_() for p in w]
                 grads = torch.autograd.grad(robust(live, batch), live, create_graph=True)
                 ahead = [p - LR * g for p, g in zip(live, clipped(grads), strict=True)]
-                clean = meta[t // every]
+                clean = meta[t // recipe.meta_every]
                 loss = F.cross_entropy(outputs(ahead, clean.inputs), clean.targets)
-                for p, g in zip(theta, torch.autograd.grad(loss, theta), strict=True):
-                    p.data -= META_LR * g
+                moves = [META_LR * g for g in torch.autograd.grad(loss, theta)]
+            if recipe.meta_update == "before":
+                for p, move in zip(theta, moves, strict=False):
+                    p.data -= move
             live = [p.detach().requires_grad_() for p in w]
             grads = torch.autograd.grad(robust(live, batch), live)
             w = [p.detach() - LR * g for p, g in zip(live, clipped(grads), strict=True)]
+            if recipe.meta_update == "after":
+                for p, move in zip(theta, moves, strict=False):
+                    p.data -= move
             t += 1
     for p, value in zip(model.parameters(), w, strict=True):
         p.data.copy_(value)
 
 
+@pytest.mark.parametrize("update", ["before", "after"])
 @pytest.mark.parametrize("longest", [math.inf, 0.1])
 @pytest.mark.parametrize("every", [1, 3])
-def test_is_algorithm_1(every: int, longest: float) -> None:
+def test_is_algorithm_1(every: int, longest: float, update: str) -> None:
     task = blobs(dtype=torch.float64)
     recipe = Recipe(
         epochs=2,
         optimizer=sgd,
         meta_optimizer=meta_sgd,
         meta_every=every,
+        meta_update=update,
         clip=None if longest == math.inf else ClipNorm(longest),
     )
     ours, theirs = start(task, recipe), start(task, recipe)
@@ -107,7 +116,7 @@ def test_is_algorithm_1(every: int, longest: float) -> None:
     before = copy.deepcopy(ours.criterion.adjuster.state_dict())
 
     train(ours, task, recipe)
-    algorithm_1(theirs, task, epochs=2, every=every, longest=longest)
+    algorithm_1(theirs, task, recipe, longest)
 
     assert ours.meta_step == math.ceil(12 / every)
     for a, b in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
@@ -188,13 +197,13 @@ def test_lookahead_sees_the_batches_that_come_next() -> None:
     windows: list[list[Batch]] = []
 
     class Spy(Lookahead):
-        def solve(self, model, optimizer, criterion, train_batches, meta_batch, *, share=False):
+        def solve(self, model, optimizer, criterion, train_batches, meta_batch):
             windows.append(list(train_batches))
-            return super().solve(
-                model, optimizer, criterion, train_batches, meta_batch, share=share
-            )
+            return super().solve(model, optimizer, criterion, train_batches, meta_batch)
 
-    recipe = Recipe(epochs=1, optimizer=sgd, meta_every=5, lookahead=Spy(steps=3))
+    recipe = Recipe(
+        epochs=1, optimizer=sgd, meta_every=5, meta_update="before", lookahead=Spy(steps=3)
+    )
     train(start(task, recipe), task, recipe)
     coming = [*task.train.epoch(0), *task.train.epoch(1)]
     assert len(windows) == 2

@@ -83,6 +83,13 @@ def by_hand(recipe: Recipe, sampler: TaskSampler) -> tuple[list[nn.Module], Adju
     clean = {n: [b for e in range(99) for b in t.meta.epoch(e)] for n, t in tasks().items()}
     step = dict.fromkeys(SIZES, 0)
     meta_step = dict.fromkeys(SIZES, 0)
+
+    def move(found: list[dict[str, Tensor]]) -> None:
+        if found:
+            for key, theta in adjuster.named_parameters():
+                theta.grad = sum(g[key] for g in found) / len(found)
+            meta_optimizer.step()
+
     for names in sampler.turns({n: 2 * len(t.train) for n, t in tasks().items()}):
         found = []
         for name in names:
@@ -94,16 +101,16 @@ def by_hand(recipe: Recipe, sampler: TaskSampler) -> tuple[list[nn.Module], Adju
                     )
                 )
                 meta_step[name] += 1
-        if found:
-            for key, theta in adjuster.named_parameters():
-                theta.grad = sum(g[key] for g in found) / len(found)
-            meta_optimizer.step()
+        if recipe.meta_update == "before":
+            move(found)
         for name in names:
             batch = batches[name][step[name]]
             optimizers[name].zero_grad()
             criterion.per_sample(models[name](batch.inputs), batch.targets).losses.mean().backward()
             optimizers[name].step()
             step[name] += 1
+        if recipe.meta_update == "after":
+            move(found)
     return list(models.values()), adjuster
 
 
@@ -112,11 +119,13 @@ def assert_same(ours: nn.Module, theirs: nn.Module) -> None:
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("tasks_per_step", [1, 2, 3])
-@pytest.mark.parametrize("order", ["round-robin", "shuffled"])
-@pytest.mark.parametrize("meta_every", [1, 2])
-def test_as_written_by_hand(order: str, tasks_per_step: int, meta_every: int) -> None:
-    recipe = settings(meta_every=meta_every)
+@pytest.mark.parametrize("update", ["before", "after"])
+@pytest.mark.parametrize(
+    ("order", "tasks_per_step", "meta_every"),
+    [("round-robin", 1, 1), ("round-robin", 3, 2), ("shuffled", 2, 1), ("shuffled", 1, 2)],
+)
+def test_as_written_by_hand(order: str, tasks_per_step: int, meta_every: int, update: str) -> None:
+    recipe = settings(meta_every=meta_every, meta_update=update)
     sampler = TaskSampler(order=order, tasks_per_step=tasks_per_step)
     ours = start(recipe, sampler)
     ours.run()

@@ -102,15 +102,15 @@ def test_autocast_is_for_the_ordinary_forward_pass_alone() -> None:
 
     task = blobs()
     recipe = Recipe(epochs=1, meta_every=3, speed=Speed(autocast=True))
+    assert recipe.meta_update == "after"
     state = TrainState.start(Spy(5, 3), criterion(), task, recipe)
     outputs = recipe.speed.prepare(state.model)(next(iter(task.train.epoch(0))).inputs)
     assert outputs.dtype == torch.float32
     assert seen.pop() == torch.bfloat16
     train(state, task, recipe)
-    # Of six steps the first and the fourth are a meta step's: its passes are all in float32.
-    passes = [seen[k : k + 3] for k in (0, 5)]
-    assert passes == [[torch.float32] * 3] * 2
-    assert seen[3:5] == [torch.bfloat16] * 2
+    # After the first and the fourth of six steps come the clean batch and the tangents.
+    half, full = torch.bfloat16, torch.float32
+    assert seen[:10] == [half, full, full, half, half, half, full, full, half, half]
 
 
 @pytest.mark.filterwarnings("ignore")
