@@ -9,8 +9,6 @@ do not write to their tensors.
 from __future__ import annotations
 
 import functools
-import json
-import os
 import pickle
 import tarfile
 import zlib
@@ -19,20 +17,17 @@ from pathlib import Path
 
 import torch
 
-from metaloss.checks import InputError, check_at_least, require
+from metaloss.checks import InputError, require
 from metaloss.files import user_path
 from metaloss.shim import import_torchvision
 
-from .decoding import DECODING, check_channels, decode
-from .files import load_tensors, save_tensors, stamp
+from .class_names import DIGITS_CLASSES, FASHION_MNIST_CLASSES
+from .files import stamp
 from .idx import find_idx, read_idx
-from .images import ImageSet
-from .listings import Listing, list_parts
+from .image_set import ImageSet
 from .sources import Source
-from .tables import DIGITS_CLASSES, FASHION_MNIST_CLASSES
 
 _KEPT = 2  # sources of each kind in memory
-_CACHE_KIND = "metaloss decoded images, version 1"
 Stamp = tuple[str, int, int]
 # What torchvision lets through of the network, of the disk, and of files that are not its own.
 _NO_CIFAR = (
@@ -128,62 +123,6 @@ def cifar100(root: str | Path, download: bool = False) -> Source[ImageSet]:
     return _cifar("CIFAR100", "cifar100", user_path(root), download)
 
 
-def image_folder(
-    root: str | Path,
-    size: int | None = None,
-    *,
-    train: str = "train",
-    test: str | None = "test",
-    clean: str | None = None,
-    labels_checked: bool = False,
-    channels: int = 3,
-    cache: str | Path | None = None,
-    threads: int | None = None,
-    name: str | None = None,
-) -> Source[ImageSet]:
-    """Small images in folders, decoded once.
-
-    Args:
-        root: a folder laid out as ``root/<part>/<class>/<image>``, as
-            ``torchvision.datasets.ImageFolder`` reads each part.
-        size: height and width; each image is scaled to cover the square and cropped at its centre.
-            If not given, all have to be of one size.
-        train: the folder of training images.
-        test: the folder of test images; ``None`` if there is none.
-        clean: the folder of images with verified labels, if the training labels are noisy.
-        labels_checked: whether the labels of ``train`` are known to be right: see
-            :class:`Source`.
-        channels: 3 for colour, 1 for grey.
-        cache: a file to keep the decoded images in. It is read instead of the images while the list
-            of files, their sizes and their times of change are the same, and written anew when not.
-        threads: that decode; as many as there are processors if not given.
-        name: what to call it; the name of ``root`` if not given.
-
-    Raises:
-        InputError: a folder is not there, the folders' classes are not the same, a file cannot be
-            read as an image, images are of several sizes, or ``cache`` is a file of another kind.
-
-    Example:
-        >>> from metaloss.tasks import image_folder
-        >>> source = image_folder("data/pets", size=64, cache="pets.safetensors")  # doctest: +SKIP
-    """
-    if size is not None:
-        check_at_least("size", size, 1)
-    threads = check_at_least("threads", threads or os.cpu_count() or 1, 1)
-    check_channels(channels)
-    root = user_path(root)
-    listings = list_parts(root, {"train": train, "test": test, "clean": clean})
-    return _read_image_folder(
-        tuple(listings.items()),
-        size=size,
-        labels_checked=labels_checked,
-        channels=channels,
-        cache=None if cache is None else user_path(cache),
-        threads=threads,
-        name=name or root.resolve().name,
-    )
-
-
 @functools.lru_cache(_KEPT)
 def _read_fashion_mnist(
     train_images: Stamp, train_targets: Stamp, test_images: Stamp, test_targets: Stamp
@@ -233,45 +172,3 @@ def _read_cifar(
         return ImageSet(images, torch.tensor(part.targets), tuple(part.classes), called)
 
     return Source(read(train=True), read(train=False), labels_checked=True)
-
-
-@functools.lru_cache(_KEPT)
-def _read_image_folder(
-    listings: tuple[tuple[str, Listing], ...],
-    *,
-    size: int | None,
-    labels_checked: bool,
-    channels: int,
-    cache: Path | None,
-    threads: int,
-    name: str,
-) -> Source[ImageSet]:
-    parts = dict(listings)
-    key = json.dumps(
-        [DECODING, size, channels, *((part, listing.fingerprint) for part, listing in listings)]
-    )
-    images = None if cache is None else _cached(cache, key)
-    if images is None:
-        images = {
-            part: decode(listing.files, channels, size, threads) for part, listing in listings
-        }
-        if cache is not None:
-            save_tensors(cache, _CACHE_KIND, images, {"key": key})
-    sets = {
-        part: ImageSet(
-            images[part],
-            listing.targets,
-            listing.class_names,
-            name if part == "train" else f"{name} ({part})",
-        )
-        for part, listing in parts.items()
-    }
-    return Source(sets["train"], sets.get("test"), sets.get("clean"), labels_checked)
-
-
-def _cached(cache: Path, key: str) -> dict[str, torch.Tensor] | None:
-    """The images in a cache file; ``None`` if it is not there or of other images."""
-    if not cache.exists():
-        return None
-    images, metadata = load_tensors(cache, _CACHE_KIND)  # refuses a file that is not a cache
-    return images if metadata.get("key") == key else None

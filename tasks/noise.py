@@ -15,10 +15,7 @@ from torch import Tensor
 
 from metaloss.checks import InputError, check_at_least, check_in_range, require
 
-from .instance_noise import instance_dependent
-from .noisy_labels import NoisyLabels, check_transition
-from .sampling import check_arguments, cumulate, draw_labels
-from .tables import (
+from .class_names import (
     CIFAR10_PAIRS,
     CIFAR100_COARSE,
     DIGITS_PAIRS,
@@ -26,6 +23,9 @@ from .tables import (
     GROUPS,
     PAIRS,
 )
+from .instance_noise import instance_dependent
+from .noisy_labels import NoisyLabels, check_transition
+from .sampling import check_arguments, cumulate, draw_labels
 
 __all__ = [
     "CIFAR10_PAIRS",

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from metaloss.checks import InputError, check_at_least, require
 
-from .folders import FolderSet
-from .images import ImageSet
+from .folder_set import FolderSet
+from .image_set import ImageSet
 from .sources import Source
 from .splits import split
 

@@ -14,12 +14,12 @@ from metaloss.checks import check_at_least
 from metaloss.seeding import derive, generator
 from metaloss.types import Loader
 
-from .labelling import make_noise
-from .loaders import BatchLoader
-from .noisy_values import NoisyValues
-from .plans import check_batch_size
+from .batch_loader import BatchLoader
+from .batch_plan import check_batch_size
+from .corruption import NoisyValues
+from .make_noise import make_noise
 from .splits import split
-from .values import Table
+from .tables import Table
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import torch
 from metaloss.checks import require
 from metaloss.types import Loader
 
-from .folders import FolderSet
-from .loaders import BatchLoader
+from .batch_loader import BatchLoader
+from .folder_loader import FolderLoader
+from .folder_set import FolderSet
 from .partition import AnySet
-from .reading import FolderLoader
 from .transforms import Normalise, Transform, channel_statistics
 
 

@@ -15,9 +15,9 @@ from metaloss.checks import check_in_range, require
 from metaloss.seeding import derive, generator
 from metaloss.types import TaskSpec
 
-from .labelling import MakeNoise, make_noise
-from .loaders import BatchLoader
-from .reading import FolderLoader
+from .batch_loader import BatchLoader
+from .folder_loader import FolderLoader
+from .make_noise import MakeNoise, make_noise
 from .regression import RegressionTask
 from .task import Task
 

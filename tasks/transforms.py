@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,6 +13,17 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from metaloss.checks import check_at_least, require
+
+STATISTICS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = MappingProxyType(
+    {
+        "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+        "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+        "digits": ((0.3053,), (0.3759,)),
+        "fashion_mnist": ((0.2860,), (0.3530,)),
+        "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    }
+)
+"""Mean and standard deviation of each channel over the training images, pixels in [0, 1]."""
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from metaloss.checks import check_at_least, check_in_range, require, seen
 from metaloss.seeding import generator
 
-from .images import ImageSet
+from .image_set import ImageSet
 from .sources import Source
 
 _AT_A_TIME = 1000

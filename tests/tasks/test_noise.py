@@ -10,8 +10,8 @@ import torch
 
 from metaloss.checks import InputError
 from metaloss.tasks import noise
+from metaloss.tasks.class_names import PAIRS
 from metaloss.tasks.sampling import cumulate, draw_labels
-from metaloss.tasks.tables import PAIRS
 
 SAMPLES = 20_000
 TARGETS = torch.arange(SAMPLES) % 10

@@ -14,7 +14,7 @@ from metaloss.digest import digest
 from metaloss.seeding import generator
 from metaloss.types import Batch
 
-from .plans import BatchPlan
+from .batch_plan import BatchPlan
 from .transforms import Transform
 
 

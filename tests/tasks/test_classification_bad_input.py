@@ -8,7 +8,7 @@ import pytest
 
 from metaloss.checks import InputError
 from metaloss.tasks import Augment, noise
-from tests.tasks.test_task import DIGITS, NUMBERS, SYMMETRIC
+from tests.tasks.test_classification import DIGITS, NUMBERS, SYMMETRIC
 
 
 @pytest.mark.bad_input

@@ -16,7 +16,7 @@ def check_batch_size(name: str, size: int, num_samples: int) -> None:
     """Raise :class:`metaloss.InputError` unless a batch of ``size`` samples can be had.
 
     Example:
-        >>> from metaloss.tasks.plans import check_batch_size
+        >>> from metaloss.tasks.batch_plan import check_batch_size
         >>> check_batch_size("meta_batch_size", 100, num_samples=1000)
     """
     check_at_least(name, size, 1)
@@ -41,7 +41,7 @@ class BatchPlan:
         InputError: the batch is larger than the data.
 
     Example:
-        >>> from metaloss.tasks.plans import BatchPlan
+        >>> from metaloss.tasks.batch_plan import BatchPlan
         >>> plan = BatchPlan(5, 2, seed=0, shuffle=False, drop_last=False)
         >>> [batch.tolist() for batch in plan.cut(plan.order(0))]
         [[0, 1], [2, 3], [4]]

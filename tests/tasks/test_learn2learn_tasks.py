@@ -16,7 +16,7 @@ from metaloss.checks import InputError
 from metaloss.losses import GCE
 from metaloss.shim import import_torchvision
 from metaloss.tasks import NoisyLabelsTransform, classification_task, noise, taskset_suite
-from metaloss.tasks.few_shot import _sampled
+from metaloss.tasks.learn2learn_tasks import _sampled
 from metaloss.training import Adjusted, MetaTraining, Recipe, RunFolder
 
 import_torchvision()  # which learn2learn imports too

@@ -17,9 +17,9 @@ from metaloss.digest import digest
 from metaloss.seeding import derive, generator
 from metaloss.types import Batch
 
+from .batch_plan import BatchPlan
 from .decoding import open_image, shown
-from .folders import FolderSet
-from .plans import BatchPlan
+from .folder_set import FolderSet
 
 
 class FolderLoader:

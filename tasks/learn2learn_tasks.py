@@ -17,10 +17,11 @@ from metaloss.checks import check_at_least, require
 from metaloss.seeding import derive, global_generators
 from metaloss.types import TaskSpec
 
-from .images import ImageSet
-from .labelling import MakeNoise, make_noise
+from .classification import classification_task
+from .image_set import ImageSet
+from .make_noise import MakeNoise, make_noise
 from .sources import Source
-from .task import Task, classification_task
+from .task import Task
 
 
 @runtime_checkable

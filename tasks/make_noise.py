@@ -13,8 +13,8 @@ from torch import Tensor
 
 from metaloss.checks import InputError, require
 
+from .corruption import NoisyValues
 from .noisy_labels import NoisyLabels
-from .noisy_values import NoisyValues
 from .partition import Part
 
 Noisy = NoisyLabels | NoisyValues
