@@ -17,7 +17,7 @@ from .image_folders import image_files, image_folder
 from .image_set import ImageSet
 from .learn2learn_tasks import NoisyLabelsTransform, taskset_suite
 from .noisy_labels import NoisyLabels
-from .regression import RegressionTask, regression_task
+from .regression import regression_task
 from .set_loaders import TransformFactory
 from .sources import Source
 from .splits import check_disjoint, split
@@ -42,7 +42,6 @@ __all__ = [
     "NoisyLabelsTransform",
     "NoisyValues",
     "Normalise",
-    "RegressionTask",
     "Source",
     "Table",
     "Task",

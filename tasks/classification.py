@@ -1,4 +1,4 @@
-"""Classification tasks with noisy labels: which samples, which labels, which batches."""
+"""Classification tasks with noisy labels."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import torch
 from metaloss.arguments import checked
 from metaloss.checks import check_at_least, require
 from metaloss.files import user_path
-from metaloss.seeding import derive, generator
-from metaloss.types import Loader
+from metaloss.seeding import generator
 
 from .batch_plan import check_batch_size
 from .image_set import ImageSet
-from .make_noise import load_noise, make_noise
+from .make_noise import Noisy, load_noise, make_noise
 from .noisy_labels import NoisyLabels
 from .partition import AnySource, divide, sample_ids
-from .set_loaders import TransformFactory, loader_of, transforms_for
+from .set_loaders import TransformFactory, loaders_of, transforms_for
 from .sources import Source
 from .splits import check_classes, check_disjoint
 from .task import Task
@@ -48,48 +47,47 @@ def classification_task(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> Task:
-    """Build a task: split the data, put noise on the training labels, and make the loaders.
+    """Build a classification task: split the data, add label noise and make the loaders.
 
-    Meta, validation and test samples are disjoint from the training samples and from one another,
-    and keep their labels. The split, the noise, the order of the batches and the augmentation draw
-    from streams of their own, all derived from ``seed``.
+    Meta, validation and test samples keep their labels. They are disjoint from the training samples
+    and from one another. The split, the noise, the order of the samples and the augmentation have
+    random streams of their own, all derived from ``seed``.
 
     Args:
-        data: a source, or a function that gives one.
+        data: a source, or a function that returns one.
         noise: a function of :mod:`metaloss.tasks.noise` with its own arguments, such as ``rate``,
             already bound. It is called with ``targets``, ``num_classes`` and ``generator``, and
             with ``inputs`` if it takes them.
-        noise_file: noisy labels that were saved before, in place of ``noise``: for all training
-            samples of the source, or for those of this very split.
-        num_meta: clean samples for the meta set; 0 for none.
-        num_validation: clean samples for the validation set; 0 for none.
-        num_test: samples to take out of the training samples for the test set, where the source has
-            none, and only there. See :class:`Source` for whose labels are checked.
-        subset: train on so many of the samples left; on all if not given.
-        meta_from: where meta and validation samples come from: "train", out of the training
-            samples; "test", out of the test samples; "clean", from the source's verified samples;
-            "shared", from the training samples, which go on being trained on, and which needs
-            ``allow_overlap``.
-        balanced_meta: whether the meta set holds every class equally often.
-        allow_overlap: permit sets that share samples.
-        batch_size: training samples in a batch; a last batch that is not full is left out.
+        noise_file: saved noisy labels, in place of ``noise``. They are for all training samples of
+            the source, or for those of exactly this split.
+        num_meta: clean samples in the meta set; 0 for no meta set.
+        num_validation: clean samples in the validation set; 0 for no validation set.
+        num_test: samples in the test set, taken out of the training samples. It is given if and
+            only if the source has no test set. :class:`Source` says which labels are checked.
+        subset: training samples; by default, all samples that are left.
+        meta_from: the origin of the meta and validation samples. "train" takes them out of the
+            training samples, "test" out of the test samples, and "clean" out of the source's
+            verified samples. "shared" also trains on them, and requires ``allow_overlap``.
+        balanced_meta: whether the meta set has equally many samples of every class.
+        allow_overlap: whether sets may share samples.
+        batch_size: training samples in a batch. A last batch that is not full is dropped.
         meta_batch_size: meta samples in a batch, likewise.
         eval_batch_size: validation or test samples in a batch.
-        augment: makes the training transform of uint8 images, called with ``mean=`` and ``std=``;
-            they are only normalised if not given. Image files bring their own transforms.
+        augment: makes the training transform of uint8 images, called with ``mean`` and ``std``. By
+            default, images are normalised and not augmented. Image files have their own transforms.
         augment_meta: whether the meta samples go through the training transform too.
-        mean: of each channel of uint8 images, pixels in [0, 1]; of the training samples if not
-            given.
-        std: likewise.
-        name: what the records call the task; the name of the training samples if not given.
-        seed: of the run.
-        device: where data in memory is held and batches go.
+        mean: the mean of each channel of uint8 images, with pixels in [0, 1]; by default, that of
+            the training samples.
+        std: the standard deviation of each channel, likewise.
+        name: the task's name in the records; by default, that of the training samples.
+        seed: the seed of the run.
+        device: the device of data in memory and of the batches.
 
     Returns:
         The task.
 
     Raises:
-        InputError: an argument is out of range or does not go with the others, there are not enough
+        InputError: an argument is out of range or conflicts with another, there are not enough
             samples, the meta set has one class only, sets share samples, or the noisy labels were
             made from other labels.
 
@@ -129,7 +127,7 @@ def classification_task(
     if "meta" in sets:
         check_classes("num_meta", sets["meta"].targets)
         check_batch_size("meta_batch_size", meta_batch_size, len(sets["meta"]))
-    noisy: NoisyLabels | None = None
+    noisy: Noisy | None = None
     if noise is not None:
         train = sets["train"]
         inputs = train.images if isinstance(train, ImageSet) else None
@@ -138,40 +136,25 @@ def classification_task(
     elif noise_file is not None:
         noisy = load_noise(user_path(noise_file), parts["train"])
     if noisy is not None:
-        sets["train"] = sets["train"].with_targets(noisy.labels)
-    transforms = transforms_for(sets["train"], augment, mean, std)
-
-    def to_learn(part: str, size: int, augmented: bool) -> Loader:
-        return loader_of(
-            sets[part],
-            size,
-            transforms,
-            augmented=augmented,
-            training=True,
-            seed=derive(seed, part),
-            device=device,
-        )
-
-    def to_evaluate(part: str) -> Loader:
-        size = min(eval_batch_size, len(sets[part]))
-        return loader_of(
-            sets[part],
-            size,
-            transforms,
-            augmented=False,
-            training=False,
-            seed=seed,
-            device=device,
-        )
-
+        sets["train"] = sets["train"].with_targets(noisy.targets)
+    loaders = loaders_of(
+        sets,
+        transforms_for(sets["train"], augment, mean, std),
+        batch_size=batch_size,
+        meta_batch_size=meta_batch_size,
+        eval_batch_size=eval_batch_size,
+        augment_meta=augment_meta,
+        seed=seed,
+        device=device,
+    )
     return Task(
         name=name or source.train.name,
         class_names=source.train.class_names,
         sample_shape=source.train.sample_shape,
-        train=to_learn("train", batch_size, True),
-        meta=to_learn("meta", meta_batch_size, augment_meta) if "meta" in sets else None,
-        validation=to_evaluate("validation") if "validation" in sets else None,
-        test=to_evaluate("test"),
+        train=loaders["train"],
+        meta=loaders.get("meta"),
+        validation=loaders.get("validation"),
+        test=loaders["test"],
         train_targets=sets["train"].targets,
         noise=noisy,
         test_checked=source.test is not None or source.labels_checked,

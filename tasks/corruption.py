@@ -1,7 +1,8 @@
 r"""Corruption of values: pure functions from targets and a generator to :class:`NoisyValues`.
 
-What label noise is to classification. Each draws one uniform number a sample, which says whether it
-is corrupted, so that a greater rate corrupts the same samples and more.
+It is to regression what label noise is to classification. Each function decides by one uniform
+number per sample whether to corrupt it, so that at a greater rate the same samples are corrupted,
+and more of them.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ Values = Float[Tensor, "samples values"]
 
 @dataclass(frozen=True)
 class NoisyValues:
-    """Values after corruption, and those before it.
+    """Values before and after corruption.
 
     Attributes:
-        targets: the values to train on, ``[samples, values]``.
-        original: what they were made from, likewise.
+        targets: the values after corruption, which are trained on, ``[samples, values]``.
+        original: the values before corruption, likewise.
 
     Raises:
-        InputError: two shapes, or a value that is not finite.
+        InputError: the shapes differ, or a value is not finite.
 
     Example:
         >>> import torch
@@ -37,11 +38,11 @@ class NoisyValues:
         tensor([False,  True])
     """
 
-    targets: Float[Tensor, "samples values"]
-    original: Float[Tensor, "samples values"]
+    targets: Values
+    original: Values
 
     def __post_init__(self) -> None:
-        """Check that the two go together."""
+        """Check the two tensors."""
         require(
             self.targets.shape == self.original.shape,
             f"targets and original: expected one shape, got {list(self.targets.shape)} and "
@@ -51,22 +52,22 @@ class NoisyValues:
 
     @property
     def flipped(self) -> Bool[Tensor, " samples"]:
-        """Which samples' values are not the original ones."""
+        """Which samples have a value that differs from the original one."""
         return (self.targets != self.original).any(dim=1)
 
     @property
     def rate(self) -> float:
-        """The share of samples that are corrupted."""
+        """The fraction of samples that are corrupted."""
         return float(self.flipped.double().mean())
 
 
 def replaced(targets: Values, rate: float, generator: torch.Generator) -> NoisyValues:
-    """Some samples have a value drawn evenly between the least and the greatest there is.
+    """Replace the values of some samples by draws that are uniform over the range of the values.
 
-    What symmetric noise is to labels: a wrong value says nothing of the right one.
+    Like symmetric label noise: a corrupted value carries no information about the original one.
 
     Args:
-        targets: ``[samples, values]``.
+        targets: the original values, ``[samples, values]``.
         rate: the probability of corruption, in [0, 1].
         generator: a CPU generator.
 
@@ -78,24 +79,24 @@ def replaced(targets: Values, rate: float, generator: torch.Generator) -> NoisyV
         True
     """
     chosen = _chosen(targets, rate, generator)
-    even = torch.rand(targets.shape, generator=generator, dtype=targets.dtype)
+    uniform = torch.rand(targets.shape, generator=generator, dtype=targets.dtype)
     low, high = targets.amin(dim=0), targets.amax(dim=0)
-    return _corrupted(targets, chosen, low + (high - low) * even)
+    return NoisyValues(torch.where(chosen, low + (high - low) * uniform, targets), targets)
 
 
 def shifted(
     targets: Values, rate: float, generator: torch.Generator, shift: float = 3.0
 ) -> NoisyValues:
-    """Some samples' values are too great by half to one and a half times a shift.
+    """Add 0.5 to 1.5 times a shift to the values of some samples.
 
-    What asymmetric noise is to labels: wrong values agree on where they lead, so that a mean, and
-    from a rate of a half on a median too, is led there.
+    Like asymmetric label noise: corrupted values all err in the same direction. They bias a mean
+    and, at rates of a half and above, a median.
 
     Args:
-        targets: ``[samples, values]``.
+        targets: the original values, ``[samples, values]``.
         rate: the probability of corruption, in [0, 1].
         generator: a CPU generator.
-        shift: in standard deviations of the targets; negative for values that are too small.
+        shift: in standard deviations of the targets; if negative, corrupted values are too small.
 
     Example:
         >>> import torch
@@ -108,22 +109,12 @@ def shifted(
     check_in_range("shift", shift)
     chosen = _chosen(targets, rate, generator)
     lengths = 0.5 + torch.rand(targets.shape, generator=generator, dtype=targets.dtype)
-    return _corrupted(targets, chosen, targets + shift * targets.std(dim=0) * lengths)
+    wrong = targets + shift * targets.std(dim=0) * lengths
+    return NoisyValues(torch.where(chosen, wrong, targets), targets)
 
 
-def _chosen(targets: Values, rate: float, generator: torch.Generator) -> Bool[Tensor, " samples"]:
+def _chosen(targets: Values, rate: float, generator: torch.Generator) -> Bool[Tensor, "samples 1"]:
+    """Draw which samples to corrupt."""
     check_in_range("rate", rate, 0.0, 1.0)
-    return torch.rand(len(targets), generator=generator, dtype=torch.float64) < rate
-
-
-def _corrupted(
-    targets: Float[Tensor, "samples values"], chosen: Bool[Tensor, " samples"], wrong: Tensor
-) -> NoisyValues:
-    """The record of values of which the chosen samples have others.
-
-    Args:
-        targets: the original values.
-        chosen: which samples to corrupt.
-        wrong: what those get, ``[samples, values]``.
-    """
-    return NoisyValues(torch.where(chosen.unsqueeze(1), wrong, targets), targets)
+    draws = torch.rand(len(targets), generator=generator, dtype=torch.float64)
+    return (draws < rate).unsqueeze(1)

@@ -1,8 +1,9 @@
-"""Image files read, transformed and batched, in this process or by workers."""
+"""Batches of image files, read in this process or by workers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,123 +23,108 @@ from .decoding import open_image, shown
 from .folder_set import FolderSet
 
 
+@dataclass(eq=False, repr=False)
 class FolderLoader:
     """A :class:`metaloss.types.Loader` over image files.
 
-    Each sample of each epoch draws its augmentation from a stream of its own, so an epoch is the
-    same whatever the number of workers, and the global generators are left alone.
+    The augmentation of each sample in each epoch has a random stream of its own. An epoch is
+    therefore the same for any number of workers, and the global generators do not change.
 
-    Args:
-        data: the files.
-        batch_size: samples in a batch, not more than there are.
-        seed: of the order and the augmentation.
-        augment: whether to use the set's training transform rather than the other.
+    Attributes:
+        data: the image files.
+        batch_size: samples in a batch, at most the number of samples.
+        seed: the seed of the order and the augmentation.
+        augment: whether to use the set's training transform; if not, its evaluation transform.
         shuffle: whether each epoch has an order of its own.
-        drop_last: leave out a last batch that is not full.
-        device: where the batches go.
+        drop_last: whether to drop a last batch that is not full.
+        device: the device of the batches.
 
     Raises:
-        InputError: the batch is larger than the data; in an epoch, a file that cannot be read, or a
-            transform that fails or gives another shape than ``data.sample_shape``, or a worker that
-            was killed. From a worker it comes without the traceback, which ``workers=0`` shows.
+        InputError: the batch is larger than the set. While an epoch is read: a file cannot be read,
+            a transform fails or returns a shape other than ``data.sample_shape``, or a worker is
+            killed. An error in a worker comes without its traceback; ``workers=0`` shows it.
 
     Example:
         >>> from metaloss.tasks import FolderLoader, image_files
         >>> loader = FolderLoader(image_files("data/pets").train, batch_size=32)  # doctest: +SKIP
     """
 
-    def __init__(
-        self,
-        data: FolderSet,
-        batch_size: int,
-        *,
-        seed: int = 0,
-        augment: bool = True,
-        shuffle: bool = True,
-        drop_last: bool = True,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        self._plan = BatchPlan(len(data), batch_size, seed, shuffle, drop_last)
-        self._data = data
-        self._augment = augment
-        self._device = torch.device(device)
-        self._targets = data.targets.to(self._device)
+    data: FolderSet
+    batch_size: int
+    _: KW_ONLY
+    seed: int = 0
+    augment: bool = True
+    shuffle: bool = True
+    drop_last: bool = True
+    device: torch.device | str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Check the batch size and copy the targets to the device."""
+        self._plan = BatchPlan(
+            len(self.data), self.batch_size, self.seed, self.shuffle, self.drop_last
+        )
+        self._targets = self.data.targets.to(self.device)
 
     @property
     def num_samples(self) -> int:
-        """Samples in the set."""
+        """Number of samples in the set."""
         return self._plan.num_samples
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Number of batches in an epoch."""
         return len(self._plan)
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of the files' names and sizes, and of their labels; no image is read."""
-        paths = [Path(file) for file in self._data.files]
+        """A digest of the files' names, sizes and labels; no image is read."""
+        paths = [Path(file) for file in self.data.files]
         files = [f"{path.parent.name}/{path.name} {path.stat().st_size}" for path in paths]
         return digest("\n".join(files), self._targets)
 
     def again(self, seed: int, targets: Int[Tensor, " samples"] | None = None) -> FolderLoader:
-        """A loader over the same samples.
+        """Return a loader over the same files.
 
         Args:
-            seed: of its order and its augmentation.
-            targets: other labels, ``[samples]``, int64.
+            seed: the seed of its order and its augmentation.
+            targets: other labels, ``[samples]``, int64; by default, the same ones.
 
         Raises:
-            InputError: there is not one label for each file.
+            InputError: files and labels differ in number.
         """
-        plan = self._plan
-        return FolderLoader(
-            self._data if targets is None else self._data.with_targets(targets),
-            plan.batch_size,
-            seed=seed,
-            augment=self._augment,
-            shuffle=plan.shuffle,
-            drop_last=plan.drop_last,
-            device=self._device,
-        )
+        data = self.data if targets is None else self.data.with_targets(targets)
+        return replace(self, seed=seed, data=data)
 
     def in_order(self) -> FolderLoader:
-        """The same samples, each once and in their order, as they are evaluated on."""
-        return FolderLoader(
-            self._data,
-            self._plan.batch_size,
-            augment=False,
-            shuffle=False,
-            drop_last=False,
-            device=self._device,
-        )
+        """Return an evaluation loader: every sample once, in order and without augmentation."""
+        return replace(self, augment=False, shuffle=False, drop_last=False)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of epoch ``number``, counted from 0."""
-        return self._epoch(number, self._plan.order(number))
+        """Return the batches of epoch ``number``, counted from 0."""
+        return self._batches(number, self._plan.order(number))
 
-    def _epoch(self, number: int, order: Tensor) -> Iterator[Batch]:
+    def _batches(self, number: int, order: Tensor) -> Iterator[Batch]:
+        device = torch.device(self.device)
         loader = DataLoader(
-            _Images(self._data, derive(self._plan.seed, "augment", number), self._augment),
+            _Images(self.data, derive(self.seed, "augment", number), self.augment),
             batch_sampler=[batch.tolist() for batch in self._plan.cut(order)],
-            num_workers=self._data.workers,
-            generator=generator(
-                self._plan.seed, "workers", number
-            ),  # or the global one is drawn on
-            pin_memory=self._device.type == "cuda",
+            num_workers=self.data.workers,
+            # Without a generator of its own, DataLoader draws from the global one.
+            generator=generator(self.seed, "workers", number),
+            pin_memory=device.type == "cuda",
             collate_fn=_collate,
         )
-        cuts = self._plan.cut(order.to(self._device))
-        for inputs, index in zip(_while_alive(loader, self._data.name), cuts, strict=True):
+        indices = self._plan.cut(order.to(device))
+        for inputs, index in zip(_while_alive(loader, self.data.name), indices, strict=True):
             if isinstance(inputs, InputError):
                 raise inputs
-            yield Batch(inputs.to(self._device, non_blocking=True), self._targets[index], index)
+            yield Batch(inputs.to(device, non_blocking=True), self._targets[index], index)
 
 
 class _Images(Dataset[Tensor]):
     """The transformed images of one epoch.
 
-    A batch with a sample that cannot be had is the error that says why, handed over like any batch:
-    if a worker raised it, torch would wrap it in that process's traceback.
+    An :class:`InputError` is returned in place of the batch, not raised: torch would wrap an error
+    that a worker raises in that process's traceback.
     """
 
     def __init__(self, data: FolderSet, seed: int, augment: bool) -> None:
@@ -161,7 +147,7 @@ class _Images(Dataset[Tensor]):
                 if self._augment
                 else self._data.eval_transform(image)
             )
-        except Exception as error:  # it is somebody's own code
+        except Exception as error:  # a user's transform may raise anything
             raise InputError(
                 f"{shown(file)}: expected an image that can be transformed, "
                 f"got {type(error).__name__}: {error}"
@@ -175,14 +161,15 @@ class _Images(Dataset[Tensor]):
         return sample
 
     def _augmented(self, image: Image.Image, position: int) -> Tensor:
-        # torchvision's transforms draw from the global CPU generator; torch.manual_seed would reset
-        # the accelerator's as well.
+        # torchvision's transforms draw from the global CPU generator. torch.manual_seed would seed
+        # the accelerator's generator too.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive(self._seed, position))
             return self._data.train_transform(image)
 
 
 def _while_alive(batches: DataLoader[Tensor], name: str) -> Iterator[Tensor | InputError]:
+    """Yield the batches, and turn the death of a worker into an :class:`InputError`."""
     try:
         yield from batches
     except RuntimeError as error:
@@ -190,7 +177,7 @@ def _while_alive(batches: DataLoader[Tensor], name: str) -> Iterator[Tensor | In
             raise
         raise InputError(
             f"{name}: expected workers that read until the end, but one was killed, most likely "
-            "for the memory it took; fewer workers or a smaller batch take less"
+            "because memory ran out; use fewer workers or a smaller batch"
         ) from error
 
 

@@ -1,11 +1,11 @@
-"""Noise put on the targets of a task, made anew or read from a file."""
+"""Noise on the targets of a task, newly made or read from a file."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -19,28 +19,8 @@ from .partition import Part
 
 Noisy = NoisyLabels | NoisyValues
 MakeNoise = Callable[..., Noisy]
-"""A function of :mod:`metaloss.tasks.noise`, or for values of :mod:`metaloss.tasks.corruption`,
-whose own arguments are bound."""
-
-
-@overload
-def make_noise(
-    noise: MakeNoise,
-    targets: Tensor,
-    num_classes: int,
-    draws: torch.Generator,
-    inputs: Tensor | None,
-) -> NoisyLabels: ...
-
-
-@overload
-def make_noise(
-    noise: MakeNoise,
-    targets: Tensor,
-    num_classes: None,
-    draws: torch.Generator,
-    inputs: Tensor | None,
-) -> NoisyValues: ...
+"""A function of :mod:`metaloss.tasks.noise` for labels, or of :mod:`metaloss.tasks.corruption` for
+values, with its own arguments already bound."""
 
 
 def make_noise(
@@ -50,24 +30,25 @@ def make_noise(
     draws: torch.Generator,
     inputs: Tensor | None,
 ) -> Noisy:
-    """Call a noise function with what it takes.
+    """Call a noise function with the arguments that it takes.
 
     Args:
-        noise: called with ``targets``, ``generator``, for labels ``num_classes``, and with
-            ``inputs`` if it takes them.
+        noise: called with ``targets`` and ``generator``, with ``num_classes`` if the targets are
+            labels, and with ``inputs`` if it takes them.
         targets: the original labels or values.
-        num_classes: number of classes; ``None`` for values.
+        num_classes: number of classes; ``None`` if the targets are values.
         draws: a CPU generator.
-        inputs: of the samples, ``[samples, ...]``, anywhere; ``None`` if they are not in memory.
+        inputs: the samples, ``[samples, ...]``, on any device; ``None`` if they are not in memory.
+
+    Returns:
+        :class:`NoisyLabels` if there are classes, :class:`NoisyValues` if there are none.
 
     Raises:
-        InputError: noise that needs inputs where there are none, or that gives something else.
+        InputError: the function needs inputs that are not in memory, or it is not for this kind of
+            targets.
     """
-    given: dict[str, Any] = {"targets": targets, "generator": draws}
-    if num_classes is not None:
-        given["num_classes"] = num_classes
-    taken = inspect.signature(noise).parameters
     expected = NoisyValues if num_classes is None else NoisyLabels
+    taken = inspect.signature(noise).parameters
     require(
         num_classes is not None or "num_classes" not in taken,
         f"noise: expected a function that gives {expected.__name__}, got one for labels, which "
@@ -79,6 +60,9 @@ def make_noise(
         f"noise: expected a function that gives {expected.__name__} and takes num_classes, got "
         f"one that takes {', '.join(taken)}",
     )
+    given: dict[str, Any] = {"targets": targets, "generator": draws}
+    if num_classes is not None:
+        given["num_classes"] = num_classes
     if "inputs" in taken:
         if inputs is None:
             raise InputError("noise: expected noise that needs no inputs, the samples are files")
@@ -92,14 +76,15 @@ def make_noise(
 
 
 def load_noise(path: Path, train: Part) -> NoisyLabels:
-    """The noisy labels of a file, for all training samples of a source or for those of this part.
+    """Read the noisy labels of the training samples from a file.
 
     Args:
-        path: what :meth:`NoisyLabels.save` wrote.
+        path: a file that :meth:`NoisyLabels.save` wrote, for all training samples of the source or
+            for exactly those of ``train``.
         train: the training samples.
 
     Raises:
-        InputError: a file that cannot be read, or was made from other labels.
+        InputError: the file cannot be read, or was made from other labels.
     """
     noisy = NoisyLabels.load(path)
     require(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.checks import check_finite, require, seen
@@ -18,18 +18,19 @@ class Table:
     Attributes:
         inputs: ``[samples, features]``, float32.
         targets: ``[samples, values]``, float32.
-        name: what to call it.
+        name: the name of the data.
         targets_checked: whether the targets are known to be right, before a task corrupts some. If
-            not, test figures are marked as by unchecked values.
+            not, test figures are marked as being by unchecked values.
 
     Raises:
-        InputError: shapes or dtypes that are not these, or a number that is not finite.
+        InputError: a shape or a dtype is not as above, or a number is not finite.
 
     Example:
         >>> import torch
         >>> from metaloss.tasks import Table
-        >>> len(Table(torch.zeros(5, 3), torch.zeros(5, 1), "nothing"))
-        5
+        >>> table = Table(torch.zeros(5, 3), torch.zeros(5, 1), "zeros")
+        >>> len(table), table.sample_shape, len(table.subset(torch.tensor([0, 2])))
+        (5, (3,), 2)
     """
 
     inputs: Float[Tensor, "samples features"]
@@ -55,15 +56,37 @@ class Table:
         )
 
     def __len__(self) -> int:
-        """Samples."""
+        """Number of samples."""
         return len(self.inputs)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample."""
+        return tuple(self.inputs.shape[1:])
+
+    def subset(self, index: Int[Tensor, " chosen"]) -> Table:
+        """Return a copy of some of the samples, in the order given.
+
+        Args:
+            index: their positions, int64.
+        """
+        return replace(self, inputs=self.inputs[index], targets=self.targets[index])
+
+    def with_targets(self, targets: Float[Tensor, "samples values"]) -> Table:
+        """Return the same samples with other targets.
+
+        Args:
+            targets: ``[samples, values]``, float32.
+        """
+        return replace(self, targets=targets)
 
 
 def diabetes() -> Table:
     """The 442 diabetes patients that come with scikit-learn.
 
     Returns:
-        Ten measurements each, and how far the disease had gone a year later, 25 to 346.
+        Ten measurements of each patient, and the progression of the disease after a year, from 25
+        to 346.
 
     Example:
         >>> from metaloss.tasks import diabetes

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metaloss.types import Loader
 
+from .corruption import NoisyValues
 from .noisy_labels import NoisyLabels
 
 
 @dataclass(frozen=True)
 class Task:
-    """A data set with noisy training labels; a :class:`metaloss.types.TaskLike`.
+    """A data set with noisy training targets; a :class:`metaloss.types.TaskLike`.
+
+    The targets are class labels, or values in a regression task.
 
     Attributes:
-        name: what the records call it.
-        class_names: a name for each class.
-        sample_shape: the shape of one sample, without the batch.
-        train: training samples with the labels to train on.
-        meta: clean samples that the adjuster is meta-trained on; ``None`` if there are none.
-        validation: held-out clean samples for choices; ``None`` if there are none.
-        test: clean samples that nothing is chosen by.
-        train_targets: the labels of ``train``, addressed by a batch's ``index``; on the CPU.
-        noise: what noise did to them; ``None`` if it was not made here.
-        test_checked: whether the labels of ``test`` are known to be right.
+        name: the task's name in the records.
+        class_names: a name for each class; ``None`` if the targets are values.
+        sample_shape: the shape of one sample, without the batch dimension.
+        train: training samples with the targets to train on.
+        meta: clean samples to meta-train the adjuster on; ``None`` if there are none.
+        validation: held-out clean samples for model selection; ``None`` if there are none.
+        test: clean samples for the final figures; nothing is selected by them.
+        train_targets: the targets of ``train``, indexed by a batch's ``index``, on the CPU:
+            ``[samples]``, int64, or values ``[samples, values]``.
+        noise: the training targets before and after noise; ``None`` if no noise was added.
+        test_checked: whether the targets of ``test`` are known to be right.
 
     Example:
         >>> from metaloss.tasks import classification_task, digits
@@ -36,27 +40,29 @@ class Task:
     """
 
     name: str
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] | None
     sample_shape: tuple[int, ...]
     train: Loader
     meta: Loader | None
     validation: Loader | None
     test: Loader
-    train_targets: Int[Tensor, " samples"]
-    noise: NoisyLabels | None
+    train_targets: Int[Tensor, " samples"] | Float[Tensor, "samples values"]
+    noise: NoisyLabels | NoisyValues | None
     test_checked: bool = True
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
+    def num_classes(self) -> int | None:
+        """Number of classes; ``None`` if the targets are values."""
+        return None if self.class_names is None else len(self.class_names)
 
     @property
     def flipped(self) -> Bool[Tensor, " samples"] | None:
-        """Which of ``train_targets`` are wrong; ``None`` where the noise was not made here."""
+        """Which of ``train_targets`` are wrong; ``None`` if no noise was added."""
         return None if self.noise is None else self.noise.flipped
 
     @property
-    def class_counts(self) -> Int[Tensor, " classes"]:
-        """How many training samples carry the label of each class."""
-        return self.train_targets.bincount(minlength=self.num_classes)
+    def class_counts(self) -> Int[Tensor, " classes"] | None:
+        """Number of training samples labelled as each class; ``None`` if the targets are values."""
+        if self.class_names is None:
+            return None
+        return self.train_targets.bincount(minlength=len(self.class_names))

@@ -33,7 +33,7 @@ def test_the_parts_are_disjoint_and_make_up_the_whole() -> None:
     parts = [task.train, task.meta, task.validation, task.test]
     sizes = [part.num_samples for part in parts]
     assert sizes == [100, 30, 20, 50]
-    seen = torch.cat([part._inputs for part in parts])
+    seen = torch.cat([part.inputs for part in parts])
     assert len(seen.unique()) == 200
 
 
@@ -42,7 +42,7 @@ def test_units_are_those_of_clean_training_samples() -> None:
     clean = task.noise.original
     torch.testing.assert_close(clean.mean(dim=0), torch.zeros(1), atol=1e-5, rtol=0)
     torch.testing.assert_close(clean.std(dim=0), torch.ones(1))
-    inputs = task.train._inputs
+    inputs = task.train.inputs
     torch.testing.assert_close(inputs.mean(dim=0), torch.zeros(10), atol=1e-5, rtol=0)
     torch.testing.assert_close(inputs.std(dim=0), torch.ones(10))
     batch = next(iter(task.train.epoch(0)))
@@ -63,14 +63,14 @@ def test_corruption_moves_no_sample() -> None:
         regression_task(data=diabetes, noise=how, seed=3)
         for how in (None, partial(corruption.replaced, rate=0.3))
     )
-    assert torch.equal(clean.test._inputs, noisy.test._inputs)
+    assert torch.equal(clean.test.inputs, noisy.test.inputs)
     assert torch.equal(clean.train_targets, noisy.noise.original)
 
 
 def test_a_constant_column_stays_finite() -> None:
     table = Table(torch.ones(90, 2), torch.arange(90.0).unsqueeze(1), "flat")
     task = regression_task(data=table, num_meta=10, num_test=10, meta_batch_size=10, batch_size=10)
-    assert torch.isfinite(task.train._inputs).all()
+    assert torch.isfinite(task.train.inputs).all()
 
 
 def test_a_grid_of_corruptions() -> None:
