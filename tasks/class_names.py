@@ -1,4 +1,4 @@
-"""Published facts about classes: their names, which are alike, and their superclasses."""
+"""Names of classes, pairs of similar classes, and superclasses."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ DIGITS_PAIRS: Mapping[int, int] = MappingProxyType({2: 7, 3: 8, 5: 6, 6: 5, 7: 1
 FASHION_MNIST_PAIRS: Mapping[int, int] = MappingProxyType({0: 6, 2: 4, 5: 7, 7: 9})
 """Fashion-MNIST: T-shirt to shirt, pullover to coat, sandal to sneaker, sneaker to ankle boot.
 
-No pairs are published for this data; these are the garments that classifiers mix up most, with four
-sources of ten and four different targets, as in CIFAR-10's.
+No pairs are published for this data set. These are the garments that classifiers confuse most. As
+for CIFAR-10, four of the ten classes are mapped to four different classes.
 """
 
 PAIRS: Mapping[str, Mapping[int, int]] = MappingProxyType(
     {"cifar10": CIFAR10_PAIRS, "digits": DIGITS_PAIRS, "fashion_mnist": FASHION_MNIST_PAIRS}
 )
-"""The mappings of similar classes that have a name, each over ten classes."""
+"""Known mappings from a class to a similar one, by name; each is for ten classes."""
 
 # fmt: off
 CIFAR100_COARSE = (
@@ -47,7 +47,7 @@ CIFAR100_COARSE = (
     16, 19, 2, 4, 6, 19, 5, 5, 8, 19, 18, 1, 2, 15, 6, 0, 17, 8, 14, 13,
 )
 # fmt: on
-"""CIFAR-100: the superclass of each class, both in alphabetical order, as published."""
+"""CIFAR-100: the published superclass of each class, both numbered in alphabetical order."""
 
 GROUPS: Mapping[str, tuple[int, ...]] = MappingProxyType({"cifar100": CIFAR100_COARSE})
-"""The groupings of classes that have a name."""
+"""Known groupings of classes, by name."""

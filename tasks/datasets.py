@@ -1,9 +1,8 @@
-"""Data sets whose decoded images fit in memory.
+"""Published data sets whose images fit in memory.
 
-Each function is pure: the same arguments and the same files give the same :class:`Source`. Reading
-is slow beside everything that follows, and a task is built anew for every seed, so the last few
-sources stay in memory, addressed by the files' paths, sizes and times of change. They are shared:
-do not write to their tensors.
+The same arguments and the same files give the same :class:`Source`. A task is built for every seed,
+and reading files is slow, so the last few sources are cached in memory. The cache is keyed by the
+files' paths, sizes and modification times. Cached sources are shared: do not modify their tensors.
 """
 
 from __future__ import annotations
@@ -22,15 +21,14 @@ from metaloss.files import user_path
 from metaloss.shim import import_torchvision
 
 from .class_names import DIGITS_CLASSES, FASHION_MNIST_CLASSES
-from .files import stamp
 from .idx import find_idx, read_idx
 from .image_set import ImageSet
 from .sources import Source
 
-_KEPT = 2  # sources of each kind in memory
+_KEPT = 2  # number of sources of each kind in memory
 Stamp = tuple[str, int, int]
-# What torchvision lets through of the network, of the disk, and of files that are not its own.
-_NO_CIFAR = (
+# The errors that torchvision raises for the network, the disk, and files that are not its own.
+_CIFAR_ERRORS = (
     OSError,
     RuntimeError,
     HTTPException,
@@ -45,7 +43,8 @@ def digits() -> Source[ImageSet]:
     """The 1,797 grey 8x8 handwritten digits that come with scikit-learn.
 
     Returns:
-        One set, pixels scaled from 0..16 to 0..255, and no test set; a task carves one out.
+        Training samples only, with pixels scaled from 0..16 to 0..255. A task takes its test
+        samples out of them.
 
     Example:
         >>> from metaloss.tasks import digits
@@ -65,11 +64,11 @@ def fashion_mnist(root: str | Path) -> Source[ImageSet]:
     """Fashion-MNIST: 60,000 and 10,000 grey 28x28 images of ten garments.
 
     Args:
-        root: the folder of the four IDX files, plain or ``.gz``, or the folder torchvision
-            downloaded to, which has them in ``FashionMNIST/raw``.
+        root: the folder of the four IDX files, plain or ``.gz``; or torchvision's folder, which has
+            them in ``FashionMNIST/raw``.
 
     Raises:
-        InputError: a file is not there or damaged.
+        InputError: a file is missing or damaged.
 
     Example:
         >>> from metaloss.tasks import fashion_mnist
@@ -80,7 +79,7 @@ def fashion_mnist(root: str | Path) -> Source[ImageSet]:
         algorithms, 2017.
     """
     stamps = [
-        stamp(find_idx(user_path(root), f"{part}-{content}"))
+        _stamp(find_idx(user_path(root), f"{part}-{content}"))
         for part in ("train", "t10k")
         for content in ("images-idx3-ubyte", "labels-idx1-ubyte")
     ]
@@ -91,11 +90,11 @@ def cifar10(root: str | Path, download: bool = False) -> Source[ImageSet]:
     """CIFAR-10: 50,000 and 10,000 colour 32x32 images of ten classes.
 
     Args:
-        root: the folder torchvision downloads to: it holds ``cifar-10-batches-py``.
-        download: fetch it if it is not there.
+        root: the folder that torchvision downloads to, which holds ``cifar-10-batches-py``.
+        download: whether to download the data if it is missing.
 
     Raises:
-        InputError: it is not there, cannot be downloaded, or its checksums differ from the
+        InputError: the data is missing, cannot be downloaded, or its checksums are not the
             published ones.
 
     Example:
@@ -109,11 +108,11 @@ def cifar100(root: str | Path, download: bool = False) -> Source[ImageSet]:
     """CIFAR-100: 50,000 and 10,000 colour 32x32 images of a hundred classes.
 
     Args:
-        root: the folder torchvision downloads to: it holds ``cifar-100-python``.
-        download: fetch it if it is not there.
+        root: the folder that torchvision downloads to, which holds ``cifar-100-python``.
+        download: whether to download the data if it is missing.
 
     Raises:
-        InputError: it is not there, cannot be downloaded, or its checksums differ from the
+        InputError: the data is missing, cannot be downloaded, or its checksums are not the
             published ones.
 
     Example:
@@ -142,13 +141,19 @@ def _read_fashion_mnist(
     )
 
 
+def _stamp(path: Path) -> Stamp:
+    """Return a file's path, modification time and size, the key of its content in memory."""
+    status = path.stat()
+    return str(path.resolve()), status.st_mtime_ns, status.st_size
+
+
 def _cifar(kind: str, name: str, root: Path, download: bool) -> Source[ImageSet]:
     folder = root / getattr(import_torchvision().datasets, kind).base_folder
     require(
         download or folder.is_dir(),
         f"{folder}: expected the folder that torchvision unpacks {kind} to, found none",
     )
-    stamps = tuple(stamp(file) for file in sorted(folder.glob("*"))) if folder.is_dir() else ()
+    stamps = tuple(_stamp(file) for file in sorted(folder.glob("*"))) if folder.is_dir() else ()
     return _read_cifar(kind, name, root, download, stamps)
 
 
@@ -161,7 +166,7 @@ def _read_cifar(
     def read(train: bool) -> ImageSet:
         try:
             part = data(str(root), train=train, download=download)
-        except _NO_CIFAR as error:
+        except _CIFAR_ERRORS as error:
             how = f"cannot download it to {root}" if download else "cannot read it"
             said = " ".join(str(error).split()) or type(error).__name__
             raise InputError(

@@ -13,41 +13,30 @@ from metaloss.shim import import_torchvision
 from .transforms import STATISTICS
 
 PILTransform = Callable[[Image.Image], Tensor]
-"""From a colour image to what a model takes; anything random in it draws from torch."""
+"""Maps a colour image to a model's input. Randomness in it must come from torch's generator."""
 
 
 def crop_and_flip_files(size: int) -> PILTransform:
-    """The usual training transform of photographs: scale, random crop, random flip, normalise.
+    """Return the usual training transform: scale, random crop, random flip, normalise.
 
     Args:
         size: height and width of the result.
     """
     transforms = import_torchvision().transforms
-    mean, std = STATISTICS["imagenet"]
-    return transforms.Compose(
-        [
-            transforms.Resize(math.ceil(size * 8 / 7)),
-            transforms.RandomCrop(size),
-            transforms.RandomHorizontalFlip(),
-            transforms.ToTensor(),
-            transforms.Normalize(mean, std),
-        ]
-    )
+    return _photograph(size, transforms.RandomCrop(size), transforms.RandomHorizontalFlip())
 
 
 def centre_crop_files(size: int) -> PILTransform:
-    """The usual evaluation transform of photographs: scale, centre crop, normalise.
+    """Return the usual evaluation transform: scale, centre crop, normalise.
 
     Args:
         size: height and width of the result.
     """
+    return _photograph(size, import_torchvision().transforms.CenterCrop(size))
+
+
+def _photograph(size: int, *crop: Callable[[Image.Image], Image.Image]) -> PILTransform:
     transforms = import_torchvision().transforms
-    mean, std = STATISTICS["imagenet"]
-    return transforms.Compose(
-        [
-            transforms.Resize(math.ceil(size * 8 / 7)),
-            transforms.CenterCrop(size),
-            transforms.ToTensor(),
-            transforms.Normalize(mean, std),
-        ]
-    )
+    scale = transforms.Resize(math.ceil(size * 8 / 7))
+    normalise = transforms.Normalize(*STATISTICS["imagenet"])
+    return transforms.Compose([scale, *crop, transforms.ToTensor(), normalise])

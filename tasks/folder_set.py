@@ -1,4 +1,4 @@
-"""Images too large to hold decoded: their files, labels and transforms."""
+"""Sets of image files that are read when they are needed."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from .image_set import check_class_names
 
 @dataclass(frozen=True)
 class FolderSet:
-    """Image files and their labels.
+    """Image files, their labels and their transforms.
 
     Attributes:
         files: their paths.
         targets: labels, ``[samples]``, int64.
-        class_names: a name for each class, all different, two or more.
-        name: what to call the set.
-        size: height and width that the transforms give.
-        train_transform: what training samples go through.
-        eval_transform: what samples go through in evaluation; nothing random in it.
-        workers: processes that read images; 0 to read them in this one.
+        class_names: a name for each class, all different; at least two.
+        name: the name of the set.
+        size: the height and width that the transforms return.
+        train_transform: maps a training image to a tensor, ``[3, size, size]``.
+        eval_transform: maps an image to a tensor in evaluation, without randomness.
+        workers: number of processes that read images; 0 to read them in this process.
 
     Raises:
-        InputError: the parts do not go together.
+        InputError: a number is out of range, a label has no class name, or files and labels differ
+            in number.
 
     Example:
         >>> from metaloss.tasks import image_files
@@ -47,7 +48,7 @@ class FolderSet:
     workers: int = 0
 
     def __post_init__(self) -> None:
-        """Check that the parts go together."""
+        """Check the files, the labels and the class names."""
         check_at_least(f"{self.name}: size", self.size, 1)
         check_at_least(f"{self.name}: workers", self.workers, 0)
         check_class_names(self.name, self.class_names)
@@ -69,11 +70,11 @@ class FolderSet:
 
     @property
     def origin(self) -> object:
-        """What two sets have in common if, and only if, their samples are the same."""
+        """An object that is the same for two sets if and only if their samples are the same."""
         return self.files
 
     def subset(self, index: Int[Tensor, " chosen"]) -> FolderSet:
-        """Some of the samples, in the order given.
+        """Return some of the samples, in the order given.
 
         Args:
             index: their positions, int64.
@@ -82,7 +83,7 @@ class FolderSet:
         return replace(self, files=files, targets=self.targets[index])
 
     def with_targets(self, targets: Int[Tensor, " samples"]) -> FolderSet:
-        """The same samples with other labels.
+        """Return the same samples with other labels.
 
         Args:
             targets: labels, ``[samples]``, int64.

@@ -1,4 +1,4 @@
-"""Data sets of one's own: images in a folder for each class."""
+"""Data sets of images in one folder for each class."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from metaloss.files import user_path
 
 from .decoding import DECODING, check_channels, decode
 from .file_transforms import PILTransform, centre_crop_files, crop_and_flip_files
-from .files import load_tensors, save_tensors
 from .folder_set import FolderSet
 from .image_set import ImageSet
 from .listings import Listing, list_parts
 from .sources import Source
+from .tensor_files import load_tensors, save_tensors
 
-_KEPT = 2  # sources in memory
+_KEPT = 2  # number of sources in memory
 _CACHE_KIND = "metaloss decoded images, version 1"
 
 
@@ -37,27 +37,28 @@ def image_folder(
     threads: int | None = None,
     name: str | None = None,
 ) -> Source[ImageSet]:
-    """Small images in folders, decoded once.
+    """A data set of image files that are decoded into memory.
+
+    For images too large for that, :func:`metaloss.tasks.image_files` reads each when it is needed.
 
     Args:
-        root: a folder laid out as ``root/<part>/<class>/<image>``, as
-            ``torchvision.datasets.ImageFolder`` reads each part.
-        size: height and width; each image is scaled to cover the square and cropped at its centre.
-            If not given, all have to be of one size.
+        root: a folder laid out as ``root/<part>/<class>/<image>``, each part as for
+            ``torchvision.datasets.ImageFolder``.
+        size: height and width of the result. Each image is scaled to cover the square and cropped
+            at its centre. If not given, all images must have the same size.
         train: the folder of training images.
         test: the folder of test images; ``None`` if there is none.
         clean: the folder of images with verified labels, if the training labels are noisy.
-        labels_checked: whether the labels of ``train`` are known to be right: see
-            :class:`Source`.
+        labels_checked: whether the labels of ``train`` are known to be right; see :class:`Source`.
         channels: 3 for colour, 1 for grey.
-        cache: a file to keep the decoded images in. It is read instead of the images while the list
-            of files, their sizes and their times of change are the same, and written anew when not.
-        threads: that decode; as many as there are processors if not given.
-        name: what to call it; the name of ``root`` if not given.
+        cache: a file for the decoded images. It is read in place of the images as long as the list
+            of files, their sizes and their modification times stay the same, and rewritten if not.
+        threads: number of threads that decode; by default, the number of processors.
+        name: the name of the data set; by default, that of ``root``.
 
     Raises:
-        InputError: a folder is not there, the folders' classes are not the same, a file cannot be
-            read as an image, images are of several sizes, or ``cache`` is a file of another kind.
+        InputError: a folder is missing, the folders have different classes, a file cannot be read
+            as an image, images differ in size, or ``cache`` is a file of another kind.
 
     Example:
         >>> from metaloss.tasks import image_folder
@@ -95,25 +96,24 @@ def image_files(
 ) -> Source[FolderSet]:
     """A data set of image files that are read when they are needed.
 
-    For images small enough to hold decoded, :func:`metaloss.tasks.image_folder` trains faster.
+    For images that fit in memory decoded, :func:`metaloss.tasks.image_folder` trains faster.
 
     Args:
         root: a folder laid out as ``root/<part>/<class>/<image>``.
-        size: height and width that the transforms give.
+        size: the height and width that the transforms return.
         train: the folder of training images.
         test: the folder of test images; ``None`` if there is none.
         clean: the folder of images with verified labels, if the training labels are noisy.
-        labels_checked: whether the labels of ``train`` are known to be right: see
-            :class:`Source`.
-        train_transform: from a PIL image to a tensor ``[3, size, size]``. If not given: scaled so
-            that the shorter side is 8/7 of ``size``, cropped and flipped at random, normalised with
+        labels_checked: whether the labels of ``train`` are known to be right; see :class:`Source`.
+        train_transform: maps a PIL image to a tensor, ``[3, size, size]``. By default, it scales
+            the shorter side to 8/7 of ``size``, crops and flips at random, and normalises by
             ImageNet's statistics.
-        eval_transform: likewise, without randomness. If not given: as above, with the centre crop.
-        workers: processes that read images; 0 to read them in this one.
-        name: what to call it; the name of ``root`` if not given.
+        eval_transform: likewise, without randomness. By default, it crops at the centre.
+        workers: number of processes that read images; 0 to read them in this process.
+        name: the name of the data set; by default, that of ``root``.
 
     Raises:
-        InputError: a folder is not there, or the folders' classes are not the same.
+        InputError: a folder is missing, or the folders have different classes.
 
     Example:
         >>> from metaloss.tasks import image_files
@@ -127,7 +127,7 @@ def image_files(
             listing.files,
             listing.targets,
             listing.class_names,
-            name if part == "train" else f"{name} ({part})",
+            _called(name, part),
             size,
             train_transform or crop_and_flip_files(size),
             eval_transform or centre_crop_files(size),
@@ -135,7 +135,7 @@ def image_files(
         )
         for part, listing in listings.items()
     }
-    return Source(sets["train"], sets.get("test"), sets.get("clean"), labels_checked)
+    return Source(**sets, labels_checked=labels_checked)
 
 
 @functools.lru_cache(_KEPT)
@@ -149,7 +149,6 @@ def _read_image_folder(
     threads: int,
     name: str,
 ) -> Source[ImageSet]:
-    parts = dict(listings)
     key = json.dumps(
         [DECODING, size, channels, *((part, listing.fingerprint) for part, listing in listings)]
     )
@@ -165,16 +164,20 @@ def _read_image_folder(
             images[part],
             listing.targets,
             listing.class_names,
-            name if part == "train" else f"{name} ({part})",
+            _called(name, part),
         )
-        for part, listing in parts.items()
+        for part, listing in listings
     }
-    return Source(sets["train"], sets.get("test"), sets.get("clean"), labels_checked)
+    return Source(**sets, labels_checked=labels_checked)
 
 
 def _cached(cache: Path, key: str) -> dict[str, torch.Tensor] | None:
-    """The images in a cache file; ``None`` if it is not there or of other images."""
+    """Read a cache file; ``None`` if it does not exist or is of other images."""
     if not cache.exists():
         return None
-    images, metadata = load_tensors(cache, _CACHE_KIND)  # refuses a file that is not a cache
+    images, metadata = load_tensors(cache, _CACHE_KIND)  # raises if the file is not a cache
     return images if metadata.get("key") == key else None
+
+
+def _called(name: str, part: str) -> str:
+    return name if part == "train" else f"{name} ({part})"

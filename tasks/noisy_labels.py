@@ -13,7 +13,7 @@ from torch import Tensor
 from metaloss.checks import InputError, check_labels, require, seen
 from metaloss.files import user_path
 
-from .files import load_tensors, save_tensors, sha256
+from .tensor_files import load_tensors, save_tensors, sha256
 
 
 @dataclass(frozen=True)

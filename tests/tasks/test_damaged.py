@@ -7,7 +7,6 @@ import http.client
 import json
 import socket
 import struct
-import tracemalloc
 import urllib.error
 import zlib
 
@@ -22,29 +21,8 @@ from metaloss.tasks import decoding as module
 from metaloss.tasks.idx import read_idx
 
 
-@pytest.fixture
-def peak():
-    """How many bytes Python and numpy have had at most."""
-    tracemalloc.start()
-    yield lambda: tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-
-
 def idx(*sizes: int) -> bytes:
     return bytes([0, 0, 8, len(sizes)]) + struct.pack(f">{len(sizes)}I", *sizes)
-
-
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_no_more_is_read_than_an_idx_header_says(tmp_path, peak, suffix) -> None:
-    path = tmp_path / f"labels{suffix}"
-    content = idx(5) + bytes(50 * 2**20)
-    path.write_bytes(gzip.compress(content, 1) if suffix else content)
-    del content
-    tracemalloc.reset_peak()
-    before = peak()
-    with pytest.raises(InputError, match=r"labels\S*: expected \[5\] values, got more than that"):
-        read_idx(path, dimensions=1)
-    assert peak() - before < 5 * 2**20
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -52,17 +30,16 @@ def test_no_more_is_read_than_an_idx_header_says(tmp_path, peak, suffix) -> None
     ("sizes", "words"),
     [
         ((2**32 - 1, 2**32 - 1, 2**32 - 1), r"values, got 7$"),
-        ((0, 28, 28), r"expected samples, got a header that says \[0, 28, 28\]"),
-        ((2**32 - 1, 2**32 - 1, 0), "expected samples, got a header"),
+        ((2**32 - 1, 2**32 - 1, 0), "expected samples, got a header that says"),
+        ((1, 2, 3), r"expected \[1, 2, 3\] values, got 7$"),
     ],
 )
-def test_an_idx_header_that_promises_too_much(tmp_path, peak, suffix, sizes, words) -> None:
+def test_an_idx_header_that_does_not_match_the_content(tmp_path, suffix, sizes, words) -> None:
     path = tmp_path / f"images{suffix}"
     content = idx(*sizes) + bytes(7)
     path.write_bytes(gzip.compress(content) if suffix else content)
     with pytest.raises(InputError, match=words):
         read_idx(path, dimensions=3)
-    assert peak() < 5 * 2**20
 
 
 def test_any_header_is_read_or_refused(tmp_path) -> None:
@@ -86,27 +63,6 @@ def test_a_folder_in_a_files_place(tmp_path) -> None:
             (tmp_path / f"{part}-{name}").mkdir()
     with pytest.raises(InputError, match="train-images-idx3-ubyte: expected this file"):
         fashion_mnist(tmp_path)
-
-
-def test_memory_is_not_asked_for_by_one_odd_image(pets, monkeypatch) -> None:
-    """The first image says how large all are: the others are looked at before much is asked for."""
-    root, _ = pets
-    Image.new("1", (300, 301)).save(root / "train" / "cat" / "00.png")
-    monkeypatch.setattr(module, "_MUCH", 10**6)
-    monkeypatch.setattr(module.np, "empty", lambda *_, **__: pytest.fail("asked for memory"))
-    with pytest.raises(InputError, match=r"cat/01\.png: expected 300x301 pixels .* got 9x7"):
-        image_folder(root)
-
-
-def test_images_may_be_turned_when_they_are_looked_at_first(tmp_path, monkeypatch) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    for part in ("cat", "dog"):
-        (tmp_path / "train" / part).mkdir(parents=True)
-    Image.new("RGB", (9, 7)).save(tmp_path / "train" / "cat" / "0.png")
-    Image.new("RGB", (7, 9)).save(tmp_path / "train" / "dog" / "0.png", exif=exif)
-    monkeypatch.setattr(module, "_MUCH", 1)
-    assert image_folder(tmp_path, test=None).train.sample_shape == (3, 7, 9)
 
 
 def test_images_that_do_not_fit_in_memory(pets, monkeypatch) -> None:
