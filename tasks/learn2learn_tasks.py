@@ -159,7 +159,7 @@ def taskset_suite(
     noisy = any(isinstance(t, NoisyLabelsTransform) for t in taskset.task_transforms)
     require(
         not noisy,
-        "taskset: expected clean samples, on whose labels `task` puts noise, got a taskset with a "
+        "taskset: expected clean samples, to whose labels `task` adds noise, got a taskset with a "
         "NoisyLabelsTransform",
     )
     endless = taskset.num_tasks == -1

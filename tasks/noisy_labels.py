@@ -148,7 +148,7 @@ class NoisyLabels:
         require(
             metadata.get("digest") == noisy.digest
             and metadata.get("transition") == sha256(noisy.transition),
-            f"{path}: expected what the file's own digest was made of, got other content",
+            f"{path}: expected content that matches the file's own digest, got other content",
         )
         if targets is not None:
             noisy.check_made_from(targets, str(path))

@@ -74,8 +74,8 @@ def _greatest(image: Image.Image) -> int:
         return 2**16 - 1
     kind = "floating-point" if image.mode == "F" else "32-bit"
     raise InputError(
-        f"expected pixels of 8 or 16 bits, got {kind} ones (mode {image.mode}), whose range nobody "
-        "knows; save it with 8 or 16 bits"
+        f"expected pixels of 8 or 16 bits, got {kind} ones (mode {image.mode}), whose range is "
+        "unknown; save it with 8 or 16 bits"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the task builder refuses, and which argument it names."""
+"""Arguments of a classification task that are refused by name."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from metaloss.tasks import image_folder
 from metaloss.tasks import image_folders as module
 
 
-def test_image_folder_is_torchvisions(pets):
+def test_image_folder_equals_torchvisions(pets):
     root, pixels = pets
     source = image_folder(root, clean="verified")
     for part, data in (("train", source.train), ("test", source.test), ("verified", source.clean)):
@@ -38,7 +38,7 @@ def test_image_folder_scales_and_crops_at_the_centre(pets, threads):
     for image, (path, _) in zip(source.train.images, samples, strict=True):
         with Image.open(path) as opened:
             expected = np.asarray(by_torchvision(opened.convert("RGB"))).astype(int)
-        # PIL crops before it scales, torchvision after, so its borders differ a little
+        # PIL crops before it scales and torchvision after, so the borders differ a little.
         assert np.abs(image.permute(1, 2, 0).numpy().astype(int) - expected).mean() < 6
 
 
@@ -75,24 +75,24 @@ def test_image_folder_cache_file(pets, tmp_path, monkeypatch):
     assert torch.equal(first.train.images, second.train.images)
     assert torch.equal(first.test.images, second.test.images)
     image_folder(root, size=5, cache=cache)
-    assert len(calls) == 4  # other arguments, other images
+    assert len(calls) == 4  # the arguments changed
     Image.new("RGB", (9, 7)).save(root / "train" / "dog" / "00.png")
     third = image_folder(root, cache=cache)
     assert len(calls) == 6  # a file changed
     assert int(third.train.images[8].sum()) == 0
     os.utime(root / "test" / "emu" / "01.png", ns=(1, 1))
     image_folder(root, cache=cache)
-    assert len(calls) == 8  # a file of the same size that was written at another time
+    assert len(calls) == 8  # a modification time changed
 
 
-def test_image_folder_stays_in_memory(pets, monkeypatch):
+def test_image_folder_is_cached_in_memory(pets, monkeypatch):
     root, _ = pets
     calls = count_decodes(monkeypatch)
     assert image_folder(root) is image_folder(str(root))
     assert calls == [24, 12]
 
 
-def test_image_folder_does_not_overwrite_a_file_that_is_no_cache(pets, tmp_path):
+def test_image_folder_does_not_overwrite_other_files(pets, tmp_path):
     root, _ = pets
     precious = tmp_path / "thesis.txt"
     precious.write_text("years of work")
@@ -116,7 +116,7 @@ def test_image_folder_missing_folders(pets, tmp_path):
         image_folder(root / "test", train="dog", test=None)
 
 
-def test_image_folder_classes_must_agree(pets):
+def test_image_folder_parts_must_have_the_same_classes(pets):
     root, _ = pets
     (root / "test" / "yak").mkdir()
     with pytest.raises(InputError, match=r"named as the training classes, got yak"):

@@ -1,4 +1,4 @@
-"""The builder of regression tasks: splits, scales and corruption."""
+"""Regression tasks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 
 from metaloss.checks import InputError
 from metaloss.tasks import (
+    NoisyValues,
     Table,
     classification_task,
     corruption,
@@ -21,7 +22,7 @@ from metaloss.tasks import (
 from metaloss.types import TaskLike
 
 
-def test_the_parts_are_disjoint_and_make_up_the_whole() -> None:
+def test_sets_are_disjoint_and_complete() -> None:
     rows = torch.arange(200.0).unsqueeze(1)
     task = regression_task(
         data=Table(rows, rows, "rows"),
@@ -37,7 +38,7 @@ def test_the_parts_are_disjoint_and_make_up_the_whole() -> None:
     assert len(seen.unique()) == 200
 
 
-def test_units_are_those_of_clean_training_samples() -> None:
+def test_standardised_by_clean_training_samples() -> None:
     task = regression_task(data=diabetes, noise=partial(corruption.shifted, rate=0.4), num_meta=60)
     clean = task.noise.original
     torch.testing.assert_close(clean.mean(dim=0), torch.zeros(1), atol=1e-5, rtol=0)
@@ -50,15 +51,15 @@ def test_units_are_those_of_clean_training_samples() -> None:
     assert torch.equal(task.flipped, (task.train_targets != clean)[:, 0])
 
 
-def test_it_is_a_task_without_classes() -> None:
+def test_a_task_without_classes() -> None:
     task = regression_task(data=diabetes)
     assert isinstance(task, TaskLike)
-    assert task.num_classes is None
+    assert (task.class_names, task.num_classes, task.class_counts) == (None, None, None)
     assert task.flipped is None
     assert regression_task(data=diabetes, num_meta=0).meta is None
 
 
-def test_corruption_moves_no_sample() -> None:
+def test_corruption_does_not_change_the_split() -> None:
     clean, noisy = (
         regression_task(data=diabetes, noise=how, seed=3)
         for how in (None, partial(corruption.replaced, rate=0.3))
@@ -71,6 +72,14 @@ def test_a_constant_column_stays_finite() -> None:
     table = Table(torch.ones(90, 2), torch.arange(90.0).unsqueeze(1), "flat")
     task = regression_task(data=table, num_meta=10, num_test=10, meta_batch_size=10, batch_size=10)
     assert torch.isfinite(task.train.inputs).all()
+
+
+def test_corruption_that_depends_on_the_inputs() -> None:
+    def of_large_inputs(targets, generator, inputs):
+        return NoisyValues(torch.where(inputs[:, :1] > 0, -targets, targets), targets)
+
+    task = regression_task(data=diabetes, noise=of_large_inputs)
+    assert torch.equal(task.flipped, task.train.inputs[:, 0] > 0)
 
 
 def test_a_grid_of_corruptions() -> None:
@@ -97,19 +106,19 @@ def test_a_grid_of_corruptions() -> None:
         ({"batch_size": 1000}, "1000"),
     ],
 )
-def test_what_cannot_be_made(changed, message: str) -> None:
+def test_bad_arguments(changed, message: str) -> None:
     with pytest.raises(InputError, match=message):
         regression_task(**{"data": diabetes, **changed})
 
 
 @pytest.mark.bad_input
-def test_corrupted_values_are_no_labels() -> None:
+def test_corruption_is_refused_for_labels() -> None:
     noise = partial(corruption.replaced, rate=0.4)
     with pytest.raises(InputError, match="gives NoisyLabels and takes num_classes"):
         classification_task(data=digits, noise=noise, num_test=360)
 
 
-def test_an_error_of_the_noise_itself_is_left_as_it_is() -> None:
+def test_an_error_of_the_noise_is_raised_unchanged() -> None:
     def broken(targets, generator):
         raise TypeError("its own")
 

@@ -20,6 +20,6 @@ from metaloss.tasks import Table
         (torch.zeros(0, 2), torch.zeros(0, 1), "inputs of t: expected float32"),
     ],
 )
-def test_what_is_no_table(inputs, targets, message: str) -> None:
+def test_bad_tables(inputs, targets, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Table(inputs, targets, "t")
