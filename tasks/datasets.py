@@ -25,7 +25,7 @@ from .idx import find_idx, read_idx
 from .image_set import ImageSet
 from .sources import Source
 
-_KEPT = 2  # number of sources of each kind in memory
+_CACHE_SIZE = 2  # number of sources of each kind in memory
 Stamp = tuple[str, int, int]
 # The errors that torchvision raises for the network, the disk, and files that are not its own.
 _CIFAR_ERRORS = (
@@ -122,7 +122,7 @@ def cifar100(root: str | Path, download: bool = False) -> Source[ImageSet]:
     return _cifar("CIFAR100", "cifar100", user_path(root), download)
 
 
-@functools.lru_cache(_KEPT)
+@functools.lru_cache(_CACHE_SIZE)
 def _read_fashion_mnist(
     train_images: Stamp, train_targets: Stamp, test_images: Stamp, test_targets: Stamp
 ) -> Source[ImageSet]:
@@ -157,7 +157,7 @@ def _cifar(kind: str, name: str, root: Path, download: bool) -> Source[ImageSet]
     return _read_cifar(kind, name, root, download, stamps)
 
 
-@functools.lru_cache(_KEPT)
+@functools.lru_cache(_CACHE_SIZE)
 def _read_cifar(
     kind: str, name: str, root: Path, download: bool, _stamps: tuple[Stamp, ...]
 ) -> Source[ImageSet]:

@@ -155,7 +155,7 @@ class _Images(Dataset[Tensor]):
         found = list(sample.shape) if isinstance(sample, Tensor) else f"a {type(sample).__name__}"
         require(
             found == list(self._data.sample_shape),
-            f"{self._data.name}: expected transforms that give {list(self._data.sample_shape)}, "
+            f"{self._data.name}: expected transforms that return {list(self._data.sample_shape)}, "
             f"got {found} from {shown(file)}",
         )
         return sample

@@ -20,7 +20,7 @@ from .listings import Listing, list_parts
 from .sources import Source
 from .tensor_files import load_tensors, save_tensors
 
-_KEPT = 2  # number of sources in memory
+_CACHE_SIZE = 2  # number of sources in memory
 _CACHE_KIND = "metaloss decoded images, version 1"
 
 
@@ -138,7 +138,7 @@ def image_files(
     return Source(**sets, labels_checked=labels_checked)
 
 
-@functools.lru_cache(_KEPT)
+@functools.lru_cache(_CACHE_SIZE)
 def _read_image_folder(
     listings: tuple[tuple[str, Listing], ...],
     *,

@@ -9,7 +9,7 @@ from torch import Tensor
 from metaloss.checks import check_at_least, check_finite, check_in_range, require
 
 from .noisy_labels import NoisyLabels
-from .sampling import check_arguments, cumulate, draw_labels
+from .sampling import check_labels_and_generator, cumulate, draw_labels
 
 _FLIP_RATE_SPREAD = 0.1  # the paper's standard deviation of a sample's flip rate
 
@@ -67,7 +67,7 @@ def instance_dependent(
     """
     check_at_least("chunk", chunk, 1)
     check_in_range("rate", rate, 0.0, 1.0)
-    check_arguments(targets, num_classes, generator)
+    check_labels_and_generator(targets, num_classes, generator)
     require(
         inputs.ndim >= 2 and len(inputs) == len(targets),
         f"inputs: expected [{len(targets)}, ...], a sample for each label, "

@@ -106,8 +106,8 @@ def list_parts(root: Path, parts: Mapping[str, str | None]) -> dict[str, Listing
             same = [p for p, other in listings.items() if other.folder == listings[part].folder]
             require(
                 same == [part],
-                f"{root / folder}: expected a folder of its own for each part, got it as "
-                f"{' and as '.join(same)}",
+                f"{root / folder}: expected a separate folder for each part, got it for "
+                f"{' and for '.join(same)}",
             )
     return listings
 
@@ -118,13 +118,13 @@ def _check_folders(folder: Path, names: tuple[str, ...]) -> None:
     for name in names:
         require(
             shown(name) == name,
-            f"{folder}: expected names of classes in UTF-8, got {shown(name)}",
+            f"{folder}: expected class names in UTF-8, got {shown(name)}",
         )
         place = (folder / name).resolve()
         require(
             place not in real,
-            f"{folder}: expected a folder of its own for each class, got {name}, which is "
-            f"{real.get(place)}",
+            f"{folder}: expected a separate folder for each class, got one for {name} "
+            f"and for {real.get(place)}",
         )
         real[place] = name
 
@@ -148,7 +148,7 @@ def _images(folder: Path) -> Iterator[str]:
 
 
 def _unreadable(error: OSError) -> None:
-    raise InputError(f"{shown(error.filename)}: cannot look into this folder: {error.strerror}")
+    raise InputError(f"{shown(error.filename)}: cannot read this folder: {error.strerror}")
 
 
 def _hidden(name: str) -> bool:

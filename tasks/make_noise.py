@@ -51,13 +51,13 @@ def make_noise(
     taken = inspect.signature(noise).parameters
     require(
         num_classes is not None or "num_classes" not in taken,
-        f"noise: expected a function that gives {expected.__name__}, got one for labels, which "
+        f"noise: expected a function that returns {expected.__name__}, got one for labels, which "
         "takes num_classes",
     )
     any_name = any(p.kind is p.VAR_KEYWORD for p in taken.values())
     require(
         num_classes is None or any_name or "num_classes" in taken,
-        f"noise: expected a function that gives {expected.__name__} and takes num_classes, got "
+        f"noise: expected a function that returns {expected.__name__} and takes num_classes, got "
         f"one that takes {', '.join(taken)}",
     )
     given: dict[str, Any] = {"targets": targets, "generator": draws}
@@ -65,12 +65,14 @@ def make_noise(
         given["num_classes"] = num_classes
     if "inputs" in taken:
         if inputs is None:
-            raise InputError("noise: expected noise that needs no inputs, the samples are files")
+            raise InputError(
+                "noise: expected noise that needs no inputs, since the samples are files"
+            )
         given["inputs"] = inputs.cpu()
     noisy = noise(**given)
     require(
         isinstance(noisy, expected),
-        f"noise: expected a function that gives {expected.__name__}, got {type(noisy).__name__}",
+        f"noise: expected a function that returns {expected.__name__}, got {type(noisy).__name__}",
     )
     return noisy
 

@@ -15,23 +15,12 @@ from torch import Tensor
 
 from metaloss.checks import InputError, check_at_least, check_in_range, require
 
-from .class_names import (
-    CIFAR10_PAIRS,
-    CIFAR100_COARSE,
-    DIGITS_PAIRS,
-    FASHION_MNIST_PAIRS,
-    GROUPS,
-    PAIRS,
-)
+from .class_names import GROUPS, PAIRS
 from .instance_noise import instance_dependent
 from .noisy_labels import NoisyLabels, check_transition
-from .sampling import check_arguments, cumulate, draw_labels
+from .sampling import check_labels_and_generator, cumulate, draw_labels
 
 __all__ = [
-    "CIFAR10_PAIRS",
-    "CIFAR100_COARSE",
-    "DIGITS_PAIRS",
-    "FASHION_MNIST_PAIRS",
     "NoisyLabels",
     "asymmetric",
     "from_matrix",
@@ -77,7 +66,7 @@ def from_matrix(
         num_classes is None or num_classes == len(transition),
         f"matrix: expected {num_classes} classes, got {len(transition)}",
     )
-    check_arguments(targets, len(transition), generator)
+    check_labels_and_generator(targets, len(transition), generator)
     original = targets.cpu()
     draws = torch.rand(len(original), dtype=torch.float64, generator=generator)
     cumulative = cumulate(transition)
@@ -154,7 +143,7 @@ def asymmetric(
         Section 4.1 of the paper; Patrini et al., Making deep neural networks robust to label noise:
         a loss correction approach, 2017.
     """
-    check_arguments(targets, num_classes, generator)
+    check_labels_and_generator(targets, num_classes, generator)
     check_in_range("rate", rate, 0.0, 1.0)
     pairs = _pairs(mapping, num_classes)
     sources, destinations = torch.tensor(list(pairs)), torch.tensor(list(pairs.values()))
@@ -197,7 +186,7 @@ def hierarchical(
         Section 4.1 of the paper; Hendrycks et al., Using trusted data to train deep networks on
         labels corrupted by severe noise, 2018.
     """
-    check_arguments(targets, num_classes, generator)
+    check_labels_and_generator(targets, num_classes, generator)
     check_in_range("rate", rate, 0.0, 1.0)
     group = torch.tensor(_groups(groups, num_classes))
     others = (group[:, None] == group).double().fill_diagonal_(0)

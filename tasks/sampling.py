@@ -8,7 +8,9 @@ from torch import Tensor
 from metaloss.checks import check_at_least, check_labels, require
 
 
-def check_arguments(targets: Tensor, num_classes: int, generator: torch.Generator) -> None:
+def check_labels_and_generator(
+    targets: Tensor, num_classes: int, generator: torch.Generator
+) -> None:
     """Raise InputError unless the labels are in range and the generator is on the CPU."""
     check_at_least("num_classes", num_classes, 2)
     check_labels("targets", targets, num_classes)

@@ -267,7 +267,7 @@ def test_image_files_make_a_task(pets):
     assert torch.equal(task.train_targets[batch.index], batch.targets)
     assert next(task.meta.epoch(0)).targets.bincount().tolist() == [2, 2, 2]
     assert [len(batch.targets) for batch in task.test.epoch(0)] == [5, 5, 2]
-    with pytest.raises(InputError, match="no inputs, the samples are files"):
+    with pytest.raises(InputError, match="no inputs, since the samples are files"):
         classification_task(
             data=source, noise=partial(noise.instance_dependent, rate=0.4), num_meta=0
         )

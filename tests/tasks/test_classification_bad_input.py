@@ -49,7 +49,7 @@ from tests.tasks.test_classification import DIGITS, NUMBERS, SYMMETRIC
         (partial(NUMBERS, noise=partial(noise.symmetric, rate=2)), "rate"),
         (
             partial(NUMBERS, noise=lambda targets, num_classes, generator: targets),
-            "gives NoisyLabels, got Tensor",
+            "returns NoisyLabels, got Tensor",
         ),
     ],
 )

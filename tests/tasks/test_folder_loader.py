@@ -164,10 +164,10 @@ def test_again_has_another_order_and_other_targets(pets):
 def test_a_transform_to_another_shape_or_type_is_refused(pets):
     root, _ = pets
     source = image_files(root, size=6, train_transform=transforms.ToTensor())
-    with pytest.raises(InputError, match=r"give \[3, 6, 6\], got \[3, 7, 9\] from .*png"):
+    with pytest.raises(InputError, match=r"return \[3, 6, 6\], got \[3, 7, 9\] from .*png"):
         flat(FolderLoader(source.train, 24), 0)
     source = image_files(root, size=6, train_transform=transforms.Resize(6))
-    with pytest.raises(InputError, match=r"give \[3, 6, 6\], got a Image from .*png"):
+    with pytest.raises(InputError, match=r"return \[3, 6, 6\], got a Image from .*png"):
         flat(FolderLoader(source.train, 24), 0)
 
 

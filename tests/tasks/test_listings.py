@@ -63,10 +63,12 @@ def test_a_folder_that_links_reach_again_is_read_once(pets) -> None:
 
 def test_one_folder_as_two_classes_or_two_parts_is_refused(pets) -> None:
     root, _ = pets
-    with pytest.raises(InputError, match=r"train: expected a folder of its own for each part"):
+    with pytest.raises(InputError, match=r"train: expected a separate folder for each part"):
         image_folder(root, test="train")
     (root / "train" / "puma").symlink_to(root / "train" / "cat")
-    with pytest.raises(InputError, match=r"its own for each class, got puma, which is cat"):
+    with pytest.raises(
+        InputError, match=r"separate folder for each class, got one for puma and for cat"
+    ):
         image_folder(root, test=None)
 
 
@@ -89,7 +91,7 @@ def test_an_unreadable_folder_is_named(pets, monkeypatch) -> None:
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(InputError, match=r"cat/more: cannot look into this folder: Permission"):
+    with pytest.raises(InputError, match=r"cat/more: cannot read this folder: Permission"):
         image_folder(root)
 
 
@@ -105,7 +107,7 @@ def test_names_that_are_not_utf_8(pets) -> None:
         image_folder(root)
     str(caught.value).encode()
     (root / "train" / os.fsdecode(b"caf\xe9")).mkdir()
-    with pytest.raises(InputError, match=r"classes in UTF-8, got caf\\xe9") as caught:
+    with pytest.raises(InputError, match=r"class names in UTF-8, got caf\\xe9") as caught:
         image_folder(root, test=None)
     str(caught.value).encode()
 

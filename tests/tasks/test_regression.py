@@ -98,7 +98,7 @@ def test_a_grid_of_corruptions() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"noise": partial(noise.symmetric, rate=0.4)}, "a function that gives NoisyValues"),
+        ({"noise": partial(noise.symmetric, rate=0.4)}, "a function that returns NoisyValues"),
         ({"noise": lambda targets, generator: targets}, "NoisyValues, got Tensor"),
         ({"num_meta": 400}, "expected 442 samples at most"),
         ({"num_meta": -1}, "num_meta"),
@@ -114,7 +114,7 @@ def test_bad_arguments(changed, message: str) -> None:
 @pytest.mark.bad_input
 def test_corruption_is_refused_for_labels() -> None:
     noise = partial(corruption.replaced, rate=0.4)
-    with pytest.raises(InputError, match="gives NoisyLabels and takes num_classes"):
+    with pytest.raises(InputError, match="returns NoisyLabels and takes num_classes"):
         classification_task(data=digits, noise=noise, num_test=360)
 
 
