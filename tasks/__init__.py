@@ -1,29 +1,30 @@
 """Tasks with noisy labels or corrupted values: data sets, noise, splits and loaders."""
 
 from . import corruption, noise
-from .datasets import cifar10, cifar100, digits, fashion_mnist, image_folder
-from .few_shot import NoisyLabelsTransform, taskset_suite
-from .folders import FolderSet, image_files
-from .images import ImageSet
-from .loaders import BatchLoader
-from .noisy_labels import NoisyLabels
-from .noisy_values import NoisyValues
-from .reading import FolderLoader
-from .regression import RegressionTask, regression_task
-from .set_loaders import TransformFactory
-from .sources import Source
-from .splits import check_disjoint, split
-from .suites import join, noise_grid, relabelled
-from .tables import (
+from .batch_loader import BatchLoader
+from .class_names import (
     CIFAR10_PAIRS,
     CIFAR100_COARSE,
     DIGITS_PAIRS,
     FASHION_MNIST_PAIRS,
-    STATISTICS,
 )
-from .task import Task, classification_task
-from .transforms import Augment, Normalise, Transform, channel_statistics
-from .values import Table, diabetes
+from .classification import classification_task
+from .corruption import NoisyValues
+from .datasets import cifar10, cifar100, digits, fashion_mnist
+from .folder_loader import FolderLoader
+from .folder_set import FolderSet
+from .image_folders import image_files, image_folder
+from .image_set import ImageSet
+from .learn2learn_tasks import NoisyLabelsTransform, taskset_suite
+from .noisy_labels import NoisyLabels
+from .regression import regression_task
+from .set_loaders import TransformFactory
+from .sources import Source
+from .splits import check_disjoint, split
+from .suites import join, noise_grid, relabelled
+from .tables import Table, diabetes
+from .task import Task
+from .transforms import STATISTICS, Augment, Normalise, Transform, channel_statistics
 from .varied import varied
 
 __all__ = [
@@ -41,7 +42,6 @@ __all__ = [
     "NoisyLabelsTransform",
     "NoisyValues",
     "Normalise",
-    "RegressionTask",
     "Source",
     "Table",
     "Task",

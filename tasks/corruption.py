@@ -1,31 +1,73 @@
 r"""Corruption of values: pure functions from targets and a generator to :class:`NoisyValues`.
 
-What label noise is to classification. Each draws one uniform number a sample, which says whether it
-is corrupted, so that a greater rate corrupts the same samples and more.
+It is to regression what label noise is to classification. Each function decides by one uniform
+number per sample whether to corrupt it, so that at a greater rate the same samples are corrupted,
+and more of them.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from metaloss.checks import check_in_range
-
-from .noisy_values import NoisyValues, corrupted
+from metaloss.checks import check_finite, check_in_range, require
 
 __all__ = ["NoisyValues", "replaced", "shifted"]
 
 Values = Float[Tensor, "samples values"]
 
 
-def replaced(targets: Values, rate: float, generator: torch.Generator) -> NoisyValues:
-    """Some samples have a value drawn evenly between the least and the greatest there is.
+@dataclass(frozen=True)
+class NoisyValues:
+    """Values before and after corruption.
 
-    What symmetric noise is to labels: a wrong value says nothing of the right one.
+    Attributes:
+        targets: the values after corruption, which are trained on, ``[samples, values]``.
+        original: the values before corruption, likewise.
+
+    Raises:
+        InputError: the shapes differ, or a value is not finite.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.tasks import NoisyValues
+        >>> NoisyValues(torch.tensor([[1.0], [5.0]]), torch.tensor([[1.0], [2.0]])).flipped
+        tensor([False,  True])
+    """
+
+    targets: Values
+    original: Values
+
+    def __post_init__(self) -> None:
+        """Check the two tensors."""
+        require(
+            self.targets.shape == self.original.shape,
+            f"targets and original: expected one shape, got {list(self.targets.shape)} and "
+            f"{list(self.original.shape)}",
+        )
+        check_finite("targets", self.targets)
+
+    @property
+    def flipped(self) -> Bool[Tensor, " samples"]:
+        """Which samples have a value that differs from the original one."""
+        return (self.targets != self.original).any(dim=1)
+
+    @property
+    def rate(self) -> float:
+        """The fraction of samples that are corrupted."""
+        return float(self.flipped.double().mean())
+
+
+def replaced(targets: Values, rate: float, generator: torch.Generator) -> NoisyValues:
+    """Replace the values of some samples by draws that are uniform over the range of the values.
+
+    Like symmetric label noise: a corrupted value carries no information about the original one.
 
     Args:
-        targets: ``[samples, values]``.
+        targets: the original values, ``[samples, values]``.
         rate: the probability of corruption, in [0, 1].
         generator: a CPU generator.
 
@@ -37,24 +79,24 @@ def replaced(targets: Values, rate: float, generator: torch.Generator) -> NoisyV
         True
     """
     chosen = _chosen(targets, rate, generator)
-    even = torch.rand(targets.shape, generator=generator, dtype=targets.dtype)
+    uniform = torch.rand(targets.shape, generator=generator, dtype=targets.dtype)
     low, high = targets.amin(dim=0), targets.amax(dim=0)
-    return corrupted(targets, chosen, low + (high - low) * even)
+    return NoisyValues(torch.where(chosen, low + (high - low) * uniform, targets), targets)
 
 
 def shifted(
     targets: Values, rate: float, generator: torch.Generator, shift: float = 3.0
 ) -> NoisyValues:
-    """Some samples' values are too great by half to one and a half times a shift.
+    """Add 0.5 to 1.5 times a shift to the values of some samples.
 
-    What asymmetric noise is to labels: wrong values agree on where they lead, so that a mean, and
-    from a rate of a half on a median too, is led there.
+    Like asymmetric label noise: corrupted values all err in the same direction. They bias a mean
+    and, at rates of a half and above, a median.
 
     Args:
-        targets: ``[samples, values]``.
+        targets: the original values, ``[samples, values]``.
         rate: the probability of corruption, in [0, 1].
         generator: a CPU generator.
-        shift: in standard deviations of the targets; negative for values that are too small.
+        shift: in standard deviations of the targets; if negative, corrupted values are too small.
 
     Example:
         >>> import torch
@@ -67,9 +109,12 @@ def shifted(
     check_in_range("shift", shift)
     chosen = _chosen(targets, rate, generator)
     lengths = 0.5 + torch.rand(targets.shape, generator=generator, dtype=targets.dtype)
-    return corrupted(targets, chosen, targets + shift * targets.std(dim=0) * lengths)
+    wrong = targets + shift * targets.std(dim=0) * lengths
+    return NoisyValues(torch.where(chosen, wrong, targets), targets)
 
 
-def _chosen(targets: Values, rate: float, generator: torch.Generator) -> Bool[Tensor, " samples"]:
+def _chosen(targets: Values, rate: float, generator: torch.Generator) -> Bool[Tensor, "samples 1"]:
+    """Draw which samples to corrupt."""
     check_in_range("rate", rate, 0.0, 1.0)
-    return torch.rand(len(targets), generator=generator, dtype=torch.float64) < rate
+    draws = torch.rand(len(targets), generator=generator, dtype=torch.float64)
+    return (draws < rate).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Label noise that depends on the sample itself."""
+"""Label noise that depends on the input."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from metaloss.checks import check_at_least, check_finite, check_in_range, require
 
 from .noisy_labels import NoisyLabels
-from .sampling import check_arguments, cumulate, draw_labels
+from .sampling import check_labels_and_generator, cumulate, draw_labels
 
 _FLIP_RATE_SPREAD = 0.1  # the paper's standard deviation of a sample's flip rate
 
@@ -23,33 +23,34 @@ def instance_dependent(
     *,
     chunk: int = 4096,
 ) -> NoisyLabels:
-    r"""Noise whose rate and direction depend on the sample itself.
+    r"""Label noise whose rate and direction depend on the input.
 
     .. math::
         q_i \sim \mathcal{N}(\eta, 0.1^2) \text{ truncated to } [0, 1], \qquad
         p_i = q_i \, \mathrm{softmax}(x_i W_{y_i}) \text{ without the true class}, \qquad
         p_{i, y_i} = 1 - q_i
 
-    with one standard normal :math:`W_y`, ``[features, classes]``, for each class, as Xia et al. do;
-    read literally, the paper's "for every sample" would make the direction of a flip independent of
-    the sample. Near 0 and 1 the truncation moves the mean of :math:`q_i`: at a rate of 0 it is
-    0.08.
+    The entries of :math:`W_y`, ``[features, classes]``, are standard normal. There is one
+    :math:`W_y` for each class, as in Xia et al.; the paper's "for every sample", taken literally,
+    would make the direction of a flip independent of the input. For rates near 0 and 1, truncation
+    shifts the mean of :math:`q_i`: at rate 0 it is 0.08.
 
     Args:
-        inputs: the samples, ``[samples, ...]``, flattened here; uint8 is divided by 255, floats are
-            taken as they are, and ought to be scaled alike, for :math:`W` is not.
+        inputs: the samples, ``[samples, ...]``, flattened here. uint8 is divided by 255. Floating-
+            point features are used unchanged, and should all be of a similar scale.
         targets: the original labels, ``[samples]``, int64.
         rate: :math:`\eta`, in [0, 1].
-        num_classes: number of classes, two or more.
+        num_classes: number of classes, at least 2.
         generator: a CPU generator.
-        chunk: samples of a class whose inputs are held in float64 at once.
+        chunk: number of samples of a class to hold in float64 at once.
 
     Returns:
-        The noisy labels, with the observed transition; a class that does not occur keeps its own.
+        The noisy labels, with the observed transition matrix. The row of a class that does not
+        occur is that of the identity.
 
     Raises:
-        InputError: an argument is out of its range, the inputs are not finite, or there is not one
-            for each label.
+        InputError: an argument is out of its range, the inputs are not finite, or inputs and labels
+            differ in number.
 
     Example:
         >>> import torch
@@ -66,7 +67,7 @@ def instance_dependent(
     """
     check_at_least("chunk", chunk, 1)
     check_in_range("rate", rate, 0.0, 1.0)
-    check_arguments(targets, num_classes, generator)
+    check_labels_and_generator(targets, num_classes, generator)
     require(
         inputs.ndim >= 2 and len(inputs) == len(targets),
         f"inputs: expected [{len(targets)}, ...], a sample for each label, "
@@ -96,7 +97,7 @@ def instance_dependent(
 
 
 def _flip_rates(rate: float, count: int, generator: torch.Generator) -> Tensor:
-    """Draws from a normal distribution around ``rate``, truncated to [0, 1], ``[count]``."""
+    """Draw from a normal distribution around ``rate``, truncated to [0, 1], ``[count]``."""
     ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
     low, high = torch.special.ndtr((ends - rate) / _FLIP_RATE_SPREAD)
     uniform = torch.rand(count, dtype=torch.float64, generator=generator)
@@ -110,7 +111,7 @@ def _unit_scale(features: Tensor) -> Tensor:
 
 
 def _flip(scores: Tensor, flip_rates: Tensor, label: int) -> Tensor:
-    """The distribution of the noisy label of samples of one class, ``[samples, classes]``."""
+    """Return the noisy label's distribution for samples of one class, ``[samples, classes]``."""
     scores[:, label] = -torch.inf
     probabilities = flip_rates[:, None] * scores.softmax(1)
     probabilities[:, label] = 1 - flip_rates

@@ -1,4 +1,4 @@
-"""The images of a folder that has a folder for each class."""
+"""Lists of the image files in a folder for each class."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from torch import Tensor
 from metaloss.checks import InputError, require
 
 from .decoding import shown
-from .files import expect_folder
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-"""What names of images end in; torchvision's list."""
+"""The extensions of image files, as in torchvision."""
 
-_LEFT_BEHIND = {"__pycache__", "__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN"}
+_BY_PROGRAMS = {"__pycache__", "__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN"}
 
 
 @dataclass(frozen=True)
 class Listing:
     """The image files under ``folder/<class>/``, in torchvision's order.
 
-    Two listings are equal if they are of the same folder and the same files, none changed since.
+    Two listings are equal if they have the same folder and the same files, unmodified.
 
     Attributes:
-        folder: where they are.
-        fingerprint: SHA-256 over each file's path in the folder, size and time of change.
-        files: their paths.
+        folder: the resolved path of the folder.
+        fingerprint: SHA-256 over each file's path in the folder, size and modification time.
+        files: the paths of the files.
         targets: their labels, ``[files]``, int64.
         class_names: the names of the class folders, sorted.
     """
@@ -47,20 +46,23 @@ class Listing:
 def list_images(folder: Path, class_names: tuple[str, ...] | None = None) -> Listing:
     """List the images of ``folder/<class>/``, in the order of ``torchvision.datasets.ImageFolder``.
 
-    Unlike there, what is hidden is left out: names that begin with a dot, and folders such as
-    ``__pycache__`` that programs leave behind. A folder that a class reaches more than once, by
-    links, is counted once.
+    Unlike there, hidden files and folders are skipped: names that begin with a dot, and folders
+    that programs create, such as ``__pycache__``. A folder that links reach more than once within a
+    class is read once.
 
     Args:
-        folder: where they are.
-        class_names: the classes; a folder of another name is refused and one may be missing. If not
-            given, every folder is a class, and must hold an image.
+        folder: the folder of the class folders.
+        class_names: the allowed names of class folders; some may be missing. If not given, every
+            folder is a class and must hold an image.
 
     Raises:
-        InputError: the folder is not there, holds no images, its classes are not as above, two of
-            them are one folder, or a link leads nowhere.
+        InputError: the folder is missing or holds no images, its classes are not as above, two
+            classes are the same folder, or a link is broken.
     """
-    expect_folder(folder, "a folder with a folder of images for each class")
+    require(
+        folder.is_dir(),
+        f"{folder}: expected a folder with a folder of images for each class, found no such folder",
+    )
     found = tuple(sorted(e.name for e in folder.iterdir() if e.is_dir() and not _hidden(e.name)))
     require(
         len(found) > 0, f"{folder}: expected a folder of images for each class, found no folder"
@@ -86,15 +88,14 @@ def list_images(folder: Path, class_names: tuple[str, ...] | None = None) -> Lis
 
 
 def list_parts(root: Path, parts: Mapping[str, str | None]) -> dict[str, Listing]:
-    """List the images of the parts of a data set, which share the classes of the first.
+    """List the images of the parts of a data set; all parts have the classes of the first.
 
     Args:
-        root: the data set's folder.
-        parts: from each part's name to its folder in ``root``; ``None`` for a part that is not
-            there.
+        root: the folder of the data set.
+        parts: the folder of each part in ``root``; ``None`` for a part that does not exist.
 
     Raises:
-        InputError: as :func:`list_images`, or two parts are one folder.
+        InputError: as :func:`list_images`; also if two parts are the same folder.
     """
     listings: dict[str, Listing] = {}
     names = None
@@ -105,61 +106,61 @@ def list_parts(root: Path, parts: Mapping[str, str | None]) -> dict[str, Listing
             same = [p for p, other in listings.items() if other.folder == listings[part].folder]
             require(
                 same == [part],
-                f"{root / folder}: expected a folder of its own for each part, got it as "
-                f"{' and as '.join(same)}",
+                f"{root / folder}: expected a separate folder for each part, got it for "
+                f"{' and for '.join(same)}",
             )
     return listings
 
 
 def _check_folders(folder: Path, names: tuple[str, ...]) -> None:
-    """Class folders have names that records can hold, and are different folders."""
+    """Check that class names are UTF-8, as records need, and that classes are different folders."""
     real: dict[Path, str] = {}
     for name in names:
         require(
             shown(name) == name,
-            f"{folder}: expected names of classes in UTF-8, got {shown(name)}",
+            f"{folder}: expected class names in UTF-8, got {shown(name)}",
         )
         place = (folder / name).resolve()
         require(
             place not in real,
-            f"{folder}: expected a folder of its own for each class, got {name}, which is "
-            f"{real.get(place)}",
+            f"{folder}: expected a separate folder for each class, got one for {name} "
+            f"and for {real.get(place)}",
         )
         real[place] = name
 
 
 def _images(folder: Path) -> Iterator[str]:
-    """The paths of all images below a folder, by folder and then by name."""
-    met: set[tuple[int, int]] = set()
+    """Yield the paths of all images below a folder, sorted by folder and then by name."""
+    visited: set[tuple[int, int]] = set()
     found = []
     for place, folders, files in os.walk(folder, onerror=_unreadable, followlinks=True):
         status = os.stat(place)  # noqa: PTH116 - as below
-        if (status.st_dev, status.st_ino) in met:  # by a link that leads back, or here again
+        if (status.st_dev, status.st_ino) in visited:  # a link led here again
             folders.clear()
             continue
-        met.add((status.st_dev, status.st_ino))
+        visited.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not _hidden(name))
         found.append((place, sorted(name for name in files if not _hidden(name))))
     for place, files in sorted(found):
         for name in files:
             if name.lower().endswith(EXTENSIONS):
-                yield os.path.join(place, name)  # noqa: PTH118 - a Path each takes far longer
+                yield os.path.join(place, name)  # noqa: PTH118 - a Path for each file is far slower
 
 
 def _unreadable(error: OSError) -> None:
-    raise InputError(f"{shown(error.filename)}: cannot look into this folder: {error.strerror}")
+    raise InputError(f"{shown(error.filename)}: cannot read this folder: {error.strerror}")
 
 
 def _hidden(name: str) -> bool:
-    return name.startswith(".") or name in _LEFT_BEHIND
+    return name.startswith(".") or name in _BY_PROGRAMS
 
 
 def _fingerprint(folder: Path, files: tuple[str, ...], names: tuple[str, ...]) -> str:
     digest = hashlib.sha256("\n".join(names).encode())
     for file in files:
         try:
-            status = os.stat(file)  # noqa: PTH116 - a Path for each file takes longer than the rest
-        except OSError as error:  # such as a link to nothing, or one that leads to itself
+            status = os.stat(file)  # noqa: PTH116 - a Path for each file is slower than the rest
+        except OSError as error:  # such as a broken link
             raise InputError(f"{shown(file)}: expected an image: {error.strerror}") from None
         name = file.removeprefix(str(folder))
         digest.update(os.fsencode(f"\n{name}\t{status.st_size}\t{status.st_mtime_ns}"))

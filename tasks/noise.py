@@ -1,8 +1,8 @@
 r"""Label noise: pure functions from labels and a generator to :class:`NoisyLabels`.
 
-Each reads the original labels only and leaves them as they are. One uniform number is drawn for
-each sample and inverted through its class's cumulative distribution, in float64 on the CPU, so the
-same generator gives the same labels on every machine.
+No function changes the original labels. Each draws one uniform number per sample and inverts the
+cumulative distribution of the sample's class there, in float64 on the CPU. The same generator
+therefore gives the same labels on every machine.
 """
 
 from __future__ import annotations
@@ -15,23 +15,12 @@ from torch import Tensor
 
 from metaloss.checks import InputError, check_at_least, check_in_range, require
 
+from .class_names import GROUPS, PAIRS
 from .instance_noise import instance_dependent
 from .noisy_labels import NoisyLabels, check_transition
-from .sampling import check_arguments, cumulate, draw_labels
-from .tables import (
-    CIFAR10_PAIRS,
-    CIFAR100_COARSE,
-    DIGITS_PAIRS,
-    FASHION_MNIST_PAIRS,
-    GROUPS,
-    PAIRS,
-)
+from .sampling import check_labels_and_generator, cumulate, draw_labels
 
 __all__ = [
-    "CIFAR10_PAIRS",
-    "CIFAR100_COARSE",
-    "DIGITS_PAIRS",
-    "FASHION_MNIST_PAIRS",
     "NoisyLabels",
     "asymmetric",
     "from_matrix",
@@ -40,7 +29,7 @@ __all__ = [
     "symmetric",
 ]
 
-_CHUNK = 16_384  # samples whose distributions are held at once
+_CHUNK = 16_384  # number of samples whose distributions are in memory at once
 
 
 def from_matrix(
@@ -55,14 +44,14 @@ def from_matrix(
         targets: the original labels, ``[samples]``, int64.
         matrix: the transition matrix :math:`T`, ``[classes, classes]``; rows sum to 1.
         generator: a CPU generator; one uniform number is drawn for each sample.
-        num_classes: the size the matrix must have, if given.
+        num_classes: if given, the size that the matrix must have.
 
     Returns:
         The noisy labels, with ``matrix`` as their transition.
 
     Raises:
-        InputError: the matrix is not square, not of the size asked for, or has a row that is not a
-            distribution; a label is out of range; the generator is not on the CPU.
+        InputError: the matrix is not square, has another size than ``num_classes``, or has a row
+            that is not a distribution; a label is out of range; the generator is not on the CPU.
 
     Example:
         >>> import torch
@@ -77,7 +66,7 @@ def from_matrix(
         num_classes is None or num_classes == len(transition),
         f"matrix: expected {num_classes} classes, got {len(transition)}",
     )
-    check_arguments(targets, len(transition), generator)
+    check_labels_and_generator(targets, len(transition), generator)
     original = targets.cpu()
     draws = torch.rand(len(original), dtype=torch.float64, generator=generator)
     cumulative = cumulate(transition)
@@ -95,14 +84,14 @@ def from_matrix(
 def symmetric(
     targets: Int[Tensor, " samples"], rate: float, num_classes: int, generator: torch.Generator
 ) -> NoisyLabels:
-    r"""Symmetric noise: at a given rate, a label becomes one of the *other* classes, uniformly.
+    r"""Symmetric noise: a label changes to one of the *other* classes, drawn uniformly.
 
     .. math:: T_{ii} = 1 - \eta, \qquad T_{ij} = \frac{\eta}{c - 1}
 
     Args:
         targets: the original labels, ``[samples]``, int64.
-        rate: :math:`\eta`, in [0, 1].
-        num_classes: :math:`c`, two or more.
+        rate: the probability of a change, :math:`\eta`, in [0, 1].
+        num_classes: :math:`c`, at least 2.
         generator: a CPU generator.
 
     Raises:
@@ -129,20 +118,20 @@ def asymmetric(
     generator: torch.Generator,
     mapping: Mapping[int, int] | str,
 ) -> NoisyLabels:
-    """Asymmetric noise: at a given rate, a label becomes the class that its own is mistaken for.
+    """Asymmetric noise: a label changes to the class that its own class is mistaken for.
 
     Args:
         targets: the original labels, ``[samples]``, int64.
-        rate: the probability, in [0, 1], for the classes that ``mapping`` names; others keep
-            theirs.
+        rate: the probability of a change, in [0, 1], for the classes in ``mapping``; labels of
+            other classes are kept.
         num_classes: number of classes.
         generator: a CPU generator.
-        mapping: from each source class to its target class, or the name of a known mapping:
+        mapping: maps a class to the class that it is mistaken for; or the name of a known mapping:
             "cifar10", "digits" or "fashion_mnist".
 
     Raises:
-        InputError: an argument is out of its range, or the mapping names a class that does not
-            exist, or maps one to itself.
+        InputError: an argument is out of its range, or the mapping has a class that does not exist
+            or maps a class to itself.
 
     Example:
         >>> import torch
@@ -154,7 +143,7 @@ def asymmetric(
         Section 4.1 of the paper; Patrini et al., Making deep neural networks robust to label noise:
         a loss correction approach, 2017.
     """
-    check_arguments(targets, num_classes, generator)
+    check_labels_and_generator(targets, num_classes, generator)
     check_in_range("rate", rate, 0.0, 1.0)
     pairs = _pairs(mapping, num_classes)
     sources, destinations = torch.tensor(list(pairs)), torch.tensor(list(pairs.values()))
@@ -171,18 +160,20 @@ def hierarchical(
     generator: torch.Generator,
     groups: Sequence[int] | str,
 ) -> NoisyLabels:
-    """Hierarchical noise: symmetric among the classes of a group, such as a CIFAR-100 superclass.
+    """Hierarchical noise: a label changes to another class of its group, drawn uniformly.
+
+    A group is, for example, a CIFAR-100 superclass.
 
     Args:
         targets: the original labels, ``[samples]``, int64.
-        rate: the probability of another class of the same group, in [0, 1]. A class that is alone
-            in its group keeps its labels.
-        num_classes: number of classes, two or more.
+        rate: the probability of a change, in [0, 1]. Labels of a class that is alone in its group
+            are kept.
+        num_classes: number of classes, at least 2.
         generator: a CPU generator.
-        groups: each class's group, or the name of a known grouping: "cifar100".
+        groups: the group of each class, or the name of a known grouping: "cifar100".
 
     Raises:
-        InputError: an argument is out of its range, or there is not one group for each class.
+        InputError: an argument is out of its range, or groups and classes differ in number.
 
     Example:
         >>> import torch
@@ -195,7 +186,7 @@ def hierarchical(
         Section 4.1 of the paper; Hendrycks et al., Using trusted data to train deep networks on
         labels corrupted by severe noise, 2018.
     """
-    check_arguments(targets, num_classes, generator)
+    check_labels_and_generator(targets, num_classes, generator)
     check_in_range("rate", rate, 0.0, 1.0)
     group = torch.tensor(_groups(groups, num_classes))
     others = (group[:, None] == group).double().fill_diagonal_(0)

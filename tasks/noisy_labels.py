@@ -1,4 +1,4 @@
-"""The record of what noise did to a set of labels."""
+"""Labels before and after noise."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from torch import Tensor
 from metaloss.checks import InputError, check_labels, require, seen
 from metaloss.files import user_path
 
-from .files import load_tensors, save_tensors, sha256
+from .tensor_files import load_tensors, save_tensors, sha256
 
 
 @dataclass(frozen=True)
 class NoisyLabels:
-    """Labels after noise, the labels before it, and the transition between the two.
+    """Labels before and after noise, and the transition matrix between them.
 
     Attributes:
-        labels: the labels to train on, ``[samples]``, int64.
-        original: the labels they were made from, ``[samples]``, int64.
-        transition: ``[classes, classes]``, float64: row ``i`` is the distribution of the noisy
-            label of a sample of class ``i``. For noise that depends on the instance, the observed
-            one.
+        labels: the labels after noise, which are trained on, ``[samples]``, int64.
+        original: the labels before noise, ``[samples]``, int64.
+        transition: ``[classes, classes]``, float64. Row ``i`` is the distribution of the noisy
+            label of a sample of class ``i``; for noise that depends on the input, the observed one.
 
     Raises:
-        InputError: shapes, dtypes or labels that do not go together, or rows that are not
-            distributions.
+        InputError: a shape or a dtype is not as above, a label is out of range, or a row is not a
+            distribution.
 
     Example:
         >>> import torch
@@ -47,7 +46,7 @@ class NoisyLabels:
     kind: ClassVar[str] = "metaloss noisy labels, version 1"
 
     def __post_init__(self) -> None:
-        """Check that the three go together."""
+        """Check the three tensors."""
         check_transition(self.transition)
         check_labels("labels", self.labels, self.num_classes)
         check_labels("original", self.original, self.num_classes)
@@ -64,29 +63,29 @@ class NoisyLabels:
 
     @property
     def targets(self) -> Int[Tensor, " samples"]:
-        """The labels to train on, by the name that labels and values share."""
+        """The labels after noise, by the name that :class:`NoisyValues` uses too."""
         return self.labels
 
     @property
     def flipped(self) -> Bool[Tensor, " samples"]:
-        """Which labels are not the original ones."""
+        """Which labels differ from the original ones."""
         return self.labels != self.original
 
     @property
     def rate(self) -> float:
-        """The share of labels that are flipped."""
+        """The fraction of labels that differ from the original ones."""
         return float(self.flipped.double().mean())
 
     @property
     def digest(self) -> str:
         """SHA-256, in hexadecimal, over the original labels and then the noisy ones.
 
-        Both as little-endian int64, so that anyone can compute it from the labels alone.
+        Both are taken as little-endian int64, so that anyone can compute it from the labels.
         """
         return sha256(self.original, self.labels)
 
     def select(self, index: Int[Tensor, " chosen"]) -> NoisyLabels:
-        """The record of some of the samples, in the order given.
+        """Return the labels of some of the samples, in the order given.
 
         Args:
             index: their positions, int64.
@@ -94,10 +93,10 @@ class NoisyLabels:
         return NoisyLabels(self.labels[index], self.original[index], self.transition)
 
     def save(self, path: str | Path) -> None:
-        """Write the record to a safetensors file, whole or not at all.
+        """Write the labels to a safetensors file, atomically.
 
         Args:
-            path: where to; missing folders are made, an older file is replaced.
+            path: the file. Missing folders are created, and an older file is replaced.
 
         Example:
             >>> import tempfile, torch
@@ -116,7 +115,7 @@ class NoisyLabels:
         save_tensors(
             user_path(path),
             self.kind,
-            # copies, since the format refuses tensors that share memory or are not contiguous
+            # Copies: the format refuses tensors that share memory or are not contiguous.
             {
                 name: tensor.clone(memory_format=torch.contiguous_format)
                 for name, tensor in tensors.items()
@@ -126,15 +125,15 @@ class NoisyLabels:
 
     @classmethod
     def load(cls, path: str | Path, targets: Int[Tensor, " samples"] | None = None) -> NoisyLabels:
-        """Read a record that :meth:`save` wrote.
+        """Read labels that :meth:`save` wrote.
 
         Args:
-            path: where from.
-            targets: the labels it must have been made from; not looked at if not given.
+            path: the file.
+            targets: if given, the original labels that the file must have.
 
         Raises:
-            InputError: no such file, one that is damaged or of another format, or one that was made
-                from other labels.
+            InputError: the file does not exist, is damaged or of another format, or was made from
+                other labels.
         """
         path = user_path(path)
         tensors, metadata = load_tensors(path, cls.kind)
@@ -149,18 +148,18 @@ class NoisyLabels:
         require(
             metadata.get("digest") == noisy.digest
             and metadata.get("transition") == sha256(noisy.transition),
-            f"{path}: expected what the file's own digest was made of, got other content",
+            f"{path}: expected content that matches the file's own digest, got other content",
         )
         if targets is not None:
             noisy.check_made_from(targets, str(path))
         return noisy
 
     def check_made_from(self, targets: Int[Tensor, " samples"], name: str) -> None:
-        """Raise :class:`InputError` unless the record was made from these labels.
+        """Raise :class:`InputError` unless the original labels are these.
 
         Args:
-            targets: the labels it ought to have been made from.
-            name: what to call the record in the message.
+            targets: the original labels that are expected.
+            name: the name of the noisy labels in the message.
         """
         require(
             self.original.shape == targets.shape,

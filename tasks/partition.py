@@ -1,4 +1,4 @@
-"""Which samples of a source are for training, meta-training, validation and testing."""
+"""The division of a source into training, meta, validation and test samples."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from metaloss.checks import InputError, check_at_least, require
 
-from .folders import FolderSet
-from .images import ImageSet
+from .folder_set import FolderSet
+from .image_set import ImageSet
 from .sources import Source
 from .splits import split
 
@@ -33,15 +33,15 @@ class Part:
     """Some samples of one part of a source.
 
     Attributes:
-        whole: the source's part.
-        index: the positions of the samples in it.
+        whole: the part of the source.
+        index: the positions of the chosen samples in it.
     """
 
     whole: AnySet
     index: Int[Tensor, " chosen"]
 
     def samples(self) -> AnySet:
-        """The samples themselves."""
+        """Return the chosen samples."""
         return self.whole.subset(self.index)
 
 
@@ -56,22 +56,22 @@ def divide(
     balanced_meta: bool,
     generator: torch.Generator,
 ) -> dict[str, Part]:
-    """Choose the samples of "train" and "test", and of "meta" and "validation" where asked for.
+    """Choose the samples for "train" and "test", and for "meta" and "validation" if asked for.
 
     Args:
         source: the data set.
-        num_train: training samples; ``None`` for all that are left.
-        num_meta: samples of the meta set; 0 for none.
-        num_validation: samples of the validation set; 0 for none.
-        num_test: samples of the test set, given if and only if the source has none.
-        meta_from: where meta and validation samples come from: "train", "test", "clean" or
+        num_train: number of training samples; ``None`` for all that are left.
+        num_meta: number of meta samples; 0 for no meta set.
+        num_validation: number of validation samples; 0 for no validation set.
+        num_test: number of test samples, given if and only if the source has no test set.
+        meta_from: the origin of the meta and validation samples: "train", "test", "clean", or
             "shared", which leaves them in the training set too.
-        balanced_meta: whether the meta set holds every class equally often.
+        balanced_meta: whether the meta set has equally many samples of every class.
         generator: a CPU generator.
 
     Raises:
-        InputError: an argument is out of range or asks for a part that the source does not have, or
-            there are not enough samples.
+        InputError: an argument is out of range, the source lacks the part that ``meta_from`` names,
+            or there are not enough samples.
     """
     check_at_least("num_meta", num_meta, 0)
     check_at_least("num_validation", num_validation, 0)
@@ -109,10 +109,10 @@ def divide(
 
 
 def sample_ids(parts: Mapping[str, Part]) -> dict[str, Tensor]:
-    """The ids of each part's samples: one sample has one id, whatever parts it is in.
+    """Return ids of each part's samples; a sample has the same id in every part.
 
     Args:
-        parts: what :func:`divide` gave.
+        parts: the result of :func:`divide`.
     """
     origins: list[object] = []
     ids = {}
@@ -121,7 +121,7 @@ def sample_ids(parts: Mapping[str, Part]) -> dict[str, Tensor]:
         place = next((i for i, known in enumerate(origins) if known is origin), len(origins))
         if place == len(origins):
             origins.append(origin)
-        ids[name] = part.index + (place << 40)  # far above any position
+        ids[name] = part.index + (place << 40)  # above any position
     return ids
 
 

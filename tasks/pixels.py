@@ -1,4 +1,4 @@
-"""Images of any depth, orientation and transparency as 8-bit images without either."""
+"""Conversion of images of any depth, orientation and transparency to plain 8-bit images."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from metaloss.checks import InputError
 
 MODES = {1: "L", 3: "RGB"}
 _PHOTOMETRIC, _BITS = 262, 258  # TIFF tags
-_WIDE = ("I", "F")  # 32 bits a pixel, of whatever range
+_WIDE = ("I", "F")  # 32 bits a pixel, of unknown range
 
 
 def as_shown(image: Image.Image, channels: int) -> Image.Image:
-    """An image as a viewer shows it, with 8 bits a channel.
+    """Return an image as a viewer shows it, with 8 bits a channel.
 
-    It is turned as its EXIF orientation says, what is transparent is put on white, and pixels of 16
-    bits are scaled by the range of their type. Other 8-bit images keep their pixels.
+    The EXIF orientation is applied, transparency is composited on white, and 16-bit pixels are
+    scaled by the range of their type. Other 8-bit images keep their pixels.
 
     Args:
-        image: as PIL opened it; changed.
+        image: an image that PIL opened; it is modified.
         channels: 3 for colour, 1 for grey.
 
     Raises:
-        InputError: the pixels' type has no range: floating point, or 32 bits.
+        InputError: the pixels are floating-point or 32-bit, and so have no known range.
 
     Example:
         >>> import numpy as np
@@ -50,32 +50,32 @@ def _turn(image: Image.Image) -> None:
     except MemoryError:
         raise
     except Exception:
-        pass  # PIL raises many kinds for a damaged EXIF block; as for viewers, the pixels are good
+        pass  # A damaged EXIF block may raise anything; like a viewer, use the pixels as they are.
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:
     top = _greatest(image)
     values = np.asarray(image).astype(np.int64)
-    key = image.info.get("transparency")  # the one value that is transparent
+    key = image.info.get("transparency")  # the one pixel value that is transparent
     if isinstance(key, int):
         values[values == key] = top
-    if _tag(image, _PHOTOMETRIC) == 0:  # 0 is white; PIL turns that round for 8 bits alone
+    if _tag(image, _PHOTOMETRIC) == 0:  # 0 is white; PIL inverts 8-bit images only
         values = top - values
     return Image.fromarray(((values * 255 + top // 2) // top).astype(np.uint8))
 
 
 def _greatest(image: Image.Image) -> int:
-    """The greatest value that a pixel of this image can have."""
+    """Return the greatest value that a pixel of this image can have."""
     if image.mode.startswith("I;16"):
         bits = _tag(image, _BITS)
         return 2 ** (bits if bits is not None else 16) - 1
-    # PIL opens some formats' 16-bit pixels as 32-bit ones.
+    # PIL opens 16-bit pixels of some formats as 32-bit ones.
     if image.mode == "I" and image.format in {"PNG", "PPM"}:
         return 2**16 - 1
     kind = "floating-point" if image.mode == "F" else "32-bit"
     raise InputError(
-        f"expected pixels of 8 or 16 bits, got {kind} ones (mode {image.mode}), whose range nobody "
-        "knows; save it with 8 or 16 bits"
+        f"expected pixels of 8 or 16 bits, got {kind} ones (mode {image.mode}), whose range is "
+        "unknown; save it with 8 or 16 bits"
     )
 
 

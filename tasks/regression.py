@@ -1,62 +1,24 @@
-"""A regression task with corrupted targets: which samples, which targets, which batches."""
+"""Regression tasks with corrupted values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from metaloss.arguments import checked
 from metaloss.checks import check_at_least
-from metaloss.seeding import derive, generator
-from metaloss.types import Loader
+from metaloss.seeding import generator
 
-from .labelling import make_noise
-from .loaders import BatchLoader
-from .noisy_values import NoisyValues
-from .plans import check_batch_size
+from .batch_plan import check_batch_size
+from .corruption import NoisyValues
+from .make_noise import Noisy, make_noise
+from .set_loaders import Transforms, loaders_of
 from .splits import split
-from .values import Table
-
-
-@dataclass(frozen=True)
-class RegressionTask:
-    """A data set with corrupted training targets; a :class:`metaloss.types.TaskLike`.
-
-    Attributes:
-        name: what the records call it.
-        sample_shape: the shape of one sample, without the batch.
-        train: training samples with the targets to train on.
-        meta: clean samples that the adjuster is meta-trained on; ``None`` if there are none.
-        validation: held-out clean samples for choices; ``None`` if there are none.
-        test: clean samples that nothing is chosen by.
-        train_targets: the targets of ``train``, addressed by a batch's ``index``.
-        noise: what corruption did to them; ``None`` if there was none.
-        test_checked: whether the targets of ``test`` are known to be right.
-    """
-
-    name: str
-    sample_shape: tuple[int, ...]
-    train: Loader
-    meta: Loader | None
-    validation: Loader | None
-    test: Loader
-    train_targets: Float[Tensor, "samples values"]
-    noise: NoisyValues | None
-    test_checked: bool = True
-
-    @property
-    def num_classes(self) -> None:
-        """None: targets are values."""
-        return
-
-    @property
-    def flipped(self) -> Bool[Tensor, " samples"] | None:
-        """Which of ``train_targets`` are wrong; ``None`` where nothing was corrupted here."""
-        return None if self.noise is None else self.noise.flipped
+from .tables import Table
+from .task import Task
 
 
 def regression_task(
@@ -72,25 +34,30 @@ def regression_task(
     name: str | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
-) -> RegressionTask:
-    """Build a task: split the data, bring it to one scale, and corrupt the training targets.
+) -> Task:
+    """Build a regression task: split the data, standardise it and corrupt training targets.
 
-    Inputs and targets are brought to mean 0 and standard deviation 1 on the training samples as
-    they were before corruption: errors are in standard deviations of the targets.
+    Inputs and targets are standardised by the mean and standard deviation of the training samples,
+    taken before the corruption. Errors are therefore in standard deviations of the targets.
 
     Args:
-        data: a table, or a function that gives one.
+        data: a table, or a function that returns one.
         noise: a function of :mod:`metaloss.tasks.corruption` with its own arguments, such as
-            ``rate``, already bound; called with ``targets`` and ``generator``.
-        num_meta: clean samples for the meta set; 0 for none.
-        num_validation: clean samples for the validation set; 0 for none.
-        num_test: samples for the test set.
-        subset: train on so many of the samples left; on all if not given.
-        batch_size: training samples in a batch; a last batch that is not full is left out.
+            ``rate``, already bound. It is called with ``targets`` and ``generator``, and with
+            ``inputs`` if it takes them.
+        num_meta: clean samples in the meta set; 0 for no meta set.
+        num_validation: clean samples in the validation set; 0 for no validation set.
+        num_test: samples in the test set.
+        subset: training samples; by default, all samples that are left.
+        batch_size: training samples in a batch. A last batch that is not full is dropped.
         meta_batch_size: meta samples in a batch, likewise.
-        name: what the records call the task; the table's if not given.
-        seed: of the run: the split, the corruption and the order draw from streams of their own.
-        device: where data is held and batches go.
+        name: the task's name in the records; by default, that of the table.
+        seed: the seed of the run. The split, the corruption and the order of the samples have
+            random streams of their own.
+        device: the device of the data and the batches.
+
+    Returns:
+        The task, without class names.
 
     Raises:
         InputError: an argument is out of range, or there are not enough samples.
@@ -110,46 +77,51 @@ def regression_task(
     check_at_least("num_validation", num_validation, 0)
     if num_meta:
         check_batch_size("meta_batch_size", meta_batch_size, num_meta)
-    sizes = {"test": num_test, "meta": num_meta, "validation": num_validation}
-    wanted = {part: size for part, size in sizes.items() if size or part == "test"}
-    every = torch.arange(len(table))
-    arguments = {"train": "subset", **{part: f"num_{part}" for part in sizes}}
-    asked = {**wanted, "train": subset}
-    parts = split(every, asked, generator(seed, "split"), arguments=arguments)
-    inputs = _standardised(table.inputs, parts["train"])
-    targets = _standardised(table.targets, parts["train"])
-    train_targets = targets[parts["train"]]
-    noisy = None
+    held_out = {"test": num_test, "meta": num_meta, "validation": num_validation}
+    parts = split(
+        torch.arange(len(table)),
+        {part: size for part, size in held_out.items() if size or part == "test"}
+        | {"train": subset},
+        generator(seed, "split"),
+        arguments={"train": "subset", **{part: f"num_{part}" for part in held_out}},
+    )
+    table = _standardised(table, parts["train"])
+    sets = {part: table.subset(index) for part, index in parts.items()}
+    noisy: Noisy | None = None
     if noise is not None:
-        noisy = make_noise(noise, train_targets, None, generator(seed, "noise"), None)
-        train_targets = noisy.targets
-
-    def loader(part: str, size: int, given: Tensor | None = None) -> Loader:
-        index = parts[part]
-        return BatchLoader(
-            inputs[index],
-            targets[index] if given is None else given,
-            size,
-            seed=derive(seed, part),
-            shuffle=part in {"train", "meta"},
-            drop_last=part in {"train", "meta"},
-            device=device,
-        )
-
-    return RegressionTask(
+        train, draws = sets["train"], generator(seed, "noise")
+        noisy = make_noise(noise, train.targets, None, draws, train.inputs)
+        sets["train"] = train.with_targets(noisy.targets)
+    loaders = loaders_of(
+        sets,
+        Transforms(),
+        batch_size=batch_size,
+        meta_batch_size=meta_batch_size,
+        eval_batch_size=len(table),
+        augment_meta=False,
+        seed=seed,
+        device=device,
+    )
+    return Task(
         name=name or table.name,
-        sample_shape=tuple(table.inputs.shape[1:]),
-        train=loader("train", batch_size, train_targets),
-        meta=loader("meta", meta_batch_size) if num_meta else None,
-        validation=loader("validation", num_validation) if num_validation else None,
-        test=loader("test", num_test),
-        train_targets=train_targets,
+        class_names=None,
+        sample_shape=table.sample_shape,
+        train=loaders["train"],
+        meta=loaders.get("meta"),
+        validation=loaders.get("validation"),
+        test=loaders["test"],
+        train_targets=sets["train"].targets,
         noise=noisy,
         test_checked=table.targets_checked,
     )
 
 
-def _standardised(columns: Tensor, train: Tensor) -> Tensor:
-    known = columns[train]
-    spread = known.std(dim=0)
-    return (columns - known.mean(dim=0)) / torch.where(spread > 0, spread, 1.0)
+def _standardised(table: Table, train: Tensor) -> Table:
+    """Return the table with mean 0 and standard deviation 1 over the training samples."""
+
+    def scaled(columns: Tensor) -> Tensor:
+        known = columns[train]
+        spread = known.std(dim=0)
+        return (columns - known.mean(dim=0)) / torch.where(spread > 0, spread, 1.0)
+
+    return replace(table, inputs=scaled(table.inputs), targets=scaled(table.targets))

@@ -1,36 +1,38 @@
-"""Loaders of a task's sets, in memory or image files, and the transforms of their samples."""
+"""The loaders of a task's sets, and the transforms of their samples."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 
 from metaloss.checks import require
+from metaloss.seeding import derive
 from metaloss.types import Loader
 
-from .folders import FolderSet
-from .loaders import BatchLoader
+from .batch_loader import BatchLoader
+from .folder_loader import FolderLoader
+from .folder_set import FolderSet
 from .partition import AnySet
-from .reading import FolderLoader
+from .tables import Table
 from .transforms import Normalise, Transform, channel_statistics
 
 
 @runtime_checkable
 class TransformFactory(Protocol):
-    """What makes a training transform, such as :class:`metaloss.tasks.Augment`."""
+    """Makes a training transform; :class:`metaloss.tasks.Augment` is one."""
 
     def __call__(self, *, mean: tuple[float, ...], std: tuple[float, ...]) -> Transform:
-        """A transform that ends in normalisation with this mean and standard deviation."""
+        """Return a transform that normalises by this mean and standard deviation at its end."""
         ...
 
 
 class Transforms(NamedTuple):
-    """What inputs in memory go through; image files bring their own."""
+    """The transforms of inputs in memory; image files have their own."""
 
-    training: Transform | None
-    evaluation: Transform | None
+    training: Transform | None = None
+    evaluation: Transform | None = None
 
 
 def transforms_for(
@@ -39,18 +41,18 @@ def transforms_for(
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
 ) -> Transforms:
-    """The transforms of a task's samples.
+    """Return the transforms of a task's samples.
 
     Args:
         train: the training samples.
-        augment: makes the training transform of uint8 images; if not given, they are only
-            normalised.
-        mean: of each channel; of the training samples if not given.
-        std: likewise.
+        augment: makes the training transform of uint8 images. By default, images are normalised and
+            not augmented.
+        mean: the mean of each channel; by default, that of the training samples.
+        std: the standard deviation of each channel, likewise.
 
     Raises:
-        InputError: one of mean and std alone, or any of the three for samples that are not uint8
-            images in memory.
+        InputError: only one of ``mean`` and ``std`` is given, or any of the three is given for
+            samples that are not uint8 images in memory.
     """
     require(
         (mean is None) == (std is None),
@@ -61,7 +63,7 @@ def transforms_for(
             augment is None and mean is None,
             f"augment, mean and std: expected none, {train.name} is not uint8 images in memory",
         )
-        return Transforms(None, None)
+        return Transforms()
     if mean is None or std is None:
         mean, std = channel_statistics(train.images)
     mean, std = tuple(mean), tuple(std)
@@ -69,8 +71,47 @@ def transforms_for(
     return Transforms(augment(mean=mean, std=std) if augment else evaluation, evaluation)
 
 
-def loader_of(
-    samples: AnySet,
+def loaders_of(
+    sets: Mapping[str, AnySet | Table],
+    transforms: Transforms,
+    *,
+    batch_size: int,
+    meta_batch_size: int,
+    eval_batch_size: int,
+    augment_meta: bool,
+    seed: int,
+    device: torch.device | str,
+) -> dict[str, Loader]:
+    """Return a loader for each of a task's sets.
+
+    Args:
+        sets: the sets named "train" and "test", and "meta" and "validation" if the task has them.
+        transforms: the transforms of samples in memory.
+        batch_size: training samples in a batch.
+        meta_batch_size: meta samples in a batch.
+        eval_batch_size: validation or test samples in a batch, at most.
+        augment_meta: whether the meta samples go through the training transform.
+        seed: the seed of the run; each set has a stream of its own for order and augmentation.
+        device: the device of the batches.
+    """
+    sizes = {"train": batch_size, "meta": meta_batch_size}
+    augmented = {"train"} | ({"meta"} if augment_meta else set())
+    return {
+        part: _loader_of(
+            samples,
+            sizes.get(part, min(eval_batch_size, len(samples))),
+            transforms,
+            augmented=part in augmented,
+            training=part in sizes,
+            seed=derive(seed, part),
+            device=device,
+        )
+        for part, samples in sets.items()
+    }
+
+
+def _loader_of(
+    samples: AnySet | Table,
     batch_size: int,
     transforms: Transforms,
     *,
@@ -79,17 +120,6 @@ def loader_of(
     seed: int,
     device: torch.device | str,
 ) -> Loader:
-    """A loader of a set, for training or for evaluation.
-
-    Args:
-        samples: in memory, or image files.
-        batch_size: samples in a batch.
-        transforms: of samples in memory.
-        augmented: whether samples go through the training transform.
-        training: shuffle them, and leave out a last batch that is not full.
-        seed: of the order and the augmentation.
-        device: where the batches go.
-    """
     if isinstance(samples, FolderSet):
         return FolderLoader(
             samples,
@@ -101,7 +131,7 @@ def loader_of(
             device=device,
         )
     return BatchLoader(
-        samples.images,
+        samples.inputs if isinstance(samples, Table) else samples.images,
         samples.targets,
         batch_size,
         seed=seed,

@@ -1,4 +1,4 @@
-"""A data set with the parts its publishers divided it into."""
+"""Data sets with their published parts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from metaloss.checks import require
 
 @runtime_checkable
 class SampleSet(Protocol):
-    """What the parts of a source have in common, whether in memory or in files."""
+    """A part of a source, in memory or in files."""
 
     @property
     def name(self) -> str:
-        """What to call the set."""
+        """The name of the set."""
         ...
 
     @property
@@ -36,17 +36,17 @@ class Source(Generic[Samples]):
     """A data set as it was published.
 
     Attributes:
-        train: the samples to train on; meta and validation samples can be taken out of them.
-        test: the samples to test on; ``None`` if there are none, and a task then takes them out of
+        train: the training samples. A task may take its meta and validation samples out of them.
+        test: the test samples; ``None`` if there are none. A task then takes test samples out of
             ``train``.
-        clean: samples whose labels have been verified, where the labels of ``train`` are noisy as
-            published; ``None`` if there are none.
-        labels_checked: whether the labels of ``train`` are known to be right, before a task puts
-            noise on them. If not, test figures by samples taken out of ``train`` are marked as by
+        clean: samples with verified labels, for data whose training labels are noisy as published;
+            ``None`` if there are none.
+        labels_checked: whether the labels of ``train`` are known to be right, before a task adds
+            noise to them. If not, test figures by samples out of ``train`` are marked as being by
             unchecked labels.
 
     Raises:
-        InputError: the parts do not have the same classes and the same shape of sample.
+        InputError: the parts differ in their classes or in the shape of a sample.
 
     Example:
         >>> from metaloss.tasks import digits
@@ -61,7 +61,7 @@ class Source(Generic[Samples]):
     labels_checked: bool = False
 
     def __post_init__(self) -> None:
-        """Check that the parts go together."""
+        """Check that the parts match."""
         for part in (self.test, self.clean):
             if part is None:
                 continue

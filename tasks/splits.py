@@ -21,24 +21,24 @@ def split(
 ) -> dict[str, Tensor]:
     """Split samples into disjoint sets at random.
 
-    Sets are drawn in the order given, so a set does not change when the ones after it do.
+    Sets are drawn in the order given: a set does not depend on those after it.
 
     Args:
         targets: labels, ``[samples]``, int64.
-        sizes: the samples of each set, 1 or more. ``None``, allowed for the last set alone, is all
-            that are left; otherwise those left belong to no set.
+        sizes: number of samples in each set, at least 1. The last size may be ``None``: that set
+            takes all samples that are left. Otherwise, samples left over belong to no set.
         generator: a CPU generator.
-        balanced: the sets that hold every class equally often; where the size is not a multiple of
-            the number of classes, some classes, chosen at random, have one sample more.
-        arguments: for messages, what the caller's own arguments are called that the sets' sizes
-            and ``balanced`` come from, such as ``{"meta": "num_meta"}``.
+        balanced: names of sets with equally many samples of every class. If the size is not a
+            multiple of the number of classes, randomly chosen classes have one sample more.
+        arguments: for error messages, the names of the caller's arguments that hold the sizes and
+            ``balanced``, such as ``{"meta": "num_meta"}``.
 
     Returns:
-        The positions in ``targets`` of each set's samples, int64, ascending.
+        The positions of each set's samples in ``targets``, int64, ascending.
 
     Raises:
-        InputError: a size below 1, more samples asked for than there are, too few of a class for a
-            balanced set, or a name in ``balanced`` that is no set.
+        InputError: a size is below 1, the sizes exceed the number of samples, a class has too few
+            samples for a balanced set, or ``balanced`` has a name that is not a set.
 
     Example:
         >>> import torch
@@ -69,8 +69,8 @@ def check_disjoint(sets: Mapping[str, Tensor], allow_overlap: bool = False) -> N
     """Raise :class:`InputError` if two sets share a sample.
 
     Args:
-        sets: the ids of each set's samples, int64; a sample has one id in all of them.
-        allow_overlap: say that it is meant, which turns the check off.
+        sets: the ids of each set's samples, int64; a sample has the same id in every set.
+        allow_overlap: whether sets may share samples, which turns the check off.
 
     Example:
         >>> import torch
@@ -92,11 +92,31 @@ def check_classes(name: str, targets: Int[Tensor, " samples"]) -> None:
     """Raise :class:`InputError` unless a set has samples of two classes or more.
 
     Args:
-        name: what to call the set in the message.
+        name: the name of the set in the message.
         targets: its labels.
     """
     found = len(torch.unique(targets))
     require(found >= 2, f"{name}: expected samples of two classes or more, got {found}")
+
+
+def rank_in_class(labels: Int[Tensor, " samples"]) -> Int[Tensor, " samples"]:
+    """Return the number of earlier samples with the same label, for each sample.
+
+    Args:
+        labels: ``[samples]``, int64, not negative.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.tasks.splits import rank_in_class
+        >>> rank_in_class(torch.tensor([0, 1, 0, 0, 1]))
+        tensor([0, 0, 1, 2, 1])
+    """
+    order = labels.argsort(stable=True)
+    count = labels.bincount()
+    first = count.cumsum(0) - count  # the first position of each class in the sorted order
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order)) - first[labels[order]]
+    return rank
 
 
 def _check_sizes(
@@ -136,9 +156,9 @@ def _choose_balanced(
     *,
     called: Mapping[str, str],
 ) -> Tensor:
-    """Which of the samples left, already in random order, to take: the first few of each class."""
+    """Choose the first samples of each class among those left, which are in random order."""
     classes = torch.unique(targets)
-    kind = torch.searchsorted(classes, left)  # 0, 1, ... for the classes that occur
+    kind = torch.searchsorted(classes, left)  # classes that occur, numbered 0, 1, ...
     base, extra = divmod(size, len(classes))
     quota = torch.full((len(classes),), base)
     quota[torch.randperm(len(classes), generator=generator)[:extra]] += 1
@@ -152,13 +172,4 @@ def _choose_balanced(
             f"for a balanced set of {size}, got {int(have[worst])}; ask for fewer, or for samples "
             f"of any class ({called['balanced']})",
         )
-    return _rank_in_class(kind, have) < quota[kind]
-
-
-def _rank_in_class(kind: Tensor, count: Tensor) -> Tensor:
-    """How many earlier samples are of the same class, ``[samples]``."""
-    order = kind.argsort(stable=True)
-    first = count.cumsum(0) - count  # where each class begins in the sorted order
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order)) - first[kind[order]]
-    return rank
+    return rank_in_class(kind) < quota[kind]

@@ -1,4 +1,4 @@
-"""Suites of tasks: what an adjuster is meta-trained on, and tried on afterwards."""
+"""Suites of tasks, to meta-train adjusters on and to test them on."""
 
 from __future__ import annotations
 
@@ -11,45 +11,42 @@ import torch
 from torch import nn
 
 from metaloss.arguments import checked
-from metaloss.checks import check_in_range, require
+from metaloss.checks import InputError, check_in_range, require
 from metaloss.seeding import derive, generator
-from metaloss.types import TaskSpec
+from metaloss.types import Loader, TaskSpec
 
-from .labelling import MakeNoise, make_noise
-from .loaders import BatchLoader
-from .reading import FolderLoader
-from .regression import RegressionTask
+from .batch_loader import BatchLoader
+from .folder_loader import FolderLoader
+from .make_noise import MakeNoise, make_noise
 from .task import Task
-
-AnyTask = Task | RegressionTask
 
 
 def noise_grid(
     *,
-    task: Callable[..., AnyTask],
+    task: Callable[..., Task],
     noises: Mapping[str, MakeNoise],
     rates: Sequence[float],
     model: Callable[[], nn.Module] | None = None,
     recipe: Any = None,
     prefix: str = "",
 ) -> tuple[TaskSpec, ...]:
-    """A task for every kind of noise at every rate: the paper's suite (Section 4.4).
+    """Return a task for every kind of noise at every rate, as in Section 4.4 of the paper.
 
-    The samples are read and held once, whatever the number of tasks; each task has labels, an order
-    and an augmentation of its own.
+    All tasks share the samples, which are read once. Each task has its own noisy targets, order and
+    augmentation.
 
     Args:
         task: makes the task without noise, called with ``seed`` and ``device``.
-        noises: by name, functions of :mod:`metaloss.tasks.noise`, or for regression of
-            :mod:`metaloss.tasks.corruption`, that take a ``rate``.
-        rates: in [0, 1].
-        model: makes a fresh network for each task; the run's if not given.
-        recipe: how each is trained, a :class:`~metaloss.training.Recipe`; the run's if not given.
-        prefix: of the tasks' names, which are ``PREFIXnoise-rate``.
+        noises: functions that take a ``rate``, by name: functions of :mod:`metaloss.tasks.noise`,
+            or of :mod:`metaloss.tasks.corruption` for regression.
+        rates: noise rates, in [0, 1].
+        model: makes a fresh network for each task; by default, the run's network.
+        recipe: the :class:`~metaloss.training.Recipe` of each task; by default, the run's recipe.
+        prefix: the beginning of each task's name, which is ``PREFIXnoise-rate``.
 
     Raises:
-        InputError: no noise or rate, or a rate out of range; when a task is made, one that has
-            noise already.
+        InputError: there is no noise or no rate, or a rate is out of range. When a task is made:
+            it has noise already.
 
     Example:
         >>> from functools import partial
@@ -61,7 +58,7 @@ def noise_grid(
         >>> 0.15 < suite[0].task(seed=0, device="cpu").noise.rate < 0.25
         True
     """
-    checked("task", task, Callable[..., AnyTask])
+    checked("task", task, Callable[..., Task])
     checked("noises", noises, Mapping[str, MakeNoise])
     checked("rates", rates, Sequence[float])
     require(len(noises) > 0, "noises: expected one or more, got none")
@@ -70,12 +67,10 @@ def noise_grid(
         check_in_range("rate", rate, 0.0, 1.0)
 
     @lru_cache(maxsize=1)
-    def clean(seed: int, device: torch.device | str) -> AnyTask:
+    def clean(seed: int, device: torch.device | str) -> Task:
         return task(seed=seed, device=device)
 
-    def make(
-        name: str, noise: MakeNoise, *, seed: int, device: torch.device | str = "cpu"
-    ) -> AnyTask:
+    def make(name: str, noise: MakeNoise, *, seed: int, device: torch.device | str = "cpu") -> Task:
         return relabelled(clean(seed, device), noise, name=name, seed=seed)
 
     specs = []
@@ -88,10 +83,10 @@ def noise_grid(
 
 
 def join(*, suites: Sequence[Sequence[TaskSpec]]) -> tuple[TaskSpec, ...]:
-    """Several suites as one, of other data sets or networks for instance.
+    """Concatenate suites, for example of several data sets or networks.
 
     Args:
-        suites: each a sequence of tasks.
+        suites: sequences of tasks.
 
     Example:
         >>> from metaloss.tasks import join
@@ -101,18 +96,18 @@ def join(*, suites: Sequence[Sequence[TaskSpec]]) -> tuple[TaskSpec, ...]:
     return tuple(spec for suite in suites for spec in suite)
 
 
-def relabelled(task: AnyTask, noise: MakeNoise, *, name: str, seed: int) -> AnyTask:
-    """The same samples with noise on their training targets, and an order of their own.
+def relabelled(task: Task, noise: MakeNoise, *, name: str, seed: int) -> Task:
+    """Return a task with the same samples, noise on its training targets, and its own order.
 
     Args:
-        task: without noise; nothing of it is copied.
-        noise: a function of :mod:`metaloss.tasks.noise`, or for regression of
-            :mod:`metaloss.tasks.corruption`, its rate bound.
-        name: of the new task; what is drawn depends on it.
-        seed: of the run.
+        task: a task without noise; its samples are not copied.
+        noise: a function of :mod:`metaloss.tasks.noise`, or of :mod:`metaloss.tasks.corruption` for
+            regression, with its rate bound.
+        name: the name of the new task; its random streams depend on it.
+        seed: the seed of the run.
 
     Raises:
-        InputError: the task has noise already, or loaders of one's own.
+        InputError: the task has noise already, or its loaders are not of this package.
 
     Example:
         >>> from functools import partial
@@ -124,21 +119,25 @@ def relabelled(task: AnyTask, noise: MakeNoise, *, name: str, seed: int) -> AnyT
         True
     """
     require(task.noise is None, f"task {task.name}: expected one without noise, got noisy targets")
-    train, meta = task.train, task.meta
-    for loader in (train, *([] if meta is None else [meta])):
-        require(
-            isinstance(loader, BatchLoader | FolderLoader),
-            f"task {task.name}: expected a BatchLoader or a FolderLoader, whose samples can be had "
-            f"again with other targets, got {type(loader).__name__}",
-        )
+    train = _repeatable(task, task.train)
+    meta = None if task.meta is None else _repeatable(task, task.meta)
     inputs = train.inputs if isinstance(train, BatchLoader) else None
     draws = generator(seed, "noise", name)
-    noisy: Any = make_noise(noise, task.train_targets, task.num_classes, draws, inputs)
+    noisy = make_noise(noise, task.train_targets, task.num_classes, draws, inputs)
     return replace(
         task,
         name=name,
-        train=train.again(derive(seed, "train", name), noisy.targets),  # type: ignore[attr-defined]
-        meta=None if meta is None else meta.again(derive(seed, "meta", name)),  # type: ignore[attr-defined]
+        train=train.again(derive(seed, "train", name), noisy.targets),
+        meta=None if meta is None else meta.again(derive(seed, "meta", name)),
         train_targets=noisy.targets,
         noise=noisy,
+    )
+
+
+def _repeatable(task: Task, loader: Loader) -> BatchLoader | FolderLoader:
+    if isinstance(loader, BatchLoader | FolderLoader):
+        return loader
+    raise InputError(
+        f"task {task.name}: expected a BatchLoader or a FolderLoader, which can load the same "
+        f"samples with other targets, got {type(loader).__name__}"
     )

@@ -1,64 +1,103 @@
-"""Published facts about data sets: class names, similar classes, superclasses, statistics."""
+"""Tables of numbers, for regression."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 
-DIGITS_CLASSES = tuple(str(digit) for digit in range(10))
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
-FASHION_MNIST_CLASSES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
+from metaloss.checks import check_finite, require, seen
 
-CIFAR10_PAIRS: Mapping[int, int] = MappingProxyType({9: 1, 2: 0, 4: 7, 3: 5})
-"""CIFAR-10: truck to automobile, bird to airplane, deer to horse, cat to dog (Section 4.1)."""
 
-DIGITS_PAIRS: Mapping[int, int] = MappingProxyType({2: 7, 3: 8, 5: 6, 6: 5, 7: 1})
-"""Digits: 2 to 7, 3 to 8, 5 to 6 and back, 7 to 1: the similar digits of Patrini et al., 2017."""
+@dataclass(frozen=True)
+class Table:
+    """Samples whose targets are values.
 
-FASHION_MNIST_PAIRS: Mapping[int, int] = MappingProxyType({0: 6, 2: 4, 5: 7, 7: 9})
-"""Fashion-MNIST: T-shirt to shirt, pullover to coat, sandal to sneaker, sneaker to ankle boot.
+    Attributes:
+        inputs: ``[samples, features]``, float32.
+        targets: ``[samples, values]``, float32.
+        name: the name of the data.
+        targets_checked: whether the targets are known to be right, before a task corrupts some. If
+            not, test figures are marked as being by unchecked values.
 
-No pairs are published for this data; these are the garments that classifiers mix up most, with four
-sources of ten and four different targets, as in CIFAR-10's.
-"""
+    Raises:
+        InputError: a shape or a dtype is not as above, or a number is not finite.
 
-PAIRS: Mapping[str, Mapping[int, int]] = MappingProxyType(
-    {"cifar10": CIFAR10_PAIRS, "digits": DIGITS_PAIRS, "fashion_mnist": FASHION_MNIST_PAIRS}
-)
-"""The mappings of similar classes that have a name, each over ten classes."""
+    Example:
+        >>> import torch
+        >>> from metaloss.tasks import Table
+        >>> table = Table(torch.zeros(5, 3), torch.zeros(5, 1), "zeros")
+        >>> len(table), table.sample_shape, len(table.subset(torch.tensor([0, 2])))
+        (5, (3,), 2)
+    """
 
-# fmt: off
-CIFAR100_COARSE = (
-    4, 1, 14, 8, 0, 6, 7, 7, 18, 3, 3, 14, 9, 18, 7, 11, 3, 9, 7, 11,
-    6, 11, 5, 10, 7, 6, 13, 15, 3, 15, 0, 11, 1, 10, 12, 14, 16, 9, 11, 5,
-    5, 19, 8, 8, 15, 13, 14, 17, 18, 10, 16, 4, 17, 4, 2, 0, 17, 4, 18, 17,
-    10, 3, 2, 12, 12, 16, 12, 1, 9, 19, 2, 10, 0, 1, 16, 12, 9, 13, 15, 13,
-    16, 19, 2, 4, 6, 19, 5, 5, 8, 19, 18, 1, 2, 15, 6, 0, 17, 8, 14, 13,
-)
-# fmt: on
-"""CIFAR-100: the superclass of each class, both in alphabetical order, as published."""
+    inputs: Float[Tensor, "samples features"]
+    targets: Float[Tensor, "samples values"]
+    name: str
+    targets_checked: bool = False
 
-GROUPS: Mapping[str, tuple[int, ...]] = MappingProxyType({"cifar100": CIFAR100_COARSE})
-"""The groupings of classes that have a name."""
+    def __post_init__(self) -> None:
+        """Check the tensors."""
+        for what, tensor in (("inputs", self.inputs), ("targets", self.targets)):
+            require(
+                isinstance(tensor, Tensor)
+                and tensor.dtype == torch.float32
+                and tensor.ndim == 2
+                and tensor.numel() > 0,
+                f"{what} of {self.name}: expected float32 [samples, columns], got {seen(tensor)}",
+            )
+            check_finite(f"{what} of {self.name}", tensor)
+        require(
+            len(self.inputs) == len(self.targets),
+            f"{self.name}: expected a target for each of {len(self.inputs)} inputs, "
+            f"got {len(self.targets)}",
+        )
 
-STATISTICS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = MappingProxyType(
-    {
-        "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
-        "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
-        "digits": ((0.3053,), (0.3759,)),
-        "fashion_mnist": ((0.2860,), (0.3530,)),
-        "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    }
-)
-"""Mean and standard deviation of each channel over the training images, pixels in [0, 1]."""
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.inputs)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample."""
+        return tuple(self.inputs.shape[1:])
+
+    def subset(self, index: Int[Tensor, " chosen"]) -> Table:
+        """Return a copy of some of the samples, in the order given.
+
+        Args:
+            index: their positions, int64.
+        """
+        return replace(self, inputs=self.inputs[index], targets=self.targets[index])
+
+    def with_targets(self, targets: Float[Tensor, "samples values"]) -> Table:
+        """Return the same samples with other targets.
+
+        Args:
+            targets: ``[samples, values]``, float32.
+        """
+        return replace(self, targets=targets)
+
+
+def diabetes() -> Table:
+    """The 442 diabetes patients that come with scikit-learn.
+
+    Returns:
+        Ten measurements of each patient, and the progression of the disease after a year, from 25
+        to 346.
+
+    Example:
+        >>> from metaloss.tasks import diabetes
+        >>> diabetes().inputs.shape
+        torch.Size([442, 10])
+
+    References:
+        Efron et al., Least angle regression, 2004.
+    """
+    from sklearn.datasets import load_diabetes
+
+    data = load_diabetes(scaled=False)
+    inputs, targets = (torch.from_numpy(data[part]).float() for part in ("data", "target"))
+    return Table(inputs, targets.unsqueeze(1), "diabetes", targets_checked=True)

@@ -1,47 +1,36 @@
-"""A classification task with noisy labels: which samples, which labels, which batches."""
+"""A data set with noisy training targets, as the training loop takes it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metaloss.arguments import checked
-from metaloss.checks import check_at_least, require
-from metaloss.files import user_path
-from metaloss.seeding import derive, generator
 from metaloss.types import Loader
 
-from .images import ImageSet
-from .labelling import load_noise, make_noise
+from .corruption import NoisyValues
 from .noisy_labels import NoisyLabels
-from .partition import AnySource, divide, sample_ids
-from .plans import check_batch_size
-from .set_loaders import TransformFactory, loader_of, transforms_for
-from .sources import Source
-from .splits import check_classes, check_disjoint
-from .transforms import Transform
 
 
 @dataclass(frozen=True)
 class Task:
-    """A data set with noisy training labels; a :class:`metaloss.types.TaskLike`.
+    """A data set with noisy training targets; a :class:`metaloss.types.TaskLike`.
+
+    The targets are class labels, or values in a regression task.
 
     Attributes:
-        name: what the records call it.
-        class_names: a name for each class.
-        sample_shape: the shape of one sample, without the batch.
-        train: training samples with the labels to train on.
-        meta: clean samples that the adjuster is meta-trained on; ``None`` if there are none.
-        validation: held-out clean samples for choices; ``None`` if there are none.
-        test: clean samples that nothing is chosen by.
-        train_targets: the labels of ``train``, addressed by a batch's ``index``; on the CPU.
-        noise: what noise did to them; ``None`` if it was not made here.
-        test_checked: whether the labels of ``test`` are known to be right.
+        name: the task's name in the records.
+        class_names: a name for each class; ``None`` if the targets are values.
+        sample_shape: the shape of one sample, without the batch dimension.
+        train: training samples with the targets to train on.
+        meta: clean samples to meta-train the adjuster on; ``None`` if there are none.
+        validation: held-out clean samples for model selection; ``None`` if there are none.
+        test: clean samples for the final figures; nothing is selected by them.
+        train_targets: the targets of ``train``, indexed by a batch's ``index``, on the CPU:
+            ``[samples]``, int64, or values ``[samples, values]``.
+        noise: the training targets before and after noise; ``None`` if no noise was added.
+        test_checked: whether the targets of ``test`` are known to be right.
 
     Example:
         >>> from metaloss.tasks import classification_task, digits
@@ -51,180 +40,29 @@ class Task:
     """
 
     name: str
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] | None
     sample_shape: tuple[int, ...]
     train: Loader
     meta: Loader | None
     validation: Loader | None
     test: Loader
-    train_targets: Int[Tensor, " samples"]
-    noise: NoisyLabels | None
+    train_targets: Int[Tensor, " samples"] | Float[Tensor, "samples values"]
+    noise: NoisyLabels | NoisyValues | None
     test_checked: bool = True
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
+    def num_classes(self) -> int | None:
+        """Number of classes; ``None`` if the targets are values."""
+        return None if self.class_names is None else len(self.class_names)
 
     @property
     def flipped(self) -> Bool[Tensor, " samples"] | None:
-        """Which of ``train_targets`` are wrong; ``None`` where the noise was not made here."""
+        """Which of ``train_targets`` are wrong; ``None`` if no noise was added."""
         return None if self.noise is None else self.noise.flipped
 
     @property
-    def class_counts(self) -> Int[Tensor, " classes"]:
-        """How many training samples carry the label of each class."""
-        return self.train_targets.bincount(minlength=self.num_classes)
-
-
-def classification_task(
-    *,
-    data: AnySource | Callable[[], AnySource],
-    noise: Callable[..., NoisyLabels] | None = None,
-    noise_file: str | Path | None = None,
-    num_meta: int = 1000,
-    num_validation: int = 0,
-    num_test: int | None = None,
-    subset: int | None = None,
-    meta_from: str = "train",
-    balanced_meta: bool = True,
-    allow_overlap: bool = False,
-    batch_size: int = 100,
-    meta_batch_size: int = 100,
-    eval_batch_size: int = 1000,
-    augment: TransformFactory | None = None,
-    augment_meta: bool = True,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    name: str | None = None,
-    seed: int = 0,
-    device: torch.device | str = "cpu",
-) -> Task:
-    """Build a task: split the data, put noise on the training labels, and make the loaders.
-
-    Meta, validation and test samples are disjoint from the training samples and from one another,
-    and keep their labels. The split, the noise, the order of the batches and the augmentation draw
-    from streams of their own, all derived from ``seed``.
-
-    Args:
-        data: a source, or a function that gives one.
-        noise: a function of :mod:`metaloss.tasks.noise` with its own arguments, such as ``rate``,
-            already bound. It is called with ``targets``, ``num_classes`` and ``generator``, and
-            with ``inputs`` if it takes them.
-        noise_file: noisy labels that were saved before, in place of ``noise``: for all training
-            samples of the source, or for those of this very split.
-        num_meta: clean samples for the meta set; 0 for none.
-        num_validation: clean samples for the validation set; 0 for none.
-        num_test: samples to take out of the training samples for the test set, where the source has
-            none, and only there. See :class:`Source` for whose labels are checked.
-        subset: train on so many of the samples left; on all if not given.
-        meta_from: where meta and validation samples come from: "train", out of the training
-            samples; "test", out of the test samples; "clean", from the source's verified samples;
-            "shared", from the training samples, which go on being trained on, and which needs
-            ``allow_overlap``.
-        balanced_meta: whether the meta set holds every class equally often.
-        allow_overlap: permit sets that share samples.
-        batch_size: training samples in a batch; a last batch that is not full is left out.
-        meta_batch_size: meta samples in a batch, likewise.
-        eval_batch_size: validation or test samples in a batch.
-        augment: makes the training transform of uint8 images, called with ``mean=`` and ``std=``;
-            they are only normalised if not given. Image files bring their own transforms.
-        augment_meta: whether the meta samples go through the training transform too.
-        mean: of each channel of uint8 images, pixels in [0, 1]; of the training samples if not
-            given.
-        std: likewise.
-        name: what the records call the task; the name of the training samples if not given.
-        seed: of the run.
-        device: where data in memory is held and batches go.
-
-    Returns:
-        The task.
-
-    Raises:
-        InputError: an argument is out of range or does not go with the others, there are not enough
-            samples, the meta set has one class only, sets share samples, or the noisy labels were
-            made from other labels.
-
-    Example:
-        >>> from functools import partial
-        >>> from metaloss.tasks import classification_task, digits, noise
-        >>> task = classification_task(
-        ...     data=digits, noise=partial(noise.symmetric, rate=0.4), num_meta=100, num_test=360
-        ... )
-        >>> 0.35 < task.noise.rate < 0.45
-        True
-
-    References:
-        Section 4.1 of the paper.
-    """
-    checked("data", data, Source | Callable[..., AnySource])
-    checked("augment", augment, Callable[..., Transform] | None)
-    checked("noise", noise, Callable[..., NoisyLabels] | None)
-    source: AnySource = checked("data", data() if callable(data) else data, Source)
-    require(
-        noise is None or noise_file is None,
-        "noise and noise_file: expected one of them at most, got both",
-    )
-    check_at_least("eval_batch_size", eval_batch_size, 1)
-    parts = divide(
-        source,
-        num_train=subset,
-        num_meta=num_meta,
-        num_validation=num_validation,
-        num_test=num_test,
-        meta_from=meta_from,
-        balanced_meta=balanced_meta,
-        generator=generator(seed, "split"),
-    )
-    check_disjoint(sample_ids(parts), allow_overlap)
-    sets = {part: chosen.samples() for part, chosen in parts.items()}
-    if "meta" in sets:
-        check_classes("num_meta", sets["meta"].targets)
-        check_batch_size("meta_batch_size", meta_batch_size, len(sets["meta"]))
-    noisy: NoisyLabels | None = None
-    if noise is not None:
-        train = sets["train"]
-        inputs = train.images if isinstance(train, ImageSet) else None
-        classes, draws = len(train.class_names), generator(seed, "noise")
-        noisy = make_noise(noise, train.targets, classes, draws, inputs)
-    elif noise_file is not None:
-        noisy = load_noise(user_path(noise_file), parts["train"])
-    if noisy is not None:
-        sets["train"] = sets["train"].with_targets(noisy.labels)
-    transforms = transforms_for(sets["train"], augment, mean, std)
-
-    def to_learn(part: str, size: int, augmented: bool) -> Loader:
-        return loader_of(
-            sets[part],
-            size,
-            transforms,
-            augmented=augmented,
-            training=True,
-            seed=derive(seed, part),
-            device=device,
-        )
-
-    def to_evaluate(part: str) -> Loader:
-        size = min(eval_batch_size, len(sets[part]))
-        return loader_of(
-            sets[part],
-            size,
-            transforms,
-            augmented=False,
-            training=False,
-            seed=seed,
-            device=device,
-        )
-
-    return Task(
-        name=name or source.train.name,
-        class_names=source.train.class_names,
-        sample_shape=source.train.sample_shape,
-        train=to_learn("train", batch_size, True),
-        meta=to_learn("meta", meta_batch_size, augment_meta) if "meta" in sets else None,
-        validation=to_evaluate("validation") if "validation" in sets else None,
-        test=to_evaluate("test"),
-        train_targets=sets["train"].targets,
-        noise=noisy,
-        test_checked=source.test is not None or source.labels_checked,
-    )
+    def class_counts(self) -> Int[Tensor, " classes"] | None:
+        """Number of training samples labelled as each class; ``None`` if the targets are values."""
+        if self.class_names is None:
+            return None
+        return self.train_targets.bincount(minlength=len(self.class_names))

@@ -1,8 +1,10 @@
-"""From uint8 images to what a model takes, a batch at a time and on the batch's device."""
+"""Transforms of batches of uint8 images, on the batch's device."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -12,10 +14,21 @@ from torch import Tensor
 
 from metaloss.checks import check_at_least, require
 
+STATISTICS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = MappingProxyType(
+    {
+        "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+        "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+        "digits": ((0.3053,), (0.3759,)),
+        "fashion_mnist": ((0.2860,), (0.3530,)),
+        "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    }
+)
+"""Mean and standard deviation of each channel of the training images, with pixels in [0, 1]."""
+
 
 @runtime_checkable
 class Transform(Protocol):
-    """What a loader does to a batch of inputs."""
+    """Maps a batch of images to a model's inputs."""
 
     def __call__(
         self,
@@ -23,26 +36,26 @@ class Transform(Protocol):
         generator: torch.Generator | None,
         /,
     ) -> Float[Tensor, "batch channels height width"]:
-        """The inputs of a model.
+        """Return the inputs of a model.
 
         Args:
             images: uint8, ``[batch, channels, height, width]``.
-            generator: where randomness comes from, on the batch's device; ``None`` for evaluation.
+            generator: the source of randomness, on the batch's device; ``None`` in evaluation.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Normalise:
-    """Pixels in [0, 1], less a mean and over a standard deviation, channel by channel.
+    """Scale pixels to [0, 1], then normalise each channel by a mean and a standard deviation.
 
     Attributes:
-        mean: one number for each channel, of pixels in [0, 1].
+        mean: one number for each channel, with pixels in [0, 1].
         std: one number for each channel, above 0.
 
     Raises:
-        InputError: the two are not of one length, or a standard deviation is not positive; when
-            called, the images are not uint8 or have another number of channels.
+        InputError: the two differ in length, or a standard deviation is not positive. When called:
+            the images are not uint8, or have another number of channels.
 
     Example:
         >>> import torch
@@ -72,11 +85,11 @@ class Normalise:
         generator: torch.Generator | None = None,  # noqa: ARG002 - a Transform takes one
         /,
     ) -> Float[Tensor, "batch channels height width"]:
-        """The normalised images, float32."""
+        """Return the normalised images, float32."""
         check_images(images, channels=len(self.mean))
         values = images.to(torch.float32)
-        # Python numbers, channel by channel: a tensor of them would be copied to the device, and
-        # waited for, at every batch.
+        # Python numbers, channel by channel: copying a tensor of them to the device would block at
+        # every batch.
         for channel, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
             values[:, channel].sub_(255 * mean).div_(255 * std)
         return values
@@ -84,16 +97,17 @@ class Normalise:
 
 @dataclass(frozen=True)
 class Augment:
-    """Random crop with zero padding and random horizontal flip, sample by sample, then normalise.
+    """Crop with zero padding and flip each image at random, then normalise.
 
     Attributes:
         mean: as :class:`Normalise`.
         std: as :class:`Normalise`.
-        crop_padding: pixels of zeros on each side that the crop moves in.
-        flip: whether to flip half of the images, left to right.
+        crop_padding: width of the zero padding on each side, in pixels.
+        flip: whether to flip each image left to right with probability 1/2.
 
     Raises:
-        InputError: as :class:`Normalise`, a negative padding, or a call without a generator.
+        InputError: as :class:`Normalise`; also if the padding is negative, or when called without a
+            generator.
 
     Example:
         >>> import torch
@@ -123,7 +137,7 @@ class Augment:
         generator: torch.Generator | None,
         /,
     ) -> Float[Tensor, "batch channels height width"]:
-        """The augmented images, float32."""
+        """Return the augmented images, float32."""
         check_images(images, channels=len(self.mean))
         require(generator is not None, "generator: expected one to augment with, got None")
         batch = (2, len(images))
@@ -139,19 +153,20 @@ class Augment:
 def crop_and_flip(
     images: Tensor, top: Tensor, left: Tensor, flipped: Tensor, padding: int
 ) -> Tensor:
-    """Crop each image at its own place in a frame of zeros, then flip those that are to be.
+    """Pad each image with zeros, crop it at its own offset, and flip it left to right if chosen.
 
-    One gather for the whole batch, with nothing read back from the device.
+    The whole batch takes one gather, and nothing is copied back from the device.
 
     Args:
         images: ``[batch, channels, height, width]``.
-        top: the crop's first row in the padded image, ``[batch]``, int64, in ``0 .. 2 padding``.
-        left: its first column, likewise.
-        flipped: which crops to flip left to right, ``[batch]``, bool.
-        padding: pixels of zeros on each side.
+        top: the first row of each crop in the padded image, ``[batch]``, int64, from 0 to
+            ``2 * padding``.
+        left: the first column, likewise.
+        flipped: which crops to flip, ``[batch]``, bool.
+        padding: width of the padding on each side, in pixels.
 
     Returns:
-        The crops, of the shape and dtype of ``images``.
+        The crops, with the shape and dtype of ``images``.
     """
     _, channels, height, width = images.shape
     padded = F.pad(images, (padding, padding, padding, padding))
@@ -167,13 +182,13 @@ def crop_and_flip(
 def channel_statistics(
     images: UInt8[Tensor, "samples channels height width"],
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, of pixels in [0, 1].
+    """Return the mean and standard deviation of each channel, with pixels in [0, 1].
 
     Args:
         images: uint8, ``[samples, channels, height, width]``.
 
     Returns:
-        The means and the standard deviations, exact up to float64 since computed from counts.
+        The means and the standard deviations, computed from counts of pixel values in float64.
 
     Example:
         >>> import torch
@@ -193,9 +208,9 @@ def channel_statistics(
 
 
 def check_images(images: Tensor, channels: int) -> None:
-    """Raise :class:`InputError` unless these are uint8 images with so many channels.
+    """Raise :class:`InputError` unless these are uint8 images with this number of channels.
 
-    Shape and dtype alone: nothing here waits for a device.
+    Only shape and dtype are read, so nothing blocks on a device.
     """
     require(
         images.dtype == torch.uint8 and images.ndim == 4 and images.shape[1] == channels,

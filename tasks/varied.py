@@ -1,4 +1,4 @@
-"""The same images, harder to tell apart: turned, moved, scaled, some of them inverted."""
+"""Data sets made harder: images rotated, shifted, scaled and inverted at random."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from metaloss.checks import check_at_least, check_in_range, require, seen
 from metaloss.seeding import generator
 
-from .images import ImageSet
+from .image_set import ImageSet
 from .sources import Source
 
 _AT_A_TIME = 1000
@@ -28,24 +28,24 @@ def varied(
     size: int | None = None,
     seed: int = 0,
 ) -> Source[ImageSet]:
-    """A data set whose every image is turned, moved and scaled at random, and inverted or not.
+    """Rotate, shift and scale each image of a data set at random, and invert some.
 
-    Not augmentation: each image has one look, for good. Classes that a network tells apart within
-    an epoch take it many now, and of an image that it gets wrong the label is more often right.
-    An adjuster that is to know both cases can learn on a data set as it is and varied.
+    This is not augmentation: each image is changed once and then stays the same. The varied data
+    set is learned more slowly, and a label that the network disagrees with is more often right. An
+    adjuster can learn both cases from a data set and its varied copy.
 
     Args:
-        data: a source of uint8 images, or a function that gives one.
-        turn: degrees, at most, either way.
-        shift: at most, either way, in sides of the image; in [0, 1].
-        zoom: how many times larger or smaller at most; at least 1.
-        invert: the part of the images whose pixels are inverted; in [0, 1].
-        size: pixels a side, if other than they have; the images are read at so many points, not
-            smoothed.
-        seed: of what is drawn.
+        data: a source of uint8 images, or a function that returns one.
+        turn: the largest rotation, in degrees, in either direction.
+        shift: the largest shift, as a fraction of the image's side, in either direction; in [0, 1].
+        zoom: the largest factor of scaling up or down; at least 1.
+        invert: the probability that an image's pixels are inverted; in [0, 1].
+        size: height and width of the result; by default, those of the images. Images are sampled
+            at the new grid without smoothing.
+        seed: the seed of the random draws.
 
     Raises:
-        InputError: an argument is out of range, or the samples are not uint8 images.
+        InputError: an argument is out of range, or the samples are not uint8 images in memory.
 
     Example:
         >>> from metaloss.tasks import digits, varied
@@ -72,12 +72,12 @@ def varied(
 
         angle = either_way(math.radians(turn))
         scale = either_way(math.log(zoom)).exp()
-        x, y = either_way(2 * shift), either_way(2 * shift)  # from -1 to 1 is a side
+        x, y = either_way(2 * shift), either_way(2 * shift)  # a side is 2 units, from -1 to 1
         cos, sin = angle.cos() * scale, angle.sin() * scale
         maps = torch.stack([cos, -sin, x, sin, cos, y], dim=1).view(count, 2, 3)
         inverted = torch.rand(count, generator=draws) < invert
         images = [
-            _looks(samples.images[rows], maps[rows], inverted[rows], size)
+            _transformed(samples.images[rows], maps[rows], inverted[rows], size)
             for rows in (slice(k, k + _AT_A_TIME) for k in range(0, count, _AT_A_TIME))
         ]
         return replace(samples, images=torch.cat(images), name=f"{samples.name}, varied")
@@ -87,7 +87,7 @@ def varied(
     return Source(**made, labels_checked=source.labels_checked)
 
 
-def _looks(
+def _transformed(
     images: torch.Tensor, maps: torch.Tensor, inverted: torch.Tensor, size: int | None
 ) -> torch.Tensor:
     sides = images.shape[2:] if size is None else (size, size)

@@ -118,6 +118,7 @@ class Recipe:
             self.lookahead.hold_norm,
             clip=self.clip,
             strategy=self.lookahead.strategy,
+            keep=self.speed.keep_activations,
         )
 
     @cached_property

@@ -13,14 +13,14 @@ from metaloss.shim import import_torchvision
 
 
 def idx_bytes(values: np.ndarray) -> bytes:
-    """The IDX format, written out: two zeros, 8 for bytes, dimensions, big-endian sizes, values."""
+    """Encode as IDX: two zeros, 8 for bytes, number of dimensions, big-endian sizes, values."""
     header = bytes([0, 0, 8, values.ndim])
     return header + b"".join(size.to_bytes(4, "big") for size in values.shape) + values.tobytes()
 
 
 @pytest.fixture(params=["plain", "gz", "torchvision"])
 def idx_folder(request, tmp_path):
-    """A miniature Fashion-MNIST and what is in it."""
+    """A miniature Fashion-MNIST and its content."""
     draw = np.random.default_rng(0)
     content = {
         "train-images-idx3-ubyte": draw.integers(0, 256, (12, 28, 28), dtype=np.uint8),
@@ -41,7 +41,7 @@ def idx_folder(request, tmp_path):
 
 
 def write_cifar(folder, files, label_key, label_file, names_key, names):
-    """Pickled batches as published: rows of 3,072 bytes, red then green then blue."""
+    """Write pickled batches as published: rows of 3,072 bytes, red then green then blue."""
     folder.mkdir(parents=True)
     draw = np.random.default_rng(1)
     content = {}

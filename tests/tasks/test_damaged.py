@@ -1,4 +1,4 @@
-"""Files that ask for far more than they hold, or that nothing can be made of."""
+"""Damaged files and failed downloads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import http.client
 import json
 import socket
 import struct
-import tracemalloc
 import urllib.error
 import zlib
 
@@ -22,54 +21,31 @@ from metaloss.tasks import decoding as module
 from metaloss.tasks.idx import read_idx
 
 
-@pytest.fixture
-def peak():
-    """How many bytes Python and numpy have had at most."""
-    tracemalloc.start()
-    yield lambda: tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-
-
 def idx(*sizes: int) -> bytes:
     return bytes([0, 0, 8, len(sizes)]) + struct.pack(f">{len(sizes)}I", *sizes)
 
 
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_no_more_is_read_than_an_idx_header_says(tmp_path, peak, suffix) -> None:
-    path = tmp_path / f"labels{suffix}"
-    content = idx(5) + bytes(50 * 2**20)
-    path.write_bytes(gzip.compress(content, 1) if suffix else content)
-    del content
-    tracemalloc.reset_peak()
-    before = peak()
-    with pytest.raises(InputError, match=r"labels\S*: expected \[5\] values, got more than that"):
-        read_idx(path, dimensions=1)
-    assert peak() - before < 5 * 2**20
-
-
-@pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize(
-    ("sizes", "words"),
+    ("sizes", "suffix", "words"),
     [
-        ((2**32 - 1, 2**32 - 1, 2**32 - 1), r"values, got 7$"),
-        ((0, 28, 28), r"expected samples, got a header that says \[0, 28, 28\]"),
-        ((2**32 - 1, 2**32 - 1, 0), "expected samples, got a header"),
+        ((2**32 - 1, 2**32 - 1, 2**32 - 1), "", r"values, got 7$"),
+        ((2**32 - 1, 2**32 - 1, 0), "", "expected samples, got a header that says"),
+        ((1, 2, 3), ".gz", r"expected \[1, 2, 3\] values, got 7$"),
     ],
 )
-def test_an_idx_header_that_promises_too_much(tmp_path, peak, suffix, sizes, words) -> None:
+def test_an_idx_header_that_does_not_match_the_content(tmp_path, sizes, suffix, words) -> None:
     path = tmp_path / f"images{suffix}"
     content = idx(*sizes) + bytes(7)
     path.write_bytes(gzip.compress(content) if suffix else content)
     with pytest.raises(InputError, match=words):
         read_idx(path, dimensions=3)
-    assert peak() < 5 * 2**20
 
 
 def test_any_header_is_read_or_refused(tmp_path) -> None:
     draw = np.random.default_rng(0)
     path = tmp_path / "labels"
     whole = idx(4) + bytes([1, 2, 3, 4])
-    for _ in range(500):
+    for _ in range(200):
         content = bytearray(whole)
         for place in draw.integers(0, len(whole), 2):
             content[place] = draw.integers(0, 256)
@@ -80,33 +56,12 @@ def test_any_header_is_read_or_refused(tmp_path) -> None:
             assert str(path) in str(error)
 
 
-def test_a_folder_in_a_files_place(tmp_path) -> None:
+def test_a_folder_in_place_of_a_file(tmp_path) -> None:
     for part in ("train", "t10k"):
         for name in ("images-idx3-ubyte", "labels-idx1-ubyte"):
             (tmp_path / f"{part}-{name}").mkdir()
     with pytest.raises(InputError, match="train-images-idx3-ubyte: expected this file"):
         fashion_mnist(tmp_path)
-
-
-def test_memory_is_not_asked_for_by_one_odd_image(pets, monkeypatch) -> None:
-    """The first image says how large all are: the others are looked at before much is asked for."""
-    root, _ = pets
-    Image.new("1", (300, 301)).save(root / "train" / "cat" / "00.png")
-    monkeypatch.setattr(module, "_MUCH", 10**6)
-    monkeypatch.setattr(module.np, "empty", lambda *_, **__: pytest.fail("asked for memory"))
-    with pytest.raises(InputError, match=r"cat/01\.png: expected 300x301 pixels .* got 9x7"):
-        image_folder(root)
-
-
-def test_images_may_be_turned_when_they_are_looked_at_first(tmp_path, monkeypatch) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    for part in ("cat", "dog"):
-        (tmp_path / "train" / part).mkdir(parents=True)
-    Image.new("RGB", (9, 7)).save(tmp_path / "train" / "cat" / "0.png")
-    Image.new("RGB", (7, 9)).save(tmp_path / "train" / "dog" / "0.png", exif=exif)
-    monkeypatch.setattr(module, "_MUCH", 1)
-    assert image_folder(tmp_path, test=None).train.sample_shape == (3, 7, 9)
 
 
 def test_images_that_do_not_fit_in_memory(pets, monkeypatch) -> None:
@@ -119,9 +74,8 @@ def test_images_that_do_not_fit_in_memory(pets, monkeypatch) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize(
-    "most", [5_000, 9_000]
-)  # PIL itself warns above it, refuses above twice it
+# PIL itself warns above this number, and raises above twice it.
+@pytest.mark.parametrize("most", [5_000, 9_000])
 def test_an_image_has_a_bounded_number_of_pixels(pets, monkeypatch, most) -> None:
     root, _ = pets
     Image.new("1", (100, 101)).save(root / "train" / "cat" / "00.png")
@@ -133,7 +87,7 @@ def test_an_image_has_a_bounded_number_of_pixels(pets, monkeypatch, most) -> Non
 
 
 @pytest.mark.parametrize("error", [MemoryError(), KeyError("x"), SyntaxError("broken"), EOFError()])
-def test_whatever_the_image_library_raises_names_the_file(pets, monkeypatch, error) -> None:
+def test_any_error_of_the_image_library_names_the_file(pets, monkeypatch, error) -> None:
     def fail(self):
         raise error
 
@@ -142,7 +96,7 @@ def test_whatever_the_image_library_raises_names_the_file(pets, monkeypatch, err
         image_folder(pets[0])
 
 
-def test_noise_files_with_deep_json_in_them(tmp_path) -> None:
+def test_noise_files_with_bad_json(tmp_path) -> None:
     path = tmp_path / "noise.safetensors"
     save_file({"labels": np.zeros(2)}, path, metadata={"metaloss": "[" * 200_000})
     with pytest.raises(InputError, match=r"noise\.safetensors: expected a file of .*noisy labels"):
@@ -152,19 +106,18 @@ def test_noise_files_with_deep_json_in_them(tmp_path) -> None:
         NoisyLabels.load(path)
 
 
-@pytest.mark.parametrize("read", [cifar10, cifar100])
 @pytest.mark.parametrize(
-    "error",
+    ("read", "error"),
     [
-        urllib.error.URLError(socket.gaierror(-2, "Name or service not known")),
-        TimeoutError("timed out"),
-        http.client.IncompleteRead(b""),
-        OSError(28, "No space left on device"),
-        EOFError("Compressed file ended\nbefore its end"),
-        zlib.error("invalid block"),
+        (cifar10, urllib.error.URLError(socket.gaierror(-2, "Name or service not known"))),
+        (cifar100, TimeoutError("timed out")),
+        (cifar10, http.client.IncompleteRead(b"")),
+        (cifar100, OSError(28, "No space left on device")),
+        (cifar10, EOFError("Compressed file ended\nbefore its end")),
+        (cifar100, zlib.error("invalid block")),
     ],
 )
-def test_a_download_that_fails_is_one_line(tmp_path, monkeypatch, read, error) -> None:
+def test_a_failed_download_is_one_line(tmp_path, monkeypatch, read, error) -> None:
     def fail(*_, **__):
         raise error
 

@@ -1,4 +1,4 @@
-"""A loader's fingerprint tells its samples from others."""
+"""A loader's fingerprint identifies its samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from metaloss.tasks import BatchLoader, FolderLoader, image_files
 from metaloss.types import Fingerprinted
 
 
-def test_of_samples_in_memory() -> None:
+def test_fingerprint_of_samples_in_memory() -> None:
     inputs, targets = torch.rand(6, 2), torch.arange(6) % 2
 
     def of(inputs: torch.Tensor, targets: torch.Tensor) -> str:
@@ -27,7 +27,7 @@ def test_of_samples_in_memory() -> None:
     assert of(other, targets) != of(inputs, targets)
 
 
-def test_of_files(tmp_path: Path) -> None:
+def test_fingerprint_of_files(tmp_path: Path) -> None:
     def draw(name: str, size: int) -> None:
         path = tmp_path / "pets" / "train" / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Which files of a folder are images of which class."""
+"""Lists of the image files in a folder for each class."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def files_of(root: Path, part: str = "train") -> list[str]:
     return [str(Path(file).relative_to(root / part)) for file in list_images(root / part).files]
 
 
-def test_the_endings_are_torchvisions() -> None:
+def test_extensions_equal_torchvisions() -> None:
     assert EXTENSIONS == import_torchvision().datasets.folder.IMG_EXTENSIONS
 
 
-def test_the_order_is_torchvisions(pets) -> None:
+def test_the_order_equals_torchvisions(pets) -> None:
     root, _ = pets
     for name in ("a/b", "a-b", "B", "ä"):
         (root / "train" / "cat" / name).mkdir(parents=True)
@@ -34,7 +34,7 @@ def test_the_order_is_torchvisions(pets) -> None:
 
 
 @pytest.mark.parametrize("name", [".ipynb_checkpoints", ".git", "__pycache__", "__MACOSX"])
-def test_what_is_hidden_is_no_class_and_no_image(pets, name) -> None:
+def test_hidden_files_and_folders_are_skipped(pets, name) -> None:
     root, _ = pets
     before = list_images(root / "train")
     for place in (root / "train", root / "train" / "cat", root / "test"):
@@ -46,7 +46,7 @@ def test_what_is_hidden_is_no_class_and_no_image(pets, name) -> None:
     assert list_images(root / "train") == before
 
 
-def test_a_folder_that_is_reached_again_is_counted_once(pets) -> None:
+def test_a_folder_that_links_reach_again_is_read_once(pets) -> None:
     root, _ = pets
     before = files_of(root)
     cat = root / "train" / "cat"
@@ -61,17 +61,19 @@ def test_a_folder_that_is_reached_again_is_counted_once(pets) -> None:
     assert sorted(set(files_of(root)) - set(before)) == ["cat/linked/9.png"]
 
 
-def test_one_folder_is_neither_two_classes_nor_two_parts(pets) -> None:
+def test_one_folder_as_two_classes_or_two_parts_is_refused(pets) -> None:
     root, _ = pets
-    with pytest.raises(InputError, match=r"train: expected a folder of its own for each part"):
+    with pytest.raises(InputError, match=r"train: expected a separate folder for each part"):
         image_folder(root, test="train")
     (root / "train" / "puma").symlink_to(root / "train" / "cat")
-    with pytest.raises(InputError, match=r"its own for each class, got puma, which is cat"):
+    with pytest.raises(
+        InputError, match=r"separate folder for each class, got one for puma and for cat"
+    ):
         image_folder(root, test=None)
 
 
 @pytest.mark.parametrize("to", ["nothing.png", "01-copy.png"])
-def test_a_link_to_nothing_is_named(pets, to) -> None:
+def test_a_broken_link_is_named(pets, to) -> None:
     root, _ = pets
     (root / "train" / "cat" / "01-copy.png").symlink_to(to)
     for read in (image_folder, image_files):
@@ -79,7 +81,7 @@ def test_a_link_to_nothing_is_named(pets, to) -> None:
             read(root)
 
 
-def test_a_folder_that_cannot_be_looked_into_is_named(pets, monkeypatch) -> None:
+def test_an_unreadable_folder_is_named(pets, monkeypatch) -> None:
     root, _ = pets
     scan = os.scandir
 
@@ -89,7 +91,7 @@ def test_a_folder_that_cannot_be_looked_into_is_named(pets, monkeypatch) -> None
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(InputError, match=r"cat/more: cannot look into this folder: Permission"):
+    with pytest.raises(InputError, match=r"cat/more: cannot read this folder: Permission"):
         image_folder(root)
 
 
@@ -105,12 +107,12 @@ def test_names_that_are_not_utf_8(pets) -> None:
         image_folder(root)
     str(caught.value).encode()
     (root / "train" / os.fsdecode(b"caf\xe9")).mkdir()
-    with pytest.raises(InputError, match=r"classes in UTF-8, got caf\\xe9") as caught:
+    with pytest.raises(InputError, match=r"class names in UTF-8, got caf\\xe9") as caught:
         image_folder(root, test=None)
     str(caught.value).encode()
 
 
-def test_the_home_folder_of_a_path_is_found(pets, monkeypatch) -> None:
+def test_the_home_folder_of_a_path_is_expanded(pets, monkeypatch) -> None:
     root, _ = pets
     monkeypatch.setenv("HOME", str(root.parent))
     assert image_folder("~/pets", cache="~/kept.safetensors").train.name == "pets"

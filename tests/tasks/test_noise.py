@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from metaloss.checks import InputError
-from metaloss.tasks import noise
+from metaloss.tasks import CIFAR10_PAIRS, CIFAR100_COARSE, noise
+from metaloss.tasks.class_names import PAIRS
 from metaloss.tasks.sampling import cumulate, draw_labels
-from metaloss.tasks.tables import PAIRS
 
 SAMPLES = 20_000
 TARGETS = torch.arange(SAMPLES) % 10
-GROUPS = [0, 0, 0, 1, 1, 1, 1, 2, 2, 3]  # class 9 is alone
+GROUPS = [0, 0, 0, 1, 1, 1, 1, 2, 2, 3]  # class 9 is alone in its group
 DENSE = torch.rand(10, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
 DENSE = (DENSE / DENSE.sum(1, keepdim=True)).tolist()
 IMAGES = torch.randint(
@@ -37,7 +37,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def expected_transition(name: str) -> torch.Tensor:
-    """Each matrix written out entry by entry."""
+    """Return each matrix, written out entry by entry."""
     matrix = torch.zeros(10, 10, dtype=torch.float64)
     for i in range(10):
         for j in range(10):
@@ -65,7 +65,7 @@ def expected_transition(name: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_transition_is_the_one_written_out(name):
+def test_transition_equals_the_one_written_out(name):
     made = MAKERS[name](targets=TARGETS, num_classes=10, generator=generator())
     torch.testing.assert_close(made.transition, expected_transition(name), rtol=0, atol=1e-15)
 
@@ -83,12 +83,12 @@ def test_counts_are_binomial_around_the_transition(name):
             if p in (0.0, 1.0):
                 assert count == p * n
             else:
-                # five standard deviations, and the seeds are fixed
+                # five standard deviations; the seeds are fixed
                 assert abs(count - p * n) < 5 * math.sqrt(n * p * (1 - p))
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_same_generator_same_labels_and_targets_untouched(name):
+def test_pure_in_the_generator(name):
     before = TARGETS.clone()
     first = MAKERS[name](targets=TARGETS, num_classes=10, generator=generator(1))
     again = MAKERS[name](targets=TARGETS, num_classes=10, generator=generator(1))
@@ -101,7 +101,7 @@ def test_same_generator_same_labels_and_targets_untouched(name):
     assert first.rate == (first.labels != TARGETS).double().mean()
 
 
-def test_the_global_generator_is_left_alone():
+def test_the_global_generator_does_not_change():
     state = torch.get_rng_state()
     for make in MAKERS.values():
         make(targets=TARGETS, num_classes=10, generator=generator())
@@ -109,8 +109,8 @@ def test_the_global_generator_is_left_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_rate_is_the_share_of_changed_labels_not_of_redrawn_ones():
-    # keeping a label with probability 1/c, as a uniform redraw does, would give 0.45
+def test_rate_is_that_of_changed_labels():
+    # A uniform redraw would keep a label with probability 1/c, and the rate would be 0.45.
     made = noise.symmetric(torch.zeros(SAMPLES, dtype=torch.int64), 0.9, 2, generator())
     assert abs(made.rate - 0.9) < 5 * math.sqrt(0.9 * 0.1 / SAMPLES)
 
@@ -128,13 +128,13 @@ def test_a_zero_probability_class_is_never_drawn_even_at_the_ends():
     assert draw_labels(cumulate(probabilities), draws).tolist() == [1, 1, 3, 3]
 
 
-def test_a_float32_matrix_whose_rows_sum_almost_to_one_is_taken():
+def test_a_float32_matrix_whose_rows_sum_almost_to_one_is_accepted():
     thirds = torch.full((3, 3), 1 / 3)
     labels = noise.from_matrix(torch.zeros(1000, dtype=torch.int64), thirds, generator()).labels
     assert labels.unique().tolist() == [0, 1, 2]
 
 
-def test_samples_are_independent_of_those_after_them():
+def test_samples_do_not_depend_on_those_after_them():
     whole = noise.symmetric(TARGETS, 0.4, 10, generator())
     first = noise.symmetric(TARGETS[:17], 0.4, 10, generator())
     assert torch.equal(whole.labels[:17], first.labels)
@@ -171,21 +171,21 @@ def test_cifar100_superclasses_are_the_published_ones():
     assert coarse == sorted(coarse)
     assert len(fine) == 100
     for label, name in enumerate(fine):
-        assert name in SUPERCLASSES[coarse[noise.CIFAR100_COARSE[label]]].split()
+        assert name in SUPERCLASSES[coarse[CIFAR100_COARSE[label]]].split()
 
 
 def test_hierarchical_stays_in_the_superclass():
     targets = torch.arange(10_000) % 100
     made = noise.hierarchical(targets, 0.6, 100, generator(), "cifar100")
-    coarse = torch.tensor(noise.CIFAR100_COARSE)
+    coarse = torch.tensor(CIFAR100_COARSE)
     assert torch.equal(coarse[made.labels], coarse[targets])
     assert abs(made.rate - 0.6) < 5 * math.sqrt(0.6 * 0.4 / 10_000)
 
 
-def test_cifar10_pairs_are_the_papers():
+def test_cifar10_pairs_equal_the_papers():
     vehicles = ["airplane", "automobile", "ship", "truck"]
     names = sorted([*vehicles, "bird", "cat", "deer", "dog", "frog", "horse"])
-    by_name = {names[a]: names[b] for a, b in noise.CIFAR10_PAIRS.items()}
+    by_name = {names[a]: names[b] for a, b in CIFAR10_PAIRS.items()}
     assert by_name == {
         "truck": "automobile",
         "bird": "airplane",

@@ -1,4 +1,4 @@
-"""The labels of a seed: published figures are of these, and of no others."""
+"""The noisy labels of a seed, which published figures depend on."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ LABELS = {
 
 
 @pytest.mark.parametrize("name", LABELS)
-def test_they_stay_what_they_are(name: str) -> None:
-    """A change of precision, or of the order of draws, would change them."""
+def test_labels_of_a_seed_do_not_change(name: str) -> None:
+    """A change of precision or of the order of draws would change the labels."""
     make, expected = LABELS[name]
     found = make(targets=TARGETS, num_classes=10, generator=generator(0, "noise")).labels
     assert "".join(map(str, found.tolist())) == expected

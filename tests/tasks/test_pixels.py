@@ -1,4 +1,4 @@
-"""Images of every depth, orientation and transparency, as a viewer shows them."""
+"""Images of every depth, orientation and transparency, read as a viewer shows them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BY_RANGE = np.round(RAMP / 65535 * 255)
 
 
 def tiff(path, values: np.ndarray, bits: int, photometric: int) -> None:
-    """A little-endian TIFF of one strip, written out from the specification."""
+    """Write a little-endian TIFF of one strip, according to the specification."""
     data = values.tobytes()
     height, width = values.shape
     tags = {
@@ -40,8 +40,7 @@ def read(path, channels: int = 1) -> np.ndarray:
     return np.asarray(open_image(path, channels)).astype(int)
 
 
-@pytest.mark.parametrize("name", ["ramp.png", "ramp.tif", "ramp.pgm"])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("name", "channels"), [("ramp.png", 1), ("ramp.tif", 3), ("ramp.pgm", 1)])
 def test_16_bits_are_scaled_by_their_range(tmp_path, name, channels) -> None:
     if name.endswith(".pgm"):
         header = b"P5 8 8 65535\n"
@@ -70,7 +69,7 @@ def test_12_bits_are_scaled_by_theirs(tmp_path) -> None:
     assert read(path).tolist() == [[255, 128]]
 
 
-def test_the_transparent_value_of_16_bits_is_white(tmp_path) -> None:
+def test_the_transparent_value_of_16_bit_images_becomes_white(tmp_path) -> None:
     Image.fromarray(RAMP).save(tmp_path / "key.png", transparency=int(RAMP[0, 3]))
     expected = BY_RANGE.copy()
     expected[0, 3] = 255
@@ -81,7 +80,7 @@ def test_the_transparent_value_of_16_bits_is_white(tmp_path) -> None:
     ("mode", "words"),
     [("F", r"floating-point ones \(mode F\)"), ("I", r"32-bit ones \(mode I\)")],
 )
-def test_pixels_without_a_range_are_refused_by_name(tmp_path, mode, words) -> None:
+def test_pixels_of_unknown_range_are_refused(tmp_path, mode, words) -> None:
     for part in ("cat", "dog"):
         (tmp_path / "train" / part).mkdir(parents=True)
         Image.new("RGB", (4, 4)).save(tmp_path / "train" / part / "0.png")
@@ -97,14 +96,14 @@ ON_WHITE = [round(c * 0.4 + 255 * 0.6) for c in COLOUR]
 
 
 def transparent(mode: str) -> Image.Image:
-    """Two pixels: one opaque, one of 40%."""
+    """Return an image of two pixels, one opaque and one with 40% opacity."""
     image = Image.new("RGBA", (2, 1), (*COLOUR, 255))
     image.putpixel((1, 0), (*COLOUR, 102))
     return image.convert(mode)
 
 
 @pytest.mark.parametrize(("mode", "name"), [("RGBA", "a.png"), ("LA", "a.png"), ("RGBA", "a.webp")])
-def test_transparency_is_put_on_white(tmp_path, mode, name) -> None:
+def test_transparency_is_composited_on_white(tmp_path, mode, name) -> None:
     image = transparent(mode)
     image.save(tmp_path / name, **({"lossless": True, "exact": True} if "webp" in name else {}))
     opaque, faint = read(tmp_path / name, 3)[0].tolist()
@@ -114,7 +113,7 @@ def test_transparency_is_put_on_white(tmp_path, mode, name) -> None:
 
 
 @pytest.mark.parametrize("mode", ["P", "L", "RGB", "1"])
-def test_a_transparent_colour_is_white(tmp_path, mode) -> None:
+def test_a_transparent_colour_becomes_white(tmp_path, mode) -> None:
     image = Image.new(mode, (2, 1), 0)
     if mode == "P":
         image.putpalette([0, 0, 0, 9, 8, 7])
@@ -129,7 +128,7 @@ def test_a_transparent_colour_is_white(tmp_path, mode) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_images_are_turned_as_exif_says(tmp_path, orientation) -> None:
+def test_exif_orientation_is_applied(tmp_path, orientation) -> None:
     pixels = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -141,13 +140,15 @@ def test_images_are_turned_as_exif_says(tmp_path, orientation) -> None:
     assert (orientation == 1) == np.array_equal(expected, pixels)
 
 
-def test_a_damaged_exif_block_is_left_aside(tmp_path) -> None:
+def test_a_damaged_exif_block_is_ignored(tmp_path) -> None:
     Image.new("RGB", (4, 4), COLOUR).save(tmp_path / "odd.png", exif=b"Exif\0\0II*\0\xff\xff\xff")
     assert read(tmp_path / "odd.png", 3)[0, 0].tolist() == list(COLOUR)
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "CMYK", "YCbCr"])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("mode", "channels"),
+    [("RGB", 3), ("RGB", 1), ("L", 3), ("L", 1), ("P", 3), ("1", 1), ("CMYK", 3), ("YCbCr", 1)],
+)
 def test_other_8_bit_images_keep_their_pixels(tmp_path, mode, channels) -> None:
     draw = np.random.default_rng(0)
     path = tmp_path / "plain.tif"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -12,6 +13,18 @@ from metaloss.tasks import classification_task, digits, join, noise, noise_grid,
 
 CLEAN = partial(classification_task, data=digits, num_meta=100, num_test=360, batch_size=50)
 NOISES = {"symmetric": noise.symmetric, "instance": noise.instance_dependent}
+
+
+class OneBatch:
+    """A loader of another type."""
+
+    num_samples = 1
+
+    def __len__(self) -> int:
+        return 1
+
+    def epoch(self, number: int):
+        return iter([])
 
 
 def suite(**changes):
@@ -35,14 +48,14 @@ def test_a_task_for_every_noise_and_rate() -> None:
         assert torch.equal(task.flipped, task.noise.flipped)
 
 
-def test_networks_and_recipes_are_handed_on() -> None:
+def test_networks_and_recipes_are_passed_on() -> None:
     recipe = object()
     for spec in suite(model=dict, recipe=recipe):
         assert spec.model is dict
         assert spec.recipe is recipe
 
 
-def test_samples_are_held_once_and_all_else_is_each_ones_own() -> None:
+def test_tasks_share_samples_and_nothing_else() -> None:
     first, second, *_ = (spec.task(seed=0, device="cpu") for spec in suite())
     for a, b in ((first.train, second.train), (first.meta, second.meta), (first.test, second.test)):
         assert a.inputs.data_ptr() == b.inputs.data_ptr()
@@ -54,7 +67,7 @@ def test_samples_are_held_once_and_all_else_is_each_ones_own() -> None:
     assert torch.equal(first.noise.original, clean.train_targets)
 
 
-def test_seeds_make_other_tasks() -> None:
+def test_tasks_are_determined_by_the_seed() -> None:
     (spec,) = suite(noises={"symmetric": noise.symmetric}, rates=(0.4,))
     zero, one, again = (spec.task(seed=seed, device="cpu") for seed in (0, 1, 0))
     assert not torch.equal(zero.train.inputs, one.train.inputs)
@@ -79,7 +92,7 @@ def test_bad_suites(changes, message: str) -> None:
         suite(**changes)
 
 
-def test_noise_is_put_on_clean_labels_alone() -> None:
+def test_noise_is_added_to_clean_labels_only() -> None:
     (spec,) = suite(
         task=partial(CLEAN, noise=partial(noise.symmetric, rate=0.1)),
         noises={"symmetric": noise.symmetric},
@@ -87,6 +100,12 @@ def test_noise_is_put_on_clean_labels_alone() -> None:
     )
     with pytest.raises(InputError, match="expected one without noise"):
         spec.task(seed=0, device="cpu")
+
+
+def test_loaders_of_another_type_are_refused() -> None:
+    task = replace(CLEAN(), train=OneBatch())
+    with pytest.raises(InputError, match=r"expected a BatchLoader or a FolderLoader, .* OneBatch"):
+        relabelled(task, partial(noise.symmetric, rate=0.4), name="x", seed=1)
 
 
 def test_relabelled_without_clean_samples() -> None:

@@ -1,4 +1,4 @@
-"""Batch transforms against torchvision's, one image at a time."""
+"""Batch transforms, against torchvision's one image at a time."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ def images(batch=64, channels=3, height=8, width=6, seed=0):
     )
 
 
-@pytest.mark.parametrize("padding", [0, 1, 4])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_crop_and_flip_is_torchvisions(padding, channels):
+@pytest.mark.parametrize(("padding", "channels"), [(0, 3), (1, 1), (4, 3)])
+def test_crop_and_flip_equals_torchvisions(padding, channels):
     batch = images(channels=channels)
     draws = torch.Generator().manual_seed(1)
     top = torch.randint(2 * padding + 1, (64,), generator=draws)
@@ -37,7 +36,7 @@ def test_crop_and_flip_is_torchvisions(padding, channels):
         assert torch.equal(result[i], expected)
 
 
-def test_normalise_is_torchvisions():
+def test_normalise_equals_torchvisions():
     batch = images()
     mean, std = (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)
     expected = functional.normalize(batch.float() / 255, mean, std)
@@ -46,7 +45,7 @@ def test_normalise_is_torchvisions():
 
 
 def placed(result, original, padding):
-    """Where each image of a batch was cropped, and whether it was flipped, found by trying all."""
+    """Find by trial where each image was cropped and whether it was flipped."""
     found = []
     for image, before in zip(result, original, strict=True):
         padded = functional.pad(before, [padding] * 4)
@@ -63,7 +62,7 @@ def placed(result, original, padding):
     return torch.tensor(found)
 
 
-def test_augment_moves_and_flips_each_image_by_its_own_uniform_draw():
+def test_augment_draws_uniformly_and_for_each_image():
     batch = images(batch=400)
     raw = Augment((0.0,) * 3, (1.0,) * 3, crop_padding=1)
     result = raw(batch, torch.Generator().manual_seed(0)).mul(255).round().to(torch.uint8)
@@ -73,7 +72,7 @@ def test_augment_moves_and_flips_each_image_by_its_own_uniform_draw():
         assert bool(((counts - 400 / 3).abs() < 5 * (400 * 2 / 9) ** 0.5).all())
     assert abs(int(flip.sum()) - 200) < 5 * 10
     joint = (top * 6 + left * 2 + flip).bincount(minlength=18)
-    assert int(joint.min()) > 0  # the three are drawn apart
+    assert int(joint.min()) > 0  # the three draws are independent
 
 
 def test_augment_without_flip_never_flips_and_draws_the_same_crops():
@@ -91,7 +90,7 @@ def test_augment_without_flip_never_flips_and_draws_the_same_crops():
     assert torch.equal(without[:, :2], with_flips[:, :2])
 
 
-def test_augment_without_crop_or_flip_is_normalise():
+def test_augment_without_crop_or_flip_equals_normalise():
     batch = images()
     mean, std = (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)
     augment = Augment(mean, std, crop_padding=0, flip=False)
@@ -108,7 +107,7 @@ def test_augment_is_pure_in_the_generator():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_channel_statistics_are_those_of_the_pixels():
+def test_channel_statistics_equal_those_of_the_pixels():
     batch = images(batch=50)
     pixels = batch.double() / 255
     mean, std = channel_statistics(batch)

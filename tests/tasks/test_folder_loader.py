@@ -1,11 +1,10 @@
-"""Image files read when they are needed."""
+"""Batches of image files."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -18,7 +17,7 @@ from metaloss.types import Loader
 
 transforms = import_torchvision().transforms
 
-# Where fewer processors are free than workers asked for, which is no fault of what is tested.
+# DataLoader warns if there are fewer processors than workers, which is no fault of this code.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 
 
@@ -28,7 +27,7 @@ def flat(loader, number):
     return batches
 
 
-def test_evaluation_batches_are_torchvisions(pets):
+def test_evaluation_batches_equal_torchvisions(pets):
     root, _ = pets
     source = image_files(root, size=6, clean="verified")
     loader = FolderLoader(source.test, 5, augment=False, shuffle=False, drop_last=False)
@@ -107,7 +106,7 @@ def test_subset_and_with_targets(pets):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_file_that_cannot_be_read_is_named(pets, workers):
+def test_an_unreadable_file_is_named(pets, workers):
     root, _ = pets
     (root / "train" / "cat" / "02.png").write_bytes(b"no image")
     source = image_files(root, size=6, workers=workers)
@@ -121,7 +120,7 @@ def divide_by_zero(image):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_transform_that_fails_names_the_file(pets, workers):
+def test_a_failing_transform_names_the_file(pets, workers):
     root, _ = pets
     source = image_files(root, size=6, train_transform=divide_by_zero, workers=workers)
     words = r"^\S*cat/00.png: expected .* transformed, got ZeroDivisionError: division by zero$"
@@ -133,60 +132,42 @@ def killed(image):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_worker_that_is_killed_is_one_line(pets):
+def test_a_killed_worker_is_one_line(pets):
     root, _ = pets
     source = image_files(root, size=6, train_transform=killed, workers=1)
     with pytest.raises(InputError, match=r"^pets: expected workers .* one was killed"):
         flat(FolderLoader(source.train, 24), 0)
 
 
-SPAWNED = """
-import multiprocessing, sys
-multiprocessing.set_start_method(sys.argv[1])
-import torch
-from metaloss.checks import InputError
-from metaloss.tasks import FolderLoader, image_files
-
-def epoch(workers):
-    source = image_files(sys.argv[2], size=6, workers=workers, test=None)
-    return torch.cat([batch.inputs for batch in FolderLoader(source.train, 12).epoch(0)])
-
-here = epoch(0)
-assert torch.equal(epoch(1), here)
-damaged = image_files(sys.argv[2], train="damaged", workers=1, test=None).train
-try:
-    list(FolderLoader(damaged, 2).epoch(0))
-except InputError as error:
-    print(error)
-"""
-
-
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_workers_that_do_not_begin_as_copies_of_this_process(pets, method):
-    """They import torchvision anew, and hand errors over as others do."""
+def test_spawned_workers(pets):
+    """Workers that are not forked import metaloss and torchvision again."""
     root, _ = pets
-    for name in ("cat", "dog"):
-        (root / "damaged" / name).mkdir(parents=True)
-        (root / "damaged" / name / "00.png").write_bytes(b"no image")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SPAWNED, method, str(root)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (line,) = done.stdout.splitlines()
-    assert f"{root}/damaged/" in line and "/00.png: expected an image, cannot read it" in line
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        there = epoch_of(root, 1, 1)
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+    assert torch.equal(epoch_of(root, 0, 1)[1], there[1])
+
+
+def test_again_has_another_order_and_other_targets(pets):
+    root, _ = pets
+    loader = FolderLoader(image_files(root, size=6, test=None).train, 24)
+    again = loader.again(seed=1, targets=loader.data.targets.flip(0))
+    (first,), (second,) = flat(loader, 0), flat(again, 0)
+    assert not torch.equal(first.index, second.index)
+    assert torch.equal(second.targets, loader.data.targets.flip(0)[second.index])
 
 
 @pytest.mark.bad_input
-def test_a_transform_of_another_size_or_kind_is_refused(pets):
+def test_a_transform_to_another_shape_or_type_is_refused(pets):
     root, _ = pets
     source = image_files(root, size=6, train_transform=transforms.ToTensor())
-    with pytest.raises(InputError, match=r"give \[3, 6, 6\], got \[3, 7, 9\] from .*png"):
+    with pytest.raises(InputError, match=r"return \[3, 6, 6\], got \[3, 7, 9\] from .*png"):
         flat(FolderLoader(source.train, 24), 0)
     source = image_files(root, size=6, train_transform=transforms.Resize(6))
-    with pytest.raises(InputError, match=r"give \[3, 6, 6\], got a Image from .*png"):
+    with pytest.raises(InputError, match=r"return \[3, 6, 6\], got a Image from .*png"):
         flat(FolderLoader(source.train, 24), 0)
 
 
@@ -208,7 +189,7 @@ def test_bad_arguments(pets):
         data.with_targets(data.targets[:23])
 
 
-def test_in_order_every_file_comes_once_and_as_it_is_evaluated(pets):
+def test_in_order_gives_every_file_once_for_evaluation(pets):
     root, _ = pets
     train = image_files(root, size=6, test=None).train
     expected = FolderLoader(train, 7, augment=False, shuffle=False, drop_last=False)

@@ -1,4 +1,4 @@
-"""Sets in memory and sources check what they are made of."""
+"""Sets of samples in memory, and sources."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_bad_sets(changes, words):
         make(**changes)
 
 
-def test_source_parts_go_together():
+def test_source_parts_must_match():
     train = make()
     assert Source(train, make(name="test"), make(name="clean")).test.name == "test"
     with pytest.raises(InputError, match=r"classes of pets \(cat, dog\), got \(cat, cow\)"):

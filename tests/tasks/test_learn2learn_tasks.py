@@ -1,4 +1,4 @@
-"""learn2learn's own tasksets, with noise and as sources of tasks."""
+"""Noise on learn2learn's tasks, and suites from its tasksets."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from metaloss.experiments import Adjusted, MetaTraining, RunFolder, RunSettings
 from metaloss.losses import GCE
 from metaloss.shim import import_torchvision
 from metaloss.tasks import NoisyLabelsTransform, classification_task, noise, taskset_suite
-from metaloss.tasks.few_shot import _sampled
+from metaloss.tasks.learn2learn_tasks import _sampled
 from metaloss.training import Recipe
 
-import_torchvision()  # which learn2learn imports too
+import_torchvision()  # before learn2learn imports torchvision
 l2l = pytest.importorskip("learn2learn")
 transforms = l2l.data.transforms
 
@@ -61,13 +61,13 @@ def _same_tasks_every_time():
 
 
 @pytest.mark.parametrize("remap", [True, False])
-def test_half_of_the_labels_are_wrong_and_of_the_tasks_classes(remap: bool) -> None:
+def test_flipped_labels_are_classes_of_the_task(remap: bool) -> None:
     data = dataset()
     inputs, labels, wrong = taskset(transform(data, mark=True), data=data, remap=remap)[0]
     assert inputs.shape == (WAYS * SHOTS, 6)
     assert len(set(labels.tolist())) == WAYS
     assert wrong.double().mean().item() == pytest.approx(0.5, abs=0.15)
-    # Where they are right, each class is one cloud: its samples are nearest to their own mean.
+    # Samples with right labels are nearest to the mean of their class, others to another mean.
     clean = inputs[~wrong], labels[~wrong]
     classes = clean[1].unique()
     means = torch.stack([clean[0][clean[1] == c].mean(0) for c in classes])
@@ -76,14 +76,14 @@ def test_half_of_the_labels_are_wrong_and_of_the_tasks_classes(remap: bool) -> N
     assert (nearest == labels)[wrong].double().mean() < 0.1
 
 
-def test_a_task_is_the_same_each_time_it_is_looked_at() -> None:
+def test_a_task_is_the_same_each_time_it_is_read() -> None:
     data = dataset()
     tasks = taskset(transform(data), data=data)
     assert torch.equal(tasks[1][1], tasks[1][1])
     assert not torch.equal(tasks[0][0], tasks[1][0])
 
 
-def test_the_first_of_each_class_may_stay_clean() -> None:
+def test_the_first_samples_of_each_class_can_be_kept_clean() -> None:
     data = dataset()
     everything = partial(noise.symmetric, rate=1.0)
     noisy = transform(data, everything, keep=10, mark=True)
@@ -92,14 +92,14 @@ def test_the_first_of_each_class_may_stay_clean() -> None:
     assert labels[~wrong].bincount().tolist() == [10] * WAYS
 
 
-def test_noise_that_depends_on_the_sample() -> None:
+def test_noise_that_depends_on_the_input() -> None:
     data = dataset()
     how = partial(noise.instance_dependent, rate=0.4)
     _, _, wrong = taskset(transform(data, how, mark=True), data=data)[0]
     assert 0.1 < wrong.double().mean().item() < 0.7
 
 
-def test_a_wrong_place_is_told() -> None:
+def test_a_wrong_place_among_the_transforms_is_refused() -> None:
     data = dataset()
     late = l2l.data.Taskset(
         data,
@@ -137,7 +137,7 @@ class TestSuite:
     )
 
     @pytest.mark.parametrize("num_tasks", [3, -1])
-    def test_tasks_are_what_the_seed_says(self, num_tasks: int) -> None:
+    def test_tasks_are_determined_by_the_seed(self, num_tasks: int) -> None:
         tasks = taskset(num_tasks=num_tasks)
         specs = taskset_suite(taskset=tasks, number=3, task=self.made, recipe="ours")
         assert [spec.name for spec in specs] == ["task-0", "task-1", "task-2"]
@@ -152,7 +152,7 @@ class TestSuite:
         assert not torch.equal(first.train.inputs, other.train.inputs)
 
     @pytest.mark.parametrize("num_tasks", [3, -1])
-    def test_each_seed_has_tasks_of_its_own_whatever_came_before(self, num_tasks: int) -> None:
+    def test_tasks_of_a_seed_do_not_depend_on_earlier_ones(self, num_tasks: int) -> None:
         def inputs(*seeds: int) -> torch.Tensor:
             spec = taskset_suite(taskset=taskset(num_tasks=num_tasks), number=1, task=self.made)[0]
             return [spec.task(seed=seed, device="cpu").train.inputs for seed in seeds][-1]
@@ -160,7 +160,7 @@ class TestSuite:
         assert torch.equal(inputs(0, 1), inputs(1))
         assert not torch.equal(inputs(0), inputs(1))
 
-    def test_a_data_set_that_changes_its_samples_changes_them_the_same_way(self) -> None:
+    def test_random_data_sets_are_determined_by_the_seed_too(self) -> None:
         class Shaken(TensorDataset):
             def __getitem__(self, index):
                 sample, label = super().__getitem__(index)
@@ -176,8 +176,8 @@ class TestSuite:
         assert torch.equal(torch.get_rng_state(), state[0])
         assert np.random.get_state()[1].tolist() == state[1]  # noqa: NPY002
 
-    def test_pythons_own_generator_is_put_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        # To check types draws on it too.
+    def test_pythons_generator_is_restored(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # Type checking draws from it too.
         monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
         tasks, before = taskset(), random.getstate()
         _sampled(tasks, 7, "task")
@@ -203,7 +203,7 @@ class TestSuite:
             taskset_suite(taskset=taskset(), number=0)
 
     @pytest.mark.bad_input
-    def test_what_is_no_source_of_clean_tasks(self) -> None:
+    def test_tasksets_that_are_refused(self) -> None:
         with pytest.raises(InputError, match=r"taskset: expected .*Taskset, got MetaDataset"):
             taskset_suite(taskset=dataset(), number=1)
         data = dataset()
@@ -212,7 +212,7 @@ class TestSuite:
             taskset_suite(taskset=noisy, number=1)
 
     @pytest.mark.bad_input
-    def test_labels_that_are_not_of_the_task(self) -> None:
+    def test_labels_that_were_not_remapped_are_refused(self) -> None:
         (spec,) = taskset_suite(taskset=taskset(remap=False), number=1, task=self.made)
         with pytest.raises(
             InputError, match=r"task-0: expected labels 0..3 of 4 ways, got .*Remap"

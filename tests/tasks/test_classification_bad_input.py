@@ -1,4 +1,4 @@
-"""What the task builder refuses, and which argument it names."""
+"""Arguments of a classification task that are refused by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from metaloss.checks import InputError
 from metaloss.tasks import Augment, noise
-from tests.tasks.test_task import DIGITS, NUMBERS, SYMMETRIC
+from tests.tasks.test_classification import DIGITS, NUMBERS, SYMMETRIC
 
 
 @pytest.mark.bad_input
@@ -49,7 +49,7 @@ from tests.tasks.test_task import DIGITS, NUMBERS, SYMMETRIC
         (partial(NUMBERS, noise=partial(noise.symmetric, rate=2)), "rate"),
         (
             partial(NUMBERS, noise=lambda targets, num_classes, generator: targets),
-            "gives NoisyLabels, got Tensor",
+            "returns NoisyLabels, got Tensor",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""A set of samples held in memory."""
+"""Sets of samples in memory."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class ImageSet:
     """Samples and their labels, in memory.
 
     Attributes:
-        images: uint8 images ``[samples, channels, height, width]``, or floating-point inputs of any
-            kind, ``[samples, ...]``, finite.
+        images: uint8 images, ``[samples, channels, height, width]``, or finite floating-point
+            inputs of any shape, ``[samples, ...]``.
         targets: labels, ``[samples]``, int64.
-        class_names: a name for each class, all different, two or more.
-        name: what to call the set.
+        class_names: a name for each class, all different; at least two.
+        name: the name of the set.
 
     Raises:
         InputError: a shape, a dtype or a value is not as above, or a label has no class name.
@@ -40,7 +40,7 @@ class ImageSet:
     name: str
 
     def __post_init__(self) -> None:
-        """Check that the parts go together."""
+        """Check the samples, the labels and the class names."""
         is_tensor = isinstance(self.images, Tensor)
         if is_tensor and self.images.is_floating_point():
             require(
@@ -73,11 +73,11 @@ class ImageSet:
 
     @property
     def origin(self) -> object:
-        """What two sets have in common if, and only if, their samples are the same."""
+        """An object that is the same for two sets if and only if their samples are the same."""
         return self.images
 
     def subset(self, index: Int[Tensor, " chosen"]) -> ImageSet:
-        """Some of the samples, copied, in the order given.
+        """Return a copy of some of the samples, in the order given.
 
         Args:
             index: their positions, int64.
@@ -85,7 +85,7 @@ class ImageSet:
         return replace(self, images=self.images[index], targets=self.targets[index])
 
     def with_targets(self, targets: Int[Tensor, " samples"]) -> ImageSet:
-        """The same samples with other labels.
+        """Return the same samples with other labels.
 
         Args:
             targets: labels, ``[samples]``, int64.
@@ -94,7 +94,7 @@ class ImageSet:
 
 
 def check_class_names(name: str, class_names: tuple[str, ...]) -> None:
-    """Raise :class:`InputError` unless these are two names or more, all different."""
+    """Raise :class:`InputError` unless there are at least two names, all different."""
     require(
         len(class_names) >= 2, f"{name}: expected two class names or more, got {len(class_names)}"
     )

@@ -1,4 +1,4 @@
-"""Loaders are pure functions of the epoch and give every sample its turn."""
+"""Batches of samples in memory."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_batches_and_coverage(shuffle, drop_last, sizes):
         assert index.tolist() == list(range(23))
 
 
-def test_every_sample_has_its_turn_although_the_last_batch_is_dropped():
+def test_every_sample_appears_although_the_last_batch_is_dropped():
     loader = BatchLoader(INPUTS, TARGETS, 5)
     seen = {int(i) for number in range(20) for batch in loader.epoch(number) for i in batch.index}
     assert seen == set(range(23))
@@ -84,7 +84,7 @@ def test_augmentation_differs_between_epochs_and_between_batches():
     assert not torch.equal(first.inputs, third.inputs)
 
 
-def test_two_epochs_at_once_do_not_disturb_each_other():
+def test_two_epochs_can_be_read_at_once():
     loader = BatchLoader(IMAGES, TARGETS, 5, transform=AUGMENT)
     alone = [batch.inputs for batch in loader.epoch(3)]
     together = [batch.inputs for batch, _ in zip(loader.epoch(3), loader.epoch(4), strict=True)]
@@ -114,10 +114,10 @@ def test_evaluation_is_the_same_in_every_epoch():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_batches_on_a_gpu_wait_for_nothing():
+def test_batches_on_a_gpu_do_not_synchronise():
     loader = BatchLoader(IMAGES, TARGETS, 5, transform=AUGMENT, device="cuda")
     batches = loader.epoch(0)
-    first = next(batches)  # the order goes to the device with the first batch
+    first = next(batches)  # the first batch copies the order to the device
     torch.cuda.set_sync_debug_mode("error")
     try:
         rest = list(batches)
@@ -145,7 +145,7 @@ def test_bad_input(call, words):
         call()
 
 
-def test_in_order_every_sample_comes_once_and_as_it_is_evaluated():
+def test_in_order_gives_every_sample_once_for_evaluation():
     evaluation = Normalise(AUGMENT.mean, AUGMENT.std)
     loader = BatchLoader(IMAGES, TARGETS, 5, transform=AUGMENT, eval_transform=evaluation)
     for each in (loader, loader.again(seed=3)):

@@ -1,4 +1,4 @@
-"""The task builder, end to end."""
+"""Classification tasks, end to end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DIGITS = partial(classification_task, data=digits, num_meta=100, num_test=360)
 
 
 def rows(count, first):
-    """A set whose every sample is told apart by its number."""
+    """A set in which each sample is a different number."""
     inputs = torch.arange(first, first + count, dtype=torch.float64)[:, None].expand(-1, 2)
     return ImageSet(inputs.clone(), torch.arange(count) % 4, ("a", "b", "c", "d"), "numbers")
 
@@ -44,7 +44,7 @@ NUMBERS = partial(
 
 
 def members(loader):
-    """The numbers of all samples of a loader, with their labels."""
+    """Return the number and the label of every sample of a loader."""
     found = {}
     for number in range(60 if loader is not None else 0):
         for batch in loader.epoch(number):
@@ -74,9 +74,7 @@ def test_digits_end_to_end():
     assert torch.equal(task.noise.labels, task.train_targets)
     assert torch.equal(task.flipped, task.noise.original != task.train_targets)
     assert abs(task.noise.rate - 0.4) < 5 * math.sqrt(0.24 / 1287)
-    assert torch.equal(
-        task.class_counts, torch.tensor([int((task.train_targets == c).sum()) for c in range(10)])
-    )
+    assert task.class_counts.tolist() == [int((task.train_targets == c).sum()) for c in range(10)]
     (meta,) = list(task.meta.epoch(0))
     assert meta.targets.bincount(minlength=10).tolist() == [10] * 10
     test = torch.cat([batch.targets for batch in task.test.epoch(0)])
@@ -97,7 +95,7 @@ def test_inputs_are_normalised_by_the_training_images():
     torch.testing.assert_close(first, other, rtol=0, atol=0.02)
 
 
-def test_augmentation_is_for_training_and_if_wanted_for_the_meta_set():
+def test_augmentation_of_the_training_set_and_optionally_of_the_meta_set():
     factory = partial(Augment, crop_padding=1)
     plain, with_meta, without_meta = (
         DIGITS(),
@@ -118,7 +116,7 @@ def test_augmentation_is_for_training_and_if_wanted_for_the_meta_set():
 @pytest.mark.parametrize(
     ("meta_from", "first"), [("train", 0), ("test", 1000), ("clean", 2000), ("shared", 0)]
 )
-def test_where_clean_samples_come_from(meta_from, first):
+def test_origin_of_the_clean_samples(meta_from, first):
     task = NUMBERS(noise=SYMMETRIC, meta_from=meta_from, allow_overlap=meta_from == "shared")
     sets = sets_of(task)
     sizes = {name: len(found) for name, found in sets.items()}
@@ -138,7 +136,7 @@ def test_where_clean_samples_come_from(meta_from, first):
     assert wrong == int(task.flipped.sum()) > 100
 
 
-def test_shared_samples_are_those_that_are_trained_on():
+def test_shared_samples_are_training_samples():
     task = NUMBERS(meta_from="shared", subset=100, allow_overlap=True)
     sets = sets_of(task)
     assert len(sets["train"]) == 100
@@ -168,7 +166,7 @@ def test_pure_in_the_seed():
     assert not any(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_training_and_meta_batches_have_streams_of_their_own():
+def test_training_and_meta_batches_have_separate_random_streams():
     task = NUMBERS(subset=20, num_meta=20)
     orders = [
         torch.cat([batch.index for batch in loader.epoch(0)]) for loader in (task.train, task.meta)
@@ -186,14 +184,14 @@ def test_noise_changes_neither_the_split_nor_the_order():
     assert plain.flipped is None
 
 
-def test_the_source_is_left_alone():
+def test_the_source_is_not_modified():
     before = SOURCE.train.targets.clone(), SOURCE.train.images.clone()
     NUMBERS(noise=SYMMETRIC)
     assert torch.equal(SOURCE.train.targets, before[0])
     assert torch.equal(SOURCE.train.images, before[1])
 
 
-def test_noise_gets_the_inputs_only_if_it_asks_for_them():
+def test_noise_gets_the_inputs_if_it_takes_them():
     seen = []
 
     def asks(inputs, targets, num_classes, generator):
@@ -269,7 +267,7 @@ def test_image_files_make_a_task(pets):
     assert torch.equal(task.train_targets[batch.index], batch.targets)
     assert next(task.meta.epoch(0)).targets.bincount().tolist() == [2, 2, 2]
     assert [len(batch.targets) for batch in task.test.epoch(0)] == [5, 5, 2]
-    with pytest.raises(InputError, match="no inputs, the samples are files"):
+    with pytest.raises(InputError, match="no inputs, since the samples are files"):
         classification_task(
             data=source, noise=partial(noise.instance_dependent, rate=0.4), num_meta=0
         )

@@ -1,6 +1,6 @@
-"""learn2learn's tasks with noisy labels, and as sources of tasks to meta-train on.
+"""Noisy labels for learn2learn's tasks, and suites of tasks from its tasksets.
 
-Nothing here imports learn2learn: its tasksets and datasets are handed in.
+Nothing here imports learn2learn: its tasksets and data sets are passed in.
 """
 
 from __future__ import annotations
@@ -17,40 +17,43 @@ from metaloss.checks import check_at_least, require
 from metaloss.seeding import derive, global_generators
 from metaloss.types import TaskSpec
 
-from .images import ImageSet
-from .labelling import MakeNoise, make_noise
+from .classification import classification_task
+from .image_set import ImageSet
+from .make_noise import MakeNoise, make_noise
 from .sources import Source
-from .task import Task, classification_task
+from .splits import rank_in_class
+from .task import Task
 
 
 @runtime_checkable
 class Described(Protocol):
-    """A ``learn2learn.data.MetaDataset``: samples, and the label of each."""
+    """A data set that knows its labels, as ``learn2learn.data.MetaDataset`` does."""
 
     indices_to_labels: dict[int, Any]
 
     def __getitem__(self, item: int) -> Any:
-        """A sample and its label."""
+        """Return a sample and its label."""
         ...
 
 
 class NoisyLabelsTransform:
-    """A learn2learn task transform that puts noise on the labels of each task.
+    """A learn2learn task transform that adds noise to the labels of each task.
 
-    Labels move among the classes of the task. It belongs after ``LoadData``, and before
-    ``RemapLabels`` if there is one.
+    A label changes to another class of the same task. Place the transform after ``LoadData``, and
+    before ``RemapLabels`` if there is one.
 
     Args:
-        dataset: the ``MetaDataset`` of the other transforms.
+        dataset: the ``MetaDataset`` that the other transforms are given.
         noise: a function of :mod:`metaloss.tasks.noise` with its own arguments, such as ``rate``,
             already bound. Its classes are those of the task, in the order of their labels.
         generator: a CPU generator; each new task draws from it.
-        keep: the first samples of each class whose labels stay as they are: clean samples to meta-
-            train on.
-        mark: add to each sample whether its label is wrong, after the label.
+        keep: number of samples of each class, the first ones, whose labels are kept: clean samples
+            to meta-train on.
+        mark: whether to insert into each sample, after its label, whether that label is wrong.
 
     Raises:
-        InputError: fewer than two classes in a task, or labels that were remapped before.
+        InputError: ``keep`` is below 0. When a task is made: it has fewer than two classes, or its
+            labels were remapped before.
 
     Example:
         >>> from functools import partial
@@ -83,7 +86,7 @@ class NoisyLabelsTransform:
         self.mark = mark
 
     def __call__(self, task_description: list[Any] | None) -> list[Any]:
-        """Give each sample of a task the label that it will have."""
+        """Add to each sample's description the step that sets its new label."""
         require(
             task_description is not None,
             "NoisyLabelsTransform: expected to come after LoadData, got no task yet",
@@ -102,7 +105,7 @@ class NoisyLabelsTransform:
                 [torch.as_tensor(self.dataset[d.index][0]) for d in task_description]
             )
         noisy = make_noise(self.noise, targets, len(classes), self.generator, inputs)
-        labels = torch.where(_first(targets, self.keep), targets, noisy.labels).tolist()
+        labels = torch.where(rank_in_class(targets) < self.keep, targets, noisy.targets).tolist()
         for description, old, new in zip(task_description, known, labels, strict=True):
             description.transforms.append(partial(self._relabel, old, classes[new]))
         return task_description
@@ -118,13 +121,6 @@ class NoisyLabelsTransform:
         return [sample, new, *([new != old] if self.mark else []), *rest]
 
 
-def _first(targets: Tensor, count: int) -> Tensor:
-    """Which samples are among the first of their class."""
-    classes = int(targets.max()) + 1
-    place = torch.nn.functional.one_hot(targets, classes).cumsum(dim=0)
-    return place.gather(1, targets.unsqueeze(1)).squeeze(1) <= count
-
-
 def taskset_suite(
     *,
     taskset: Any,
@@ -134,25 +130,26 @@ def taskset_suite(
     recipe: Any = None,
     prefix: str = "task-",
 ) -> tuple[TaskSpec, ...]:
-    """Tasks of a learn2learn taskset, to meta-train on.
+    """Return tasks sampled from a learn2learn taskset, to meta-train on.
 
-    Each is sampled anew for each seed, with its samples in memory; ``task`` then takes the clean
-    and the test samples out of them, and puts noise on the labels of the rest.
+    Each task is sampled once for each seed, and its samples are held in memory. ``task`` then takes
+    the clean and the test samples out of them, and adds noise to the labels of the others.
 
     Args:
-        taskset: a ``learn2learn.data.Taskset`` of clean samples, labels ``0 .. ways - 1``.
-        number: how many tasks to take.
+        taskset: a ``learn2learn.data.Taskset`` of clean samples, with labels from 0 to
+            ``ways - 1``.
+        number: number of tasks.
         task: makes a task from samples, called with ``data``, ``name``, ``seed`` and ``device``:
-            :func:`classification_task` with ``noise``, ``num_meta``, ``num_test`` and what else it
-            takes.
-        model: makes a fresh network for each task; the run's if not given.
-        recipe: how each is trained, a :class:`~metaloss.training.Recipe`; the run's if not given.
-        prefix: of the tasks' names, which are ``PREFIX0``, ``PREFIX1`` and so on.
+            :func:`classification_task` with its other arguments, such as ``noise``, ``num_meta``
+            and ``num_test``, bound.
+        model: makes a fresh network for each task; by default, the run's network.
+        recipe: the :class:`~metaloss.training.Recipe` of each task; by default, the run's recipe.
+        prefix: the beginning of the tasks' names, which are ``PREFIX0``, ``PREFIX1`` and so on.
 
     Raises:
-        InputError: ``number`` is below 1 or above what the taskset has, or its labels are noisy
-            already; when a task is made, labels other than ``0 .. ways - 1``, or samples and labels
-            that do not go together.
+        InputError: ``number`` is below 1 or above the number of tasks in the taskset, or its labels
+            are noisy already. When a task is made: its labels are not 0 to ``ways - 1``, or samples
+            and labels do not match.
     """
     check_at_least("number", number, 1)
     require(
@@ -162,7 +159,7 @@ def taskset_suite(
     noisy = any(isinstance(t, NoisyLabelsTransform) for t in taskset.task_transforms)
     require(
         not noisy,
-        "taskset: expected clean samples, on whose labels `task` puts noise, got a taskset with a "
+        "taskset: expected clean samples, to whose labels `task` adds noise, got a taskset with a "
         "NoisyLabelsTransform",
     )
     endless = taskset.num_tasks == -1
@@ -183,9 +180,9 @@ def taskset_suite(
 
 
 def _sampled(taskset: Any, seed: int, name: str) -> ImageSet:
-    """A task's samples: learn2learn draws them, and their data set may change them, at random."""
+    """Sample a task. learn2learn, and the data set too, may draw from the global generators."""
     with global_generators(seed):
-        # Not taskset[k]: where its tasks are numbered it keeps the first that was drawn for each.
+        # Not taskset[k]: a taskset of numbered tasks would return the task that it drew first.
         inputs, targets, *_ = taskset.get_task(taskset.sample_task_description())
     found = targets.unique().tolist()
     require(

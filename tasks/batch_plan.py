@@ -1,4 +1,4 @@
-"""Which samples are in which batch of which epoch."""
+"""The division of a set into batches, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from metaloss.seeding import generator
 
 
 def check_batch_size(name: str, size: int, num_samples: int) -> None:
-    """Raise :class:`metaloss.InputError` unless a batch of ``size`` samples can be had.
+    """Raise :class:`metaloss.InputError` unless ``size`` is from 1 to ``num_samples``.
 
     Example:
-        >>> from metaloss.tasks.plans import check_batch_size
+        >>> from metaloss.tasks.batch_plan import check_batch_size
         >>> check_batch_size("meta_batch_size", 100, num_samples=1000)
     """
     check_at_least(name, size, 1)
@@ -28,20 +28,20 @@ def check_batch_size(name: str, size: int, num_samples: int) -> None:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """How a set is cut into batches: a pure function of the seed and the epoch's number.
+    """Divides a set into batches, as a pure function of the seed and the epoch's number.
 
     Attributes:
-        num_samples: samples in the set.
-        batch_size: samples in a batch, not more than there are.
-        seed: of the order.
-        shuffle: whether each epoch has an order of its own, or all have the set's.
-        drop_last: leave out a last batch that is not full.
+        num_samples: number of samples in the set.
+        batch_size: samples in a batch, at most ``num_samples``.
+        seed: the seed of the order.
+        shuffle: whether each epoch has an order of its own; if not, all have the set's.
+        drop_last: whether to drop a last batch that is not full.
 
     Raises:
-        InputError: the batch is larger than the data.
+        InputError: the batch is larger than the set.
 
     Example:
-        >>> from metaloss.tasks.plans import BatchPlan
+        >>> from metaloss.tasks.batch_plan import BatchPlan
         >>> plan = BatchPlan(5, 2, seed=0, shuffle=False, drop_last=False)
         >>> [batch.tolist() for batch in plan.cut(plan.order(0))]
         [[0, 1], [2, 3], [4]]
@@ -58,15 +58,15 @@ class BatchPlan:
         check_batch_size("batch_size", self.batch_size, self.num_samples)
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Number of batches in an epoch."""
         whole, left = divmod(self.num_samples, self.batch_size)
         return whole + (left > 0 and not self.drop_last)
 
     def order(self, number: int) -> Int[Tensor, " samples"]:
-        """The positions of the samples of an epoch, in their order.
+        """Return the positions of the samples in the order of an epoch.
 
         Args:
-            number: the epoch, counted from 0.
+            number: the number of the epoch, counted from 0.
         """
         check_at_least("epoch", number, 0)
         if not self.shuffle:
@@ -74,9 +74,9 @@ class BatchPlan:
         return torch.randperm(self.num_samples, generator=generator(self.seed, "order", number))
 
     def cut(self, order: Int[Tensor, " samples"]) -> tuple[Tensor, ...]:
-        """The batches of an order, views of it.
+        """Return the batches of an epoch, as views of its order.
 
         Args:
-            order: what :meth:`order` gave, on any device.
+            order: a result of :meth:`order`, on any device.
         """
         return torch.split(order, self.batch_size)[: len(self)]

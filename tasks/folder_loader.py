@@ -1,0 +1,185 @@
+"""Batches of image files, read in this process or by workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from jaxtyping import Int
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from metaloss.checks import InputError, require
+from metaloss.digest import digest
+from metaloss.seeding import derive, generator
+from metaloss.types import Batch
+
+from .batch_plan import BatchPlan
+from .decoding import open_image, shown
+from .folder_set import FolderSet
+
+
+@dataclass(eq=False, repr=False)
+class FolderLoader:
+    """A :class:`metaloss.types.Loader` over image files.
+
+    The augmentation of each sample in each epoch has a random stream of its own. An epoch is
+    therefore the same for any number of workers, and the global generators do not change.
+
+    Attributes:
+        data: the image files.
+        batch_size: samples in a batch, at most the number of samples.
+        seed: the seed of the order and the augmentation.
+        augment: whether to use the set's training transform; if not, its evaluation transform.
+        shuffle: whether each epoch has an order of its own.
+        drop_last: whether to drop a last batch that is not full.
+        device: the device of the batches.
+
+    Raises:
+        InputError: the batch is larger than the set. While an epoch is read: a file cannot be read,
+            a transform fails or returns a shape other than ``data.sample_shape``, or a worker is
+            killed. An error in a worker comes without its traceback; ``workers=0`` shows it.
+
+    Example:
+        >>> from metaloss.tasks import FolderLoader, image_files
+        >>> loader = FolderLoader(image_files("data/pets").train, batch_size=32)  # doctest: +SKIP
+    """
+
+    data: FolderSet
+    batch_size: int
+    _: KW_ONLY
+    seed: int = 0
+    augment: bool = True
+    shuffle: bool = True
+    drop_last: bool = True
+    device: torch.device | str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Check the batch size and copy the targets to the device."""
+        self._plan = BatchPlan(
+            len(self.data), self.batch_size, self.seed, self.shuffle, self.drop_last
+        )
+        self._targets = self.data.targets.to(self.device)
+
+    @property
+    def num_samples(self) -> int:
+        """Number of samples in the set."""
+        return self._plan.num_samples
+
+    def __len__(self) -> int:
+        """Number of batches in an epoch."""
+        return len(self._plan)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of the files' names, sizes and labels; no image is read."""
+        paths = [Path(file) for file in self.data.files]
+        files = [f"{path.parent.name}/{path.name} {path.stat().st_size}" for path in paths]
+        return digest("\n".join(files), self._targets)
+
+    def again(self, seed: int, targets: Int[Tensor, " samples"] | None = None) -> FolderLoader:
+        """Return a loader over the same files.
+
+        Args:
+            seed: the seed of its order and its augmentation.
+            targets: other labels, ``[samples]``, int64; by default, the same ones.
+
+        Raises:
+            InputError: files and labels differ in number.
+        """
+        data = self.data if targets is None else self.data.with_targets(targets)
+        return replace(self, seed=seed, data=data)
+
+    def in_order(self) -> FolderLoader:
+        """Return an evaluation loader: every sample once, in order and without augmentation."""
+        return replace(self, augment=False, shuffle=False, drop_last=False)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Return the batches of epoch ``number``, counted from 0."""
+        return self._batches(number, self._plan.order(number))
+
+    def _batches(self, number: int, order: Tensor) -> Iterator[Batch]:
+        device = torch.device(self.device)
+        loader = DataLoader(
+            _Images(self.data, derive(self.seed, "augment", number), self.augment),
+            batch_sampler=[batch.tolist() for batch in self._plan.cut(order)],
+            num_workers=self.data.workers,
+            # Without a generator of its own, DataLoader draws from the global one.
+            generator=generator(self.seed, "workers", number),
+            pin_memory=device.type == "cuda",
+            collate_fn=_collate,
+        )
+        indices = self._plan.cut(order.to(device))
+        for inputs, index in zip(_while_alive(loader, self.data.name), indices, strict=True):
+            if isinstance(inputs, InputError):
+                raise inputs
+            yield Batch(inputs.to(device, non_blocking=True), self._targets[index], index)
+
+
+class _Images(Dataset[Tensor]):
+    """The transformed images of one epoch.
+
+    An :class:`InputError` is returned in place of the batch, not raised: torch would wrap an error
+    that a worker raises in that process's traceback.
+    """
+
+    def __init__(self, data: FolderSet, seed: int, augment: bool) -> None:
+        self._data = data
+        self._seed = seed
+        self._augment = augment
+
+    def __getitems__(self, positions: list[int]) -> list[Tensor] | InputError:
+        try:
+            return [self[position] for position in positions]
+        except InputError as error:
+            return error
+
+    def __getitem__(self, position: int) -> Tensor:
+        file = self._data.files[position]
+        image = open_image(file, channels=3)
+        try:
+            sample = (
+                self._augmented(image, position)
+                if self._augment
+                else self._data.eval_transform(image)
+            )
+        except Exception as error:  # a user's transform may raise anything
+            raise InputError(
+                f"{shown(file)}: expected an image that can be transformed, "
+                f"got {type(error).__name__}: {error}"
+            ) from error
+        found = list(sample.shape) if isinstance(sample, Tensor) else f"a {type(sample).__name__}"
+        require(
+            found == list(self._data.sample_shape),
+            f"{self._data.name}: expected transforms that return {list(self._data.sample_shape)}, "
+            f"got {found} from {shown(file)}",
+        )
+        return sample
+
+    def _augmented(self, image: Image.Image, position: int) -> Tensor:
+        # torchvision's transforms draw from the global CPU generator. torch.manual_seed would seed
+        # the accelerator's generator too.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derive(self._seed, position))
+            return self._data.train_transform(image)
+
+
+def _while_alive(batches: DataLoader[Tensor], name: str) -> Iterator[Tensor | InputError]:
+    """Yield the batches, and turn the death of a worker into an :class:`InputError`."""
+    try:
+        yield from batches
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise InputError(
+            f"{name}: expected workers that read until the end, but one was killed, most likely "
+            "because memory ran out; use fewer workers or a smaller batch"
+        ) from error
+
+
+def _collate(samples: list[Tensor] | InputError) -> Tensor | InputError:
+    return samples if isinstance(samples, InputError) else default_collate(samples)
