@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from metaloss.experiments import RunFolder
-from metaloss.experiments.records import holds_run
+from metaloss.experiments.run_folder import holds_run
 
 
 class Stopped(Exception):  # noqa: N818 - it is what happened, not an error
