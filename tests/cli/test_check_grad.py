@@ -15,7 +15,7 @@ SMALL = ["check-grad", "experiments/demo.gin", "--batch", "6", "--directions", "
 OWN = """
 from __gin__ import dynamic_registration
 import own_model
-from metaloss import training
+from metaloss import experiments
 include 'experiments/demo.gin'
 experiments.Experiment.model = @own_model.Wrong
 """
