@@ -121,4 +121,4 @@ def test_a_task_that_is_not_there(refused: Callable[..., str]) -> None:
     assert "task: expected one of symmetric-0.2, symmetric-0.4" in message
     assert message.rstrip().endswith("got 'symmetric-0.9'")
     one = refused(*SMALL, "--task", "digits")
-    assert "task: expected none, for there is but one, got 'digits'" in one
+    assert "task: expected none, since there is only one, got 'digits'" in one
