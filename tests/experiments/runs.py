@@ -43,7 +43,7 @@ class Stop(Observer):
 
 
 def stopped(folder: RunFolder, **changes: Any) -> None:
-    """Begin a run and end it in the middle: a checkpoint after the first epoch, figures of two."""
+    """Stop a run in its second epoch: it has a checkpoint of one epoch, and metrics of two."""
     try:
         experiment(**changes).run(folder, Stop())
     except KeyboardInterrupt:

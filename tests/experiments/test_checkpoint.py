@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged, and the one before that takes their place."""
+"""Saving and loading checkpoints, and what happens if one is damaged."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Listen(Observer):
 
 
 def flip(path: Path, position: int) -> None:
-    """Change one bit."""
+    """Flip one bit of a file."""
     held = bytearray(path.read_bytes())
     held[position] ^= 1 << position % 8
     path.write_bytes(held)
 
 
 def stopped(path: Path) -> Path:
-    """Stop a run after its third epoch; where its checkpoint of the second one is."""
+    """Stop a run after its third epoch, and return the path of its second checkpoint."""
     with pytest.raises(KeyboardInterrupt):
         experiment().run(RunFolder(path), Stop(3))
     return path / "A/seed-0/checkpoint.pt"

@@ -1,4 +1,4 @@
-"""Experiments: what they write, how they resume, and what they refuse."""
+"""Experiments: the files they write, and how they resume."""
 
 from __future__ import annotations
 

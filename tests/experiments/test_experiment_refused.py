@@ -1,4 +1,4 @@
-"""What experiments refuse, before anything is written."""
+"""Experiments that are refused before anything is written."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NOTHING = Nothing()
 
 
 def changed(seed: int, device, **parts):
-    """Blobs of which something is not as it should be."""
+    """Blobs with some parts replaced."""
     return replace(blobs(seed, device), **parts)
 
 

@@ -1,4 +1,4 @@
-"""Meta-training: what it writes, how it resumes, and what it holds out."""
+"""Meta-training: the files it writes, how it resumes, and its held-out report."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_what_is_held_out_may_be_another_data_set(tmp_path) -> None:
 
 
 def test_a_task_may_have_a_recipe_of_its_own() -> None:
-    """Its network's training follows it; the adjuster's does not, whichever task comes first."""
+    """The network is trained by its own recipe, the adjuster by the run's, in either order of tasks."""
     own = Recipe(
         epochs=3,
         optimizer=partial(torch.optim.SGD, lr=0.25),
@@ -195,7 +195,7 @@ def test_what_is_saved_may_be_nearer_to_the_defaults(tmp_path) -> None:
 
 
 class Own(Adjuster):
-    """An adjuster of one's own."""
+    """An adjuster class outside the package."""
 
 
 def test_an_adjuster_made_by_a_partial_is_known_when_it_is_tried(tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""What meta-training refuses."""
+"""Meta-training that is refused before anything is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Criteria that methods make."""
+"""The criteria that methods make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of methods and tasks, and their folders."""
+"""Names of methods and tasks, and the folders named after them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of tables."""
+"""The rows of tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hypergradients that are not finite are named and not taken."""
+"""Meta steps whose hypergradient is not finite are skipped and reported."""
 
 from __future__ import annotations
 

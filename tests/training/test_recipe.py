@@ -1,4 +1,4 @@
-"""The recipe's defaults, and what it refuses."""
+"""The recipe's defaults, and recipes that are refused."""
 
 from __future__ import annotations
 

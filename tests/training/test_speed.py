@@ -1,4 +1,4 @@
-"""What makes training faster does not change what is trained."""
+"""Options for speed do not change what is trained."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def trained(recipe: Recipe, dtype: torch.dtype = torch.float32, dropout: float =
 
 
 class Unshared(Lookahead):
-    """Never gives the ordinary step a forward pass."""
+    """A lookahead that never shares its forward pass with the ordinary step."""
 
     def solve(self, *args, share=False):
         return super().solve(*args, share=False)

@@ -1,4 +1,4 @@
-"""Batches without end, and windows of them."""
+"""Endless streams of batches, and windows of them."""
 
 from __future__ import annotations
 
