@@ -118,7 +118,7 @@ def test_what_is_held_out_may_be_another_data_set(tmp_path) -> None:
 
 
 def test_a_task_may_have_a_recipe_of_its_own() -> None:
-    """The network is trained by its own recipe, the adjuster by the run's, in either order of tasks."""
+    """The network follows its own recipe and the adjuster the run's, in either order of tasks."""
     own = Recipe(
         epochs=3,
         optimizer=partial(torch.optim.SGD, lr=0.25),
