@@ -151,7 +151,7 @@ def differing(kept: str, given: str) -> str:
 
     Example:
         >>> from metaloss.runner import differing
-        >>> differing("EPOCHS = 2\\nLR = 0.1\\n", "EPOCHS = 3\\nLR = 0.1\\n")
+        >>> differing("EPOCHS = 2\nLR = 0.1\n", "EPOCHS = 3\nLR = 0.1\n")
         'expected `EPOCHS = 2`, got `EPOCHS = 3`'
     """
     lines = list(difflib.ndiff(kept.splitlines(), given.splitlines()))
