@@ -26,21 +26,23 @@ app = typer.Typer(
 DEMO = "experiments/demo.gin"
 TRANSFERRED = "adjusters/transferred.gin"
 
+Config = Annotated[
+    str,
+    typer.Argument(metavar="CONFIG.gin", help="A path, or the name of a file of the package."),
+]
 Out = Annotated[
     Path | None,
     typer.Option(help="A new folder for the results.", show_default="runs/NAME-TIME"),
 ]
 Files = Annotated[
     list[str] | None,
-    typer.Option("--gin_file", help="Another gin file to read after it. Repeatable."),
+    typer.Option("--gin_file", help="Another gin file, read after CONFIG.gin. Repeatable."),
 ]
 Params = Annotated[
     list[str] | None,
     typer.Option("--gin_param", help="A binding, such as 'EPOCHS = 3'. Repeatable."),
 ]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on in the folder of a run that was stopped.")
-]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume the run in the folder --out.")]
 
 
 def _version(wanted: bool) -> bool:
@@ -54,9 +56,7 @@ def _version(wanted: bool) -> bool:
 def _common(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", help="Say which version it is.", callback=_version, is_eager=True
-        ),
+        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
     ] = False,
 ) -> None:
     pass
@@ -70,9 +70,7 @@ def demo(out: Out = None, gin_param: Params = None, resume: Resume = False) -> N
 
 @app.command()
 def train(
-    config: Annotated[
-        str, typer.Argument(metavar="CONFIG.gin", help="A path, or a file of the package's.")
-    ],
+    config: Config,
     out: Out = None,
     gin_file: Files = None,
     gin_param: Params = None,
@@ -95,37 +93,43 @@ def bench(
     ] = None,
     method: Annotated[
         list[str] | None,
-        typer.Option(help="A way to do it. Repeatable.", show_default="all but ablations"),
+        typer.Option(help="A method to time. Repeatable.", show_default="all but ablations"),
     ] = None,
     steps: Annotated[
         list[int] | None,
-        typer.Option(help="Steps to look ahead. Repeatable.", show_default="1 and 5"),
+        typer.Option(help="Lookahead steps. Repeatable.", show_default="1 and 5"),
     ] = None,
-    batch: Annotated[int | None, typer.Option(help="Samples.", show_default="100")] = None,
+    batch: Annotated[int | None, typer.Option(help="Batch size.", show_default="100")] = None,
     repeats: Annotated[
-        int | None, typer.Option(help="Times to take of each.", show_default="11")
+        int | None, typer.Option(help="Timings of each method.", show_default="11")
     ] = None,
-    device: Annotated[str, typer.Option(help="Such as cuda.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(help="torch's.", show_default="its own")] = None,
+    device: Annotated[str, typer.Option(help="The device, such as cuda.")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads.", show_default="torch's own choice")
+    ] = None,
     channels_last: Annotated[
-        bool, typer.Option("--channels-last", help="Lay images out with the channels last.")
+        bool, typer.Option("--channels-last", help="Store images with the channels last.")
     ] = False,
     speeds: Annotated[
         bool,
-        typer.Option("--speeds", help="Also the plain step with autocast, compiled, and so on."),
+        typer.Option(
+            "--speeds", help="Also time the plain step with autocast, compiled, and so on."
+        ),
     ] = False,
     criterion: Annotated[
         list[str] | None,
-        typer.Option(help="Also the plain step on GCE, say, or a learned adjuster. Repeatable."),
+        typer.Option(
+            help="Also time the plain step with a loss, or a learned adjuster. Repeatable."
+        ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Small networks: to see that all works.")
+        bool, typer.Option("--quick", help="Use small networks, to check that everything works.")
     ] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures there.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all results to this file.")
     ] = None,
 ) -> None:
-    """Time, weigh and check a meta iteration: ours, and the same through other libraries."""
+    """Measure time, memory and error of a meta iteration, here and in other libraries."""
     from metaloss.bench import Settings, measure
     from metaloss.bench.report import report
     from metaloss.bench.results import check_place
@@ -154,28 +158,29 @@ def bench(
 
 @app.command()
 def check_grad(
-    config: Annotated[
-        str, typer.Argument(metavar="CONFIG.gin", help="A path, or a file of the package's.")
-    ],
+    config: Config,
     *,
     gin_param: Params = None,
     method: Annotated[
-        str | None, typer.Option(help="The name of one.", show_default="all that learn")
+        str | None, typer.Option(help="A method's name.", show_default="all that learn")
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="Of several, the name of one.", show_default="the first")
+        str | None,
+        typer.Option(help="A task's name, if there are several.", show_default="the first"),
     ] = None,
-    batch: Annotated[int, typer.Option(help="Samples of each batch to use.")] = 16,
+    batch: Annotated[int, typer.Option(help="Samples used of each batch.")] = 16,
     steps_before: Annotated[
-        int, typer.Option(help="Real steps first, so that the optimizer has a state.")
+        int, typer.Option(help="Steps trained first, so that the optimizer has a state.")
     ] = 3,
-    directions: Annotated[int, typer.Option(help="In how many directions to train for real.")] = 3,
+    directions: Annotated[
+        int, typer.Option(help="Random directions for the central differences of real training.")
+    ] = 3,
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write what was found there.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the results to this file.")
     ] = None,
 ) -> None:
-    """Hold the strategies' hypergradients against one another and against real training.
+    """Compare the strategies' hypergradients with one another and with real training.
 
     Exit code 0 if they agree, 1 if not.
     """
@@ -199,28 +204,29 @@ def check_grad(
 
 @app.command()
 def transfer(
-    config: Annotated[
-        str, typer.Argument(metavar="CONFIG.gin", help="A path, or a file of the package's.")
-    ],
+    config: Config,
     adjuster: Annotated[
         list[str],
         typer.Option(help="A name (metaloss.list_pretrained()) or a folder. Repeatable."),
     ],
     *,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Also cross entropy, and the losses with defaults.")
+        bool,
+        typer.Option(
+            "--compare", help="Also run cross entropy, and the losses with default hyperparameters."
+        ),
     ] = False,
     strength: Annotated[
         float,
-        typer.Option(help="How far from the defaults to go, of how far they learned to."),
+        typer.Option(help="Factor that scales the adjusters' distance from the defaults."),
     ] = 1.0,
     out: Out = None,
     gin_file: Files = None,
     gin_param: Params = None,
     resume: Resume = False,
 ) -> None:
-    """Train on a gin file's task with learned adjusters, frozen: no clean samples, no search."""
-    # The folder's config.gin says which adjusters they were, from wherever it is read.
+    """Train on a gin file's task with frozen learned adjusters: no clean samples, no search."""
+    # Absolute paths: the folder's config.gin may be read from anywhere.
     adjusters = [
         str(user_path(a).resolve()) if a and user_path(a).is_dir() else a for a in adjuster
     ]
@@ -255,13 +261,13 @@ def _run(
 
 
 def _one_line(message: str) -> str:
-    """A message as one line; gin adds some that say in which call, with addresses in memory."""
+    """Join a message into one line, without the memory addresses that gin adds."""
     said = re.sub(r"\s*In call to configurable ('.*?') \(<.*?>\)", r"; in \1", message)
     return " ".join(said.split())
 
 
 def main() -> None:
-    """Run the command line; what cannot be used ends in one line and exit code 2."""
+    """Run the command line. Errors of the user end in one line and exit code 2."""
     from metaloss.stopping import Stopped
 
     try:
@@ -277,7 +283,7 @@ def main() -> None:
 
 
 def _said(error: Exception) -> str:
-    """What an error says; one of the operating system as a file and what is wrong with it."""
+    """Return an error's message; for an error of the operating system the file and the reason."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__

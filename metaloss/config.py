@@ -1,8 +1,8 @@
-"""Experiments from gin files: the one place that knows gin.
+"""Configurations from gin files.
 
-A file imports what it names and binds the arguments of plain functions and classes; nothing is
-registered, so a module of your own works like one of these. A folder that holds a given file, and
-the current one, can be imported from, after all that is installed.
+A gin file imports modules and binds the arguments of plain functions and classes. Nothing is
+registered, so your own modules work like those of this package. Modules can also be imported from
+the folders of the given files and from the current folder, after all that is installed.
 """
 
 from __future__ import annotations
@@ -28,52 +28,52 @@ __all__ = ["Config", "configuration", "find", "shipped"]
 
 
 class Config:
-    """A parsed configuration, while it lasts."""
+    """A parsed configuration, valid inside the block of :func:`configuration`."""
 
     def build(self, cls: Callable[..., T], **given: object) -> T:
-        """The object that the configuration describes.
+        """Build the object that the configuration describes.
 
         Args:
-            cls: its class.
-            given: arguments that are not the configuration's to say.
+            cls: the class of the object.
+            given: further arguments of the class, which the configuration does not bind.
 
         Raises:
-            InputError: the configuration does not say enough, or says what cannot be.
+            InputError: The configuration is incomplete or invalid.
         """
         with gin_errors():
             return gin.get_configurable(cls)(**given)
 
     def binds(self, what: Callable[..., object], argument: str) -> bool:
-        """Whether the configuration says something of an argument of a class or a function."""
+        """Return whether the configuration binds an argument of a class or a function."""
         pattern = rf"^(\w+[./])*{what.__name__}\.{argument} ="
         return re.search(pattern, self.text, re.MULTILINE) is not None
 
     @property
     def text(self) -> str:
-        """The configuration as a gin file of its own."""
+        """The configuration as one gin file."""
         with gin_errors():
             return gin.config_str()
 
     @property
     def operative(self) -> str:
-        """What was used so far, defaults and all, as a gin file of its own."""
+        """All values used so far, including defaults, as one gin file."""
         with gin_errors():
             return gin.operative_config_str()
 
 
 @contextmanager
 def configuration(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> Iterator[Config]:
-    """Parse gin files and single bindings, later ones over earlier ones.
+    """Parse gin files and single bindings; later ones override earlier ones.
 
     Args:
-        files: paths, or names among the files shipped with the package.
-        bindings: such as ``"Recipe.epochs = 3"``, with the names that the files import.
+        files: paths, or names of files shipped with the package.
+        bindings: bindings such as ``"Recipe.epochs = 3"``, with the names that the files import.
 
     Yields:
-        The configuration; it is forgotten when the block ends.
+        The configuration, which is cleared when the block ends.
 
     Raises:
-        InputError: whatever gin finds wrong, with the file and the line.
+        InputError: A file or a binding is invalid; the message names the file and the line.
     """
     paths = [find(name).resolve() for name in files]
     importable = [str(path.parent) for path in paths] + [str(Path.cwd())]
@@ -98,9 +98,9 @@ def configuration(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> 
 
 @contextmanager
 def _importing_from(folders: Sequence[str]) -> Iterator[None]:
-    """Let Python look for modules in more folders, after all others.
+    """Let Python also import modules from these folders, after all others.
 
-    First, a file of the user's called ``sklearn.py`` would stand for the library.
+    If they came first, a user's file called ``sklearn.py`` would replace the library.
     """
     before = list(sys.path)
     sys.path += [folder for folder in dict.fromkeys(folders) if folder not in before]
@@ -112,10 +112,10 @@ def _importing_from(folders: Sequence[str]) -> Iterator[None]:
 
 @contextmanager
 def _including_from(folders: Sequence[str]) -> Iterator[None]:
-    """Let gin look for included files in these folders alone.
+    """Let gin look for included files in these folders only.
 
-    Gin keeps the folders that it was once given. It also takes the folder in
-    ``include 'runs/sgd.gin'`` for a Python package, and falls over one that is none: such as the
+    Gin never forgets a folder that it was given. It also takes the folder in
+    ``include 'runs/sgd.gin'`` for a Python package, and fails if it is none, such as the folder
     ``runs`` that every run leaves in the current folder.
     """
     places, readers = gin.config._LOCATION_PREFIXES, gin.config._FILE_READERS
@@ -129,9 +129,9 @@ def _including_from(folders: Sequence[str]) -> Iterator[None]:
 
 
 def _parse(binding: str) -> None:
-    """Parse a single binding, with the names that the files import.
+    """Parse a single binding, which may use any name that the files import.
 
-    Gin itself knows those alone that the files bind or call.
+    By itself gin knows only names that the files bind or call.
     """
     try:
         gin.parse_config(binding)
@@ -146,7 +146,7 @@ def _parse(binding: str) -> None:
 
 
 def _imports() -> list[str]:
-    """What the files import, where one name stands for one module."""
+    """Return the files' import statements, without names that stand for several modules."""
     gin_first = "from __gin__ import dynamic_registration"
     others: dict[str, set[str]] = {}
     for statement in gin.config._IMPORTS:
@@ -156,7 +156,7 @@ def _imports() -> list[str]:
 
 
 def _check_modules(folders: Sequence[str]) -> None:
-    """Python keeps a module that was once imported, also where another file has its name now."""
+    """Raise an error if a name now means another file than the module imported under it."""
     elsewhere = [folder for folder in sys.path if folder not in folders]
     others = [finder for finder in sys.meta_path if finder is not PathFinder]
     for name in {statement.module.partition(".")[0] for statement in gin.config._IMPORTS}:
@@ -174,7 +174,7 @@ def _check_modules(folders: Sequence[str]) -> None:
 
 
 def _check_macro(binding: str) -> None:
-    """Gin sets any macro, also one that nothing reads: a slip of the pen would do nothing."""
+    """Raise an error for a macro that no file uses: gin accepts a misspelt one silently."""
     macro = re.match(r"\s*(\w+)\s*=", binding)
     if macro is None:
         return
@@ -187,7 +187,7 @@ def _check_macro(binding: str) -> None:
 
 
 def _check_scope(binding: str) -> None:
-    """Gin takes any scope, also one that nothing is called in: it would do nothing, as a macro."""
+    """Raise an error for a scope that no file uses: gin accepts a misspelt one silently."""
     scoped = re.match(r"\s*([\w./]+)/[\w.]+\s*=", binding)
     if scoped is None:
         return
@@ -200,6 +200,6 @@ def _check_scope(binding: str) -> None:
 
 
 def _hint(word: str, known: Sequence[str]) -> str:
-    """What was meant, most likely; or all that could be."""
+    """Suggest the closest known word, or all of them if none is close."""
     close = difflib.get_close_matches(word, known, n=1) or [", ".join(known)]
     return f"; did you mean {close[0]}?" if known else ""

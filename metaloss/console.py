@@ -1,4 +1,4 @@
-"""What a person sees while an experiment runs: bars on a terminal, lines in a log."""
+"""The progress of runs on a terminal or in a log, and tables of results."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from metaloss.training import Observer, RunInfo
 
 
 class _Status(Progress):
-    """Bars with a line of figures below them: beside them there is no room on narrow terminals."""
+    """Progress bars with a line of metrics below, since narrow terminals have no room beside."""
 
     summary = ""
 
     def get_renderables(self) -> Iterator[RenderableType]:
-        """What is drawn at each refresh."""
+        """Yield the bars and the line below them."""
         yield self.make_tasks_table(self.tasks)
         if self.summary:
             yield Text(self.summary, no_wrap=True, overflow="ellipsis")
 
 
 class Bars(Observer):
-    """A bar for the run and one for all runs, with rates, losses, accuracy and time left.
+    """Shows a progress bar for the run and one for all runs, with metrics and the time left.
 
     Args:
-        console: where to draw.
+        console: the console to draw on.
     """
 
     def __init__(self, console: Console) -> None:
-        # A long name takes several lines: the bars and the numbers beside it keep their room.
+        # Long names wrap, so that the bars and numbers beside them keep their width.
         name = Column(max_width=max(10, console.width - 55), overflow="fold")
         self.progress = _Status(
             TextColumn("{task.description}", markup=False, table_column=name),
@@ -63,7 +63,7 @@ class Bars(Observer):
         self.progress.stop()
 
     def begin(self, info: RunInfo) -> None:
-        """Point the bars at this run."""
+        """Reset the bars for a run."""
         self.offset = (info.number - 1) * info.steps
         self.progress.update(self.all, total=info.runs * info.steps, completed=self.offset)
         self.progress.reset(
@@ -72,22 +72,22 @@ class Bars(Observer):
         self.progress.summary = ""
 
     def step(self, step: int) -> None:
-        """Move the bars."""
+        """Advance the bars."""
         self.progress.update(self.one, completed=step)
         self.progress.update(self.all, completed=self.offset + step)
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """Show the epoch's figures, and what went wrong."""
+        """Show the metrics of an epoch, and a warning if meta steps were skipped."""
         self.progress.summary = summary(record)
         if "meta_steps_skipped" in record:
             self.progress.console.print(skipped_warning(record), markup=False, highlight=False)
 
     def remark(self, line: str) -> None:
-        """Write it above the bars."""
+        """Print a warning above the bars."""
         self.progress.console.print(f"warning: {line}", markup=False, highlight=False)
 
     def end(self, record: dict[str, Any]) -> None:
-        """Say what came of it."""
+        """Print the result of a run."""
         metric = METRICS[record["metric"]]
         self.progress.console.print(
             Text.assemble(
@@ -101,11 +101,11 @@ class Bars(Observer):
 
 
 class Lines(Observer):
-    """A line an epoch, for output that is no terminal; at most one in ``seconds``.
+    """Prints a line per epoch, for output that is not a terminal.
 
     Args:
-        console: where to write.
-        seconds: how long to be silent after a line, but for the last epoch of a run.
+        console: the console to print to.
+        seconds: the minimum time between two lines, except for the last epoch of a run.
     """
 
     def __init__(self, console: Console, seconds: float = 2.0) -> None:
@@ -120,19 +120,19 @@ class Lines(Observer):
         pass
 
     def begin(self, info: RunInfo) -> None:
-        """Take note of which run it is."""
+        """Remember the run."""
         self.info = info
         self.began = time.perf_counter()
-        self.steps = 0  # in this run since then; a resumed one begins later
+        self.steps = 0  # steps done by this process; a resumed run begins later
         self.done = 0
 
     def step(self, step: int) -> None:
-        """Count."""
+        """Count the step."""
         self.steps += 1
         self.done = step
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """Write the epoch's figures, and what went wrong."""
+        """Print the metrics of an epoch, and a warning if meta steps were skipped."""
         if "meta_steps_skipped" in record:
             self.console.print(
                 skipped_warning(record), markup=False, highlight=False, soft_wrap=True
@@ -152,18 +152,18 @@ class Lines(Observer):
             )
 
     def remark(self, line: str) -> None:
-        """Write it."""
+        """Print a warning."""
         said = f"warning: {line}"
         self.console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def observer(console: Console) -> Bars | Lines:
-    """Bars on a terminal, lines elsewhere."""
+    """Return :class:`Bars` for a terminal, else :class:`Lines`."""
     return Bars(console) if console.is_terminal else Lines(console)
 
 
 def summary(record: Mapping[str, Any]) -> str:
-    """An epoch's figures in a few words.
+    """Summarise the metrics of an epoch in a few words.
 
     Example:
         >>> from metaloss.console import summary
@@ -184,7 +184,7 @@ def summary(record: Mapping[str, Any]) -> str:
 
 
 def skipped_warning(record: Mapping[str, Any]) -> str:
-    """What to say of an epoch in which hypergradients were not finite.
+    """Return the warning for an epoch in which hypergradients were not finite.
 
     Example:
         >>> from metaloss.console import skipped_warning
@@ -201,11 +201,11 @@ def skipped_warning(record: Mapping[str, Any]) -> str:
 
 
 def across_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
-    """The table of methods on several tasks, the longer of the two going down.
+    """Return the table of methods on several tasks, with the longer of the two as its rows.
 
     Args:
-        rows: of ``results.json``.
-        last: over how many last epochs the figures are means.
+        rows: the rows of ``results.json``.
+        last: the number of last epochs that results are means of.
     """
     metric = METRICS[rows[0]["metric"]]
     mean, std = f"{metric.name}_mean", f"{metric.name}_std"
@@ -237,11 +237,11 @@ def across_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
 
 
 def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
-    """The table of an experiment.
+    """Return the table of an experiment.
 
     Args:
-        rows: of ``results.json``.
-        last: over how many last epochs the figures are means.
+        rows: the rows of ``results.json``.
+        last: the number of last epochs that results are means of.
     """
     metric = METRICS[rows[0]["metric"]]
     by = f" by unchecked {_targets(metric)}" if rows[0].get("test_unchecked") else ""

@@ -27,14 +27,14 @@ from metaloss.types import Outputs, Targets
 
 @dataclass(frozen=True)
 class Metric:
-    """What a table shows of a network on held-out samples.
+    """The metric of a kind on held-out samples, and how tables show it.
 
     Attributes:
-        name: in records, such as "accuracy".
-        title: of a table.
-        unit: what follows a number.
-        digits: after the point.
-        greater_is_better: whether the greatest is the best one.
+        name: the name in records, such as "accuracy".
+        title: the title of tables.
+        unit: the unit, written after a number.
+        digits: the number of decimal places.
+        greater_is_better: whether greater values are better.
 
     Example:
         >>> from metaloss.kinds import CLASSIFICATION
@@ -49,15 +49,15 @@ class Metric:
     greater_is_better: bool
 
     def format(self, value: float) -> str:
-        """A value as a table shows it."""
+        """Format a value as tables show it."""
         return f"{value:.{self.digits}f}"
 
     def format_with_unit(self, value: float) -> str:
-        """A value with its unit."""
+        """Format a value with its unit."""
         return self.format(value) + self.unit
 
     def best(self, values: list[float]) -> float:
-        """The best of several."""
+        """Return the best of several values."""
         return max(values) if self.greater_is_better else min(values)
 
 
@@ -66,7 +66,7 @@ class Kind(ABC):
 
     Attributes:
         name: what messages call it.
-        metric: what tables show; :meth:`score` gives it for each sample.
+        metric: the metric that tables show; :meth:`score` computes it for each sample.
     """
 
     name: ClassVar[str]
@@ -85,7 +85,7 @@ class Kind(ABC):
 
     @abstractmethod
     def score(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
-        """The metric of each sample, whose mean a table shows."""
+        """Return the metric of each sample. Tables show its mean."""
 
     @abstractmethod
     def losses(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
@@ -211,7 +211,7 @@ REGRESSION = Regression()
 """Targets are values."""
 
 METRICS = {kind.metric.name: kind.metric for kind in (CLASSIFICATION, REGRESSION)}
-"""What tables can show, by name."""
+"""The metrics of all kinds, by name."""
 
 
 def kind_of(num_classes: int | None) -> Kind:

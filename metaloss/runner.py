@@ -1,4 +1,4 @@
-"""Running what a configuration describes, and showing what came of it."""
+"""Run the experiment of a configuration, and show its results."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from metaloss.training.speed import keep_freed_memory
 def run(
     config: str, folder: RunFolder, files: Sequence[str] = (), bindings: Sequence[str] = ()
 ) -> None:
-    """Run a configuration, and print its table and where everything is.
+    """Run a configuration, and print its table and the paths of its results.
 
-    How it goes is told on standard error, what came of it on standard output.
+    Progress is written to standard error, results to standard output.
 
     Args:
-        config: a gin file, by path or by its name among the package's.
-        folder: the run's.
-        files: more gin files, read after it.
+        config: a gin file, by path or by its name among the package's files.
+        folder: the folder to write to.
+        files: further gin files, read after it.
         bindings: single bindings, read last.
 
     Raises:
-        InputError: the configuration cannot be used, or is not the one that the run was started
-            with.
+        InputError: The configuration is invalid, or a run is resumed that was started with another
+            one.
     """
     keep_freed_memory()
     with folder, configuration([config, *files], bindings) as parsed:
@@ -47,7 +47,7 @@ def run(
 
 
 def experiment_class(parsed: Config) -> type[Any]:
-    """What a configuration is of: one task, several, or tasks to meta-train on."""
+    """Return the class that a configuration describes, by the tasks that it binds."""
     if parsed.binds(Comparison, "tasks"):
         return Comparison
     if not parsed.binds(MetaTraining, "tasks"):
@@ -61,10 +61,10 @@ def experiment_class(parsed: Config) -> type[Any]:
 
 
 def build(parsed: Config) -> Any:
-    """What a configuration describes.
+    """Build the experiment, comparison or meta-training that a configuration describes.
 
     Raises:
-        InputError: it does not say enough, or says what cannot be.
+        InputError: The configuration is incomplete or invalid.
     """
     cls = experiment_class(parsed)
     require(
@@ -76,18 +76,18 @@ def build(parsed: Config) -> Any:
 
 
 def one_task(parsed: Config, name: str | None = None) -> Experiment:
-    """The experiment of a configuration; where it has several tasks, that of one of them.
+    """Build the experiment of a configuration on one task.
 
     Args:
         parsed: the configuration.
-        name: the task's; the first one's if not given.
+        name: the name of the task, if there are several; the first task by default.
 
     Raises:
-        InputError: as for :func:`build`, or there is no such task.
+        InputError: As for :func:`build`, or there is no such task.
     """
     built = build(parsed)
     if isinstance(built, Experiment):
-        require(name is None, f"task: expected none, for there is but one, got {name!r}")
+        require(name is None, f"task: expected none, since there is only one, got {name!r}")
         return built
     experiments: dict[str, Experiment] = built.experiments()
     name = next(iter(experiments)) if name is None else name
@@ -116,7 +116,7 @@ def _say(console: Console, line: str) -> None:
 
 
 def _draw(experiment: Any, folder: RunFolder) -> list[Path]:
-    """Draw what the first seed's adjusters learned; the pictures made."""
+    """Plot what the first seed's adjusters learned, and return the files written."""
     learned = []
     for method in experiment.methods:
         records = folder.run(method.name, experiment.settings.seeds[0])
@@ -147,11 +147,11 @@ def _check_same(folder: RunFolder, text: str) -> None:
 
 
 def differing(kept: str, given: str) -> str:
-    r"""In which lines two configurations differ, in one line.
+    r"""Describe the lines in which two configurations differ, in one line.
 
     Example:
         >>> from metaloss.runner import differing
-        >>> differing("EPOCHS = 2\\nLR = 0.1\\n", "EPOCHS = 3\\nLR = 0.1\\n")
+        >>> differing("EPOCHS = 2\nLR = 0.1\n", "EPOCHS = 3\nLR = 0.1\n")
         'expected `EPOCHS = 2`, got `EPOCHS = 3`'
     """
     lines = list(difflib.ndiff(kept.splitlines(), given.splitlines()))

@@ -1,4 +1,4 @@
-"""Being stopped: by Ctrl-C, or by the system; and how to go on afterwards."""
+"""Stop runs on Ctrl-C or SIGTERM, and print the command that resumes them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from metaloss.experiments import RunFolder
-from metaloss.experiments.records import holds_run
+from metaloss.experiments.run_folder import holds_run
 
 
-class Stopped(Exception):  # noqa: N818 - it is what happened, not an error
-    """A run was stopped; the message says how to go on with it.
+class Stopped(Exception):  # noqa: N818 - stopping a run is not an error
+    """A run was stopped; the message says how to resume it.
 
     Args:
         message: one line.
-        code: the exit code, 128 and the signal's number.
+        code: the exit code: 128 plus the signal's number.
     """
 
     def __init__(self, message: str, code: int) -> None:
@@ -27,20 +27,20 @@ class Stopped(Exception):  # noqa: N818 - it is what happened, not an error
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM came."""
+    """The process received SIGTERM."""
 
 
 @contextmanager
 def resumable(folder: RunFolder, words: Sequence[str]) -> Iterator[None]:
-    """Say how to go on with a run that is stopped in this block.
+    """Let errors that stop a run inside the block say how to resume it.
 
     Args:
-        folder: the run's.
-        words: of the command that runs it, behind the program's name.
+        folder: the run's folder.
+        words: the arguments of the command that runs it, without the program's name.
 
     Raises:
-        Stopped: by Ctrl-C or SIGTERM.
-        OSError: what an error of the operating system said, with how to go on behind it.
+        Stopped: The run was stopped by Ctrl-C or SIGTERM.
+        OSError: The operating system's error, with the command to resume the run.
     """
     try:
         with _terminable():
@@ -63,11 +63,11 @@ def _how(folder: RunFolder, words: Sequence[str]) -> str | None:
 
 
 def resuming(folder: RunFolder, words: Sequence[str]) -> str:
-    """The command that goes on with a run.
+    """Return the command that resumes a run.
 
     Args:
-        folder: the run's.
-        words: of the command that began it, behind the program's name.
+        folder: the run's folder.
+        words: the arguments of the command that began it, without the program's name.
     """
     said = list(words)
     if not any(word == "--out" or word.startswith("--out=") for word in said):
@@ -79,12 +79,12 @@ def resuming(folder: RunFolder, words: Sequence[str]) -> str:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that locks and bars are put away."""
+    """Let SIGTERM end the block as Ctrl-C does, so that locks are released and bars removed."""
 
     def stop(*_: Any) -> None:
         raise _Terminated
 
-    if threading.current_thread() is not threading.main_thread():  # Python takes no handler there
+    if threading.current_thread() is not threading.main_thread():  # Python sets handlers there only
         yield
         return
     before = signal.signal(signal.SIGTERM, stop)

@@ -1,4 +1,4 @@
-"""What an adjuster's card says of the training that it comes from."""
+"""Entries of an adjuster's card that describe its training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from metaloss.types import has_checked_test
 
 
 def network_name(model: nn.Module) -> str:
-    """A network's class and size.
+    """Return a network's class and size.
 
     Example:
         >>> import torch
@@ -28,7 +28,7 @@ def network_name(model: nn.Module) -> str:
 
 
 def rounded(said: Any) -> Any:
-    """What is said with every number to five significant digits: cards are read by people.
+    """Round every float in a nested value to five significant digits.
 
     Example:
         >>> from metaloss.experiments.cards import rounded
@@ -47,12 +47,12 @@ def rounded(said: Any) -> Any:
 def result_of(
     trainings: MultiTaskTraining, epochs: Sequence[Mapping[str, Any]], info: RunInfo
 ) -> dict[str, Any]:
-    """What a meta-training came to: its last figures by task, and what it took.
+    """Return the result of a meta-training run: the last metric of each task, and its cost.
 
     Args:
-        trainings: as they are at the end.
-        epochs: the records of all their epochs.
-        info: whose run it was.
+        trainings: the trainings, at the end of the run.
+        epochs: the records of all epochs.
+        info: the run.
     """
     tasks = list(trainings.trainings.values())
     metric = tasks[0].state.criterion.loss.kind.metric.name
@@ -81,11 +81,13 @@ def result_of(
 
 
 def held_out_of(method: Adjusted, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a card says of the held-out report: figures by row and task, and which are unchecked.
+    """Return the card's part of the held-out report: the metric by method and task.
+
+    Tasks whose test targets nobody checked are marked.
 
     Args:
-        method: whose card it is.
-        rows: of the report; those of other methods are left out.
+        method: the method whose card it is.
+        rows: the rows of the report; those of other methods are left out.
     """
     beside = [row.name for row in conventional([method.loss])]
     names = (*beside, repr(widest(method.loss)), f"transferred {method.name}")

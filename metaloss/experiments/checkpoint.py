@@ -1,4 +1,4 @@
-"""A run's state on disk, to go on from."""
+"""Checkpoints of a run's state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from metaloss.checks import InputError, require
 from metaloss.experiments.identity import difference
 from metaloss.files import naming, write_atomically
 
-# What going on from a checkpoint of something else ends in.
+# The errors that loading a checkpoint of another run can raise.
 _MISFIT = (
     RuntimeError,
     LookupError,
@@ -29,27 +29,27 @@ _MISFIT = (
 
 @runtime_checkable
 class Stateful(Protocol):
-    """What can be put away and taken up again."""
+    """An object whose state can be saved and restored."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that there is to it."""
+        """Return the state."""
         ...
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore the state."""
         ...
 
 
-def save_checkpoint(path: Path, state: Stateful, of: Mapping[str, Any] | None = None) -> None:
-    """Write the state whole or not at all; the checkpoint before is kept beside it.
+def save_checkpoint(path: Path, state: Stateful, identity: Mapping[str, Any] | None = None) -> None:
+    """Write a checkpoint atomically, and keep the previous one beside it.
 
     Args:
-        path: of the file.
-        state: what to write.
-        of: what run it is a state of, in plain values.
+        path: the file.
+        state: the object whose state is written.
+        identity: the identity of the run, in plain values.
     """
     buffer = io.BytesIO()
-    torch.save({"of": dict(of or {}), "state": state.state_dict()}, buffer)
+    torch.save({"identity": dict(identity or {}), "state": state.state_dict()}, buffer)
     held = buffer.getvalue()
     if path.exists():
         with naming(path):
@@ -58,28 +58,30 @@ def save_checkpoint(path: Path, state: Stateful, of: Mapping[str, Any] | None = 
 
 
 def earlier(path: Path) -> Path:
-    """Where the checkpoint before this one is kept."""
+    """Return the file of the previous checkpoint."""
     return path.with_name(f"{path.stem}-before{path.suffix}")
 
 
-def load_latest(path: Path, state: Stateful, of: Mapping[str, Any] | None = None) -> str | None:
-    """Go on from the last checkpoint or, if it is damaged, from the one before.
+def load_latest(
+    path: Path, state: Stateful, identity: Mapping[str, Any] | None = None
+) -> str | None:
+    """Load the last checkpoint or, if it is damaged, the one before.
 
     Args:
-        path: of the last one's file.
-        state: changed in place; as it is where there is no checkpoint.
-        of: what run it has to be a state of.
+        path: the file of the last checkpoint.
+        state: the object to restore in place; left unchanged if there is no checkpoint.
+        identity: the expected identity of the run.
 
     Returns:
-        What to say of a damaged one, if the one before was used.
+        A warning, if the last checkpoint was damaged and the one before was loaded.
 
     Raises:
-        InputError: there is no whole one, or it is of another model, method or recipe.
+        InputError: Both are damaged, or the checkpoint is of another model, method or recipe.
     """
     before = earlier(path)
     if path.exists():
         try:
-            load_checkpoint(path, state, of)
+            load_checkpoint(path, state, identity)
             return None
         except DamagedError as damage:
             if not before.exists():
@@ -89,26 +91,26 @@ def load_latest(path: Path, state: Stateful, of: Mapping[str, Any] | None = None
         said = None
     else:
         return None
-    load_checkpoint(before, state, of)
+    load_checkpoint(before, state, identity)
     before.replace(path)  # a damaged one must not take its place at the next epoch
     return said
 
 
 class DamagedError(InputError):
-    """A file does not hold what was written to it."""
+    """A file is not as it was written."""
 
 
-def load_checkpoint(path: Path, state: Stateful, of: Mapping[str, Any] | None = None) -> None:
-    """Go on from a checkpoint; tensors and plain values alone are read, never code.
+def load_checkpoint(path: Path, state: Stateful, identity: Mapping[str, Any] | None = None) -> None:
+    """Load a checkpoint. Only tensors and plain values are read, never code.
 
     Args:
-        path: of the file.
-        state: changed in place.
-        of: what run it has to be a state of.
+        path: the file.
+        state: the object to restore in place.
+        identity: the expected identity of the run.
 
     Raises:
-        DamagedError: the file is not as it was written.
-        InputError: it is of another model, method or recipe.
+        DamagedError: The file is not as it was written.
+        InputError: The checkpoint is of another model, method or recipe.
     """
     expected = f"{path}: expected a checkpoint of this run"
     try:
@@ -119,7 +121,7 @@ def load_checkpoint(path: Path, state: Stateful, of: Mapping[str, Any] | None = 
         raise DamagedError(f"{expected}, got a damaged file")
     try:
         saved = torch.load(io.BytesIO(held), map_location="cpu", weights_only=True)
-        differs = difference(dict(of or {}), saved["of"])
+        differs = difference(dict(identity or {}), saved["identity"])
         require(differs is None, str(differs))
         state.load_state_dict(saved["state"])
     except _MISFIT as error:
@@ -128,5 +130,5 @@ def load_checkpoint(path: Path, state: Stateful, of: Mapping[str, Any] | None = 
 
 
 def _heading(held: bytes) -> bytes:
-    """The first line of a checkpoint: a digest of the rest."""
+    """Return the first line of a checkpoint: a digest of the rest."""
     return f"metaloss checkpoint, SHA-256 {hashlib.sha256(held).hexdigest()}\n".encode()

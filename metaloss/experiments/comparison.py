@@ -1,4 +1,4 @@
-"""Methods and seeds on several tasks, and the table they make."""
+"""A comparison: methods and seeds on several tasks, and their table."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from metaloss.arguments import check_arguments
 from metaloss.complaints import refusing
 from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.methods import Method
+from metaloss.experiments.names import slug
 from metaloss.experiments.preflight import check_specs
-from metaloss.experiments.records import RunFolder, slug
+from metaloss.experiments.run_folder import RunFolder
 from metaloss.experiments.settings import RunSettings
 from metaloss.machine import environment, threads
 from metaloss.training.observe import Observer, RunInfo
@@ -24,18 +25,19 @@ from metaloss.types import TaskSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Methods and seeds on several tasks: an :class:`Experiment` for each, and one table of all.
+    """Runs an :class:`Experiment` on each of several tasks, and writes one table of all.
 
     Args:
-        tasks: the columns of the table.
-        methods: its rows.
-        recipe: how to train on the tasks without a recipe of their own, which has as many epochs.
-        model: makes a fresh network for the tasks that name none.
-        settings: the seeds and the device of the runs, and what else experiments share.
+        tasks: the tasks, one column of the table each.
+        methods: the methods to compare, one row each.
+        recipe: the training recipe for tasks without a recipe of their own. All recipes have the
+            same number of epochs.
+        model: a function that makes a new network for tasks without a network of their own.
+        settings: the seeds, the device and the other settings of the runs.
 
     Raises:
-        InputError: no task, or two of one name; a task without a network, or with another number
-            of epochs; and as for :class:`Experiment`.
+        InputError: There is no task, two tasks have the same name, a task has no network or
+            another number of epochs; and as for :class:`Experiment`.
     """
 
     tasks: Sequence[TaskSpec]
@@ -45,13 +47,13 @@ class Comparison:
     settings: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
-        """Check what can be checked without data."""
+        """Check the arguments, as far as that needs no data."""
         check_arguments(self)
         check_specs("tasks", self.tasks, self.model, self.recipe)
         self.experiments()
 
     def experiments(self) -> dict[str, Experiment]:
-        """The experiment of each task, by the task's name."""
+        """Return the experiment of each task, by the task's name."""
         return {
             spec.name: Experiment(
                 task=spec.task,
@@ -69,15 +71,16 @@ class Comparison:
         observer: Observer | None = None,
         documents: Mapping[str, str] | None = None,
     ) -> list[dict[str, Any]]:
-        """Run what is not done yet, and write the table.
+        """Run all runs that are not done yet, and write the table.
 
         Args:
-            folder: where everything goes, a folder for each task in it.
-            observer: told how it goes.
-            documents: texts to keep in the folder, by file name, such as the configuration.
+            folder: the folder to write to, with a folder for each task in it.
+            observer: the observer to report progress to.
+            documents: texts to write to the folder, by file name, such as the configuration.
 
         Returns:
-            A row a method: its figures by task, and their mean. ``results.json`` holds them too.
+            One row per method, as written to ``results.json``: its result on each task, and their
+            mean.
         """
         with folder:
             return self._run(folder, observer or Observer(), documents or {})
@@ -105,13 +108,13 @@ class Comparison:
 
 
 def across(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """The rows of several tasks' tables side by side.
+    """Join the rows of several experiments.
 
     Args:
-        found: by the task's name, the rows of its experiment.
+        found: the rows of each task's experiment, by the task's name.
 
     Returns:
-        For each method its figures by task, and their mean over the tasks.
+        One row per method: its result on each task, and their mean.
 
     Example:
         >>> from metaloss.experiments.comparison import across

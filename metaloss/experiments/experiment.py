@@ -1,4 +1,4 @@
-"""An experiment: methods and seeds on one task, and the table they make."""
+"""An experiment: methods and seeds on one task, and their table."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from metaloss.experiments.cards import rounded
 from metaloss.experiments.identity import run_identity
 from metaloss.experiments.makers import make_task
 from metaloss.experiments.methods import Method
+from metaloss.experiments.names import check_names
 from metaloss.experiments.preflight import check_fit
-from metaloss.experiments.records import RunFolder, check_names
 from metaloss.experiments.results import last_epochs_mean, row
 from metaloss.experiments.resume import run_resumable
+from metaloss.experiments.run_folder import RunFolder
 from metaloss.experiments.run_records import RunRecords
 from metaloss.experiments.samples import collect
 from metaloss.experiments.settings import RunSettings
@@ -33,19 +34,20 @@ from metaloss.types import TaskLike, has_checked_test
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """Methods and seeds on one task: what ``metaloss train`` runs.
+    """Trains each method with each seed on one task: what ``metaloss train`` runs.
 
-    With one seed every method has the same data, noise, initial network and order of batches.
+    All methods share the data, the noise, the initial network and the order of batches of a seed.
 
     Args:
-        task: makes the data of one seed, called with ``seed`` and ``device``.
-        model: makes a fresh network.
-        methods: the rows of the table.
-        recipe: how to train.
-        settings: the seeds and the device of the runs, and what else experiments share.
+        task: a function that makes the data of one seed, called with ``seed`` and ``device``.
+        model: a function that makes a new network.
+        methods: the methods to compare, one row of the table each.
+        recipe: the training recipe.
+        settings: the seeds, the device and the other settings of the runs.
 
     Raises:
-        InputError: no method or seed, or two of one name.
+        InputError: There is no method, two methods have the same name, or the recipe does not
+            evaluate the epochs whose mean is reported.
     """
 
     task: Callable[..., TaskLike]
@@ -55,13 +57,13 @@ class Experiment:
     settings: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
-        """Check what can be checked without data."""
+        """Check the arguments, as far as that needs no data."""
         check_arguments(self)
         check_names("methods", [method.name for method in self.methods])
         self.settings.check_recipe(self.recipe)
 
     def check(self, *, first_steps: bool = True) -> TaskLike:
-        """Try data, network, optimizer and each method on one batch, before anything is written.
+        """Try the data, the network, the optimizers and each method on one batch.
 
         Args:
             first_steps: also take the first steps of each method's run.
@@ -70,8 +72,8 @@ class Experiment:
             The first seed's task.
 
         Raises:
-            InputError: what does not go together, as
-                :func:`~metaloss.experiments.preflight.check_fit` says.
+            InputError: They do not fit together; see
+                :func:`~metaloss.experiments.preflight.check_fit`.
         """
         task = self._task(self.settings.seeds[0])
         make = partial(self._model, self.settings.seeds[0])
@@ -86,20 +88,20 @@ class Experiment:
         *,
         first_steps: bool = True,
     ) -> list[dict[str, Any]]:
-        """Run what is not done yet, and write the table.
+        """Run all runs that are not done yet, and write the table.
 
         Args:
-            folder: where everything goes.
-            observer: told how it goes.
-            documents: texts to keep in the folder, by file name, such as the configuration.
-            first_steps: try the first steps of each method beforehand, as :meth:`check` does; not
-                needed where that has been called already.
+            folder: the folder to write to.
+            observer: the observer to report progress to.
+            documents: texts to write to the folder, by file name, such as the configuration.
+            first_steps: try the first steps of each method beforehand; not needed after
+                :meth:`check`.
 
         Returns:
-            A row a method; ``results.json`` holds them too.
+            One row per method, as written to ``results.json``.
 
         Raises:
-            InputError: as for :meth:`check`, or another process writes to the folder.
+            InputError: As for :meth:`check`, or another process writes to the folder.
         """
         with threads(self.settings.threads), folder:
             task = self.check(first_steps=first_steps)
@@ -133,11 +135,11 @@ class Experiment:
         self, method: Method, task: TaskLike, info: RunInfo, records: RunRecords, observer: Observer
     ) -> dict[str, Any]:
         trainings = self._start(method, task, info.seed)
-        of = {**run_identity(trainings, method), "last": self.settings.last}
-        done = records.result(of)
+        identity = {**run_identity(trainings, method), "last": self.settings.last}
+        done = records.result(identity)
         if done is None:
             observer.begin(info)
-            run_resumable(trainings, of, records, observer, self.settings.checkpoint_every)
+            run_resumable(trainings, identity, records, observer, self.settings.checkpoint_every)
             done = self._finish(trainings, method, info.seed, records)
             observer.end(done)
         return done

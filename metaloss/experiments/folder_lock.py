@@ -1,4 +1,4 @@
-"""The right to write in a run's folder: of one process at a time."""
+"""The lock of a run's folder, which one process at a time may hold."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ HOLDER = ".holder.json"  # beside the lock, for a locked file cannot be read eve
 
 
 class FolderLock:
-    """The right to write in a folder, from :meth:`take` to the end of the outermost block.
+    """The lock of a folder, held from :meth:`take` to the end of the outermost ``with`` block.
 
-    The operating system holds the lock, and drops it when the process ends in whatever way. The
-    lock's file stays: were it removed, two processes could each hold the lock of a file of this
-    name.
+    The operating system holds the lock, and releases it when the process ends, however that
+    happens. The lock file is never removed: otherwise two processes could each hold the lock of a
+    file of this name.
 
     Args:
-        path: of the folder.
-        resume: it is there, with a run in it.
-        find_free: if something is there already, take ``PATH-2``, or the next that is free.
+        path: the folder.
+        resume: the folder exists, with a run in it.
+        find_free: if ``path`` exists, take ``PATH-2``, ``PATH-3`` and so on.
     """
 
     def __init__(self, path: Path, *, resume: bool = False, find_free: bool = False) -> None:
@@ -57,10 +57,11 @@ class FolderLock:
             self._lock = None
 
     def take(self) -> None:
-        """Make the folder if it is new, and lock it; no more than a look if that is done.
+        """Create the folder if it is new, and lock it, unless this object holds the lock already.
 
         Raises:
-            InputError: another process holds it, it is no longer empty, or it was removed since.
+            InputError: Another process holds the lock, a new folder is not empty, or the folder
+                was removed.
         """
         assert self._blocks > 0, "take() is called inside a with block"
         if self._lock is not None:
@@ -110,7 +111,7 @@ def _ourselves() -> str:
 
 
 def _holder(path: Path) -> str:
-    """Who holds a lock, as far as it has been written down."""
+    """Return who holds a lock, as far as it has been written down."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         said = json.loads(path.read_text(encoding="utf-8"))
         return f"process {said['process']} on {said['host']} since {said['since']}"

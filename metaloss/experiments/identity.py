@@ -1,4 +1,4 @@
-"""What a run is, in plain values: whether a checkpoint is of it, or of another."""
+"""The identity of a run in plain values, to recognise its checkpoint and its folder."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from metaloss.types import Fingerprinted, Loader
 
 
 def identity(value: object) -> Any:
-    """Settings as plain values, the same in another process.
+    """Describe a value in plain values that are the same in another process.
 
-    Numbers and texts are themselves, a part of a loss its name and arguments, a function its name
-    and what is bound to it, a tensor a hash; of anything else only the type is told.
+    Numbers and strings stay as they are. Components of a loss become their name and arguments,
+    functions their name and bound arguments, tensors a hash, and any other object its type's name.
 
     Example:
         >>> from functools import partial
@@ -44,11 +44,11 @@ def identity(value: object) -> Any:
 
 
 def run_identity(trainings: MultiTaskTraining, method: Method) -> dict[str, Any]:
-    """Describes a run in plain values; a run that is resumed has to have the same identity.
+    """Return the identity of a run. A run that is resumed has to have the same one.
 
     Args:
-        trainings: the run's, at whatever step.
-        method: whose criterion they train with.
+        trainings: the run's trainings, at any step.
+        method: the method whose criterion they use.
     """
     return {
         # The adjuster itself is in the checkpoint; the provenance holds a hash of the loaded one.
@@ -73,7 +73,7 @@ def run_identity(trainings: MultiTaskTraining, method: Method) -> dict[str, Any]
 
 
 def difference(expected: Any, found: Any, where: str = "") -> str | None:
-    """The first place in which two identities differ, in words; ``None`` if they are the same.
+    """Describe the first difference of two identities; ``None`` if they are the same.
 
     Example:
         >>> from metaloss.experiments.identity import difference
@@ -92,10 +92,10 @@ def difference(expected: Any, found: Any, where: str = "") -> str | None:
 
 
 def samples_of(loader: Loader | None) -> str | None:
-    """What tells a loader's samples from others: its own fingerprint, else its first batch's.
+    """Return a fingerprint of a loader's samples: its own if it has one, else its first batch's.
 
     Args:
-        loader: of training samples or of others; ``None`` where there are none.
+        loader: the loader, or ``None``.
     """
     if loader is None:
         return None
@@ -105,7 +105,7 @@ def samples_of(loader: Loader | None) -> str | None:
 
 
 def _described(model: nn.Module) -> str:
-    """A network's class, and a digest of its tensors' names and shapes."""
+    """Return a network's class, and a digest of its tensors' names and shapes."""
     shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
     return f"{type(model).__name__} {digest(str(shapes))[:16]}"
 

@@ -1,4 +1,4 @@
-"""What functions make for a run: data, and networks and criteria of its own."""
+"""Checks of functions that make the data, the network and the criterion of a run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from metaloss.types import TaskLike
 
 
 def make_task(make: Callable[..., TaskLike], seed: int, device: torch.device) -> TaskLike:
-    """The data of one seed.
+    """Return the task of one seed.
 
     Args:
-        make: is called with ``seed`` and ``device``.
-        seed: of the run.
-        device: where to train.
+        make: a function that makes it, called with ``seed`` and ``device``.
+        seed: the run's seed.
+        device: the device to train on.
 
     Raises:
-        InputError: it cannot be made.
+        InputError: The function fails, or returns something else.
     """
     with refusing("task"):
         task = make(seed=seed, device=device)
@@ -37,16 +37,16 @@ def make_task(make: Callable[..., TaskLike], seed: int, device: torch.device) ->
 
 
 def tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name."""
+    """Return parameters and buffers by name."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def shared(first: nn.Module, second: nn.Module) -> list[str]:
-    """The names of the tensors of ``first`` that ``second`` holds too.
+    """Return the names of the tensors of ``first`` that share memory with ``second``.
 
     Args:
         first: a module.
-        second: another, both still in use: the memory of what is gone would be used anew.
+        second: another module. Both have to be alive, since freed memory is used again.
 
     Example:
         >>> from torch import nn
@@ -60,20 +60,20 @@ def shared(first: nn.Module, second: nn.Module) -> list[str]:
 
 
 class Distinct:
-    """Criteria of different runs, none of which may train what another one trains."""
+    """Checks that the criteria of different runs share no trainable parameter."""
 
     def __init__(self) -> None:
         self._seen: list[tuple[str, AdjustedLoss]] = []
 
     def add(self, name: str, criterion: AdjustedLoss) -> None:
-        """Compare one with those before.
+        """Compare a criterion with those added before.
 
         Args:
-            name: of its method.
-            criterion: is kept.
+            name: the name of its method.
+            criterion: the criterion, which is kept for later comparisons.
 
         Raises:
-            InputError: it is one of those before, or learns with parameters of one of them.
+            InputError: It was added before, or shares a trainable parameter with one that was.
         """
         learned = {n for n, p in criterion.named_parameters() if p.requires_grad}
         for other, before in self._seen:
@@ -88,5 +88,5 @@ class Distinct:
 
 
 def _place(tensor: Tensor) -> int:
-    """Where its values are; 0 where there are none."""
+    """Return the address of a tensor's data, or 0 if it has none."""
     return 0 if is_lazy(tensor) or tensor.is_meta else tensor.data_ptr()

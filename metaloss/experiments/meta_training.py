@@ -1,4 +1,4 @@
-"""Meta-training: one adjuster learned over many tasks, and tried on others (Section 4.4)."""
+"""Meta-training: adjusters learned on many tasks and evaluated on others (Section 4.4)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.identity import run_identity
 from metaloss.experiments.makers import make_task
 from metaloss.experiments.methods import Adjusted, Method, Transferred
+from metaloss.experiments.names import check_names
 from metaloss.experiments.preflight import check_fit, check_specs
-from metaloss.experiments.records import RunFolder, check_names
 from metaloss.experiments.resume import run_resumable
+from metaloss.experiments.run_folder import RunFolder
 from metaloss.experiments.run_records import RunRecords
 from metaloss.experiments.settings import RunSettings
 from metaloss.experiments.transfer import conventional
@@ -41,37 +42,36 @@ from metaloss.types import TaskLike, TaskSpec
 
 @dataclass(frozen=True, kw_only=True)
 class MetaTraining:
-    """Adjusters meta-trained over many tasks, each then tried on tasks that it has not seen.
+    """Meta-trains adjusters on many tasks, and evaluates them on held-out tasks.
 
-    A task is a data set with a noise type and rate, and has a classifier, an optimizer, a data
-    order and a conditioner's memory of its own; the adjuster is shared (Section 4.4). For each
-    method and seed the snapshots of Algorithm 1 are saved for Algorithm 2. Then the first seed's
-    adjusters are tried, frozen, on the tasks held out, beside cross entropy and the losses with
-    their default hyperparameters.
+    A task is a data set with a noise type and rate. Each has its own classifier, optimizer, order
+    of batches and conditioner; the adjuster is shared (Section 4.4). For each method and seed the
+    snapshots of Algorithm 1 are saved for Algorithm 2. Then the first seed's adjusters, frozen,
+    are compared on the held-out tasks with cross entropy and with the losses at their default
+    hyperparameters.
 
     Args:
-        tasks: to learn from; data sets, numbers of classes and networks may differ.
-        methods: what to learn, one after the other.
-        recipe: how to train, each task for so many epochs of its own. A task's own recipe goes
-            before it, with as many epochs; what concerns the adjuster, its optimizer and
-            snapshots, is this one's.
-        model: makes a fresh network for the tasks that name none.
-        sampler: whose turn it is.
-        held_out: tasks to try the adjusters on; none if not given.
-        held_out_recipe: how to train on those without a recipe of their own; ``recipe`` if not
-            given.
-        held_out_seeds: one run a method and task each.
-        strengths: by a method's name, how much of what it learned its adjuster says once it is
-            saved, in (0, 1] (:func:`~metaloss.losses.toward_defaults`); all where none is given.
-        about: what the adjusters' cards shall say beside what is known here, such as the source of
-            the data and the limits of use.
-        settings: the seeds and the device of the meta-trainings, and what else experiments share.
-            ``last`` concerns the held-out report; results of the tasks to learn from are those of
-            the last epoch.
+        tasks: the tasks to learn from. Data sets, numbers of classes and networks may differ.
+        methods: the methods whose adjusters are learned, one after the other.
+        recipe: the training recipe for tasks without a recipe of their own. All recipes have the
+            same number of epochs. The adjuster's optimizer and snapshots are always this one's.
+        model: a function that makes a new network for tasks without a network of their own.
+        sampler: the order in which tasks take their steps.
+        held_out: the tasks to evaluate the adjusters on.
+        held_out_recipe: the training recipe for held-out tasks without a recipe of their own;
+            ``recipe`` by default.
+        held_out_seeds: the seeds of the runs on held-out tasks.
+        strengths: by method name, the factor in (0, 1] by which the saved adjuster's distance
+            from the default hyperparameters is scaled (:func:`~metaloss.losses.toward_defaults`);
+            1 by default.
+        about: further entries of the adjusters' cards, such as the source of the data and the
+            limits of use.
+        settings: the seeds, the device and the other settings of the meta-training runs. ``last``
+            applies to the held-out report; the tasks learned from report their last epoch.
 
     Raises:
-        InputError: no task or method, two of one name, a task without a network, or one whose own
-            recipe has another number of epochs.
+        InputError: There is no task or method, two have the same name, or a task has no network or
+            another number of epochs.
     """
 
     tasks: Sequence[TaskSpec]
@@ -87,7 +87,7 @@ class MetaTraining:
     settings: RunSettings = field(default_factory=RunSettings)
 
     def __post_init__(self) -> None:
-        """Check what can be checked without data."""
+        """Check the arguments, as far as that needs no data."""
         check_arguments(self)
         check_specs("tasks", self.tasks, self.model, self.recipe)
         if self.held_out:
@@ -113,16 +113,16 @@ class MetaTraining:
         observer: Observer | None = None,
         documents: Mapping[str, str] | None = None,
     ) -> list[dict[str, Any]]:
-        """Run what is not done yet, and write the held-out report.
+        """Run all runs that are not done yet, and write the held-out report.
 
         Args:
-            folder: where everything goes: ``METHOD/seed-S/adjuster`` holds what was learned,
-                ``held-out`` the report.
-            observer: told how it goes.
-            documents: texts to keep in the folder, by file name, such as the configuration.
+            folder: the folder to write to. Adjusters are saved in ``METHOD/seed-S/adjuster``, the
+                report in ``held-out``.
+            observer: the observer to report progress to.
+            documents: texts to write to the folder, by file name, such as the configuration.
 
         Returns:
-            The rows of the held-out report; none if nothing is held out.
+            The rows of the held-out report; empty if no task is held out.
         """
         with folder:
             return self._run(folder, observer or Observer(), documents or {})
@@ -134,7 +134,7 @@ class MetaTraining:
             tasks = self._tasks(self.settings.seeds[0])
             for spec in self.tasks:
                 self._check(spec, tasks[spec.name])
-            for spec in self.held_out:  # not after hours
+            for spec in self.held_out:  # now rather than after hours
                 task = self._task(spec, self.held_out_seeds[0])
                 self._check(spec, task, frozen=True)
             folder.begin(documents)
@@ -164,7 +164,7 @@ class MetaTraining:
         return rows
 
     def report(self, folder: RunFolder) -> Comparison:
-        """What is run on the tasks held out, with the adjusters saved in ``folder``."""
+        """Return the comparison on the held-out tasks, with the adjusters saved in ``folder``."""
         rows = conventional([method.loss for method in self.methods])
         rows += [
             Transferred(
@@ -177,7 +177,7 @@ class MetaTraining:
         return self._comparison(rows)
 
     def experiments(self) -> dict[str, Experiment]:
-        """Each task to learn from on its own, by name: what there is to look at before learning."""
+        """Return an experiment on each single task to learn from, by the task's name."""
         return Comparison(
             tasks=[replace(spec, recipe=self._recipe(spec)) for spec in self.tasks],
             methods=self.methods,
@@ -204,11 +204,11 @@ class MetaTraining:
         observer: Observer,
     ) -> dict[str, Any]:
         trainings = self.start(method, tasks, info.seed)
-        of = run_identity(trainings, method)
-        done = records.result(of)
+        identity = run_identity(trainings, method)
+        done = records.result(identity)
         if done is None:
             observer.begin(info)
-            run_resumable(trainings, of, records, observer, self.settings.checkpoint_every)
+            run_resumable(trainings, identity, records, observer, self.settings.checkpoint_every)
             done = self._finish(trainings, info, records)
             observer.end(done)
         return done
@@ -232,12 +232,12 @@ class MetaTraining:
     def start(
         self, method: Adjusted, tasks: Mapping[str, TaskLike], seed: int
     ) -> MultiTaskTraining:
-        """All that one meta-training changes, before the first step.
+        """Return the trainings of one run, before their first step.
 
         Args:
-            method: what to learn.
-            tasks: by name.
-            seed: of the networks and the adjuster.
+            method: the method whose adjuster is learned.
+            tasks: the tasks by name.
+            seed: the seed of the networks and the adjuster.
         """
         device = self.settings.torch_device
         meta_learner: MetaLearner | None = None

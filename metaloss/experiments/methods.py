@@ -1,4 +1,4 @@
-"""The rows of a table: ways to set a loss's hyperparameters."""
+"""Methods: ways to set a loss's hyperparameters."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Method(ABC):
     """A named way to make the criterion for a task.
 
     Attributes:
-        name: what tables and folders call it.
-        learns: whether its adjuster is meta-trained, which takes clean samples.
+        name: the name in tables and folders.
+        learns: whether its adjuster is meta-trained, which needs clean samples.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Method(ABC):
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What a run's result shall say of where its criterion is from."""
+        """Entries of a run's result that say where its criterion comes from."""
         return {}
 
     @abstractmethod
     def criterion(self, task: TaskLike) -> AdjustedLoss:
-        """A fresh criterion for one run on ``task``."""
+        """Return a new criterion for one run on ``task``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +55,9 @@ class Conventional(Method):
     """The same hyperparameters for every sample (Eq. 6).
 
     Args:
-        name: what tables and folders call it.
-        loss: a family.
-        values: from a hyperparameter's name to its value; defaults for the rest.
+        name: the name in tables and folders.
+        loss: the loss family.
+        values: hyperparameter values by name; the rest have their defaults.
 
     Example:
         >>> from metaloss.experiments import Conventional
@@ -70,26 +70,27 @@ class Conventional(Method):
     values: Mapping[str, float] | None = None
 
     def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - the same for each
-        """The loss with constant hyperparameters."""
+        """Return the loss with constant hyperparameters."""
         return AdjustedLoss.fixed(self.loss, self.values)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adjusted(Method):
-    """Hyperparameters predicted for each sample by an adjuster that is meta-trained (Eq. 8, 9).
+    """Hyperparameters predicted for each sample by a meta-trained adjuster (Eq. 8, 9).
 
     Args:
-        name: what tables and folders call it.
-        loss: a family.
-        conditioner: what the adjuster is told; each run has its own copy. The margin, or for
-            regression the residual, if not given.
-        adjuster: makes the adjuster, called with ``num_features`` and ``hyperparameters``.
-        detach: hold the features fixed in the derivatives.
-        start: a saved adjuster to go on from, by folder or name: its last snapshot. It has to read
-            the same features and predict the same hyperparameters. A fresh one if not given.
+        name: the name in tables and folders.
+        loss: the loss family.
+        conditioner: computes the adjuster's features; each run has its own copy. By default the
+            margin, or for regression the residual.
+        adjuster: a function that makes the adjuster, called with ``num_features`` and
+            ``hyperparameters``.
+        detach: treat the features as constants in the derivatives.
+        start: a saved adjuster, by folder or name, whose last snapshot is trained further. It
+            needs the same features and hyperparameters. By default the adjuster is new.
 
     Raises:
-        InputError: ``start`` is of another loss, conditioner or size.
+        InputError: ``start`` has another loss, conditioner or size.
 
     Example:
         >>> from metaloss.experiments import Adjusted
@@ -107,13 +108,13 @@ class Adjusted(Method):
 
     @property
     def components(self) -> tuple[type, ...]:
-        """The classes that it is made of, as a saved adjuster's card names them."""
-        with torch.random.fork_rng(devices=[]):  # its weights are of no interest
+        """The classes that the criterion is made of, as a saved adjuster's card names them."""
+        with torch.random.fork_rng(devices=[]):  # the weights made here are thrown away
             made = self._fresh()
         return (*parts(made.loss), *parts(made.conditioner), *parts(made.adjuster))
 
     def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - prepared by the loop
-        """The loss with a fresh adjuster and a copy of the conditioner."""
+        """Return the loss with a new adjuster and a copy of the conditioner."""
         criterion = self._fresh()
         if self.start is not None:
             start_from(criterion, self.start, self.components)
@@ -131,13 +132,13 @@ class Adjusted(Method):
 
 @dataclass(frozen=True, kw_only=True)
 class Oracle(Method):
-    """Hyperparameters for one who is told which labels are wrong (Section 2.4, Fig. 2).
+    """Hyperparameters set by an oracle that knows which labels are wrong (Section 2.4, Fig. 2).
 
     Args:
-        name: what tables and folders call it.
-        loss: a family.
-        clean: values for right labels, by name.
-        noisy: values for wrong labels, by name.
+        name: the name in tables and folders.
+        loss: the loss family.
+        clean: hyperparameter values for correct labels, by name.
+        noisy: hyperparameter values for wrong labels, by name.
 
     Example:
         >>> from metaloss.experiments import Oracle
@@ -151,7 +152,7 @@ class Oracle(Method):
     noisy: Mapping[str, float] | None = None
 
     def criterion(self, task: TaskLike) -> AdjustedLoss:
-        """The loss, told the task's wrong labels."""
+        """Return the loss with an adjuster that reads the task's ``flipped``."""
         if task.flipped is None:
             raise InputError(f"{self.name}: expected a task that knows its wrong labels, got none")
         adjuster = OracleAdjuster(self.loss.hyperparameters, self.clean, self.noisy)
@@ -160,16 +161,16 @@ class Oracle(Method):
 
 @dataclass(frozen=True, kw_only=True)
 class Transferred(Method):
-    """Hyperparameters predicted by an adjuster learned elsewhere, frozen (Algorithm 2).
+    """Hyperparameters predicted by a frozen adjuster that was learned elsewhere (Algorithm 2).
 
-    Its snapshots are switched as training proceeds, whatever the run's length. No clean samples are
-    needed.
+    Its snapshots are switched as training progresses, whatever the length of the run. It needs no
+    clean samples.
 
     Args:
-        name: what tables and folders call it.
-        adjuster: the folder of a saved adjuster, or the name of one that can be had by name.
-        components: classes of your own that its card names.
-        strength: how far from the loss's defaults it may go, as for
+        name: the name in tables and folders.
+        adjuster: the folder of a saved adjuster, or the name of a pretrained one.
+        components: your own classes that its card names.
+        strength: the factor by which its distance from the loss's defaults is scaled, as for
             :func:`~metaloss.from_pretrained`.
 
     Example:
@@ -184,10 +185,10 @@ class Transferred(Method):
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """A hash that tells which adjuster it is, and how much of what it learned is used."""
+        """A hash of the adjuster, and the strength if it is not 1."""
         which = {"adjuster": fingerprint(folder_of(self.adjuster))}
         return which if self.strength == 1 else {**which, "strength": self.strength}
 
     def criterion(self, task: TaskLike) -> AdjustedLoss:  # noqa: ARG002 - the same for each
-        """The loss with the frozen adjuster."""
+        """Return the loss with the frozen adjuster."""
         return from_pretrained(self.adjuster, components=self.components, strength=self.strength)

@@ -1,4 +1,4 @@
-"""The file of a run's figures, a line an epoch."""
+"""The file of a run's metrics, one line per epoch."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from metaloss.files import naming, write_atomically
 
 
 class MetricsFile:
-    """The file of a run's figures, a line of JSON an epoch.
+    """The file of a run's metrics, one line of JSON per epoch.
 
-    Where several tasks are trained on, each line names its task, and each task has an epoch of
-    every number.
+    If a run trains on several tasks, each line names its task, and each task has one line for each
+    of its epochs.
 
     Args:
-        path: where it is, or will be.
+        path: the file, which need not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Add a line. A figure that is not finite is written as ``null``, as JSON has it."""
+        """Append a line. Values that are not finite are written as ``null``: JSON has no others."""
         line = json.dumps({key: _finite(value) for key, value in record.items()})
         with naming(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -36,14 +36,14 @@ class MetricsFile:
             os.fsync(file.fileno())
 
     def keep(self, finished: Mapping[str | None, int]) -> None:
-        """Drop what was written after a checkpoint, such as half a line of a killed run.
+        """Drop the lines after a checkpoint, such as half a line of a run that was killed.
 
         Args:
-            finished: how many epochs are done at the checkpoint, by the name of the task; that of
-                a single task is ``None``.
+            finished: the number of epochs finished at the checkpoint, by task name; ``None`` is
+                the name of a single task.
 
         Raises:
-            InputError: one of those epochs is missing, or there twice.
+            InputError: A finished epoch is missing, or there twice.
         """
         kept = []
         for line in self._lines():
@@ -55,13 +55,13 @@ class MetricsFile:
             write_atomically(self.path, b"".join(kept))
 
     def read(self, finished: Mapping[str | None, int]) -> list[dict[str, Any]]:
-        """The figures of a run, a record an epoch.
+        """Return the metrics of each epoch.
 
         Args:
-            finished: how many epochs there are, by the name of the task.
+            finished: the number of epochs finished, by task name, as for :meth:`keep`.
 
         Raises:
-            InputError: an epoch is missing, or there twice.
+            InputError: An epoch is missing, or there twice.
         """
         lines = self._lines()
         self._check(lines, finished)
@@ -86,7 +86,7 @@ class MetricsFile:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """A line's record; ``None`` if it holds none."""
+    """Return the record in a line, or ``None`` if it holds none."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):

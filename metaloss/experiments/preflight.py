@@ -1,4 +1,4 @@
-"""What can be tried before anything is written."""
+"""Checks of data, networks and methods before a run begins."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from metaloss.checks import check_finite, check_labels, require, seen
 from metaloss.complaints import refusing
 from metaloss.experiments.makers import Distinct, shared, tensors
 from metaloss.experiments.methods import Method
-from metaloss.experiments.records import check_names
+from metaloss.experiments.names import check_names
 from metaloss.experiments.rehearsal import (
     Excerpt,
     check_meta_optimizer,
@@ -36,21 +36,21 @@ def check_fit(
     frozen: bool = False,
     first_steps: bool = True,
 ) -> None:
-    """Try data, network, optimizers and methods on one batch, with all put back afterwards.
+    """Try data, network, optimizers and methods on one batch, and restore all state afterwards.
 
     Args:
         task: the data.
-        make: makes a fresh network.
-        recipe: how to train.
-        methods: each one's criterion is made for the task.
-        frozen: nothing will be learned here, not even by a method that learns.
-        first_steps: also take the first steps of each method's run, and look whether runs have
-            networks and adjusters of their own.
+        make: a function that makes a new network.
+        recipe: the training recipe.
+        methods: the methods, whose criteria are made for the task.
+        frozen: treat every adjuster as frozen, even those of methods that learn.
+        first_steps: also take the first steps of each method's run, and check that runs do not
+            share networks or adjusters.
 
     Raises:
-        InputError: data without a batch, a network that does not take it, networks or adjusters of
-            different runs that are one and the same, an optimizer or a schedule that cannot be
-            made or stepped, or a method that does not go with the task.
+        InputError: The data has no batch, the network does not take it, runs share a network or an
+            adjuster, an optimizer or a schedule cannot be made or stepped, or a method does not
+            fit the task.
     """
     learns = any(method.learns for method in methods) and not frozen
     train = first_batches(task, "train", task.train, recipe.lookahead.steps if learns else 1)
@@ -94,16 +94,16 @@ def check_fit(
 
 
 def first_batches(task: TaskLike, part: str, loader: Loader, count: int = 1) -> list[Batch]:
-    """A loader's first batches.
+    """Return a loader's first batches.
 
     Args:
-        task: whose loader it is.
-        part: what to call it.
-        loader: a source of batches.
-        count: how many; an epoch's, if that has fewer.
+        task: the task that the loader belongs to.
+        part: the loader's name in messages, such as ``"train"``.
+        loader: the loader.
+        count: the number of batches; all of the epoch if it has fewer.
 
     Raises:
-        InputError: it has none, or what it gives are no batches of such a task.
+        InputError: The loader has no batch, or its batches do not fit the task.
     """
     name = f"task {task.name}: {part}"
     check_loader(name, loader)
@@ -123,7 +123,7 @@ def first_batches(task: TaskLike, part: str, loader: Loader, count: int = 1) -> 
 
 
 def _check_fresh(model: nn.Module, again: nn.Module, task: Excerpt) -> None:
-    """Look at outputs in training mode, and at what two networks have in common."""
+    """Check outputs in training mode, and that two calls return different networks."""
     common = shared(model, again)
     learned = {name for name, p in model.named_parameters() if p.requires_grad}
     before = copied(tensors(model))
@@ -161,14 +161,16 @@ def check_specs(
     model: Callable[[], nn.Module] | None,
     recipe: Recipe,
 ) -> None:
-    """Raise :class:`~metaloss.checks.InputError` unless these tasks can be run side by side.
+    """Raise :class:`~metaloss.checks.InputError` unless the tasks can be run in one experiment.
+
+    There has to be at least one, their names have to make different folders, and each needs a
+    network and the same number of epochs.
 
     Args:
-        what: what to call them.
-        specs: one or more, with names that make different folders, each with a network and as
-            many epochs.
-        model: for those that name none.
-        recipe: for those that have none.
+        what: what the tasks are called in messages.
+        specs: the tasks.
+        model: the network of tasks without one.
+        recipe: the recipe of tasks without one.
     """
     check_names(what, [spec.name for spec in specs])
     for spec in specs:

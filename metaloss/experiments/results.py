@@ -1,4 +1,4 @@
-"""The figures that a table shows: the mean of the last epochs over several seeds."""
+"""The rows of a table: means over the last epochs and over seeds."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from metaloss.checks import is_number, require
 
 
 def by_epoch(records: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
-    """One task's records by their epoch's number, ascending.
+    """Return the records of one task by epoch, in ascending order.
 
     Args:
-        records: in whatever order.
+        records: the records of the epochs, in any order.
 
     Raises:
-        InputError: there is none, one is missing, or there are two of one epoch.
+        InputError: There is no record, or an epoch has none or two.
 
     Example:
         >>> from metaloss.experiments.results import by_epoch
@@ -39,15 +39,15 @@ def by_epoch(records: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any
 
 
 def last_epochs_mean(records: Sequence[Mapping[str, Any]], key: str, last: int = 5) -> float:
-    """The mean of a metric over the last epochs (never the best one).
+    """Return the mean of a metric over the last epochs. The best epoch is never chosen.
 
     Args:
-        records: one for each epoch, in whatever order.
-        key: which metric.
-        last: how many epochs; all of them if there are fewer.
+        records: one record per epoch, in any order.
+        key: the metric's name in the records.
+        last: the number of epochs; all if there are fewer.
 
     Raises:
-        InputError: an epoch is missing or there twice, or has no such metric.
+        InputError: An epoch is missing, is there twice, or lacks the metric.
 
     Example:
         >>> from metaloss.experiments.results import last_epochs_mean
@@ -64,16 +64,16 @@ def last_epochs_mean(records: Sequence[Mapping[str, Any]], key: str, last: int =
 
 
 def row(method: str, runs: Sequence[Mapping[str, Any]], metric: str = "accuracy") -> dict[str, Any]:
-    """A method's row of the table.
+    """Return a method's row of the table.
 
     Args:
-        method: its name.
-        runs: for each seed a mapping with ``seed`` and the metric.
-        metric: what the table shows; see :class:`metaloss.kinds.Metric`.
+        method: the method's name.
+        runs: the result of each seed: a mapping with ``seed`` and the metric.
+        metric: the name of the metric that the table shows; see :class:`metaloss.kinds.Metric`.
 
     Returns:
-        The mean and the sample standard deviation over seeds (``None`` for one), and the seeds;
-        ``test_unchecked`` where a run's metric is by targets that nobody checked.
+        The mean and the sample standard deviation over seeds (``None`` for one seed), and the
+        seeds; also ``test_unchecked`` if nobody checked the test targets of a run.
 
     Example:
         >>> from metaloss.experiments.results import row

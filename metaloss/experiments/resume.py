@@ -1,4 +1,4 @@
-"""A run that may be stopped, and goes on from its checkpoint."""
+"""Training that can be stopped, and resumed from its checkpoint."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from metaloss.training.observe import Observer
 
 def run_resumable(
     trainings: MultiTaskTraining,
-    of: Mapping[str, Any],
+    identity: Mapping[str, Any],
     records: RunRecords,
     observer: Observer,
     checkpoint_every: int = 1,
 ) -> None:
-    """Train to the end, from the checkpoint if there is one; each epoch is written down.
+    """Train to the end, starting from the last checkpoint if there is one.
 
     Args:
-        trainings: before their first step.
-        of: what run it is, in plain values.
-        records: where they are written.
-        observer: told how it goes.
-        checkpoint_every: epochs between checkpoints.
+        trainings: the trainings before their first step.
+        identity: the run's identity, in plain values.
+        records: the run's folder, where the metrics and checkpoints are written.
+        observer: the observer to report progress to.
+        checkpoint_every: the number of epochs between checkpoints.
 
     Raises:
-        InputError: the checkpoint is damaged, or of another run, or the metrics are not those of
-            its epochs.
+        InputError: The checkpoint is damaged or belongs to another run, or the metrics do not
+            match its epochs.
     """
-    records.identify(of)
-    remark = load_latest(records.checkpoint, trainings, of)
+    records.identify(identity)
+    remark = load_latest(records.checkpoint, trainings, identity)
     if remark is not None:
         observer.remark(remark)
     records.metrics.keep(trainings.epochs_finished)
 
     def after_epoch() -> None:
         if trainings.epoch % checkpoint_every == 0 and trainings.done < trainings.total:
-            save_checkpoint(records.checkpoint, trainings, of)
+            save_checkpoint(records.checkpoint, trainings, identity)
 
-    trainings.run(_Both(records, observer), after_epoch)
+    trainings.run(_RecordingObserver(records, observer), after_epoch)
 
 
-class _Both(Observer):
-    """Writes each epoch down, and tells another observer everything."""
+class _RecordingObserver(Observer):
+    """Writes the metrics of each epoch, and forwards everything to another observer."""
 
     def __init__(self, records: RunRecords, observer: Observer) -> None:
         self.records = records

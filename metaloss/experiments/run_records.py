@@ -22,7 +22,7 @@ class RunRecords:
     """The folder of one run.
 
     Args:
-        path: where it is, or will be.
+        path: the folder, which need not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,66 +31,66 @@ class RunRecords:
 
     @property
     def checkpoint(self) -> Path:
-        """Where the state after the last whole epoch is, until the run is done."""
+        """The file of the last checkpoint, which is removed when the run is done."""
         return self.path / "checkpoint.pt"
 
     @property
     def adjuster(self) -> Path:
-        """Where the learned adjuster is."""
+        """The folder of the learned adjuster."""
         return self.path / "adjuster"
 
-    def identify(self, of: Mapping[str, Any]) -> None:
-        """Say what run this is; where that was said before, it has to be the same.
+    def identify(self, identity: Mapping[str, Any]) -> None:
+        """Write the run's identity, or compare it with the one that was written before.
 
         Args:
-            of: in plain values.
+            identity: the run's settings in plain values.
 
         Raises:
-            InputError: another run was begun here.
+            InputError: Another run was begun here.
         """
         path = self.path / "identity.json"
         if self.begun:
-            differs = difference(json.loads(json.dumps(of)), _held(path, self.path))
+            differs = difference(json.loads(json.dumps(identity)), _json_object(path, self.path))
             require(differs is None, f"{self.path}: another run was begun here: {differs}")
         else:
             make_folder(self.path)
-            write_atomically(path, (json.dumps(of, indent=2) + "\n").encode())
+            write_atomically(path, (json.dumps(identity, indent=2) + "\n").encode())
 
     @property
     def begun(self) -> bool:
-        """Whether there is something of a run already."""
+        """Whether any file of a run exists."""
         files = ("identity.json", "result.json", "checkpoint.pt", "metrics.jsonl")
         return any((self.path / name).exists() for name in files)
 
-    def result(self, of: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-        """The figures of a run that is done; ``None`` while it is not.
+    def result(self, identity: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """Return the result of a run that is done, or ``None`` if it is not done.
 
         Args:
-            of: what run it has to be, as for :meth:`identify`; any if not given.
+            identity: the expected identity, as for :meth:`identify`; not compared if ``None``.
 
         Raises:
-            InputError: it is another run, or the file holds something else.
+            InputError: It is another run, or the file holds something else.
         """
         path = self.path / "result.json"
         if not path.is_file():
             return None
-        found = _held(path, path)
+        found = _json_object(path, path)
         require(
             _is_result(found),
-            f"{path}: expected the figures of a run that is done, got {found!s:.60}; delete "
+            f"{path}: expected the result of a run that is done, got {found!s:.60}; delete "
             f"{path} to run it anew",
         )
-        if of is not None:
-            self.identify(of)
+        if identity is not None:
+            self.identify(identity)
         return found
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
-        """Write tensors as safetensors."""
+        """Write tensors to ``NAME.safetensors``."""
         plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
         write_atomically(self.path / f"{name}.safetensors", safetensors.torch.save(plain))
 
     def read_tensors(self, name: str) -> dict[str, Tensor]:
-        """Read what :meth:`write_tensors` wrote."""
+        """Read the tensors that :meth:`write_tensors` wrote."""
         path = self.path / f"{name}.safetensors"
         if not path.is_file():
             raise InputError(f"{path}: expected the file of a finished run, got nothing there")
@@ -100,18 +100,16 @@ class RunRecords:
             raise InputError(f"{path}: expected the file of a finished run: {error}") from None
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Write the figures; the checkpoints have done their work."""
+        """Write the result, and delete the checkpoints."""
         write_atomically(self.path / "result.json", (json.dumps(result, indent=2) + "\n").encode())
         for path in (self.checkpoint, earlier(self.checkpoint)):
             path.unlink(missing_ok=True)
 
 
-def _held(path: Path, delete: Path) -> dict[str, Any]:
-    """The JSON object in a file; where there is none, what to delete to do without it."""
+def _json_object(path: Path, delete: Path) -> dict[str, Any]:
+    """Return the JSON object in a file, or raise an error that says which file to delete."""
     anew = f"delete {delete} to run it anew"
-    require(
-        path.is_file(), f"{path}: expected to be told which run this is, got no such file; {anew}"
-    )
+    require(path.is_file(), f"{path}: expected the identity of this run, got no such file; {anew}")
     text = read_text(path)
     try:
         found = json.loads(text)

@@ -1,4 +1,4 @@
-"""What a trained criterion makes of each training sample: what Figures 7 and 8 are drawn from."""
+"""Losses and hyperparameters of every training sample (Figures 7 and 8)."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from metaloss.types import Loader, Reviewable
 
 @torch.no_grad()
 def collect(model: nn.Module, criterion: AdjustedLoss, loader: Loader) -> dict[str, Tensor]:
-    """Pass over the training set in evaluation mode; nothing is changed.
+    """Compute the loss and the hyperparameters of every training sample in evaluation mode.
 
     Args:
-        model: the network; its mode is put back.
+        model: the network; its mode is restored.
         criterion: the adjusted loss.
-        loader: the training set: read ``in_order()`` where it can be
-            (:class:`~metaloss.types.Reviewable`), or else its epoch 0.
+        loader: the training set: its ``in_order()`` if it is
+            :class:`~metaloss.types.Reviewable`, else its epoch 0.
 
     Returns:
-        On the CPU, one row a training sample, in the order of ``index``: ``index`` and ``targets``;
-        ``margin`` in logits, ``[samples]``, or for regression ``residual``, its size; ``losses``;
-        and ``hparams``, ``[samples, d']``.
+        Tensors on the CPU with one row per training sample, in the order of ``index``: ``index``;
+        ``targets``; the ``margin`` in logits, ``[samples]``, or for regression the absolute
+        ``residual``; ``losses``, ``[samples]``; and ``hparams``, ``[samples, d']``.
 
     Raises:
-        InputError: it is no such loader.
+        InputError: ``loader`` is not a :class:`~metaloss.types.Loader`.
     """
     check_loader("loader", loader)
     loader = loader.in_order() if isinstance(loader, Reviewable) else loader

@@ -1,4 +1,4 @@
-"""Settings of runs that every experiment shares."""
+"""Settings of runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from metaloss.training.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Which seeds to run, on what, and how runs are summed up.
+    """Settings that experiments, comparisons and meta-trainings share.
 
     Args:
         seeds: the random seeds; each method has one run for each.

@@ -1,4 +1,4 @@
-"""Learned adjusters put to work (Algorithm 2)."""
+"""Methods that use learned adjusters (Algorithm 2)."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ def transferred(
     strength: float = 1.0,
     components: Sequence[type] = (),
 ) -> list[Method]:
-    """A row for each learned adjuster: what ``metaloss transfer`` runs.
+    """Return a method for each learned adjuster: what ``metaloss transfer`` runs.
 
     Args:
-        adjusters: names or folders; one or more.
-        compare: also give cross entropy, and each loss with its default hyperparameters.
-        strength: how far from the defaults they may go, as for :func:`~metaloss.from_pretrained`.
-        components: classes of your own that their cards name.
+        adjusters: the names or folders of one or more adjusters.
+        compare: also return cross entropy, and each loss with its default hyperparameters.
+        strength: the factor by which their distance from the defaults is scaled, as for
+            :func:`~metaloss.from_pretrained`.
+        components: your own classes that their cards name.
 
     Raises:
-        InputError: an argument of another type, an adjuster that cannot be loaded, or none at all.
+        InputError: An argument has the wrong type, there is no adjuster, or one cannot be loaded.
 
     Example:
         >>> from metaloss.experiments import transferred
@@ -45,7 +46,7 @@ def transferred(
         len(set(adjusters)) == len(adjusters),
         f"adjusters: expected different ones, got {', '.join(adjusters)}",
     )
-    # All are loaded: what cannot be is told before anything is made.
+    # Load all of them first, so that an error comes before any run.
     losses = [
         from_pretrained(adjuster, components=components, strength=strength).loss
         for adjuster in adjusters
@@ -63,11 +64,11 @@ def transferred(
 
 
 def conventional(losses: Sequence[LossFamily]) -> list[Method]:
-    """What adjusters are compared with: the plain loss, and each loss with its defaults.
+    """Return the methods that adjusters are compared with: the plain loss, and fixed losses.
 
     Args:
-        losses: the adjusters', one or more of one kind; those that are the same with their
-            defaults have one row.
+        losses: the adjusters' losses, one or more, all of one kind. Losses that are the same at
+            their defaults make one method.
 
     Example:
         >>> from metaloss.losses import GCE, SL, Ranged
@@ -89,7 +90,7 @@ def conventional(losses: Sequence[LossFamily]) -> list[Method]:
 
 
 def _label(adjuster: str, others: Sequence[str]) -> str:
-    """A name as it is; of a folder the last parts of its path, so many that tell it apart."""
+    """Return a name as it is, and a folder as the shortest end of its path that is unique."""
     if not user_path(adjuster).is_dir():
         return adjuster
 

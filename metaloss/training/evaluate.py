@@ -1,4 +1,4 @@
-"""How well a network does on held-out samples."""
+"""Evaluation on held-out samples."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from metaloss.types import Loader
 
 
 class Evaluation(NamedTuple):
-    """What a network does on a set.
+    """The result of an evaluation.
 
     Attributes:
-        score: the kind's figure: percent of the labels it gives, or the mean absolute error.
+        score: the metric of the kind: accuracy in percent, or the mean absolute error.
         loss: the mean plain loss: cross entropy, or half the squared error.
     """
 
@@ -29,7 +29,7 @@ class Evaluation(NamedTuple):
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, for a while; each module is then in the mode that it was in.
+    """Put a network in evaluation mode inside the block, and restore each module's mode after it.
 
     Example:
         >>> from torch import nn
@@ -52,15 +52,16 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def evaluate(model: nn.Module, loader: Loader, kind: Kind = CLASSIFICATION) -> Evaluation:
-    """Figure and plain loss in evaluation mode; the model's mode is put back.
+    """Return the metric and the plain loss of a network in evaluation mode.
 
     Args:
-        model: a network.
-        loader: its epoch 0 is what is evaluated on.
-        kind: of its targets.
+        model: the network; its mode is restored.
+        loader: the samples, read from its epoch 0.
+        kind: the kind of the targets.
 
     Raises:
-        InputError: it is no such loader, or has fewer batches than it says.
+        InputError: ``loader`` is not a :class:`~metaloss.types.Loader`, or has fewer batches than
+            its length.
     """
     check_loader("loader", loader)
     totals: list[Tensor] = []

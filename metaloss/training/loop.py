@@ -20,20 +20,21 @@ def train(
     observer: Observer | None = None,
     after_epoch: Callable[[], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Train to the recipe's end, from wherever ``state`` stands.
+    """Train to the end of the recipe, starting at the step that ``state`` has reached.
 
     Args:
-        state: changed in place.
+        state: the state of the training, changed in place.
         task: the data.
-        recipe: how to train.
-        observer: told of every step and epoch.
-        after_epoch: called once an epoch is wholly done.
+        recipe: the training recipe.
+        observer: the observer to report steps and epochs to.
+        after_epoch: called after each epoch.
 
     Returns:
-        One record an epoch.
+        One record per epoch.
 
     Raises:
-        InputError: an adjuster to learn and no clean samples, or a loss that is no longer finite.
+        InputError: The adjuster is to be learned but the task has no clean samples, or the loss is
+            not finite.
     """
     trainings = MultiTaskTraining({task.name: TaskTraining(state, task, recipe)})
     return trainings.run(observer, after_epoch)

@@ -1,4 +1,4 @@
-"""Whose turn it is, where an adjuster learns from many tasks."""
+"""The order in which tasks take their steps, where an adjuster learns from many."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ ORDERS = ("round-robin", "shuffled", "weighted")
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSampler:
-    """Whose turn it is to take a step, until every task has taken all of its own.
+    """Chooses the task that takes the next step, until every task has taken all its steps.
 
     Args:
-        order: ``"round-robin"``, in the order given; ``"shuffled"``, each cycle in an order of its
-            own; ``"weighted"``, drawn at random each time. A task that has taken all its steps
-            has no more turns.
-        block: steps that a task takes before the next one has its turn.
-        tasks_per_step: tasks that take their turn at a time; the adjuster then takes a step along
-            the mean of their hypergradients.
-        weights: by a task's name, where ``order`` is ``"weighted"``: how likely it is drawn,
-            compared with others; 1 if not given.
-        seed: of the draws.
+        order: ``"round-robin"``: in the order given; ``"shuffled"``: in a new random order each
+            cycle; ``"weighted"``: drawn at random each time. Tasks that have taken all their steps
+            are left out.
+        block: the number of steps that a task takes before the next task's turn.
+        tasks_per_step: the number of tasks that take a step together. The adjuster then takes a
+            step along the mean of their hypergradients.
+        weights: for ``order="weighted"``, the relative probability of each task by name; 1 by
+            default.
+        seed: the seed of the random order.
 
     Raises:
-        InputError: an unknown order, a number below 1, or weights that are not positive or not
-            asked for.
+        InputError: The order is unknown, a number is below 1, or weights are not positive or given
+            with another order.
 
     Example:
         >>> from metaloss.training import TaskSampler
@@ -66,13 +66,13 @@ class TaskSampler:
             )
 
     def turns(self, steps: Mapping[str, int]) -> Iterator[tuple[str, ...]]:
-        """The names of those that take the next step, turn by turn; the same each time.
+        """Yield the names of the tasks that take each next step; the same in every call.
 
         Args:
-            steps: how many each task has to take, by its name.
+            steps: the number of steps of each task, by name.
 
         Raises:
-            InputError: a weight for a task that is not there.
+            InputError: There is a weight for an unknown task.
         """
         for name in self.weights or {}:
             require(name in steps, f"weights: expected names of {', '.join(steps)}, got {name!r}")
@@ -90,13 +90,13 @@ class TaskSampler:
                         yield now
 
     def _cycle(self, names: Sequence[str], draws: torch.Generator) -> Iterator[Sequence[str]]:
-        """Groups of those that are not done: all of them once, or one group drawn."""
+        """Yield groups of the tasks left: each task once, or one group drawn at random."""
         order = list(range(len(names)))
         if self.order == "shuffled":
             order = torch.randperm(len(names), generator=draws).tolist()
         if self.order == "weighted":
             given = self.weights or {}
-            # Whole numbers would make a tensor of them, from which nothing can be drawn.
+            # multinomial takes no tensor of whole numbers.
             weights = torch.tensor([float(given.get(name, 1)) for name in names])
             size = min(self.tasks_per_step, len(names))
             order = weights.multinomial(size, generator=draws).tolist()

@@ -1,4 +1,4 @@
-"""What makes training faster without changing what is trained."""
+"""Options that make training faster, and change results by rounding at most."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """What makes training faster without changing what is trained, but for rounding.
+    """Options that make training faster, and change results by rounding at most.
 
     Args:
-        channels_last: lay images and convolutions out with the channels last, which most processors
-            are faster with.
-        autocast: run the ordinary steps' forward passes in bfloat16 where torch deems it safe.
-            Loss, adjuster and everything in a meta step stay in the parameters' own precision.
-        compile: a mode of ``torch.compile`` for the ordinary steps' network. ``"reduce-overhead"``
-            uses CUDA graphs on a GPU. It takes a C++ compiler.
-        keep_activations: MiB of a step's activations to keep for the meta step after it, which then
-            takes a third of a plain step less; with ``Recipe(meta_update="after")``.
+        channels_last: store images and convolutions with the channels last, which is faster on
+            most processors.
+        autocast: run the ordinary steps' forward passes under bfloat16 autocast. The loss, the
+            adjuster and the meta steps keep the precision of the parameters.
+        compile: a mode of ``torch.compile`` for the network in ordinary steps; it needs a C++
+            compiler. ``"reduce-overhead"`` uses CUDA graphs on a GPU.
+        keep_activations: MiB of a step's activations to keep for the meta step after it, which is
+            then faster by a third of a plain step; with ``Recipe(meta_update="after")``.
 
     Raises:
-        InputError: an argument of another type, a negative size, or an unknown mode.
+        InputError: An argument has the wrong type, the size is negative, or the mode is unknown.
 
     Example:
         >>> from metaloss.training import Speed
@@ -56,7 +56,7 @@ class Speed:
         )
 
     def prepare(self, model: nn.Module) -> Forward:
-        """Lay a network out as asked for, in place, and make the ordinary steps' forward pass."""
+        """Set a network's memory format, and return the forward pass for ordinary steps."""
         if self.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         device = next(model.parameters()).device.type
@@ -71,7 +71,7 @@ class Speed:
         return forward
 
     def laid_out(self, batch: Batch) -> Batch:
-        """The batch, its images with the channels last if that is asked for."""
+        """Return the batch, with images in the memory format that was asked for."""
         if not self.channels_last or batch.inputs.ndim != 4:
             return batch
         return batch._replace(inputs=batch.inputs.contiguous(memory_format=torch.channels_last))
@@ -95,14 +95,14 @@ def _compiled(model: nn.Module, mode: str) -> Forward:
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library's allocator to keep what a process frees, until it ends.
+    """Tell glibc's allocator to keep freed memory until the process ends.
 
-    glibc gives large blocks back to the system as soon as they are free. A training step frees its
-    activations at its end and asks for as much again: on a CPU, to have the pages mapped anew can
-    take a third of a meta step.
+    By default glibc returns large blocks to the system as soon as they are freed. A training step
+    frees its activations and allocates as much again in the next step; on a CPU, mapping the pages
+    anew can take a third of a meta step.
 
     Returns:
-        Whether it was told; only glibc understands.
+        Whether the allocator accepted; ``False`` if the C library is not glibc.
 
     Example:
         >>> from metaloss.training.speed import keep_freed_memory

@@ -1,4 +1,4 @@
-"""Batches without end, from loaders that know epochs."""
+"""Endless streams of batches, made from loaders of epochs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from metaloss.types import Batch, Loader
 
 
 def check_loader(name: str, loader: object) -> None:
-    """Raise :class:`~metaloss.checks.InputError` unless it gives the batches of an epoch.
+    """Raise :class:`~metaloss.checks.InputError` unless ``loader`` is a loader of epochs.
 
     Example:
         >>> from metaloss.training.streams import check_loader
@@ -36,15 +36,15 @@ def check_loader(name: str, loader: object) -> None:
 
 
 def stream(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Batch]:
-    """The batches of epoch after epoch, beginning with number ``start``.
+    """Yield the batches of epoch after epoch, without end.
 
     Args:
-        loader: a source of batches.
-        start: how many batches to pass over, as a resumed run does.
-        name: what to call the loader.
+        loader: the loader.
+        start: the number of batches to skip, as a resumed run does.
+        name: the loader's name in messages.
 
     Raises:
-        InputError: an epoch has not as many batches as the loader says.
+        InputError: An epoch has fewer batches than the loader's length.
     """
     first, offset = divmod(start, len(loader))
     for epoch in count(first):
@@ -60,11 +60,11 @@ def stream(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Bat
 
 
 def windows(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
-    """Each batch together with the ``size - 1`` that come after it.
+    """Yield each batch together with the ``size - 1`` batches that follow it.
 
     Args:
-        batches: without end, or the last ``size - 1`` have no window.
-        size: of a window, at least 1.
+        batches: the batches; the last ``size - 1`` of a finite stream have no window.
+        size: the number of batches in a window, at least 1.
 
     Example:
         >>> from metaloss.training.streams import windows

@@ -15,7 +15,7 @@ SMALL = ["check-grad", "experiments/demo.gin", "--batch", "6", "--directions", "
 OWN = """
 from __gin__ import dynamic_registration
 import own_model
-from metaloss import training
+from metaloss import experiments
 include 'experiments/demo.gin'
 experiments.Experiment.model = @own_model.Wrong
 """
@@ -121,4 +121,4 @@ def test_a_task_that_is_not_there(refused: Callable[..., str]) -> None:
     assert "task: expected one of symmetric-0.2, symmetric-0.4" in message
     assert message.rstrip().endswith("got 'symmetric-0.9'")
     one = refused(*SMALL, "--task", "digits")
-    assert "task: expected none, for there is but one, got 'digits'" in one
+    assert "task: expected none, since there is only one, got 'digits'" in one

@@ -67,7 +67,7 @@ def test_a_signal_ends_in_one_line_that_says_how_to_go_on(
         found, shown, errors = command("demo", *QUICK, *out)
     assert (found, shown) == (code, "")
     *_, last = errors.splitlines()
-    assert last.startswith("stopped; go on with: metaloss demo --gin_param 'training.Exp")
+    assert last.startswith("stopped; go on with: metaloss demo --gin_param 'experiments.Exp")
     place = Path(out[1]) if out else next((tmp_path / "runs").iterdir()).relative_to(tmp_path)
     assert f"--out {shlex.quote(str(place))}" in last and last.endswith("--resume")
     assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]

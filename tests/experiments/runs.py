@@ -1,13 +1,21 @@
-"""A small experiment to run, stop and go on with."""
+"""A small experiment and a small meta-training to run, stop and resume."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import nn
 
-from metaloss.experiments import Adjusted, Experiment, RunFolder, RunSettings
-from metaloss.losses import GCE
+from metaloss.experiments import (
+    Adjusted,
+    Experiment,
+    MetaTraining,
+    RunFolder,
+    RunSettings,
+    TaskSpec,
+)
+from metaloss.losses import GCE, JS
 from metaloss.training import Observer, Recipe
 from tests.helpers.tasks import blobs
 
@@ -35,9 +43,47 @@ class Stop(Observer):
 
 
 def stopped(folder: RunFolder, **changes: Any) -> None:
-    """Begin a run and end it in the middle: a checkpoint after the first epoch, figures of two."""
+    """Stop a run in its second epoch: it has a checkpoint of one epoch, and metrics of two."""
     try:
         experiment(**changes).run(folder, Stop())
     except KeyboardInterrupt:
         return
     raise AssertionError("it was not stopped")
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def larger() -> nn.Module:
+    return nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 3))
+
+
+def some(name: str, *, seed: int, device, samples: int = 60, meta: bool = True):
+    task = blobs(seed, device, samples=samples, meta=meta)
+    task.name = name
+    return task
+
+
+SPECS = (
+    TaskSpec(name="first", task=partial(some, "first")),
+    TaskSpec(name="second", task=partial(some, "second", samples=40), model=larger),
+)
+HELD_OUT = (
+    TaskSpec(name="third", task=partial(some, "third", meta=False)),
+    TaskSpec(name="fourth", task=partial(some, "fourth", samples=80, meta=False), model=larger),
+)
+METHODS = (Adjusted(name="A-GCE", loss=GCE()), Adjusted(name="A-JS", loss=JS()))
+
+
+def meta_training(**changes) -> MetaTraining:
+    return MetaTraining(
+        **{
+            "tasks": SPECS,
+            "methods": METHODS,
+            "recipe": Recipe(epochs=3, meta_every=2),
+            "model": network,
+            "settings": RunSettings(last=2, device="cpu"),
+            **changes,
+        }
+    )

@@ -1,4 +1,4 @@
-"""Methods on several tasks."""
+"""Comparisons of methods on several tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is damaged in a run's folder is named when it is resumed, before anything is trained."""
+"""Resuming a run names damaged files in its folder before anything is trained."""
 
 from __future__ import annotations
 

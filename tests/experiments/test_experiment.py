@@ -1,4 +1,4 @@
-"""Experiments: what they write, how they resume, and what they refuse."""
+"""Experiments: the files they write, and how they resume."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import MultiStepLR
 
 import metaloss
 from metaloss import AdjustedLoss, Adjuster
@@ -232,97 +231,3 @@ def test_a_run_is_not_taken_for_that_of_another_adjuster(tmp_path) -> None:
     learned(JS())
     with pytest.raises(InputError, match=r"expected method\.adjuster \w+, got \w+"):
         run()
-
-
-class Nothing:
-    """A loader without a batch."""
-
-    num_samples = 60
-
-    def __len__(self) -> int:
-        return 0
-
-    def epoch(self, _number: int):
-        return iter(())
-
-
-NOTHING = Nothing()
-
-
-def changed(seed: int, device, **parts):
-    """Blobs of which something is not as it should be."""
-    return replace(blobs(seed, device), **parts)
-
-
-class TestRefusals:
-    @pytest.mark.parametrize(
-        ("changes", "message"),
-        [
-            ({"methods": ()}, "methods: expected one or more, got none"),
-            ({"methods": (METHODS[0], METHODS[0])}, "methods: expected different names"),
-        ],
-    )
-    def test_settings(self, changes, message) -> None:
-        with pytest.raises(InputError, match=message):
-            experiment(**changes)
-
-    @pytest.mark.parametrize(
-        ("changes", "message"),
-        [
-            ({"model": partial(nn.Linear, 5, 4)}, r"model: expected outputs \[batch, 3\].*got"),
-            ({"model": partial(nn.Linear, 6, 3)}, r"model: expected one that takes .*\[10, 5\]"),
-            ({"task": partial(blobs, meta=False)}, "expected a task with clean samples"),
-            ({"task": partial(changed, train=NOTHING)}, "blobs: train: expected one batch or more"),
-            ({"task": partial(changed, meta=NOTHING)}, "blobs: meta: expected one batch or more"),
-            ({"task": partial(changed, test=NOTHING)}, "blobs: test: expected one batch or more"),
-            (
-                {"task": partial(changed, validation=NOTHING)},
-                "blobs: validation: expected one batch or more",
-            ),
-            (
-                {"task": partial(changed, train_targets=torch.zeros(3))},
-                "blobs: expected a target for each of 60 training samples, got 3",
-            ),
-            (
-                {"recipe": Recipe(epochs=1, optimizer=partial(torch.optim.SGD, lr="fast"))},
-                "optimizer: expected arguments that torch takes",
-            ),
-            (
-                {"recipe": Recipe(epochs=1, schedule=partial(MultiStepLR, milestones=3))},
-                "schedule: expected arguments that torch takes",
-            ),
-            (
-                {"settings": RunSettings(device="gpu")},
-                "device: expected one that torch has here, got 'gpu'",
-            ),
-        ],
-    )
-    def test_what_the_data_shows_before_anything_is_written(
-        self, tmp_path, changes, message
-    ) -> None:
-        with pytest.raises(InputError, match=message):
-            experiment(**changes).run(folder(tmp_path))
-        assert not (tmp_path / "run").exists()
-
-    @pytest.mark.bad_input
-    def test_a_model_that_gives_nan(self, tmp_path) -> None:
-        def broken() -> nn.Module:
-            net = nn.Linear(5, 3)
-            nn.init.constant_(net.bias, float("nan"))
-            return net
-
-        with pytest.raises(InputError, match="outputs: expected finite values"):
-            experiment(model=broken).run(folder(tmp_path))
-        assert not (tmp_path / "run").exists()
-
-    def test_folders(self, tmp_path) -> None:
-        (tmp_path / "full").mkdir()
-        (tmp_path / "full" / "x").touch()
-        (tmp_path / "empty").mkdir()
-        RunFolder(tmp_path / "empty")
-        with pytest.raises(InputError, match="expected a new or an empty folder"):
-            RunFolder(tmp_path / "full")
-        with pytest.raises(InputError, match="expected the folder of a run to resume"):
-            RunFolder(tmp_path / "full", resume=True)
-        with pytest.raises(InputError, match="got a file"):
-            RunFolder(tmp_path / "full" / "x")

@@ -1,4 +1,4 @@
-"""A run's folder is written to by one process at a time."""
+"""One process at a time may write to a run's folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ with RunFolder(sys.argv[1]) as folder:
 
 
 def holds(path: Path) -> subprocess.Popen[str]:
-    """A process that writes to a folder until it is ended."""
+    """A process that writes to a folder until it is killed."""
     words = [sys.executable, "-c", HOLD, str(path)]
     process = subprocess.Popen(words, stdin=-1, stdout=-1, text=True)
     assert process.stdout is not None
@@ -79,7 +79,7 @@ def test_runs_started_at_the_same_moment_get_folders_of_their_own(tmp_path: Path
 
 
 class During(Observer):
-    """Does something in the middle of a run."""
+    """Calls a function in the middle of a run."""
 
     def __init__(self, act) -> None:
         self.act = act

@@ -1,4 +1,4 @@
-"""A checkpoint goes on as the run that it is of, or not at all."""
+"""A checkpoint is resumed only by the run that wrote it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RECIPE = Recipe(epochs=4, meta_every=2, optimizer=SGD)
 
 
 class Stop(Observer):
-    """Ends a run after its second epoch."""
+    """Stops a run after its second epoch."""
 
     def epoch(self, record) -> None:
         if record["epoch"] == 2:
@@ -111,7 +111,7 @@ def test_a_finished_run_is_not_taken_for_another(make, changes, message, tmp_pat
 
 
 def changed(seed: int, device: torch.device, part: str):
-    """Blobs of which one number of one part's inputs is another."""
+    """Blobs with one changed number in the inputs of one part."""
     task = blobs(seed, device, validation=True)
     if part != "none":
         getattr(task, part).inputs[-1, 0] += 1
@@ -119,7 +119,7 @@ def changed(seed: int, device: torch.device, part: str):
 
 
 class Plain:
-    """A loader that has no fingerprint."""
+    """A loader without a fingerprint."""
 
     def __init__(self, inner) -> None:
         self.inner = inner
@@ -225,7 +225,7 @@ def test_nor_with_an_adjuster_put_in_the_place_of_its_own(tmp_path: Path) -> Non
 
 
 def test_an_identity_is_the_same_in_another_process() -> None:
-    """No address in memory is in it, whatever is bound to what."""
+    """It contains no memory address, whatever arguments are bound."""
     labels = torch.tensor([1, 2])
     made = {
         "function": partial(blobs, samples=3),

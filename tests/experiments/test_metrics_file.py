@@ -1,4 +1,4 @@
-"""A run's figures are told by their epochs' numbers."""
+"""The metrics file identifies lines by their epoch."""
 
 from __future__ import annotations
 

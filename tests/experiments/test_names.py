@@ -1,4 +1,4 @@
-"""Names of methods and tasks, and their folders."""
+"""Names of methods and tasks, and the folders named after them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import pytest
 
 from metaloss.checks import InputError
-from metaloss.experiments.records import check_names, slug
+from metaloss.experiments.names import check_names, slug
 
 
 class TestNames:

@@ -1,4 +1,4 @@
-"""What is tried before a run: what it finds, and that it changes nothing."""
+"""Checks before a run find errors and change no state."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ BODY = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8)).requires_grad_(False)
 
 
 class Restless(nn.Module):
-    """Draws from every generator that there is, and cannot be copied."""
+    """A network that draws from every random generator, and cannot be copied."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ def refused(tmp_path, message: str, **changes) -> None:
 @pytest.mark.bad_input  # what checks types in tests draws from Python's generator
 @pytest.mark.parametrize("steps", [1, 2])
 def test_a_run_is_what_it_is_without_it(tmp_path, monkeypatch, steps) -> None:
-    """To the last digit, with a model that draws from all generators."""
+    """Results are equal to the last digit with a model that draws from all generators."""
 
     def run(name: str) -> dict[str, bytes]:
         np.random.seed(3)  # noqa: NPY002
@@ -131,7 +131,7 @@ def test_the_first_steps_leave_the_network_for_the_next_method() -> None:
 
 
 def test_it_is_cheap() -> None:
-    """Passes in training mode: one to look at, a step for each method, and one meta step."""
+    """Count passes in training mode: one check, a step for each method, and one meta step."""
     passes = []
 
     class Counted(nn.Module):
@@ -204,7 +204,7 @@ def test_outputs_that_differ_in_training_mode(tmp_path, give, message) -> None:
 
 
 class Kept(Method):
-    """One criterion for all runs."""
+    """A method that returns the same criterion in every call."""
 
     learns = True
     kept: list = []  # noqa: RUF012

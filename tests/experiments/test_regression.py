@@ -1,4 +1,4 @@
-"""Nothing is tied to classification: Barron's loss on a real regression with corrupted targets."""
+"""Experiments on a real regression task with corrupted targets, with Barron's loss."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def experiment(epochs: int, **changed) -> Experiment:
 
 
 def epochs_of(run: Path, method: str) -> list[dict[str, Any]]:
-    """What was recorded of each epoch."""
+    """Return the record of each epoch."""
     text = (run / method / "seed-0/metrics.jsonl").read_text()
     return [json.loads(line) for line in text.splitlines()]
 

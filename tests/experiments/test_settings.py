@@ -1,4 +1,4 @@
-"""Settings that runs share."""
+"""The settings of runs."""
 
 from __future__ import annotations
 

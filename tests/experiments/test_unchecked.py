@@ -1,4 +1,4 @@
-"""Test figures by labels that nobody checked say so, wherever they are shown."""
+"""Results by unchecked test labels are marked wherever they are shown."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def experiment(make, name="CE") -> Experiment:
 
 @pytest.fixture(scope="module")
 def image_root(tmp_path_factory):
-    """Three classes of 40 grey 8x8 images, in ``train`` alone."""
+    """Three classes of 40 grey 8x8 images each, in ``train`` only."""
     root = tmp_path_factory.mktemp("images")
     for label in range(3):
         (root / "train" / str(label)).mkdir(parents=True)

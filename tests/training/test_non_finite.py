@@ -1,4 +1,4 @@
-"""Hypergradients that are not finite are named and not taken."""
+"""Meta steps whose hypergradient is not finite are skipped and reported."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from metaloss import AdjustedLoss, Adjuster
+from metaloss.bilevel import Lookahead
+from metaloss.checks import InputError
+from metaloss.conditioners import Margin
+from metaloss.losses import GCE
+from metaloss.training import Observer, Recipe, TrainState, train
 from metaloss.training.non_finite import NonFiniteGuard, step_if
+from tests.helpers.tasks import blobs
 
 MAKERS = {
     "SGD": lambda p: torch.optim.SGD(p, lr=0.1),
@@ -81,3 +89,35 @@ def test_a_bad_step_leaves_no_trace(make, steps_before: int) -> None:
     for a, b in zip(layer.parameters(), twin[0].parameters(), strict=True):
         assert a.isfinite().all()
         assert torch.equal(a, b)
+
+
+def started(task, recipe: Recipe) -> TrainState:
+    criterion = AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
+    return TrainState.start(nn.Linear(5, 3), criterion, task, recipe)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run() -> None:
+    task = blobs()
+    recipe = Recipe(epochs=1)
+    state = started(task, recipe)
+
+    class Break(Observer):
+        def step(self, step: int) -> None:
+            state.model.bias.data.fill_(math.nan)
+
+    with pytest.raises(InputError, match=r"step 0: it left bias with values that are not"):
+        train(state, task, recipe, Break())
+
+
+def test_a_hypergradient_that_is_not_finite_is_not_taken() -> None:
+    task = blobs()
+
+    def broken(outputs, targets):
+        return F.cross_entropy(outputs, targets) * math.nan
+
+    recipe = Recipe(epochs=1, meta_every=1, lookahead=Lookahead(meta_loss=broken))
+    state = started(task, recipe)
+    before = copy.deepcopy(state.criterion.adjuster.state_dict())
+    (record,) = train(state, task, recipe)
+    assert record["meta_steps_skipped"] == {"number": 6, "step": 0, "tensor": "net.0.weight"}
+    assert all(torch.equal(before[k], v) for k, v in state.criterion.adjuster.state_dict().items())

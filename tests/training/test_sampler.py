@@ -1,4 +1,4 @@
-"""Whose turn it is."""
+"""The order in which tasks take their steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes training faster does not change what is trained."""
+"""Options for speed do not change what is trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A weight that is no number is never written, whichever step made it."""
+"""Weights that are not finite are never written, whichever step made them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEPS = 6  # in an epoch, of which there are four
 
 
 class Breaking(nn.Module):
-    """Its gradient is no number while it is broken; its outputs always are."""
+    """A network with finite outputs whose gradient is NaN while ``broken`` is set."""
 
     broken = False
 
