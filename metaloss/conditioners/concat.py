@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from metaloss.checks import require
 from metaloss.conditioners.base import Conditioner
-from metaloss.conditioners.once import Sharing
 from metaloss.types import Outputs, Targets
 
 
@@ -55,9 +54,8 @@ class Concat(Conditioner):
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
         """Let each observe."""
-        with Sharing():
-            for conditioner in self._parts():
-                conditioner.observe(outputs, targets, index)
+        for conditioner in self._parts():
+            conditioner.observe(outputs, targets, index)
 
     def track(
         self,
@@ -66,8 +64,7 @@ class Concat(Conditioner):
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """The features of each, in order; each remembers the batch."""
-        with Sharing():
-            return torch.cat([c.track(outputs, targets, index) for c in self._parts()], dim=1)
+        return torch.cat([c.track(outputs, targets, index) for c in self._parts()], dim=1)
 
     def set_progress(self, fraction: float) -> None:
         """Tell each."""
@@ -81,8 +78,7 @@ class Concat(Conditioner):
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """The features of each, in order."""
-        with Sharing():
-            return torch.cat([c(outputs, targets, index) for c in self._parts()], dim=1)
+        return torch.cat([c(outputs, targets, index) for c in self._parts()], dim=1)
 
     def _parts(self) -> list[Conditioner]:
         return list(self.conditioners)  # type: ignore[arg-type]

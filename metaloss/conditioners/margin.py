@@ -9,7 +9,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.conditioners.base import Conditioner
-from metaloss.conditioners.once import once
 from metaloss.losses.numerics import full_precision
 
 
@@ -49,7 +48,6 @@ class Margins(NamedTuple):
     rival: Int[Tensor, "batch 1"]
 
 
-@once
 def margins(outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]) -> Margins:
     """The margin of each sample, in single precision at least, and its rival."""
     outputs = full_precision(outputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -47,6 +48,8 @@ class Case:
     """Where it has no derivative."""
     fractions: tuple[float, ...] | None = None
     """Where in the ranges to differentiate it, if not at the ends and the defaults."""
+    sharp_from: float = -math.inf
+    """In float32, derivatives by hyperparameters alone are held to the oracle from here on."""
 
     def __str__(self) -> str:
         return str(self.family)
@@ -71,7 +74,7 @@ CASES = (
     Case(SL(), oracles.sl(-4.0)),
     Case(SL(A=-6.5), oracles.sl(-6.5)),
     Case(PolySoft(), oracles.polysoft),
-    Case(JS(), oracles.js),
+    Case(JS(), oracles.js, sharp_from=0.05),
     Case(WeightedCE(), oracles.weighted_cross_entropy),
     Case(Focal(), oracles.focal),
     Case(LabelSmoothing(), oracles.label_smoothing),

@@ -17,14 +17,9 @@ SMALLEST_LOSSES = (0.0, 1e-30, 1e-8, 1e-3)
 def assert_finite_to_second_order(
     family: LossFamily, outputs: Tensor, targets: Tensor, hparams: Tensor
 ) -> None:
-    """In logits and hyperparameters, and in the logits alone where hyperparameters are given."""
-    for learned in (True, False):
-        z, h = outputs.clone().requires_grad_(), hparams.clone().requires_grad_(learned)
-        check_orders(family(z, targets, h), [z, h] if learned else [z], hparams)
-
-
-def check_orders(values: Tensor, variables: list[Tensor], hparams: Tensor) -> None:
     """A weighted sum of the first derivatives is differentiated: a NaN anywhere shows in it."""
+    variables = outputs.clone().requires_grad_(), hparams.clone().requires_grad_()
+    values = family(variables[0], targets, variables[1])
     first = grad(
         values.sum(), variables, create_graph=True, allow_unused=True, materialize_grads=True
     )

@@ -32,12 +32,8 @@ def learned(
 
 
 def answers(criterion: AdjustedLoss) -> list[Tensor]:
-    """What a criterion does in a training: losses, hyperparameters and gradients on the way.
-
-    Frozen, as a loaded one is: where nothing is learned, losses may take other formulas.
-    """
+    """What a criterion gives in training: losses, hyperparameters and gradients."""
     criterion = copy.deepcopy(criterion)
-    criterion.adjuster.requires_grad_(requires_grad=False)
     criterion.prepare(training_labels(CLASSES), CLASSES)
     criterion.progress(0.4)
     found = []
