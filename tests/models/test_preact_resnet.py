@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metaloss.checks import InputError
-from metaloss.models import PreActResNet18, preact_resnet18
+from metaloss.models import ResNet, preact_resnet18
 
 
 def reference_count(classes: int, channels: int, width: int) -> int:
@@ -40,11 +40,11 @@ def test_parameter_count_is_the_known_one() -> None:
 
 @pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 32), (3, 64)])
 def test_output_shape(channels: int, size: int) -> None:
-    model = PreActResNet18(200, channels, width=4)
+    model = preact_resnet18(200, channels, width=4)
     assert model(torch.randn(2, channels, size, size)).shape == (2, 200)
 
 
-def reference(model: PreActResNet18, inputs: Tensor) -> Tensor:
+def reference(model: ResNet, inputs: Tensor) -> Tensor:
     """The network in evaluation, from its weights in the order of the layers."""
     state = iter(model.state_dict().values())
 
@@ -67,7 +67,7 @@ def reference(model: PreActResNet18, inputs: Tensor) -> Tensor:
 
 def test_forward_follows_the_paper() -> None:
     torch.manual_seed(0)
-    model = PreActResNet18(7, width=4).double().eval()
+    model = preact_resnet18(7, width=4).double().eval()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from metaloss.checks import InputError
 from metaloss.models import (
-    CifarResNet,
-    ResNet34,
+    ResNet,
+    cifar_resnet,
     resnet8,
     resnet20,
     resnet32,
@@ -48,7 +48,7 @@ def cifar_count(depth: int, classes: int, channels: int, width: int) -> int:
 @pytest.mark.parametrize("depth", [8, 20, 32, 44])
 @pytest.mark.parametrize(("classes", "channels", "width"), [(10, 3, 16), (100, 1, 8)])
 def test_cifar_parameter_count(depth: int, classes: int, channels: int, width: int) -> None:
-    model = CifarResNet(depth, classes, channels, width)
+    model = cifar_resnet(depth, classes, channels, width)
     assert count(model) == cifar_count(depth, classes, channels, width)
 
 
@@ -57,7 +57,7 @@ def test_cifar_parameter_count(depth: int, classes: int, channels: int, width: i
 )
 def test_cifar_parameter_count_is_the_published_one(depth: int, millions: float) -> None:
     digits = 1 if millions == 1.7 else 2
-    assert round(count(CifarResNet(depth, 10)) / 1e6, digits) == millions  # He et al., Table 6
+    assert round(count(cifar_resnet(depth, 10)) / 1e6, digits) == millions  # He et al., Table 6
 
 
 def test_named_depths() -> None:
@@ -70,11 +70,11 @@ def test_named_depths() -> None:
 @pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 32), (3, 64)])
 def test_output_shape(channels: int, size: int) -> None:
     inputs = torch.randn(2, channels, size, size)
-    assert CifarResNet(14, 7, channels, width=4)(inputs).shape == (2, 7)
-    assert ResNet34(7, channels, width=4)(inputs).shape == (2, 7)
+    assert cifar_resnet(14, 7, channels, width=4)(inputs).shape == (2, 7)
+    assert resnet34(7, channels, width=4)(inputs).shape == (2, 7)
 
 
-def cifar_reference(model: CifarResNet, inputs: Tensor) -> Tensor:
+def cifar_reference(model: ResNet, inputs: Tensor) -> Tensor:
     """The network of section 4.2, in evaluation, from its weights in the order of the layers."""
     state = iter(model.state_dict().values())
 
@@ -100,7 +100,7 @@ def cifar_reference(model: CifarResNet, inputs: Tensor) -> Tensor:
 
 def test_cifar_forward_follows_the_paper() -> None:
     torch.manual_seed(0)
-    model = CifarResNet(20, 7, in_channels=3, width=4).double().eval()
+    model = cifar_resnet(20, 7, in_channels=3, width=4).double().eval()
     randomize_statistics(model)
     inputs = torch.randn(2, 3, 15, 16, dtype=torch.float64)
     with torch.no_grad():
@@ -138,7 +138,7 @@ def test_padded_shortcut_cannot_lose_channels() -> None:
 
 def test_weights_start_as_he_et_al_drew_them() -> None:
     torch.manual_seed(0)
-    model = CifarResNet(32, 10)
+    model = cifar_resnet(32, 10)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             expected = math.sqrt(2 / (9 * module.out_channels))
@@ -151,7 +151,7 @@ def test_weights_start_as_he_et_al_drew_them() -> None:
 @pytest.mark.parametrize("depth", [2, 7, 18, 34, -4, 20.0])
 def test_a_depth_that_is_not_6n_plus_2_is_refused(depth: float) -> None:
     with pytest.raises(InputError, match="depth"):
-        CifarResNet(depth, 10)
+        cifar_resnet(depth, 10)
 
 
 @pytest.mark.parametrize("build", [resnet8, resnet34])
