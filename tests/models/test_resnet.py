@@ -1,4 +1,4 @@
-"""The residual networks for 32x32 images."""
+"""Residual networks for small images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def count(model: nn.Module) -> int:
 
 
 def randomize_statistics(model: nn.Module) -> None:
-    """Give every normalization something to do in evaluation."""
+    """Give every batch normalization statistics that are not the initial ones."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -38,15 +38,16 @@ def randomize_statistics(model: nn.Module) -> None:
 
 
 def cifar_count(depth: int, classes: int, channels: int, width: int) -> int:
-    """Layer by layer, from section 4.2 of He et al."""
+    """The number of parameters, summed layer by layer (section 4.2 of He et al.)."""
     per_stage = (depth - 2) // 3
     widths = [width] * (1 + per_stage) + [2 * width] * per_stage + [4 * width] * per_stage
     convolutions = 9 * (channels * width + sum(a * b for a, b in pairwise(widths)))
     return convolutions + 2 * sum(widths) + (4 * width + 1) * classes
 
 
-@pytest.mark.parametrize("depth", [8, 20, 32, 44])
-@pytest.mark.parametrize(("classes", "channels", "width"), [(10, 3, 16), (100, 1, 8)])
+@pytest.mark.parametrize(
+    ("depth", "classes", "channels", "width"), [(8, 10, 3, 16), (20, 100, 1, 8), (44, 10, 1, 4)]
+)
 def test_cifar_parameter_count(depth: int, classes: int, channels: int, width: int) -> None:
     model = cifar_resnet(depth, classes, channels, width)
     assert count(model) == cifar_count(depth, classes, channels, width)
@@ -154,17 +155,15 @@ def test_a_depth_that_is_not_6n_plus_2_is_refused(depth: float) -> None:
         cifar_resnet(depth, 10)
 
 
-@pytest.mark.parametrize("build", [resnet8, resnet34])
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [((1,), "num_classes"), ((10, 0), "in_channels"), ((10, 3, 0), "width")],
 )
-def test_bad_sizes_are_refused(build: object, arguments: tuple, word: str) -> None:
+def test_bad_sizes_are_refused(arguments: tuple, word: str) -> None:
     with pytest.raises(InputError, match=word):
-        build(*arguments)
+        resnet8(*arguments)
 
 
-@pytest.mark.parametrize("build", [resnet8, resnet34])
-def test_grey_images_are_refused_by_a_colour_network(build: object) -> None:
+def test_grey_images_are_refused_by_a_colour_network() -> None:
     with pytest.raises(InputError, match=r"\[batch, 3, height, width\], got .* \[2, 1, 8, 8\]"):
-        build(10, width=4)(torch.zeros(2, 1, 8, 8))
+        resnet8(10, width=4)(torch.zeros(2, 1, 8, 8))
