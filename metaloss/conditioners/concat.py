@@ -14,13 +14,13 @@ from metaloss.types import Outputs, Targets
 
 
 class Concat(Conditioner):
-    """Several conditioners side by side.
+    """Concatenates the features of several conditioners.
 
     Args:
         conditioners: one or more.
 
     Raises:
-        InputError: there is none, or one is for classes and another for values.
+        InputError: no conditioner, or conditioners of different kinds.
 
     Example:
         >>> from metaloss.conditioners import Concat, LossValue, Margin
@@ -43,7 +43,7 @@ class Concat(Conditioner):
         self.kind = next(iter(kinds), None)
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
-        """Prepare each."""
+        """Call ``prepare`` of each."""
         for conditioner in self._parts():
             conditioner.prepare(targets, num_classes)
 
@@ -53,7 +53,7 @@ class Concat(Conditioner):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
-        """Let each observe."""
+        """Call ``observe`` of each."""
         for conditioner in self._parts():
             conditioner.observe(outputs, targets, index)
 
@@ -63,11 +63,11 @@ class Concat(Conditioner):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """The features of each, in order; each remembers the batch."""
+        """Returns the features and updates the memory of each."""
         return torch.cat([c.track(outputs, targets, index) for c in self._parts()], dim=1)
 
     def set_progress(self, fraction: float) -> None:
-        """Tell each."""
+        """Call ``set_progress`` of each."""
         for conditioner in self._parts():
             conditioner.set_progress(fraction)
 
@@ -77,7 +77,7 @@ class Concat(Conditioner):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """The features of each, in order."""
+        """Returns the features of each, in order."""
         return torch.cat([c(outputs, targets, index) for c in self._parts()], dim=1)
 
     def _parts(self) -> list[Conditioner]:

@@ -40,7 +40,7 @@ class GCE(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         (q,) = hparams.unbind(dim=1)
         # 1 - p^q = -expm1(q log p)
         return -expm1_quotient(true_class_log_prob(outputs, targets), q)

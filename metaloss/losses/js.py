@@ -22,15 +22,17 @@ class JS(LossFamily):
               \quad m = \pi_1 y + \pi_2 f,\ \pi_2 = 1 - \pi_1,\ Z = -\pi_2 \log \pi_2
               \qquad\text{(Eq. 5)}
 
-    With a one-hot label everything but the label's class gathers into one term: for
-    :math:`p = f_y`, :math:`s = 1 - p` and :math:`m_y = p + \pi_1 s`,
+    With a one-hot label the other classes contribute a single term. For :math:`p = f_y`,
+    :math:`s = 1 - p` and :math:`m_y = p + \pi_1 s`,
 
     .. math:: \mathcal{L}_{JS} = s + \frac{-\pi_1 \log p - m_y \log(1 + \pi_1 s / p)}
               {-\pi_2 \log(1 - \pi_1)}
 
-    The range stops short of both ends, where the derivative in :math:`\pi_1` grows without bound
-    (at 0 like :math:`1/p`, at 1 like :math:`1 / (\pi_2 \log^2 \pi_2)`); the loss itself is defined
-    on the whole of :math:`[0, 1)`.
+    The range excludes both ends, where the derivative by :math:`\pi_1` is unbounded (at 0 like
+    :math:`1/p`, at 1 like :math:`1 / (\pi_2 \log^2 \pi_2)`). The loss itself is defined on
+    :math:`[0, 1)`. In float32, derivatives by :math:`\pi_1` alone lose digits near the range's low
+    end: the first one has about three there, the second one none. The mixed derivatives, which the
+    hypergradient is made of, do not.
 
     Example:
         >>> from metaloss.losses import JS
@@ -53,7 +55,7 @@ class JS(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         (pi,) = hparams.unbind(dim=1)
         log_p = true_class_log_prob(outputs, targets)
         # At pi_1 = 0 the formula is 0 / 0 and its limit is cross entropy.
