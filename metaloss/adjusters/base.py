@@ -50,7 +50,7 @@ class BaseAdjuster(nn.Module, ABC):
         """Set the fraction of training that is done, from 0 to 1."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BaseAdjuster:
-        """Move or cast it, but keep it in float32 at least, also beside a half-precision network."""
+        """Move or cast it, but keep it in float32 at least, whatever the network's dtype."""
         super()._apply(at_least_single(fn), recurse)  # type: ignore[no-untyped-call]
         return self
 

@@ -84,25 +84,19 @@ class OracleAdjuster(BaseAdjuster):
     ) -> None:
         super().__init__(hyperparameters)
         self.num_features = 1
-        self.register_buffer(
-            "clean", values_by_name(hyperparameters, clean or {}, _known(hyperparameters, "clean"))
-        )
-        self.register_buffer(
-            "noisy", values_by_name(hyperparameters, noisy or {}, _known(hyperparameters, "noisy"))
-        )
+        for_clean = {h.name: _or(h.clean, h.default) for h in hyperparameters}
+        for_noisy = {h.name: _or(h.noisy, h.default) for h in hyperparameters}
+        self.register_buffer("clean", values_by_name(hyperparameters, clean or {}, for_clean))
+        self.register_buffer("noisy", values_by_name(hyperparameters, noisy or {}, for_noisy))
 
     def forward(
         self, features: Float[Tensor, "batch features"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """Returns the row for wrong labels where the feature is 1, the row for right ones where 0."""
+        """Returns the row for wrong labels where the feature is 1, else that for right labels."""
         return torch.lerp(
             self.clean.to(features.dtype), self.noisy.to(features.dtype), features[:, :1]
         )
 
 
-def _known(hyperparameters: Sequence[Hyperparameter], which: str) -> dict[str, float]:
-    """Returns the hyperparameters' values for clean or noisy labels, their defaults if not given."""
-    values = {h.name: getattr(h, which) for h in hyperparameters}
-    return {
-        h.name: h.default if values[h.name] is None else values[h.name] for h in hyperparameters
-    }
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

@@ -19,7 +19,7 @@ from metaloss.conditioners import (
     MovingAverage,
     Progress,
 )
-from metaloss.kinds import Classification
+from metaloss.kinds import CLASSIFICATION, Classification
 from metaloss.losses import GCE, JS, SL, CrossEntropy, PolySoft, WeightedCE
 from tests.helpers import oracles, states
 
@@ -231,3 +231,14 @@ def test_hopeless_logits_give_finite_gradients(loss, scale: float, detach: bool)
     assert torch.isfinite(outputs.grad).all()
     for name, parameter in criterion.adjuster.named_parameters():
         assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_a_call_checks_its_batch_once(monkeypatch: pytest.MonkeyPatch):
+    checked = []
+    monkeypatch.setattr(type(CLASSIFICATION), "check", lambda *batch: checked.append(batch))
+    criterion = AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
+    batch = torch.randn(4, 3), torch.arange(4) % 3
+    for call in (criterion, criterion.losses, criterion.per_sample, criterion.hparams):
+        checked.clear()
+        call(*batch)
+        assert len(checked) == 1
