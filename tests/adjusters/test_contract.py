@@ -1,4 +1,4 @@
-"""What every exported adjuster promises; passing this is how a new one gets in."""
+"""The contract of every adjuster; a new one is tested without an edit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_there_are_adjusters_that_learn_and_some_that_do_not():
 
 @everyone
 @every_loss
-@pytest.mark.parametrize("batch", [0, 1, 9])
+@pytest.mark.parametrize("batch", [0, 9])
 def test_gives_a_row_of_hyperparameters_a_sample(case: Case, loss: LossFamily, batch: int):
     adjuster = case.build(loss)
     assert adjuster.hyperparameters == loss.hyperparameters
@@ -40,8 +40,9 @@ def test_gives_a_row_of_hyperparameters_a_sample(case: Case, loss: LossFamily, b
 
 @everyone
 @every_loss
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("scale", [0.0, 1.0, 1e4, 1e30])
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [(torch.float32, 1.0), (torch.float32, 1e30), (torch.float64, 1e4)]
+)
 def test_stays_inside_the_ranges(case: Case, loss: LossFamily, dtype: torch.dtype, scale: float):
     torch.manual_seed(3)
     adjuster = case.build(loss).to(dtype)

@@ -1,4 +1,4 @@
-"""What every exported family promises; passing this is how a new one gets in."""
+"""The contract of every loss family; a new one is tested without an edit."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""First and second derivatives, mixed ones among them, against differences in hundreds of digits.
+"""First and second derivatives against differences taken with hundreds of digits.
 
-The mixed derivatives by a logit and a hyperparameter are what the hypergradient is made of.
+The hypergradient consists of the mixed derivatives by a logit and a hyperparameter.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ TOLERANCES = {torch.float64: (1e-8, 1e-11), torch.float32: (2e-4, 5e-5)}
 
 
 def points(case: Case, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The points to differentiate at, every number of them exact in float32.
+    """Returns the points to differentiate at, which are exact in float32.
 
-    Points without a derivative are left out; PolySoft has no second one where the cross entropy is
-    lambda.
+    Points without a derivative are left out, and for PolySoft those near its kink at lambda.
     """
     fractions = (0.0, 1.0) if num_classes == 3 else ()
     grid = hparams_grid(case.family, case.fractions or fractions).float().double()
@@ -92,10 +91,11 @@ def by_autograd(case: Case, num_classes: int, dtype: torch.dtype) -> dict[tuple[
     return found
 
 
-@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
-@pytest.mark.parametrize("num_classes", [3, 10])
+@pytest.mark.parametrize(
+    ("dtype", "num_classes"), [(torch.float64, 3), (torch.float64, 10), (torch.float32, 3)]
+)
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_against_the_oracle(case: Case, num_classes: int, dtype: torch.dtype):
+def test_against_the_oracle(case: Case, dtype: torch.dtype, num_classes: int):
     actual = by_autograd(case, num_classes, dtype)
     rtol, atol = TOLERANCES[dtype]
     hparams = points(case, num_classes)[2]

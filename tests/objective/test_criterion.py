@@ -221,12 +221,11 @@ def test_cast_with_its_network_it_predicts_the_same(dtype: torch.dtype):
 
 @pytest.mark.parametrize("scale", [1e4, -1e4])
 @pytest.mark.parametrize("loss", [GCE(), SL(), PolySoft(), JS(), WeightedCE()], ids=str)
-@pytest.mark.parametrize("detach", [True, False])
-def test_hopeless_logits_give_finite_gradients(loss, scale: float, detach: bool):
+def test_hopeless_logits_give_finite_gradients(loss, scale: float):
     outputs = torch.zeros(2, 3)
     outputs[:, 0] = scale
     outputs.requires_grad_()
-    criterion = learned(loss, detach=detach)
+    criterion = learned(loss, detach=False)
     criterion(outputs, torch.tensor([0, 1])).backward()
     assert torch.isfinite(outputs.grad).all()
     for name, parameter in criterion.adjuster.named_parameters():
