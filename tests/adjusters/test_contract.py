@@ -70,7 +70,7 @@ def test_reaches_from_end_to_end(case: Case, loss: LossFamily):
 
 @every_learner
 def test_a_fresh_one_is_well_inside_the_range(case: Case):
-    """Else the sigmoid's slope there would be too small to learn from."""
+    """Otherwise the sigmoid's slope would be too small to learn."""
     adjuster = case.build(GCE())
     hparams = adjuster(case.features(adjuster, 50, 1.0))
     assert 0.1 < hparams.min() < hparams.max() < 0.9

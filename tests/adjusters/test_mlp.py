@@ -1,4 +1,4 @@
-"""Learned adjusters, against loops over samples and units."""
+"""Learned adjusters against loops over samples and units."""
 
 from __future__ import annotations
 

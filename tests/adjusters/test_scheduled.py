@@ -1,4 +1,4 @@
-"""Snapshots, switched as training proceeds."""
+"""Snapshots that are switched during training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QS = [0.1, 0.2, 0.3, 0.4]
 
 
 def in_use(adjuster: ScheduledAdjuster) -> int:
-    """Which snapshot answers, counted from 0."""
+    """Returns the position of the selected snapshot."""
     q = adjuster(torch.empty(1, 0)).item()
     return [pytest.approx(known) for known in QS].index(q)
 

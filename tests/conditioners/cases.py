@@ -1,4 +1,4 @@
-"""The conditioners under test, and the batches they are shown."""
+"""The conditioners under test and their batches."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ _BUILT_WITH_ARGUMENTS: dict[str, dict[str, Build]] = {
 
 
 def conditioner_classes() -> list[type[Conditioner]]:
-    """Every concrete conditioner that ``metaloss.conditioners`` exports for classes."""
+    """Returns every concrete conditioner that ``metaloss.conditioners`` exports for classes."""
     exported = (getattr(conditioners, name) for name in conditioners.__all__)
     return [
         item

@@ -1,4 +1,4 @@
-"""The families under test, and the points they are tested at."""
+"""The families under test and their test points."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Kinked = Callable[[list[float], int, list[float]], bool]
 
 @dataclass(frozen=True)
 class Case:
-    """A family and the independent computation it must agree with."""
+    """A family and its oracle."""
 
     family: LossFamily
     oracle: Oracle
@@ -49,7 +49,7 @@ class Case:
     fractions: tuple[float, ...] | None = None
     """Where in the ranges to differentiate; at the ends and the defaults if not given."""
     sharp_from: float = -math.inf
-    """In float32, derivatives by hyperparameters alone are held to the oracle from here on."""
+    """The smallest hyperparameter at which float32 derivatives by it alone are compared."""
 
     def __str__(self) -> str:
         return str(self.family)

@@ -44,7 +44,7 @@ def points(case: Case, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def orders(case: Case) -> list[tuple[int, ...]]:
-    """What to differentiate by: 0 the true class's logit, 1 the next class's, 2.. the hparams."""
+    """Returns the variables to differentiate by: 0 and 1 are logits, 2.. hyperparameters."""
     variables = range(2 + len(case.family.hyperparameters))
     seconds = itertools.combinations_with_replacement(variables, 2)
     return [*((v,) for v in variables), *seconds]

@@ -16,7 +16,7 @@ DTYPES = [torch.float32, torch.float64]
 def assert_finite_to_second_order(
     family: LossFamily, outputs: Tensor, targets: Tensor, hparams: Tensor
 ) -> None:
-    """A weighted sum of the first derivatives is differentiated: a NaN anywhere shows in it."""
+    """Differentiates a weighted sum of the first derivatives, in which any NaN shows."""
     variables = outputs.clone().requires_grad_(), hparams.clone().requires_grad_()
     values = family(variables[0], targets, variables[1])
     first = grad(

@@ -1,4 +1,4 @@
-"""The adjusted loss, used as any criterion is."""
+"""The adjusted loss as a criterion."""
 
 from __future__ import annotations
 
@@ -187,8 +187,8 @@ def test_autocast():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("name", ["sl-fashion-mnist-context", "gce-cifar10-context"])
-def test_what_is_not_finite_does_not_stay(name: str, bad: float, monkeypatch):
-    """As on an accelerator, where the criterion does not look at values."""
+def test_values_that_are_not_finite_are_not_remembered(name: str, bad: float, monkeypatch):
+    """As on an accelerator, where values are not checked."""
     monkeypatch.setattr(Classification, "check_values", lambda *_: None)
     criterion = metaloss.from_pretrained(name)
     criterion.progress(0.0)
@@ -221,7 +221,7 @@ def test_cast_with_its_network_it_predicts_the_same(dtype: torch.dtype):
 
 @pytest.mark.parametrize("scale", [1e4, -1e4])
 @pytest.mark.parametrize("loss", [GCE(), SL(), PolySoft(), JS(), WeightedCE()], ids=str)
-def test_hopeless_logits_give_finite_gradients(loss, scale: float):
+def test_saturated_logits_have_finite_gradients(loss, scale: float):
     outputs = torch.zeros(2, 3)
     outputs[:, 0] = scale
     outputs.requires_grad_()
