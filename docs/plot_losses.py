@@ -1,10 +1,10 @@
-"""Draw ``_static/loss-*.svg``: each loss, and its pull, against the probability of the label.
+"""Draw ``_static/loss-*.svg``: each loss, and the weight of a sample's gradient, against ``p``.
 
     python docs/plot_losses.py
 
-The pull is the loss's derivative by the cross entropy: how much of a sample's gradient under cross
-entropy is left. The pictures are written as SVG by hand, to be small, and so that their text and
-axes take the colour of the page they stand in, light or dark.
+``p`` is the probability of the label. The weight is the loss's derivative by the cross entropy. The
+pictures are written as SVG by hand, so that they are small, and so that text and axes have the
+colour of the page, light or dark.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ POINTS = 81
 
 
 class Row(NamedTuple):
-    """A row of a picture: the loss and its pull as one hyperparameter varies.
+    """A row of a picture: the loss and the weight for several values of one hyperparameter.
 
     Attributes:
-        held: what does not vary.
-        label: how to name one value.
-        values: of the hyperparameter that varies.
-        hparams: from such a value to the loss's hyperparameters.
+        held: the label of the hyperparameter that does not vary.
+        label: the format of one value's label.
+        values: the values of the hyperparameter that varies.
+        hparams: maps such a value to the loss's hyperparameters.
     """
 
     held: str
@@ -64,7 +64,7 @@ PICTURES: dict[str, tuple[LossFamily, Sequence[Row]]] = {
 }
 
 
-def loss_and_pull(
+def loss_and_weight(
     family: LossFamily, p: Tensor, hparams: tuple[float, ...]
 ) -> tuple[Tensor, Tensor]:
     """The loss at each probability of the label, and its derivative by the cross entropy."""
@@ -135,29 +135,29 @@ def _text(x: float, y: float, text: str, anchor: str, size: int = 12) -> str:
 
 
 def picture(family: LossFamily, rows: Sequence[Row]) -> str:
-    """Two panels a row: the loss, and its pull."""
+    """Two panels in each row: the loss and the weight."""
     p = torch.linspace(0.005, 0.995, POINTS, dtype=torch.float64)
     one, dotted = torch.ones_like(p), 'class="reference"'
     step = LEFT + WIDTH + RIGHT
     lines: list[str] = []
     for k, row in enumerate(rows):
         y = TOP + k * (TOP + HEIGHT + BOTTOM)
-        curves = [loss_and_pull(family, p, row.hparams(value)) for value in row.values]
-        highest = max(float(pull.max()) for _, pull in curves)
+        curves = [loss_and_weight(family, p, row.hparams(value)) for value in row.values]
+        highest = max(float(weight.max()) for _, weight in curves)
         left, right = Panel(LEFT, y, LOSS_TOP), Panel(LEFT + step, y, max(1.1, 1.05 * highest))
         lines += left.frame(f"loss{row.held}", (0, 1, 2, 3, 4))
-        lines += right.frame(f"pull{row.held}", _ticks(right.top))
+        lines += right.frame(f"weight{row.held}", _ticks(right.top))
         lines += [left.curve(p, -p.log(), dotted), right.curve(p, one, dotted)]
-        for (loss, pull), shade in zip(curves, SHADES, strict=True):
+        for (loss, weight), shade in zip(curves, SHADES, strict=True):
             lines += [
                 left.curve(p, loss, f'stroke="{shade}"'),
-                right.curve(p, pull, f'stroke="{shade}"'),
+                right.curve(p, weight, f'stroke="{shade}"'),
             ]
         lines += left.legend([row.label.format(value) for value in row.values])
     width, height = 2 * step, len(rows) * (TOP + HEIGHT + BOTTOM)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" viewBox="0 0 {width} {height}" '
-        f'role="img" aria-label="{type(family).__name__}: loss and pull against the probability '
+        f'role="img" aria-label="{type(family).__name__}: loss and weight against the probability '
         'of the label">'
     )
     return "\n".join([head, *lines, "</svg>\n"])

@@ -1,7 +1,7 @@
-"""What the targets of a task are, classes or values, and what follows from it.
+"""The kinds of targets, classes and values: their checks, plain losses and metrics.
 
-A loss is of one kind, and so is a conditioner that reads targets; a task's
-:attr:`~metaloss.types.TaskLike.num_classes` says of which kind it is.
+A loss is of one kind, and so is a conditioner that reads targets. A task's kind follows from its
+:attr:`~metaloss.types.TaskLike.num_classes`.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class Metric:
 
 
 class Kind(ABC):
-    """What the targets of a task are; a value without state, to be compared with ``==``.
+    """The kind of a task's targets. It has no state; compare kinds with ``==``.
 
     Attributes:
-        name: what messages call it.
+        name: its name in messages.
         metric: the metric that tables show; :meth:`score` computes it for each sample.
     """
 
@@ -74,14 +74,14 @@ class Kind(ABC):
 
     @abstractmethod
     def check(self, outputs: Tensor, targets: Tensor) -> None:
-        """Raise an error unless shapes and dtypes are of this kind; waits for no device."""
+        """Raise an error unless shapes and dtypes are of this kind. Does not synchronize."""
 
     @abstractmethod
     def check_values(self, outputs: Tensor, targets: Tensor) -> None:
-        """Raise an error unless the values can be used; waits for the device."""
+        """Raise an error unless the values are valid. Synchronizes with the device."""
 
-    def check_range(self, outputs: Tensor, targets: Tensor) -> None:  # noqa: B027 - may have none
-        """Raise an error that names the labels where an operation of torch's failed for them."""
+    def check_range(self, outputs: Tensor, targets: Tensor) -> None:  # noqa: B027 - optional
+        """Raise an error if labels out of range made an operation of torch fail."""
 
     @abstractmethod
     def score(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
@@ -89,10 +89,10 @@ class Kind(ABC):
 
     @abstractmethod
     def losses(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
-        """The plain loss of each sample: what clean samples are judged by."""
+        """Returns the plain loss of each sample, which clean samples are evaluated by."""
 
     def mean_loss(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
-        """The mean of the plain loss: the meta loss of Eq. 9."""
+        """Returns the mean of the plain loss, the meta loss of Eq. 9."""
         return self.losses(outputs, targets).mean()
 
 
@@ -115,35 +115,38 @@ class Classification(Kind):
     )
 
     def check(self, outputs: Tensor, targets: Tensor) -> None:
-        """Logits and labels of one batch."""
+        """Raise an error unless these are the logits and labels of one batch."""
         check_outputs_and_targets(outputs, targets)
 
     def check_values(self, outputs: Tensor, targets: Tensor) -> None:
-        """Labels in range, logits finite."""
+        """Raise an error unless labels are in range and logits finite."""
         _check_labels(outputs, targets)
         check_finite("outputs", outputs.detach())
 
     def check_range(self, outputs: Tensor, targets: Tensor) -> None:
-        """Labels in range, on the CPU: elsewhere nothing can be read after such a failure."""
+        """Raise an error if labels on the CPU are out of range.
+
+        On an accelerator nothing can be read after such a failure.
+        """
         if targets.device.type == "cpu":
             _check_labels(outputs, targets)
 
     def score(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
     ) -> Float[Tensor, " batch"]:
-        """100 where the greatest logit is the label's, else 0."""
+        """Returns 100 where the largest logit is the label's, else 0."""
         return 100 * (outputs.argmax(dim=1) == targets).to(outputs.dtype)
 
     def losses(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
     ) -> Float[Tensor, " batch"]:
-        """Cross entropy."""
+        """Returns cross entropy."""
         return F.cross_entropy(outputs, targets, reduction="none")
 
     def mean_loss(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
-        """In one call: its second derivatives are the faster."""
+        """Returns the mean cross entropy; one call has the faster second derivatives."""
         return F.cross_entropy(outputs, targets)
 
 
@@ -168,7 +171,7 @@ class Regression(Kind):
     )
 
     def check(self, outputs: Tensor, targets: Tensor) -> None:
-        """Values of one batch, as many a sample in both."""
+        """Raise an error unless outputs and targets are values of one shape."""
         for name, values in (("outputs", outputs), ("targets", targets)):
             require(
                 isinstance(values, Tensor) and values.ndim == 2 and values.is_floating_point(),
@@ -182,20 +185,20 @@ class Regression(Kind):
         )
 
     def check_values(self, outputs: Tensor, targets: Tensor) -> None:
-        """All of them finite."""
+        """Raise an error unless all values are finite."""
         check_finite("targets", targets)
         check_finite("outputs", outputs.detach())
 
     def score(
         self, outputs: Float[Tensor, "batch values"], targets: Float[Tensor, "batch values"]
     ) -> Float[Tensor, " batch"]:
-        """The absolute error."""
+        """Returns the absolute error of each sample, a mean over its values."""
         return (outputs - targets).abs().mean(dim=1)
 
     def losses(
         self, outputs: Float[Tensor, "batch values"], targets: Float[Tensor, "batch values"]
     ) -> Float[Tensor, " batch"]:
-        """Half the squared error."""
+        """Returns half the squared error of each sample, a mean over its values."""
         return torch.square(outputs - targets).mean(dim=1) / 2
 
 

@@ -1,4 +1,4 @@
-"""The adjusted loss: a criterion whose hyperparameters are predicted for each sample."""
+"""The adjusted loss, a criterion whose hyperparameters are predicted for each sample."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from metaloss.types import Outputs, Targets
 
 
 class PerSample(NamedTuple):
-    """What the criterion found for each sample.
+    """The loss and the hyperparameters of each sample.
 
     Attributes:
-        losses: ``[batch]``.
-        hparams: ``[batch, d']``, in the order of the loss's ``hyperparameters``.
+        losses: the losses, ``[batch]``.
+        hparams: the hyperparameters, ``[batch, d']``, in the order of ``loss.hyperparameters``.
     """
 
     losses: Float[Tensor, " batch"]
@@ -36,22 +36,23 @@ class AdjustedLoss(nn.Module):
     .. math:: L(w; \theta) = \frac1n \sum_i \mathcal{L}\bigl(f(x_i; w), y_i;
               h(m(x_i, y_i); \theta)\bigr)
 
-    Use it as any PyTorch criterion: called in training mode with gradients on, it lets the
-    conditioner remember the batch. Two hooks are for what has a life of its own, and a loop of your
-    own calls them where the parts you chose need it: ``prepare`` before training (moving averages,
-    class groups) and ``progress`` as it goes (snapshots). Training without the ``progress`` that a
-    part waits for is warned of once.
+    Use it like any PyTorch criterion. A call in training mode with gradients enabled updates the
+    conditioner's memory, if it has one. Some conditioners and adjusters need two more calls from a
+    training loop: :meth:`prepare` before training (moving averages, class groups) and
+    :meth:`progress` during training (snapshots). If ``progress`` is needed and was not called, the
+    first training step warns.
 
     Args:
-        loss: a family.
-        conditioner: what the adjuster is told; ``None`` if it needs to be told nothing.
+        loss: the loss family.
+        conditioner: computes the adjuster's features; ``None`` if the adjuster reads none.
         adjuster: predicts the hyperparameters.
-        detach: hold the features fixed in the derivatives, as the paper's code does. Otherwise
+        detach: treat the features as constants in derivatives, as the paper's code does. Otherwise
             the gradient also flows from the hyperparameters through the features into the network.
 
     Raises:
-        InputError: the adjuster does not predict this loss's hyperparameters, or does not read
-            this conditioner's features, or the conditioner reads classes and the loss has none.
+        InputError: the adjuster predicts other hyperparameters than the loss's, or reads another
+            number of features than the conditioner's, or loss and conditioner are of different
+            kinds.
 
     Example:
         >>> import torch
@@ -63,7 +64,7 @@ class AdjustedLoss(nn.Module):
         >>> criterion(outputs, torch.randint(10, (8,))).backward()
     """
 
-    _knows_progress = False  # or has said that it does not
+    _checked_progress = False
 
     def __init__(
         self,
@@ -98,11 +99,11 @@ class AdjustedLoss(nn.Module):
 
     @classmethod
     def fixed(cls, loss: LossFamily, values: Mapping[str, float] | None = None) -> AdjustedLoss:
-        """The conventional loss: the same hyperparameters for every sample (Eq. 6).
+        """Returns the conventional loss, with the same hyperparameters for every sample (Eq. 6).
 
         Args:
-            loss: a family.
-            values: from a hyperparameter's name to its value; defaults for the rest.
+            loss: the loss family.
+            values: the values by hyperparameter name; the others have their defaults.
 
         Example:
             >>> import torch
@@ -118,16 +119,17 @@ class AdjustedLoss(nn.Module):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, ""]:
-        """The mean loss of a batch.
+        """Returns the mean loss of a batch.
 
         Args:
             outputs: logits ``[batch, classes]``, or values ``[batch, values]`` for regression.
-            targets: labels ``[batch]``, int64, or values as the outputs.
-            index: the samples' ids ``[batch]``, int64, where the conditioner needs them.
+            targets: int64 labels ``[batch]``, or values shaped as ``outputs``.
+            index: int64 sample ids ``[batch]``, if the conditioner needs them.
 
         Raises:
             InputError: a wrong shape or dtype; on the CPU also a label out of range or a value
-                that is not finite. (On an accelerator values are not looked at: it would wait.)
+                that is not finite. Values on an accelerator are not checked, which would
+                synchronize with it.
         """
         return self.losses(outputs, targets, index).mean()
 
@@ -137,16 +139,15 @@ class AdjustedLoss(nn.Module):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, " batch"]:
-        """The criterion without the mean: the loss of each sample, and the batch is remembered.
+        """Returns the loss of each sample; otherwise the same as a call of the criterion.
 
-        For a loop that averages by itself, over accumulated batches for instance; arguments and
-        errors are the criterion's.
+        For loops that do their own averaging, over accumulated batches for example.
         """
         self.loss.kind.check(outputs, targets)
         if outputs.device.type == "cpu" and not torch.compiler.is_compiling():
             self.loss.kind.check_values(outputs, targets)
         track = self.training and torch.is_grad_enabled()
-        return self.per_sample(outputs, targets, index, track=track).losses
+        return self._per_sample(outputs, targets, index, track=track).losses
 
     def per_sample(
         self,
@@ -156,25 +157,30 @@ class AdjustedLoss(nn.Module):
         *,
         track: bool = False,
     ) -> PerSample:
-        """The loss and the hyperparameters of each sample.
+        """Returns the loss and the hyperparameters of each sample.
 
         Args:
-            outputs: as for the criterion, and so the next two.
+            outputs: logits or values, as for a call.
             targets: labels or values.
-            index: the samples' ids.
-            track: let the conditioner remember the batch, as :meth:`observe` does, which takes
-                longer on its own.
+            index: the sample ids.
+            track: update the conditioner's memory too; faster than :meth:`observe` afterwards.
 
         Raises:
             InputError: a wrong shape or dtype; on the CPU also a label out of range.
         """
+        self.loss.kind.check(outputs, targets)
+        return self._per_sample(outputs, targets, index, track=track)
+
+    def _per_sample(
+        self, outputs: Outputs, targets: Targets, index: Tensor | None, *, track: bool
+    ) -> PerSample:
         try:
-            hparams = self.hparams(outputs, targets, index, track=track)
-            losses = self.loss(outputs, targets, hparams)
+            hparams = self._predict(self._features(outputs, targets, index, track=track))
+            losses = self.loss.evaluate(outputs, targets, hparams)
         except (IndexError, RuntimeError):
             self.loss.kind.check_range(outputs, targets)
             raise
-        if not self._knows_progress and self.training and outputs.requires_grad:
+        if not self._checked_progress and self.training and outputs.requires_grad:
             self._check_progress()
         return PerSample(losses, hparams)
 
@@ -183,12 +189,14 @@ class AdjustedLoss(nn.Module):
         outputs: Outputs,
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
-        *,
-        track: bool = False,
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """The hyperparameters of each sample; arguments as for :meth:`per_sample`."""
-        features = self.features(outputs, targets, index, track=track)
-        # The adjuster's own precision: half-precision logits must not round its constants.
+        """Returns the hyperparameters of each sample; arguments as for :meth:`per_sample`."""
+        return self._predict(self.features(outputs, targets, index))
+
+    def _predict(
+        self, features: Float[Tensor, "batch features"]
+    ) -> Float[Tensor, "batch hyperparameters"]:
+        # In the adjuster's precision: half-precision logits must not round its constants.
         features = features.to(self.adjuster.low.dtype)
         device = features.device.type
         if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
@@ -201,27 +209,30 @@ class AdjustedLoss(nn.Module):
         outputs: Outputs,
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
-        *,
-        track: bool = False,
     ) -> Float[Tensor, "batch features"]:
-        """What the adjuster is told of each sample; arguments as for :meth:`per_sample`."""
+        """Returns the features of each sample; arguments as for :meth:`per_sample`."""
         self.loss.kind.check(outputs, targets)
+        return self._features(outputs, targets, index, track=False)
+
+    def _features(
+        self, outputs: Outputs, targets: Targets, index: Tensor | None, *, track: bool
+    ) -> Float[Tensor, "batch features"]:
         if self.conditioner is None:
             return outputs.new_empty(len(outputs), 0)
         outputs = outputs.detach() if self.detach else outputs
         if track:
-            return self.conditioner.track(_to_remember(outputs), targets, index)
+            return self.conditioner.track(_finite(outputs), targets, index)
         return self.conditioner(outputs, targets, index)
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
-        """Show the conditioner the training targets, once before training.
+        """Pass the training targets to the conditioner, once before training.
 
         Args:
-            targets: addressed by a batch's index.
+            targets: the training set's targets, in the order of the sample ids.
             num_classes: number of classes; ``None`` for regression.
 
         Raises:
-            InputError: the loss is for the other kind of targets, or they are not such targets.
+            InputError: invalid targets, or the loss is for another kind of targets.
         """
         if num_classes is not None:
             check_at_least("num_classes", num_classes, 2)
@@ -241,28 +252,28 @@ class AdjustedLoss(nn.Module):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
-        """Let the conditioner remember a batch, as the criterion does when it is called.
+        """Update the conditioner's memory with a batch, as a call of the criterion does.
 
-        For a loop that takes :meth:`per_sample` without ``track``, once for each ordinary step.
+        For loops that use :meth:`per_sample` without ``track``, once in each ordinary step.
         """
         if self.conditioner is not None:
-            self.conditioner.observe(_to_remember(outputs.detach()), targets, index)
+            self.conditioner.observe(_finite(outputs.detach()), targets, index)
 
     def progress(self, fraction: float) -> None:
-        """Say how much of training is done, from 0 to 1: moves snapshots and ``Progress``."""
+        """Set the fraction of training that is done, which selects the snapshot."""
         check_in_range("progress", fraction, 0.0, 1.0)
         self.adjuster.set_progress(fraction)
         if self.conditioner is not None:
             self.conditioner.set_progress(fraction)
 
     def _check_progress(self) -> None:
-        """In a training step's first call: warn if a part waits to be told of progress."""
-        self._knows_progress = True
+        """Warn in the first training step if a module needs ``progress``, which was not called."""
+        self._checked_progress = True
         if any(getattr(module, "awaits_progress", False) for module in self.modules()):
             _warn_of_progress()
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # is called as it is
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _warn_of_progress() -> None:
     warnings.warn(
         "this criterion changes as training proceeds, but criterion.progress(fraction) was never "
@@ -273,11 +284,11 @@ def _warn_of_progress() -> None:
     )
 
 
-def _to_remember(outputs: Tensor) -> Tensor:
-    """The outputs with 0 for what is not finite, which would stay in a memory for good.
+def _finite(outputs: Tensor) -> Tensor:
+    """Returns the outputs with 0 in place of NaN and infinity, which a memory would keep forever.
 
-    On an accelerator values are not looked at, and a step whose half precision overflows may be
-    skipped by who makes it. The loss is not finite all the same.
+    They can occur on an accelerator, where values are not checked: a gradient scaler skips a step
+    that overflows. The loss is computed from the outputs as they are.
     """
     return outputs.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 

@@ -1,4 +1,4 @@
-"""From features to hyperparameters, inside their ranges."""
+"""Adjusters predict hyperparameters from features, within their ranges."""
 
 from metaloss.adjusters.base import BaseAdjuster
 from metaloss.adjusters.constant import ConstantAdjuster, OracleAdjuster

@@ -1,4 +1,4 @@
-"""From features to hyperparameters, inside their ranges."""
+"""The base class of adjusters."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ class BaseAdjuster(nn.Module, ABC):
     """Predicts the hyperparameters of each sample from its features.
 
     Args:
-        hyperparameters: what to predict, in the order of the columns.
+        hyperparameters: the hyperparameters to predict, in the order of the columns.
 
     Attributes:
-        num_features: columns it reads; ``None`` if it reads none and takes any.
-        unsaved: constructor arguments that are not written when it is saved: the loss supplies the
-            hyperparameters, and what only shapes the first weights is of no use to a reader.
-        awaits_progress: whether it does something else as training goes, and has not been told how
-            far training has come.
+        num_features: number of features it reads; ``None`` if it ignores the features.
+        unsaved: constructor arguments that are not saved. The loss supplies ``hyperparameters`` on
+            loading; arguments that affect only the initial weights are not needed.
+        awaits_progress: whether it needs ``set_progress``, which has not been called.
     """
 
     unsaved: ClassVar[tuple[str, ...]] = ("hyperparameters",)
@@ -45,34 +44,34 @@ class BaseAdjuster(nn.Module, ABC):
     def forward(
         self, features: Float[Tensor, "batch features"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """The hyperparameters of each sample, ``[batch, d']``."""
+        """Returns the hyperparameters of each sample, ``[batch, d']``."""
 
     def set_progress(self, fraction: float) -> None:
-        """Take note of how much of training is done, from 0 to 1."""
+        """Set the fraction of training that is done, from 0 to 1."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> BaseAdjuster:
-        """Move or cast it, but keep it in single precision at least, whatever the network is in."""
+        """Move or cast it, but keep it in float32 at least, whatever the network's dtype."""
         super()._apply(at_least_single(fn), recurse)  # type: ignore[no-untyped-call]
         return self
 
     def bounded(
         self, logits: Float[Tensor, "batch hyperparameters"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """``low + (high - low) sigmoid(logits)``: the paper's scale ``s``, with a lower end.
+        """Returns ``low + (high - low) sigmoid(logits)``, the paper's scaling with a lower end.
 
-        No nearer to an end than 2e-12 of the way: a weight below the smallest normal number makes
-        gradients like it, with which a CPU takes several times as long.
+        The logits are clamped, so that predictions stay 2e-12 of the range away from its ends:
+        a CPU is several times slower with subnormal numbers, which gradients would become.
         """
         return self.low + (self.high - self.low) * torch.sigmoid(logits.clamp(-27.0, 27.0))
 
 
 def row(values: Iterable[float]) -> Float[Tensor, " hyperparameters"]:
-    """One value a hyperparameter, of torch's default dtype, as a layer's weights are."""
+    """Returns the values as a tensor of torch's default dtype, the dtype of a layer's weights."""
     return torch.tensor(tuple(values), dtype=torch.get_default_dtype())
 
 
-def some(hyperparameters: Sequence[Hyperparameter]) -> Sequence[Hyperparameter]:
-    """The hyperparameters, if there is one to predict."""
+def check_any(hyperparameters: Sequence[Hyperparameter]) -> Sequence[Hyperparameter]:
+    """Returns the hyperparameters if there is at least one, else raises :class:`InputError`."""
     require(
         len(hyperparameters) > 0,
         "hyperparameters: expected one or more to predict, got none (this loss has nothing to "
@@ -81,12 +80,12 @@ def some(hyperparameters: Sequence[Hyperparameter]) -> Sequence[Hyperparameter]:
     return hyperparameters
 
 
-def chosen(
+def values_by_name(
     hyperparameters: Sequence[Hyperparameter],
     values: Mapping[str, float],
     otherwise: Mapping[str, float],
 ) -> Float[Tensor, " hyperparameters"]:
-    """The values given by name, checked, with ``otherwise`` for the rest."""
+    """Returns the given values, checked, and those of ``otherwise`` for the other names."""
     names = [h.name for h in hyperparameters]
     for name in values:
         require(name in names, f"values: expected names of ({', '.join(names)}), got {name!r}")

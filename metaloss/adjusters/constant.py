@@ -1,4 +1,4 @@
-"""Adjusters that are set by hand."""
+"""Adjusters without learned parameters."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metaloss.adjusters.base import BaseAdjuster, chosen
+from metaloss.adjusters.base import BaseAdjuster, values_by_name
 from metaloss.losses import Hyperparameter
 
 
 class ConstantAdjuster(BaseAdjuster):
-    """The same hyperparameters for every sample: the conventional robust loss (Eq. 6).
+    """Predicts the same hyperparameters for every sample, as a conventional robust loss (Eq. 6).
 
     Args:
-        hyperparameters: what to give.
-        values: from a hyperparameter's name to its value; the default where none is given.
+        hyperparameters: the hyperparameters.
+        values: the values by hyperparameter name; the others have their defaults.
 
     Raises:
         InputError: an unknown name, or a value out of range.
@@ -39,25 +39,26 @@ class ConstantAdjuster(BaseAdjuster):
     ) -> None:
         super().__init__(hyperparameters)
         defaults = {h.name: h.default for h in hyperparameters}
-        self.register_buffer("values", chosen(hyperparameters, values or {}, defaults))
+        self.register_buffer("values", values_by_name(hyperparameters, values or {}, defaults))
 
     def forward(
         self, features: Float[Tensor, "batch features"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """The same row for each sample."""
+        """Returns the same row for each sample."""
         return self.values.to(features.dtype).expand(len(features), -1)
 
 
 class OracleAdjuster(BaseAdjuster):
-    """Hyperparameters for one who is told which labels are wrong (Section 2.4, Fig. 2).
+    """Predicts by whether the label is wrong, which only an oracle knows (Section 2.4, Fig. 2).
 
-    Its one feature is that of :class:`~metaloss.conditioners.Flipped`.
+    Its only feature is that of :class:`~metaloss.conditioners.Flipped`.
 
     Args:
-        hyperparameters: what to give.
-        clean: values for right labels, by name; where none is given the hyperparameter's own
-            ``clean`` (Section 4.3: q, pi_1 to 0, CE's coefficient large, lambda large).
-        noisy: values for wrong labels, likewise (q, pi_1 to 1, CE's coefficient 0, lambda 0).
+        hyperparameters: the hyperparameters.
+        clean: the values for right labels by name; the others have the hyperparameter's ``clean``
+            value (Section 4.3: q and pi_1 near 0, CE's coefficient and lambda large).
+        noisy: the values for wrong labels, likewise (q and pi_1 near 1, CE's coefficient and
+            lambda 0).
 
     Raises:
         InputError: an unknown name, or a value out of range.
@@ -83,15 +84,15 @@ class OracleAdjuster(BaseAdjuster):
     ) -> None:
         super().__init__(hyperparameters)
         self.num_features = 1
-        told_clean = {h.name: _or(h.clean, h.default) for h in hyperparameters}
-        told_noisy = {h.name: _or(h.noisy, h.default) for h in hyperparameters}
-        self.register_buffer("clean", chosen(hyperparameters, clean or {}, told_clean))
-        self.register_buffer("noisy", chosen(hyperparameters, noisy or {}, told_noisy))
+        for_clean = {h.name: _or(h.clean, h.default) for h in hyperparameters}
+        for_noisy = {h.name: _or(h.noisy, h.default) for h in hyperparameters}
+        self.register_buffer("clean", values_by_name(hyperparameters, clean or {}, for_clean))
+        self.register_buffer("noisy", values_by_name(hyperparameters, noisy or {}, for_noisy))
 
     def forward(
         self, features: Float[Tensor, "batch features"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """The row for wrong labels where the feature is 1, the other where it is 0."""
+        """Returns the row for wrong labels where the feature is 1, else that for right labels."""
         return torch.lerp(
             self.clean.to(features.dtype), self.noisy.to(features.dtype), features[:, :1]
         )

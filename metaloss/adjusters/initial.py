@@ -1,4 +1,4 @@
-"""What a fresh adjuster predicts, before it has learned anything."""
+"""The initial prediction of an adjuster."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from metaloss.losses import Hyperparameter
 
 INITIAL = ("defaults", "middle")
 
-# How close to an end of its range a hyperparameter may start, as a share of the range. A default is
-# often an end: SL's gamma_2 is 1 of [0, 1]. The sigmoid reaches an end only at infinity, and on the
-# way its slope vanishes, by which every gradient of the adjuster is multiplied. At 0.05 the slope
-# is a fifth of that in the middle, and the way back is 3 units of the last layer's output.
+# The smallest initial distance from the ends of the range, as a fraction of the range. Defaults are
+# often at an end: SL's gamma_2 is 1 of [0, 1]. Near the ends the sigmoid's slope, a factor of all
+# gradients of the adjuster, vanishes. At 0.05 it is a fifth of the slope in the middle, which is 3
+# units of the last layer's output away.
 CLOSEST = 0.05
 
 
 def set_initial(last: nn.Linear, hyperparameters: Sequence[Hyperparameter], initial: str) -> None:
-    r"""Let an adjuster's last layer start from the defaults of the hyperparameters.
+    r"""Initializes the bias of an adjuster's last layer so that it predicts the defaults.
 
-    Its bias becomes :math:`\sigma^{-1}((\text{default} - \text{low}) / (\text{high} -
-    \text{low}))`; its weights stay as they were drawn.
+    The bias becomes :math:`\sigma^{-1}((\text{default} - \text{low}) / (\text{high} -
+    \text{low}))`. The weights are not changed.
 
     Args:
-        last: the layer before the sigmoid; its outputs are the hyperparameters, once or, for an
-            adjuster with several heads, once a head.
-        hyperparameters: what it predicts.
-        initial: ``"defaults"``, or ``"middle"``, which leaves the layer as it is.
+        last: the layer before the sigmoid. Its outputs are the hyperparameters, repeated for each
+            head if there are several.
+        hyperparameters: the hyperparameters that it predicts.
+        initial: ``"defaults"``, or ``"middle"``, which does not change the layer.
 
     Raises:
-        InputError: another ``initial``.
+        InputError: an unknown ``initial``.
     """
     require(initial in INITIAL, f"initial: expected one of {', '.join(INITIAL)}, got {initial!r}")
     if initial == "defaults":

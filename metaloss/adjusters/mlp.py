@@ -1,4 +1,4 @@
-"""Adjusters that are learned."""
+"""Learned adjusters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from metaloss.adjusters.base import BaseAdjuster, some
+from metaloss.adjusters.base import BaseAdjuster, check_any
 from metaloss.adjusters.initial import set_initial
 from metaloss.checks import check_at_least
 from metaloss.conditioners import Conditioner
@@ -16,20 +16,20 @@ from metaloss.losses import Hyperparameter, LossFamily
 
 
 class Adjuster(BaseAdjuster):
-    r"""NARL-Adjuster: an MLP of one hidden layer, bounded into each hyperparameter's range.
+    r"""NARL-Adjuster, an MLP with one hidden layer and outputs within each hyperparameter's range.
 
     .. math:: \Lambda = s \cdot \sigma(W_2^\top \mathrm{ReLU}(W_1^\top m))
               \qquad\text{(Section 3.2)}
 
     Args:
-        num_features: columns of the features.
-        hyperparameters: what to predict.
-        hidden: hidden units; 100 in the paper.
-        initial: what a fresh one predicts where the features are small: ``"defaults"``, the
+        num_features: number of features.
+        hyperparameters: the hyperparameters to predict.
+        hidden: number of hidden units; 100 in the paper.
+        initial: the prediction of a new adjuster for small features: ``"defaults"``, the
             hyperparameters' defaults, or ``"middle"``, the middle of each range, as in the paper.
 
     Raises:
-        InputError: no hyperparameter to predict, a size below 1, or another ``initial``.
+        InputError: no hyperparameter, a size below 1, or an unknown ``initial``.
 
     Example:
         >>> import torch
@@ -50,7 +50,7 @@ class Adjuster(BaseAdjuster):
         hidden: int = 100,
         initial: str = "defaults",
     ) -> None:
-        super().__init__(some(hyperparameters))
+        super().__init__(check_any(hyperparameters))
         self.num_features = check_at_least("num_features", num_features, 1)
         self.hidden = check_at_least("hidden", hidden, 1)
         first, last = nn.Linear(num_features, hidden), nn.Linear(hidden, len(hyperparameters))
@@ -66,31 +66,31 @@ class Adjuster(BaseAdjuster):
         hidden: int = 100,
         initial: str = "defaults",
     ) -> Adjuster:
-        """One that fits a loss and a conditioner."""
+        """Returns an adjuster for a loss and a conditioner."""
         return cls(conditioner.num_features, loss.hyperparameters, hidden, initial)
 
     def forward(
         self, features: Float[Tensor, "batch features"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """The hyperparameters of each sample."""
+        """Returns the hyperparameters of each sample."""
         return self.bounded(self.net(features))
 
 
 class GroupedAdjuster(BaseAdjuster):
-    """An MLP with a head for each class group, as CMW-Net has.
+    """An MLP with a head for each class group, as in CMW-Net.
 
-    The last ``num_groups`` features say, one-hot, which head a sample uses; the others go through
-    the hidden layer that all heads share.
+    The last ``num_groups`` features are the one-hot group, which selects the head. The other
+    features pass through a hidden layer that all heads share.
 
     Args:
-        num_features: columns of the features, the group's among them.
+        num_features: number of features, including the group's.
         num_groups: number of groups.
-        hyperparameters: what to predict.
-        hidden: hidden units.
-        initial: what each head of a fresh one predicts, as for :class:`Adjuster`.
+        hyperparameters: the hyperparameters to predict.
+        hidden: number of hidden units.
+        initial: the initial prediction of each head, as for :class:`Adjuster`.
 
     Raises:
-        InputError: no feature is left beside the group's columns, or another ``initial``.
+        InputError: no feature besides the group, or an unknown ``initial``.
 
     Example:
         >>> import torch
@@ -117,7 +117,7 @@ class GroupedAdjuster(BaseAdjuster):
         hidden: int = 100,
         initial: str = "defaults",
     ) -> None:
-        super().__init__(some(hyperparameters))
+        super().__init__(check_any(hyperparameters))
         check_at_least("num_groups", num_groups, 1)
         self.num_features = check_at_least("num_features", num_features, num_groups + 1)
         self.num_groups = num_groups
@@ -136,13 +136,13 @@ class GroupedAdjuster(BaseAdjuster):
         hidden: int = 100,
         initial: str = "defaults",
     ) -> GroupedAdjuster:
-        """One that fits a loss and a conditioner whose last features are the group's."""
+        """Returns an adjuster for a loss and a conditioner whose last features are the group."""
         return cls(conditioner.num_features, num_groups, loss.hyperparameters, hidden, initial)
 
     def forward(
         self, features: Float[Tensor, "batch features"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """The hyperparameters of each sample, from its group's head."""
+        """Returns the hyperparameters of each sample, from its group's head."""
         shared, group = features.tensor_split([self.num_features - self.num_groups], dim=1)
         heads = self.heads(self.trunk(shared)).unflatten(1, (self.num_groups, -1))
         return self.bounded((heads * group.unsqueeze(2)).sum(dim=1))

@@ -1,4 +1,4 @@
-"""An adjuster that changes as training proceeds."""
+"""An adjuster that switches between snapshots during training."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from metaloss.checks import require
 
 
 class ScheduledAdjuster(BaseAdjuster):
-    r"""Snapshots :math:`\theta^{(k)}` of an adjuster, switched as training goes (Algorithm 2).
+    r"""Snapshots :math:`\theta^{(k)}` of an adjuster, switched during training (Algorithm 2).
 
     Args:
-        adjusters: the snapshots, in the order in which they were taken; they are frozen.
-        until: up to which fraction of training each is used, ascending, the last 1. Evenly spaced
-            if not given: for three, 1/3, 2/3 and 1, the paper's.
+        adjusters: the snapshots, in the order of training; they become frozen.
+        until: the fraction of training at which the use of each snapshot ends, ascending to 1.
+            Evenly spaced if not given: 1/3, 2/3 and 1 for three snapshots, as in the paper.
 
     Raises:
-        InputError: no snapshot, snapshots that do not fit together, or fractions that do not
-            ascend to 1.
+        InputError: no snapshot, snapshots of different adjusters, or fractions that do not ascend
+            to 1.
 
     Example:
         >>> import torch
@@ -59,27 +59,27 @@ class ScheduledAdjuster(BaseAdjuster):
         )
         self.num_features = first.num_features
         self.adjusters = nn.ModuleList(adjusters).requires_grad_(False)
-        self.current = count - 1  # until somebody says how far training has come
+        self.current = count - 1  # the last one, until set_progress is called
         self.awaits_progress = count > 1
 
     def set_progress(self, fraction: float) -> None:
-        """Choose the snapshot for this part of training; the last one for 1."""
+        """Select the snapshot for this fraction of training."""
         self.awaits_progress = False
         self.current = min(sum(fraction >= bound for bound in self.until), len(self.adjusters) - 1)
 
     def forward(
         self, features: Float[Tensor, "batch features"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """What the snapshot in use gives."""
+        """Returns the prediction of the selected snapshot."""
         return self.adjusters[self.current](features)
 
 
 def check_until(what: str, until: Sequence[float]) -> None:
-    """Raise :class:`~metaloss.checks.InputError` unless these are fractions ascending to 1.
+    """Raises :class:`~metaloss.checks.InputError` unless the fractions ascend to 1.
 
     Args:
-        what: what to call them.
-        until: up to which fraction of training each snapshot is used.
+        what: their name in the message.
+        until: the fractions.
     """
     require(
         len(until) > 0

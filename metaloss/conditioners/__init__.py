@@ -1,4 +1,4 @@
-"""What an adjuster is told about each sample."""
+"""Conditioners compute the features that an adjuster reads for each sample."""
 
 from metaloss.conditioners.base import Conditioner
 from metaloss.conditioners.class_margins import ClassMargins

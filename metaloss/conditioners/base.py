@@ -1,10 +1,9 @@
-"""What an adjuster is told about each sample.
+"""The base class of conditioners.
 
-A conditioner turns a batch's outputs and labels into features. The criterion detaches them from
-the network unless told otherwise. Most are pure; the few with a memory have three hooks, which the
-criterion passes on: ``prepare`` once before training, ``observe`` with every ordinary step (never
-inside a lookahead; ``track`` reads and observes in one pass) and ``set_progress`` as training
-proceeds.
+A conditioner computes features from a batch's outputs and labels. Most are pure functions. Those
+with a memory have three hooks, which the criterion calls: ``prepare`` once before training,
+``observe`` in every ordinary step (never in a lookahead; ``track`` combines it with ``forward``),
+and ``set_progress`` during training.
 """
 
 from __future__ import annotations
@@ -24,22 +23,22 @@ from metaloss.types import Outputs, Targets
 
 
 class Conditioner(nn.Module, ABC):
-    """What an adjuster is told about each sample.
+    """Computes the features that an adjuster reads for each sample.
 
-    To define one, set ``num_features`` and write ``forward``.
+    To define one, set ``num_features`` and implement ``forward``.
 
     Attributes:
-        num_features: columns of the features.
-        needs_index: whether ``forward`` must be given the samples' ids.
-        kind: whether it reads classes or values; ``None`` if it does not matter.
-        awaits_progress: whether its features say how far training has come, and nobody has told it.
+        num_features: number of features.
+        needs_index: whether ``forward`` needs the sample ids.
+        kind: the kind of targets that it reads; ``None`` for any.
+        awaits_progress: whether it needs ``set_progress``, which has not been called.
     """
 
     num_features: int
     needs_index: bool = False
     kind: Kind | None = CLASSIFICATION
     awaits_progress: bool = False
-    # Buffers whose size comes from the data, so that a checkpoint may bring another size.
+    # Buffers whose size depends on the data; a checkpoint may hold another size.
     sized_by_data: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
@@ -49,22 +48,22 @@ class Conditioner(nn.Module, ABC):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """The features of each sample.
+        """Returns the features of each sample.
 
         Args:
             outputs: logits ``[batch, classes]``, or values ``[batch, values]`` for regression.
-            targets: labels ``[batch]``, int64, or values as the outputs.
-            index: the samples' ids ``[batch]``, int64, where ``needs_index``.
+            targets: int64 labels ``[batch]``, or values shaped as ``outputs``.
+            index: int64 sample ids ``[batch]``, if ``needs_index``.
 
         Returns:
-            ``[batch, num_features]``, in single precision at least.
+            The features, ``[batch, num_features]``, in float32 or float64.
         """
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
-        """Learn what there is to know of the training set before training starts.
+        """Set up the memory for a training set, before training.
 
         Args:
-            targets: the training set's, addressed by a batch's index.
+            targets: the training set's targets, in the order of the sample ids.
             num_classes: number of classes; ``None`` for regression.
         """
 
@@ -74,7 +73,7 @@ class Conditioner(nn.Module, ABC):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
-        """Remember a batch that an ordinary step was made on; arguments as for ``forward``."""
+        """Update the memory with the batch of an ordinary step; arguments as for ``forward``."""
 
     def track(
         self,
@@ -82,22 +81,21 @@ class Conditioner(nn.Module, ABC):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """``forward`` and then ``observe``: the features of a batch, which is remembered.
+        """Returns the features of a batch and updates the memory: ``forward``, then ``observe``.
 
-        A conditioner that can have both for less than one after the other overrides it; arguments
-        as for ``forward``.
+        Override it where one pass can do both. The arguments are those of ``forward``.
         """
         features = self(outputs, targets, index)
         self.observe(outputs.detach() if outputs.requires_grad else outputs, targets, index)
         return features
 
     def set_progress(self, fraction: float) -> None:
-        """Take note of how much of training is done, from 0 to 1."""
+        """Set the fraction of training that is done, from 0 to 1."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Conditioner:
-        """Move or cast it, but keep what it remembers in single precision at least.
+        """Move or cast it, but keep its memory in float32 at least.
 
-        Sums over many batches are lost in half precision: from 256 on, bfloat16 cannot add 1.
+        Half precision cannot hold sums over many batches: in bfloat16, 256 + 1 is 256.
         """
         super()._apply(at_least_single(fn), recurse)  # type: ignore[no-untyped-call]
         return self
@@ -111,18 +109,18 @@ class Conditioner(nn.Module, ABC):
 
 
 def check_decay(decay: float) -> float:
-    """Return ``decay`` if an average that forgets at this rate learns anything: in [0, 1).
+    """Returns ``decay`` if it is in [0, 1).
 
     Raises:
-        InputError: it does not.
+        InputError: ``decay`` is out of range.
     """
     check_in_range("decay", decay, 0.0, 1.0)
     require(decay < 1.0, "decay: expected less than 1, which would never learn anything, got 1")
     return decay
 
 
-def given(conditioner: Conditioner, index: Tensor | None, targets: Tensor) -> Tensor:
-    """The samples' ids, one a target, or an :class:`InputError` that says how to pass them."""
+def checked_index(conditioner: Conditioner, index: Tensor | None, targets: Tensor) -> Tensor:
+    """Returns the sample ids, one for each target; raises :class:`InputError` without them."""
     if index is None:
         raise InputError(
             f"{type(conditioner).__name__} addresses samples by their ids: call the criterion as "

@@ -1,4 +1,4 @@
-"""What the classes are like now: their mean margins over recent batches."""
+"""Mean margins of the classes over recent batches."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from metaloss.conditioners.margin import Margins, margins
 
 
 class ClassMargins(Conditioner):
-    r"""The mean margin of recent samples, and how far the label's class and its rival are from it.
+    r"""The mean margin of recent batches, and the deviations of the label's class and of its rival.
 
     .. math:: \mu_c = \frac{\sum_t \rho^{T-t} \sum_{i \in B_t, y_i = c} m_i}
                            {\sum_t \rho^{T-t} \sum_{i \in B_t, y_i = c} 1}, \qquad
               (\mu,\ \mu_y - \mu,\ \mu_r - \mu), \quad r = \arg\max_{j \ne y} z_j
 
-    Here :math:`\mu` is the mean over all classes; with no samples it is 0, and a class without any
-    is like the others. Labels that are wrong at random lower all classes' margins alike. Labels
-    that went from one class to another do not: the class that lost most of its samples has a low
-    mean, for the network calls the rest of it by the other's name, and there it is the samples
-    with a low margin that are right.
+    Here :math:`\mu` is the mean over all classes, and 0 before the first batch. A class without
+    samples has deviation 0. Symmetric noise lowers the margins of all classes alike. Asymmetric
+    noise does not: a class that lost most of its samples to another has a low mean, because the
+    network predicts the other class for the rest of it. There, samples with a low margin have the
+    right label.
 
-    ``forward`` reads the means and leaves them; ``observe`` moves them.
+    ``forward`` reads the means; only ``observe`` and ``track`` update them.
 
     Args:
-        decay: :math:`\rho`, in [0, 1): how much less a batch counts than the next.
+        decay: :math:`\rho`, in [0, 1), the weight of a batch relative to the next one.
 
     Example:
         >>> import torch
@@ -44,7 +44,7 @@ class ClassMargins(Conditioner):
 
     num_features = 3
     sized_by_data = ("totals",)
-    totals: Tensor  # [classes, 2]: of each the sum of its margins, and their number
+    totals: Tensor  # [classes, 2]: the decayed sum of each class's margins, and their decayed count
 
     def __init__(self, decay: float = 0.98) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class ClassMargins(Conditioner):
         targets: Int[Tensor, " samples"],  # noqa: ARG002
         num_classes: int | None,
     ) -> None:
-        """Forget what was before."""
+        """Reset the means."""
         if num_classes is None:
             raise InputError("ClassMargins: expected a task with classes, got a regression")
         self.totals = self.totals.new_zeros(num_classes, 2)
@@ -67,7 +67,7 @@ class ClassMargins(Conditioner):
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 3"]:
-        """The means, of all, of the label's class and of the rival's."""
+        """Returns the mean, and the deviations of the label's class and of the rival."""
         return self._means(self._margins(outputs, targets), targets)
 
     def observe(
@@ -76,7 +76,7 @@ class ClassMargins(Conditioner):
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> None:
-        """Move the means towards this batch's."""
+        """Update the means with this batch."""
         self._move(self._margins(outputs, targets), targets)
 
     def track(
@@ -85,7 +85,7 @@ class ClassMargins(Conditioner):
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 3"]:
-        """The means, which are moved afterwards."""
+        """Returns the features, then updates the means."""
         now = self._margins(outputs, targets)
         features = self._means(now, targets)
         self._move(now, targets)
@@ -113,7 +113,7 @@ class ClassMargins(Conditioner):
         apart = sums / counts - of_all
         own, its = apart.index_select(0, targets), apart.index_select(0, now.rival.squeeze(1))
         means = torch.cat([of_all.expand_as(own), own, its], dim=1).to(now.margin.dtype)
-        # What divides by a count of 0 is 0: nothing was seen yet, or nothing of that class.
+        # A count of 0 (no batch yet, or no sample of that class) gives 0.
         return means.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
 
     def _move(self, now: Margins, targets: Int[Tensor, " batch"]) -> None:

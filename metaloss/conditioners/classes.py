@@ -1,4 +1,4 @@
-"""The label itself, and groups of labels."""
+"""The label, and groups of labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from metaloss.losses.numerics import full_precision
 
 
 class ClassOneHot(Conditioner):
-    """The label, one column a class.
+    """The label, one-hot.
 
     Args:
         num_classes: number of classes.
@@ -36,22 +36,22 @@ class ClassOneHot(Conditioner):
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch classes"]:
-        """A one in the label's column."""
+        """Returns the one-hot labels."""
         return one_hot(targets, self.num_features).to(full_precision(outputs).dtype)
 
 
 class ClassGroup(Conditioner):
-    """The label's group, one column a group: classes of like size, as in CMW-Net.
+    """The label's group, one-hot; classes of similar size form a group, as in CMW-Net.
 
     Args:
         num_groups: number of groups.
         groups: the group of each class, in ``0 .. num_groups - 1``. If not given, ``prepare``
-            groups the classes by their number of training samples with scikit-learn's KMeans;
-            group 0 holds the rarest.
+            clusters the classes by their number of training samples with scikit-learn's KMeans;
+            group 0 has the rarest classes.
 
     Raises:
-        InputError: a group out of range; or, in ``prepare``, fewer distinct class sizes than
-            groups.
+        InputError: a group is out of range; or, in ``prepare``, there are fewer distinct class
+            sizes than groups.
 
     Example:
         >>> import torch
@@ -97,7 +97,7 @@ class ClassGroup(Conditioner):
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch groups"]:
-        """A one in the column of the label's group."""
+        """Returns the one-hot groups."""
         require(
             len(self.class_groups) > 0,
             "ClassGroup: the classes have no groups yet; give groups=..., or call "
@@ -108,15 +108,15 @@ class ClassGroup(Conditioner):
 
 
 def one_hot(columns: Int[Tensor, " batch"], count: int) -> Bool[Tensor, "batch {count}"]:
-    """True in the given column. Unlike torch's own, it waits for no device and can be vmapped."""
+    """Returns one-hot rows. Unlike torch's function, it does not synchronize and can be vmapped."""
     return columns.unsqueeze(1) == torch.arange(count, device=columns.device)
 
 
 def group_by_size(sizes: Int[Tensor, " classes"], num_groups: int) -> Int[Tensor, " classes"]:
-    """Group classes by their number of samples with KMeans; group 0 holds the rarest.
+    """Clusters classes by their number of samples with KMeans; group 0 has the rarest classes.
 
     Args:
-        sizes: samples of each class, ``[classes]``.
+        sizes: number of samples of each class, ``[classes]``.
         num_groups: number of groups.
 
     Returns:

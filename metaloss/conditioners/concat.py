@@ -10,18 +10,17 @@ from torch import Tensor, nn
 
 from metaloss.checks import require
 from metaloss.conditioners.base import Conditioner
-from metaloss.conditioners.once import Sharing
 from metaloss.types import Outputs, Targets
 
 
 class Concat(Conditioner):
-    """Several conditioners side by side.
+    """Concatenates the features of several conditioners.
 
     Args:
         conditioners: one or more.
 
     Raises:
-        InputError: there is none, or one is for classes and another for values.
+        InputError: no conditioner, or conditioners of different kinds.
 
     Example:
         >>> from metaloss.conditioners import Concat, LossValue, Margin
@@ -44,7 +43,7 @@ class Concat(Conditioner):
         self.kind = next(iter(kinds), None)
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
-        """Prepare each."""
+        """Call ``prepare`` of each."""
         for conditioner in self._parts():
             conditioner.prepare(targets, num_classes)
 
@@ -54,10 +53,9 @@ class Concat(Conditioner):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
-        """Let each observe."""
-        with Sharing():
-            for conditioner in self._parts():
-                conditioner.observe(outputs, targets, index)
+        """Call ``observe`` of each."""
+        for conditioner in self._parts():
+            conditioner.observe(outputs, targets, index)
 
     def track(
         self,
@@ -65,12 +63,11 @@ class Concat(Conditioner):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """The features of each, in order; each remembers the batch."""
-        with Sharing():
-            return torch.cat([c.track(outputs, targets, index) for c in self._parts()], dim=1)
+        """Returns the features and updates the memory of each."""
+        return torch.cat([c.track(outputs, targets, index) for c in self._parts()], dim=1)
 
     def set_progress(self, fraction: float) -> None:
-        """Tell each."""
+        """Call ``set_progress`` of each."""
         for conditioner in self._parts():
             conditioner.set_progress(fraction)
 
@@ -80,9 +77,8 @@ class Concat(Conditioner):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """The features of each, in order."""
-        with Sharing():
-            return torch.cat([c(outputs, targets, index) for c in self._parts()], dim=1)
+        """Returns the features of each, in order."""
+        return torch.cat([c(outputs, targets, index) for c in self._parts()], dim=1)
 
     def _parts(self) -> list[Conditioner]:
         return list(self.conditioners)  # type: ignore[arg-type]

@@ -7,16 +7,16 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from metaloss.checks import require, seen
-from metaloss.conditioners.base import Conditioner, given
+from metaloss.conditioners.base import Conditioner, checked_index
 from metaloss.losses.numerics import full_precision
 from metaloss.types import Outputs, Targets
 
 
 class Flipped(Conditioner):
-    """Whether a sample's label is wrong: what only an oracle knows.
+    """Whether a sample's label is wrong, which only an oracle knows.
 
     Args:
-        flipped: ``[samples]``, addressed by a batch's index.
+        flipped: which labels of the training set are wrong, ``[samples]``, in the order of the ids.
 
     Example:
         >>> import torch
@@ -46,6 +46,6 @@ class Flipped(Conditioner):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch 1"]:
-        """1 where the label is wrong."""
-        known = self.flipped[given(self, index, targets)]
+        """Returns 1 where the label is wrong, else 0."""
+        known = self.flipped[checked_index(self, index, targets)]
         return known.unsqueeze(1).to(full_precision(outputs).dtype)

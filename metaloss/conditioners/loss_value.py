@@ -12,10 +12,10 @@ from metaloss.types import Outputs, Targets
 
 
 class LossValue(Conditioner):
-    """The value of a loss at its default hyperparameters, as Meta-Weight-Net reads it.
+    """The loss of a sample at default hyperparameters, the input of Meta-Weight-Net.
 
     Args:
-        loss: any family; cross entropy if not given.
+        loss: a loss family; cross entropy if not given.
 
     Example:
         >>> import torch
@@ -37,7 +37,7 @@ class LossValue(Conditioner):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         outputs = full_precision(outputs)
         hparams = self.loss.constant(len(outputs), like=outputs)
         return self.loss(outputs, targets, hparams).unsqueeze(1)

@@ -10,14 +10,14 @@ from metaloss.types import Outputs, Targets
 
 
 class Magnitude(Wrapper):
-    r"""How large another conditioner's features are, :math:`|f|`.
+    r"""The absolute value of another conditioner's features, :math:`|f|`.
 
-    The mean margin of recent batches is near 0 in a network that has fitted data of which half the
-    labels are wrong, and in one that has not yet fitted anything. The mean *size* of the margins,
-    ``RunningMean(Magnitude(Margin()))``, tells the two apart: the first is sure of itself.
+    The mean margin of recent batches is near 0 for a network that has fitted data with half of the
+    labels wrong, and for an untrained network. The mean absolute margin,
+    ``RunningMean(Magnitude(Margin()))``, distinguishes the two: it is large for the first one.
 
     Args:
-        conditioner: whose features.
+        conditioner: computes the features.
 
     Example:
         >>> import torch
@@ -32,7 +32,7 @@ class Magnitude(Wrapper):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """The absolute features of each sample."""
+        """Returns the absolute features of each sample."""
         return self.conditioner(outputs, targets, index).abs()
 
     def track(
@@ -41,5 +41,5 @@ class Magnitude(Wrapper):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """The same, and the other one remembers the batch."""
+        """Returns the absolute features and updates the other conditioner's memory."""
         return self.conditioner.track(outputs, targets, index).abs()

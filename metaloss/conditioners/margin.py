@@ -9,14 +9,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.conditioners.base import Conditioner
-from metaloss.conditioners.once import once
 from metaloss.losses.numerics import full_precision
 
 
 class Margin(Conditioner):
     r"""The margin in logits, :math:`m = z_y - \max_{j \ne y} z_j` (Section 3.2).
 
-    Negative where the classifier prefers another class than the label.
+    It is negative where the network predicts another class than the label.
 
     Example:
         >>> import torch
@@ -33,25 +32,24 @@ class Margin(Conditioner):
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
-        """The margin of each sample."""
+        """Returns the margin of each sample."""
         return margins(outputs, targets).margin
 
 
 class Margins(NamedTuple):
-    """Margins, and to whom.
+    """Margins and rivals.
 
     Attributes:
-        margin: ``[batch, 1]``.
-        rival: the class that comes next to the label or before it, ``[batch, 1]``.
+        margin: the margins, ``[batch, 1]``.
+        rival: the class with the largest logit other than the label's, ``[batch, 1]``.
     """
 
     margin: Float[Tensor, "batch 1"]
     rival: Int[Tensor, "batch 1"]
 
 
-@once
 def margins(outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]) -> Margins:
-    """The margin of each sample, in single precision at least, and its rival."""
+    """Returns the margin of each sample, in float32 at least, and its rival."""
     outputs = full_precision(outputs)
     label = targets.unsqueeze(1)
     theirs, rival = outputs.scatter(1, label, -torch.inf).max(dim=1, keepdim=True)

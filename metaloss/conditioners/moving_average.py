@@ -7,24 +7,24 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.checks import InputError, require
-from metaloss.conditioners.base import Conditioner, check_decay, given
+from metaloss.conditioners.base import Conditioner, check_decay, checked_index
 from metaloss.conditioners.wrapper import Wrapper
 from metaloss.types import Outputs, Targets
 
 
 class MovingAverage(Wrapper):
-    r"""An exponential moving average of another conditioner's features, one a sample.
+    r"""An exponential moving average of another conditioner's features for each sample.
 
     .. math:: \bar f_t = \rho \bar f_{t-1} + (1 - \rho) f_t
 
-    Here :math:`f_t` is the current value and :math:`\bar f_{t-1}` what was last observed; a
-    sample's first value stands for itself. A single margin is noisy, and a wrong
-    label that the network has only just fitted looks right: its past does not.
+    Here :math:`f_t` is the current value and :math:`\bar f_{t-1}` the remembered average. A
+    sample's first average is its first value. A single margin is noisy, and a wrong label that the
+    network has just fitted has a large margin; its average is still small.
 
-    ``forward`` reads the memory and leaves it; ``observe`` writes it.
+    ``forward`` reads the memory; only ``observe`` and ``track`` update it.
 
     Args:
-        conditioner: what to average.
+        conditioner: computes the features to average.
         decay: :math:`\rho`, in [0, 1).
 
     Example:
@@ -51,7 +51,7 @@ class MovingAverage(Wrapper):
         self.register_buffer("seen", torch.zeros(0, dtype=torch.bool))
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
-        """Make room for one value a training sample, forgetting any from before."""
+        """Allocate the memory, with no value for any sample."""
         super().prepare(targets, num_classes)
         self.memory = self.memory.new_zeros(len(targets), self.num_features)
         self.seen = self.seen.new_zeros(len(targets))
@@ -62,7 +62,7 @@ class MovingAverage(Wrapper):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """The averages as they will be once this batch is observed."""
+        """Returns the averages as they will be after this batch is observed."""
         index = self._ids(index, targets)
         return self._averages(self.conditioner(outputs, targets, index), index)
 
@@ -72,7 +72,7 @@ class MovingAverage(Wrapper):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
-        """Write this batch's averages down."""
+        """Store the averages of this batch."""
         self.track(outputs, targets, index)
 
     def track(
@@ -81,7 +81,7 @@ class MovingAverage(Wrapper):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """The averages, which are written down."""
+        """Returns the averages and stores them."""
         index = self._ids(index, targets)
         averages = self._averages(self.conditioner.track(outputs, targets, index), index)
         with torch.no_grad():
@@ -95,7 +95,7 @@ class MovingAverage(Wrapper):
             "MovingAverage: there is no memory yet; call prepare(targets, num_classes) with the "
             "training labels before training",
         )
-        return given(self, index, targets)
+        return checked_index(self, index, targets)
 
     def _averages(
         self, current: Float[Tensor, "batch features"], index: Int[Tensor, " batch"]

@@ -11,14 +11,14 @@ from metaloss.kinds import CLASSIFICATION, Kind
 
 
 class Plain(NamedTuple):
-    """A conditioner, and what files call its feature."""
+    """A conditioner and the name of its feature in files."""
 
     name: str
     conditioner: Conditioner
 
 
 def plain_conditioner(kind: Kind) -> Plain:
-    """The margin for classes, the size of the residual for values.
+    """Returns the margin for classes, the absolute residual for values.
 
     Example:
         >>> from metaloss.conditioners import plain_conditioner

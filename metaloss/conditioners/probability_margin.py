@@ -16,12 +16,12 @@ from metaloss.losses.numerics import full_precision
 class ProbabilityMargin(Conditioner):
     r"""The margin in probabilities, :math:`s (f_y - \max_{j \ne y} f_j)`, in [-s, s].
 
-    Margins in logits grow with the network and with training; this one has the same range for
+    Margins in logits grow with the network and with training. This margin has the same range for
     every network and number of classes.
 
     Args:
-        scale: :math:`s`, above 0. An adjuster's first layer sees features of this size: with 1 it
-            may need many more meta steps than with 10, about what margins in logits are.
+        scale: :math:`s`, above 0. With small features an adjuster learns slowly: 1 may take many
+            more meta steps than 10, which is about the scale of margins in logits.
 
     Example:
         >>> import torch
@@ -45,5 +45,5 @@ class ProbabilityMargin(Conditioner):
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
-        """The margin of each sample."""
+        """Returns the margin of each sample."""
         return self.scale * self._margin(full_precision(outputs).softmax(dim=1), targets)

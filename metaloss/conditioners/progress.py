@@ -1,4 +1,4 @@
-"""How far training has come."""
+"""The fraction of training that is done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metaloss.types import Outputs, Targets
 
 
 class Progress(Conditioner):
-    """How much of training is done, from 0 to 1, the same for every sample.
+    """The fraction of training that is done, from 0 to 1, the same for every sample.
 
     Example:
         >>> import torch
@@ -33,7 +33,7 @@ class Progress(Conditioner):
         self.awaits_progress = True
 
     def set_progress(self, fraction: float) -> None:
-        """Take note of how much of training is done."""
+        """Set the fraction of training that is done."""
         self.fraction.fill_(fraction)
         self.awaits_progress = False
 
@@ -43,5 +43,5 @@ class Progress(Conditioner):
         targets: Targets,  # noqa: ARG002
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
-        """The fraction, once a sample."""
+        """Returns the fraction for each sample."""
         return self.fraction.to(full_precision(outputs).dtype).expand(len(outputs), 1)

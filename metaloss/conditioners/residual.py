@@ -1,4 +1,4 @@
-"""The size of the residual, for regression."""
+"""The absolute residual, for regression."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from metaloss.losses.numerics import full_precision
 
 
 class Residual(Conditioner):
-    r"""The size of the residual, :math:`|z - y|`: what the margin is to classification.
+    r"""The absolute residual, :math:`|z - y|`, the counterpart of the margin for regression.
 
-    With several values a sample, the mean over them. It is in the targets' units: bring targets to
-    a standard deviation of 1 where an adjuster shall be carried over.
+    It is averaged over a sample's values. It has the targets' units: scale targets to a standard
+    deviation of 1 if the adjuster is to be used on other data.
 
     Example:
         >>> import torch
@@ -32,5 +32,5 @@ class Residual(Conditioner):
         targets: Float[Tensor, "batch values"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
-        """The size of each sample's residual."""
+        """Returns the absolute residual of each sample."""
         return REGRESSION.score(full_precision(outputs), targets).unsqueeze(1)

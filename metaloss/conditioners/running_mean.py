@@ -1,4 +1,4 @@
-"""What the training set is like now: features averaged over recent batches."""
+"""The mean of features over recent batches."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class RunningMean(Wrapper):
 
     .. math:: \mu_t = \rho \mu_{t-1} + (1 - \rho) \frac1n \sum_i f_i, \qquad \mu_0 = 0
 
-    One sample's margin does not say how noisy the labels around it are, nor how far the network has
-    come; the mean margin says something of both, in any network and whatever a training's length.
+    The margin of one sample does not tell the noise rate of the data or the progress of training.
+    The mean margin depends on both, for any network and length of training.
 
-    ``forward`` reads the mean and leaves it; ``observe`` moves it.
+    ``forward`` reads the mean; only ``observe`` and ``track`` update it.
 
     Args:
-        conditioner: what to average.
+        conditioner: computes the features to average.
         decay: :math:`\rho`, in [0, 1).
 
     Example:
@@ -44,7 +44,7 @@ class RunningMean(Wrapper):
         self.register_buffer("mean", torch.zeros(conditioner.num_features))
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
-        """Forget what was before."""
+        """Reset the mean."""
         super().prepare(targets, num_classes)
         self.mean = torch.zeros_like(self.mean)
 
@@ -54,7 +54,7 @@ class RunningMean(Wrapper):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """The mean, once a sample."""
+        """Returns the mean for each sample."""
         return self._mean_as(self.conditioner(outputs, targets, index))
 
     def observe(
@@ -63,7 +63,7 @@ class RunningMean(Wrapper):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
-        """Move the mean towards this batch's."""
+        """Update the mean with this batch."""
         self.track(outputs, targets, index)
 
     def track(
@@ -72,12 +72,12 @@ class RunningMean(Wrapper):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """The mean, which is moved afterwards."""
+        """Returns the mean, then updates it."""
         current = self.conditioner.track(outputs, targets, index)
         features = self._mean_as(current)
         self.mean.lerp_(current.detach().mean(dim=0).to(self.mean.dtype), 1 - self.decay)
         return features
 
     def _mean_as(self, current: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features"]:
-        # A copy: a graph may hold it while the mean moves.
+        # A copy, because a graph may hold it while the mean is updated in place.
         return self.mean.to(current.dtype).expand_as(current).clone()

@@ -1,4 +1,4 @@
-"""What conditioners that are made of another one have in common."""
+"""The base class of conditioners that wrap another one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from metaloss.types import Outputs, Targets
 
 
 class Wrapper(Conditioner):
-    """A conditioner made of another one, with as many features; the hooks are passed on.
+    """A conditioner that wraps another one, has as many features and passes its hooks on.
 
     Args:
-        conditioner: the other one.
+        conditioner: the wrapped conditioner.
     """
 
     def __init__(self, conditioner: Conditioner) -> None:
@@ -24,7 +24,7 @@ class Wrapper(Conditioner):
         self.needs_index = self.needs_index or conditioner.needs_index
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
-        """Pass it on; what is remembered here is forgotten."""
+        """Prepare the wrapped conditioner. Subclasses also reset their own memory."""
         self.conditioner.prepare(targets, num_classes)
 
     def observe(
@@ -33,9 +33,9 @@ class Wrapper(Conditioner):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> None:
-        """Pass it on."""
+        """Update the wrapped conditioner's memory."""
         self.conditioner.observe(outputs, targets, index)
 
     def set_progress(self, fraction: float) -> None:
-        """Pass it on."""
+        """Set the wrapped conditioner's progress."""
         self.conditioner.set_progress(fraction)

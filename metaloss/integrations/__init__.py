@@ -1,1 +1,1 @@
-"""An adjusted criterion in other libraries' trainers; each module needs the library it is for."""
+"""Adjusted losses in other libraries' trainers; each module imports its library."""

@@ -1,4 +1,4 @@
-"""For PyTorch Lightning."""
+"""Integration with PyTorch Lightning."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from metaloss.objective import AdjustedLoss
 
 
 class ProgressCallback(Callback):
-    """Tells a criterion how much of training is done: moves its snapshots (Algorithm 2).
+    """Calls ``criterion.progress`` before each step, which selects the snapshot (Algorithm 2).
 
-    What is done of ``max_epochs``, counted in batches where an epoch's number is known, or of
-    ``max_steps``, whichever is more.
+    The fraction is that of ``max_epochs`` (counted in batches if an epoch's length is known) or of
+    ``max_steps``, whichever is larger.
 
     Args:
-        criterion: the module's.
+        criterion: the criterion of the module.
 
     Raises:
-        InputError: when training starts, if the Trainer has neither.
+        InputError: at the start of training, if the Trainer has neither limit.
 
     Example:
         >>> import metaloss
@@ -38,7 +38,7 @@ class ProgressCallback(Callback):
         trainer: Trainer,
         pl_module: LightningModule,  # noqa: ARG002 - the library's signature
     ) -> None:
-        """Before the first step."""
+        """Checks the Trainer's limits."""
         require(
             _ends(trainer.max_epochs) or _ends(trainer.max_steps),
             "ProgressCallback: expected a Trainer with max_epochs or max_steps, for snapshots go "
@@ -52,10 +52,10 @@ class ProgressCallback(Callback):
         batch: Any,  # noqa: ARG002
         batch_idx: int,
     ) -> None:
-        """Before each step."""
+        """Calls ``criterion.progress``."""
         done = 0.0
         if _ends(trainer.max_epochs):
-            # The number of batches is infinite where the loader does not know it.
+            # The number of batches is infinite if the loader has no length.
             epochs = trainer.current_epoch + min(batch_idx / trainer.num_training_batches, 1.0)
             done = epochs / trainer.max_epochs
         if _ends(trainer.max_steps):
@@ -64,5 +64,5 @@ class ProgressCallback(Callback):
 
 
 def _ends(most: int | None) -> TypeGuard[int]:
-    """Whether the Trainer stops after so many: -1 says that it does not."""
+    """Whether the Trainer has this limit; -1 means no limit."""
     return most is not None and most > 0

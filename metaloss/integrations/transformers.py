@@ -1,4 +1,4 @@
-"""For the Trainer of Hugging Face's transformers."""
+"""Integration with the Trainer of Hugging Face's transformers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from metaloss.objective import AdjustedLoss
 
 
 class ProgressCallback(TrainerCallback):
-    """Tells a criterion how much of training is done: moves its snapshots (Algorithm 2).
+    """Calls ``criterion.progress`` before each step, which selects the snapshot (Algorithm 2).
 
     Args:
-        criterion: the one that :func:`loss_func` was given.
+        criterion: the criterion that was passed to :func:`loss_func`.
     """
 
     def __init__(self, criterion: AdjustedLoss) -> None:
@@ -36,15 +36,15 @@ class ProgressCallback(TrainerCallback):
         control: TrainerControl,  # noqa: ARG002
         **kwargs: Any,  # noqa: ARG002
     ) -> None:
-        """Before each step."""
+        """Calls ``criterion.progress``."""
         self.criterion.progress(min(state.global_step / state.max_steps, 1.0))
 
 
 def loss_func(criterion: AdjustedLoss) -> Callable[..., Tensor]:
-    """What ``Trainer(compute_loss_func=...)`` takes, for a model that gives ``logits``.
+    """Returns a function for ``Trainer(compute_loss_func=...)``, for models that return ``logits``.
 
     Args:
-        criterion: whose conditioner needs no sample ids.
+        criterion: a criterion whose conditioner needs no sample ids.
 
     Example:
         >>> import metaloss
@@ -65,30 +65,30 @@ def loss_func(criterion: AdjustedLoss) -> Callable[..., Tensor]:
         index: Tensor | None = None,
     ) -> Tensor:
         logits = outputs["logits"]
-        if criterion.adjuster.low.device != logits.device:  # the trainer moves the model alone
+        if criterion.adjuster.low.device != logits.device:  # the trainer moves only the model
             criterion.to(logits.device)
         losses = criterion.losses(logits, labels, index)
         if num_items_in_batch is None:
             return losses.mean()
-        # With gradient accumulation the trainer adds the losses of several batches up.
+        # With gradient accumulation the trainer sums the losses of several batches.
         return losses.sum() / torch.as_tensor(num_items_in_batch, device=losses.device)
 
     return compute
 
 
 class IndexedTrainer(Trainer):
-    """A Trainer whose criterion is told which samples a batch has: for conditioners with a memory.
+    """A Trainer that passes sample ids to the criterion, for conditioners with a memory.
 
-    Each sample of the training set has its position among the labels that the criterion's
-    ``prepare`` was shown, as ``index``. Evaluation goes by the plain loss: what is remembered is of
-    the training samples. ``compute_loss_func``, which the Trainer gives no inputs, is for the rest.
+    Each sample of the training set needs an ``index``, its position in the labels that were passed
+    to ``criterion.prepare``. Evaluation uses the plain loss, because the memory holds training
+    samples only. For other conditioners, ``compute_loss_func`` and :func:`loss_func` suffice.
 
     Args:
-        criterion: prepared with the training labels; its snapshots are moved.
-        others: the Trainer's own; in its ``args`` with ``remove_unused_columns=False``.
+        criterion: a criterion prepared with the training labels. Its snapshots are switched.
+        others: arguments of the Trainer. Its ``args`` need ``remove_unused_columns=False``.
 
     Raises:
-        InputError: arguments with which the Trainer would drop the samples' ids.
+        InputError: the Trainer would remove the sample ids.
 
     Example:
         >>> import metaloss
@@ -119,7 +119,7 @@ class IndexedTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """The criterion of a batch; the plain loss outside of training."""
+        """Returns the criterion's loss in training, the plain loss in evaluation."""
         given = dict(inputs)
         labels, index = given.pop("labels"), given.pop("index", None)
         outputs = model(**given)

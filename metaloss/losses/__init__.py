@@ -1,4 +1,4 @@
-"""Per-sample losses whose hyperparameters may differ from sample to sample."""
+"""Losses with hyperparameters that may differ from sample to sample."""
 
 from metaloss.losses.active_passive import ActivePassive, NormalizedCE
 from metaloss.losses.barron import Barron

@@ -1,4 +1,4 @@
-"""Losses that are robust by normalisation, and pairs of an active and a passive one."""
+"""Normalized cross entropy, and the sum of an active and a passive loss."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from metaloss.losses.hyperparameter import Hyperparameter
 
 @dataclass(frozen=True)
 class NormalizedCE(LossFamily):
-    r"""Cross entropy over its sum for all labels, which makes it robust to symmetric noise.
+    r"""Cross entropy divided by its sum over all labels, which is robust to symmetric noise.
 
     .. math:: \mathcal{L} = \frac{\log f_y}{\sum_j \log f_j}
 
@@ -38,23 +38,25 @@ class NormalizedCE(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 0"],  # noqa: ARG002 - it has none
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         log_p = outputs.log_softmax(dim=1)
         return log_p.gather(1, targets.unsqueeze(1)).squeeze(1) / log_p.sum(dim=1)
 
 
 @dataclass(frozen=True)
 class ActivePassive(LossFamily):
-    r"""An active loss, which raises the label's class, and a passive one, which lowers the others.
+    r"""The sum of an active loss, which raises the label's probability, and a passive one.
 
     .. math:: \mathcal{L} = \alpha \mathcal{L}_{active} + \beta \mathcal{L}_{passive}
 
+    A passive loss lowers the probabilities of the other classes.
+
     Args:
         active: a loss without hyperparameters; normalized cross entropy if not given.
-        passive: likewise; MAE if not given.
+        passive: a loss without hyperparameters; MAE if not given.
 
     Raises:
-        InputError: a loss that has hyperparameters (hold them with :class:`Fixed`).
+        InputError: a loss with hyperparameters; fix them with :class:`Fixed`.
 
     Example:
         >>> from metaloss.losses import ActivePassive
@@ -75,12 +77,11 @@ class ActivePassive(LossFamily):
     passive: LossFamily = field(default_factory=MAE)
 
     def __post_init__(self) -> None:
-        """Check both."""
+        """Check both losses."""
         for name, loss in (("active", self.active), ("passive", self.passive)):
             require(
                 not loss.hyperparameters,
-                f"{name}: expected a loss without hyperparameters, got {loss}; hold them with "
-                "Fixed",
+                f"{name}: expected a loss without hyperparameters, got {loss}; fix them with Fixed",
             )
 
     def per_sample(
@@ -89,7 +90,7 @@ class ActivePassive(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 2"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         alpha, beta = hparams.unbind(dim=1)
         none = hparams[:, :0]
         active = self.active.per_sample(outputs, targets, none)

@@ -17,16 +17,16 @@ from metaloss.losses.numerics import expm1_quotient
 
 @dataclass(frozen=True)
 class Barron(LossFamily):
-    r"""Barron's general robust loss: one family from the squared error to bounded losses.
+    r"""Barron's general robust loss, which ranges from the squared error to bounded losses.
 
     .. math:: \rho(r, \alpha, c) = \frac{|\alpha - 2|}{\alpha} \left( \left(
               \frac{(r/c)^2}{|\alpha - 2|} + 1 \right)^{\alpha/2} - 1 \right)
 
-    Here :math:`r` is the residual. At :math:`\alpha = 1` it is a smooth absolute error, at 0
-    Cauchy's loss, at -2 that of Geman and McClure; towards 2 it becomes half the squared error, and
-    the lower :math:`\alpha`, the less a residual beyond the scale :math:`c` pulls. The formula's
-    derivative in :math:`\alpha` has no bound at 2, so that the range ends before it. With several
-    values a sample, the mean over them.
+    Here :math:`r` is the residual. The loss is a smooth absolute error at :math:`\alpha = 1`,
+    Cauchy's loss at 0, and Geman and McClure's at -2. As :math:`\alpha` tends to 2 it becomes half
+    the squared error; the smaller :math:`\alpha`, the smaller the gradient of residuals beyond the
+    scale :math:`c`. The range ends below 2, where the derivative by :math:`\alpha` is unbounded.
+    The loss of a sample is the mean over its values.
 
     Example:
         >>> from metaloss.losses import Barron
@@ -50,10 +50,10 @@ class Barron(LossFamily):
         targets: Float[Tensor, "batch values"],
         hparams: Float[Tensor, "batch 2"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         alpha, c = hparams.unsqueeze(1).unbind(dim=2)
         squared = torch.square((outputs - targets) / c)
         away = 2 - alpha
-        # b / a (u^(a/2) - 1) = b / 2 (exp(a/2 log u) - 1) / (a/2), which is smooth at a = 0 too.
+        # b / a (u^(a/2) - 1) = b / 2 (exp(a/2 log u) - 1) / (a/2), which is smooth at a = 0.
         values = away / 2 * expm1_quotient(torch.log1p(squared / away), alpha / 2)
         return values.mean(dim=1)

@@ -1,4 +1,4 @@
-"""What a loss family is."""
+"""The base class of losses."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ from metaloss.types import Outputs, Targets
 class LossFamily(ABC):
     """A per-sample loss with hyperparameters that may differ from sample to sample.
 
-    A family is a value without state: it never reduces, never moves devices, and its columns of
-    hyperparameters stand in the order of ``hyperparameters``. To define one, subclass a frozen
-    dataclass, declare ``hyperparameters`` and write ``per_sample``; for regression set ``kind`` to
-    :data:`metaloss.kinds.REGRESSION`.
+    A family has no state. It returns one loss for each sample, without reduction. To define one,
+    subclass it as a frozen dataclass, declare ``hyperparameters`` and implement ``per_sample``;
+    for regression set ``kind`` to :data:`metaloss.kinds.REGRESSION`.
 
     Attributes:
-        hyperparameters: in the order of their columns.
-        kind: whether its targets are classes or values.
+        hyperparameters: the hyperparameters, in the order of the columns of ``hparams``.
+        kind: classification or regression.
 
     Example:
         >>> import torch
@@ -48,7 +47,10 @@ class LossFamily(ABC):
         targets: Targets,
         hparams: Float[Tensor, "batch hyperparameters"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample, from full-precision outputs that have been checked."""
+        """Returns the loss of each sample.
+
+        The arguments are those of a call, checked and in float32 or float64.
+        """
 
     def __call__(
         self,
@@ -56,21 +58,31 @@ class LossFamily(ABC):
         targets: Targets,
         hparams: Float[Tensor, "batch hyperparameters"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample.
+        """Returns the loss of each sample.
 
         Args:
-            outputs: logits ``[batch, classes]``, or values ``[batch, values]`` for regression; half
-                precision is computed in float32.
-            targets: labels ``[batch]``, int64, in ``0 .. classes - 1``, or values as the outputs.
+            outputs: logits ``[batch, classes]``, or values ``[batch, values]`` for regression. Half
+                precision is converted to float32.
+            targets: int64 labels ``[batch]`` in ``0 .. classes - 1``, or values shaped as
+                ``outputs``.
             hparams: ``[batch, d']``, a column for each of ``hyperparameters``.
 
         Returns:
-            ``[batch]``, float32 or float64.
+            The losses, ``[batch]``, float32 or float64.
 
         Raises:
-            InputError: a shape or a dtype is not as above.
+            InputError: an argument has another shape or dtype.
         """
         self.kind.check(outputs, targets)
+        return self.evaluate(outputs, targets, hparams)
+
+    def evaluate(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        hparams: Float[Tensor, "batch hyperparameters"],
+    ) -> Float[Tensor, " batch"]:
+        """Returns the loss of each sample, for outputs and targets that have been checked."""
         expected = [outputs.shape[0], len(self.hyperparameters)]
         if list(hparams.shape) != expected:
             raise InputError(
@@ -81,7 +93,7 @@ class LossFamily(ABC):
 
     @property
     def family(self) -> str:
-        """What tables call it, whichever of its hyperparameters are held or in other ranges."""
+        """The name of the family, also where hyperparameters are fixed or have other ranges."""
         return type(self).__name__
 
     @property
@@ -96,15 +108,15 @@ class LossFamily(ABC):
         *,
         like: Tensor | None = None,
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """The same hyperparameters for every sample.
+        """Returns the same hyperparameters for every sample.
 
         Args:
             batch: number of samples.
-            values: one for each hyperparameter; their defaults if not given.
-            like: a tensor whose dtype and device to use.
+            values: one value for each hyperparameter; the defaults if not given.
+            like: a tensor whose dtype and device are used.
 
         Returns:
-            ``[batch, d']``.
+            The hyperparameters, ``[batch, d']``.
         """
         row = torch.tensor(
             tuple(values) if values is not None else self.defaults,

@@ -1,4 +1,4 @@
-"""Bootstrapping: the label mixed with what the network says."""
+"""Bootstrapping, which mixes the label with the network's prediction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SoftBootstrapping(LossFamily):
 
     .. math:: \mathcal{L} = -\sum_j (\beta y_j + (1 - \beta) f_j) \log f_j
 
-    The gradient also goes through :math:`f_j` as a target: at :math:`\beta = 0` this is the
+    The gradient also flows through :math:`f_j` as a target. At :math:`\beta = 0` the loss is the
     entropy.
 
     Example:
@@ -42,7 +42,7 @@ class SoftBootstrapping(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         (beta,) = hparams.unbind(dim=1)
         log_p = outputs.log_softmax(dim=1)
         own = log_p.gather(1, targets.unsqueeze(1)).squeeze(1)
@@ -51,7 +51,7 @@ class SoftBootstrapping(LossFamily):
 
 @dataclass(frozen=True)
 class HardBootstrapping(LossFamily):
-    r"""Cross entropy against the label mixed with the class that the network prefers.
+    r"""Cross entropy against the label mixed with the predicted class.
 
     .. math:: \mathcal{L} = -\beta \log f_y - (1 - \beta) \max_j \log f_j
 
@@ -76,7 +76,7 @@ class HardBootstrapping(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         (beta,) = hparams.unbind(dim=1)
         log_p = outputs.log_softmax(dim=1)
         own = log_p.gather(1, targets.unsqueeze(1)).squeeze(1)

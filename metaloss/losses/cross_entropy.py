@@ -1,4 +1,4 @@
-"""The two ends between which robust losses lie."""
+"""Cross entropy and MAE, the two ends of most robust losses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from metaloss.losses.numerics import true_class_log_prob
 
 @dataclass(frozen=True)
 class CrossEntropy(LossFamily):
-    r"""Cross entropy, :math:`-\log f_y` (Eq. 1): learns fast, and fits wrong labels too.
+    r"""Cross entropy, :math:`-\log f_y` (Eq. 1): it learns fast, and fits wrong labels too.
 
     Example:
         >>> from metaloss.losses import CrossEntropy
@@ -33,13 +33,13 @@ class CrossEntropy(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 0"],  # noqa: ARG002 - it has none
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         return -true_class_log_prob(outputs, targets)
 
 
 @dataclass(frozen=True)
 class MAE(LossFamily):
-    r"""Mean absolute error, :math:`\lVert e_y - f \rVert_1 = 2 (1 - f_y)`: robust, and slow.
+    r"""Mean absolute error, :math:`\lVert e_y - f \rVert_1 = 2 (1 - f_y)`, robust but slow.
 
     Example:
         >>> from metaloss.losses import MAE
@@ -59,5 +59,5 @@ class MAE(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 0"],  # noqa: ARG002 - it has none
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         return -2 * torch.expm1(true_class_log_prob(outputs, targets))

@@ -15,7 +15,7 @@ from metaloss.losses.hyperparameter import Hyperparameter
 
 @dataclass(frozen=True)
 class SquaredError(LossFamily):
-    r"""Half the squared error, :math:`r^2 / 2`, the mean over a sample's values.
+    r"""Half the squared error, :math:`r^2 / 2`, averaged over a sample's values.
 
     Example:
         >>> from metaloss.losses import SquaredError
@@ -33,13 +33,13 @@ class SquaredError(LossFamily):
         targets: Float[Tensor, "batch values"],
         hparams: Float[Tensor, "batch 0"],  # noqa: ARG002
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         return REGRESSION.losses(outputs, targets)
 
 
 @dataclass(frozen=True)
 class AbsoluteError(LossFamily):
-    r"""The absolute error, :math:`|r|`, the mean over a sample's values.
+    r"""The absolute error, :math:`|r|`, averaged over a sample's values.
 
     Example:
         >>> from metaloss.losses import AbsoluteError
@@ -57,5 +57,5 @@ class AbsoluteError(LossFamily):
         targets: Float[Tensor, "batch values"],
         hparams: Float[Tensor, "batch 0"],  # noqa: ARG002
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         return REGRESSION.score(outputs, targets)

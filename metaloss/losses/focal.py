@@ -16,12 +16,12 @@ from metaloss.losses.numerics import other_classes_log_prob, true_class_log_prob
 
 @dataclass(frozen=True)
 class Focal(LossFamily):
-    r"""Focal loss, cross entropy that passes over what is already right.
+    r"""Focal loss, which gives well-classified samples a small weight.
 
     .. math:: \mathcal{L} = -(1 - f_y)^\gamma \log f_y
 
-    With noisy labels the samples that stay wrong are the suspicious ones, so that an adjuster
-    finds use for small :math:`\gamma`; the loss was made for rare classes.
+    The loss was designed for rare classes. With noisy labels, samples that stay misclassified are
+    suspect, and a small :math:`\gamma` can be the better choice.
 
     Example:
         >>> from metaloss.losses import Focal
@@ -43,7 +43,7 @@ class Focal(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         (gamma,) = hparams.unbind(dim=1)
         log_s = other_classes_log_prob(outputs, targets)
         return -torch.exp(gamma * log_s) * true_class_log_prob(outputs, targets)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.losses.base import LossFamily
 from metaloss.losses.hyperparameter import Hyperparameter
 from metaloss.losses.numerics import expm1_quotient, true_class_log_prob
-from metaloss.losses.sloped import only_slopes_count, sloped
 
 
 @dataclass(frozen=True)
@@ -22,8 +20,8 @@ class GCE(LossFamily):
     .. math:: \mathcal{L}_{GCE} = \frac{1 - f_y^q}{q}    \qquad\text{(Eq. 2)}
 
     Example:
-        >>> from metaloss.losses import GCE
         >>> import torch
+        >>> from metaloss.losses import GCE
         >>> GCE()(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([[1.0]]))
         tensor([0.5000])
 
@@ -42,15 +40,7 @@ class GCE(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         (q,) = hparams.unbind(dim=1)
-        log_p = true_class_log_prob(outputs, targets)
-        if only_slopes_count(q):
-            return sloped(_curve, log_p, q)
-        return -expm1_quotient(log_p, q)  # 1 - p^q = -expm1(q log p)
-
-
-def _curve(log_p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-    """The loss and its slope, ``-p^q``."""
-    fall = torch.expm1(q * log_p)
-    return torch.where(q == 0, -log_p, -fall / q), -(fall + 1)
+        # 1 - p^q = -expm1(q log p)
+        return -expm1_quotient(true_class_log_prob(outputs, targets), q)

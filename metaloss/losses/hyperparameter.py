@@ -1,25 +1,25 @@
-"""One number that shapes a loss, and its range."""
+"""A hyperparameter of a loss and its range."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metaloss.checks import require
 
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """One number that shapes a loss.
+    """A hyperparameter of a loss and its range.
 
     Attributes:
-        name: the paper's name for it.
-        low: the least value an adjuster may give; the loss and its first two derivatives are
-            finite there.
-        high: the greatest value; the same holds.
-        default: the value to use where nothing is learned, from the paper that proposed the loss.
-        clean: the value an oracle gives a sample whose label is right (Section 4.3); the default
+        name: its name in the paper.
+        low: the smallest value that an adjuster may predict. The loss and its first two
+            derivatives are finite there.
+        high: the largest value, likewise.
+        default: the value of a conventional loss, from the paper that proposed the loss.
+        clean: the value that an oracle gives samples with right labels (Section 4.3); the default
             if not given.
-        noisy: the value an oracle gives a sample whose label is wrong; the default if not given.
+        noisy: the value that an oracle gives samples with wrong labels; the default if not given.
 
     Example:
         >>> from metaloss.losses import Hyperparameter
@@ -35,7 +35,7 @@ class Hyperparameter:
     noisy: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an empty range or a default outside it."""
+        """Check the range and the default."""
         require(
             self.low < self.high, f"{self.name}: expected low < high, got {self.low}, {self.high}"
         )
@@ -45,7 +45,7 @@ class Hyperparameter:
         )
 
     def within(self, low: float, high: float) -> Hyperparameter:
-        """The same hyperparameter with another range; a value outside it moves to the nearer end.
+        """Returns this hyperparameter with another range, its values clamped to the range.
 
         Example:
             >>> from metaloss.losses import Hyperparameter
@@ -53,10 +53,8 @@ class Hyperparameter:
             0.5
         """
 
-        def nearest(value: float | None) -> float | None:
+        def clamped(value: float | None) -> float | None:
             return None if value is None else min(max(value, low), high)
 
-        default = min(max(self.default, low), high)
-        return Hyperparameter(
-            self.name, low, high, default, nearest(self.clean), nearest(self.noisy)
-        )
+        values = {name: clamped(getattr(self, name)) for name in ("default", "clean", "noisy")}
+        return replace(self, low=low, high=high, **values)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ class LabelSmoothing(LossFamily):
 
     .. math:: \mathcal{L} = -(1 - \epsilon) \log f_y - \frac{\epsilon}{c} \sum_j \log f_j
 
-    At :math:`\epsilon = 1` the label is not looked at.
+    At :math:`\epsilon = 1` the label has no influence.
 
     Example:
         >>> from metaloss.losses import LabelSmoothing
@@ -41,7 +41,7 @@ class LabelSmoothing(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         (epsilon,) = hparams.unbind(dim=1)
         log_p = outputs.log_softmax(dim=1)
         own = log_p.gather(1, targets.unsqueeze(1)).squeeze(1)

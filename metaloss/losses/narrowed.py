@@ -1,4 +1,4 @@
-"""Families of which some hyperparameters are held, or stay in other ranges."""
+"""Families derived from another one: hyperparameters held fixed or given other ranges."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from metaloss.losses.hyperparameter import Hyperparameter
 
 @dataclass(frozen=True)
 class _Narrowed(LossFamily):
-    """A family made of another one."""
+    """A family derived from another one."""
 
     loss: LossFamily
 
     @property
     def kind(self) -> Kind:  # type: ignore[override]
-        """The family's."""
+        """The kind of the original family."""
         return self.loss.kind
 
     @property
     def family(self) -> str:
-        """The family's."""
+        """The name of the original family."""
         return self.loss.family
 
 
 @dataclass(frozen=True)
 class Fixed(_Narrowed):
-    """A family with some of its hyperparameters held at given values, the others predicted.
+    """A family with some hyperparameters held fixed; the others are predicted.
 
     Args:
-        loss: the family.
-        values: from a hyperparameter's name to its value, inside its range.
+        loss: the original family.
+        values: the fixed values by hyperparameter name.
 
     Raises:
-        InputError: a name the family does not have, or a value out of range.
+        InputError: an unknown name, or a value out of range.
 
     Example:
         >>> from metaloss.losses import Fixed
@@ -65,11 +65,11 @@ class Fixed(_Narrowed):
 
     @property
     def hyperparameters(self) -> tuple[Hyperparameter, ...]:  # type: ignore[override]
-        """Those that are not held."""
+        """The hyperparameters that are not fixed."""
         return tuple(h for h in self.loss.hyperparameters if h.name not in self.values)
 
     def per_sample(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
-        """The family's loss, the held columns filled in."""
+        """Returns the original loss, with the fixed columns filled in."""
         predicted = iter(hparams.unbind(dim=1))
         columns = [
             hparams.new_full((hparams.shape[0],), self.values[h.name])
@@ -84,14 +84,14 @@ class Fixed(_Narrowed):
 class Ranged(_Narrowed):
     """A family with other ranges for some of its hyperparameters.
 
-    A default that falls outside its new range moves to the nearer end.
+    A default outside the new range moves to the nearer end.
 
     Args:
-        loss: the family.
-        ranges: from a hyperparameter's name to its ``(low, high)``.
+        loss: the original family.
+        ranges: ``(low, high)`` by hyperparameter name.
 
     Raises:
-        InputError: a name the family does not have, or a range without width.
+        InputError: an unknown name, or an empty range.
 
     Example:
         >>> from metaloss.losses import Ranged
@@ -103,7 +103,7 @@ class Ranged(_Narrowed):
     ranges: Mapping[str, tuple[float, float]]
 
     def __post_init__(self) -> None:
-        """Check the names; the ranges check themselves."""
+        """Check the names and the ranges."""
         _by_name(self.loss, self.ranges)
         object.__setattr__(
             self, "ranges", _FrozenDict({k: tuple(v) for k, v in self.ranges.items()})
@@ -112,38 +112,38 @@ class Ranged(_Narrowed):
 
     @property
     def hyperparameters(self) -> tuple[Hyperparameter, ...]:  # type: ignore[override]
-        """The family's, with the new ranges."""
+        """The original hyperparameters with the new ranges."""
         return tuple(
             h.within(*self.ranges[h.name]) if h.name in self.ranges else h
             for h in self.loss.hyperparameters
         )
 
     def per_sample(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
-        """The family's loss, unchanged."""
+        """Returns the original loss."""
         return self.loss.per_sample(outputs, targets, hparams)
 
 
 def check_strength(strength: float) -> float:
-    """Return ``strength`` if it is a number in (0, 1], else raise :class:`InputError`."""
+    """Returns ``strength`` if it is a number in (0, 1], else raises :class:`InputError`."""
     fits = is_number(strength) and 0 < strength <= 1
     require(fits, f"strength: expected a number in (0, 1], got {strength!r}")
     return strength
 
 
 def toward_defaults(loss: LossFamily, strength: float) -> LossFamily:
-    r"""The family whose ranges lie so much nearer to its defaults.
+    r"""Shrinks the ranges of a family towards its defaults.
 
-    .. math:: [d + s (a - d),\ d + s (b - d)]
+    .. math:: [a, b] \to [d + s (a - d),\ d + s (b - d)]
 
-    An adjuster is bounded into its ranges, so that the same parameters give
-    :math:`d + s (\Lambda - d)` where they gave :math:`\Lambda`: less of what it learned.
+    An adjuster's output is scaled into the ranges. The parameters that predicted :math:`\Lambda`
+    with the original ranges predict :math:`d + s (\Lambda - d)` with the new ones.
 
     Args:
         loss: a family.
-        strength: :math:`s`, in (0, 1]; at 1 the family as it is.
+        strength: :math:`s`, in (0, 1]; 1 leaves the ranges as they are.
 
     Raises:
-        InputError: a strength outside of this.
+        InputError: ``strength`` is out of range.
 
     Example:
         >>> from metaloss.losses import GCE, toward_defaults
@@ -158,13 +158,13 @@ def toward_defaults(loss: LossFamily, strength: float) -> LossFamily:
         return h.default + strength * (end - h.default)
 
     ranges = {h.name: (nearer(h, h.low), nearer(h, h.high)) for h in loss.hyperparameters}
-    if isinstance(loss, Ranged):  # one set of ranges in place of another
+    if isinstance(loss, Ranged):  # replace its ranges instead of nesting two
         return Ranged(loss.loss, ranges)
     return Ranged(loss, ranges)
 
 
 def widest(loss: LossFamily) -> LossFamily:
-    """The family without ranges of its own, if that leaves its defaults where they are.
+    """Removes a family's :class:`Ranged`, unless that would change its defaults.
 
     Example:
         >>> from metaloss.losses import GCE, Ranged
@@ -177,7 +177,7 @@ def widest(loss: LossFamily) -> LossFamily:
 
 
 class _FrozenDict(Mapping[str, Any]):
-    """A mapping that can be hashed and not changed: a family built on one is a value too."""
+    """An immutable, hashable mapping, so that a family that holds one is immutable too."""
 
     def __init__(self, items: Mapping[str, Any]) -> None:
         self._items = dict(items)

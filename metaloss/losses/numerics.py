@@ -1,8 +1,7 @@
-"""Functions of one variable whose textbook form divides zero by zero.
+"""Functions that keep their precision, and that of their derivatives, where the textbook's do not.
 
-Each is a power series near the bad point and the textbook form elsewhere. ``torch.where`` sends a
-zero gradient through the branch it does not take, so that branch is given a harmless argument:
-zero times infinity would be NaN.
+Where a function has two branches, the one that is not taken gets a harmless argument.
+``torch.where`` passes a zero gradient through it, and zero times infinity would be NaN.
 """
 
 from __future__ import annotations
@@ -15,16 +14,17 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-_SERIES_BELOW = 0.25
+# The truncated terms are below float64's precision, and 1e-12 in second derivatives.
+_SERIES_BELOW, _TERMS = 0.05, 8
 _HALF = (torch.bfloat16, torch.float16)
-# torch leaves labels of -100 out unless told another number: here they are errors as any other.
+# torch ignores labels of -100 by default; here they are errors like any other.
 _NO_LABEL = torch.iinfo(torch.int64).min
 
 
 def full_precision(values: Tensor) -> Tensor:
-    """Half-precision values as float32, others as they are.
+    """Returns half-precision values as float32, and others unchanged.
 
-    Exponents and logarithms of probabilities lose everything in eight bits of mantissa.
+    Exponentials and logarithms of probabilities lose their precision in eight bits of mantissa.
 
     Example:
         >>> import torch
@@ -36,9 +36,9 @@ def full_precision(values: Tensor) -> Tensor:
 
 
 def at_least_single(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """What moves or casts a module's tensors, but never to half precision.
+    """Wraps a function that moves or casts tensors so that it does not cast them to half precision.
 
-    For modules whose numbers must not be rounded to eight bits of mantissa with the network's.
+    For the ``_apply`` of modules that keep their precision when the network is cast.
 
     Example:
         >>> import torch
@@ -59,7 +59,7 @@ def at_least_single(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor
 def true_class_log_prob(
     outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
 ) -> Float[Tensor, " batch"]:
-    """``log f_y``, the log of the softmax at the label; at most 0.
+    """Returns ``log f_y``, the log-softmax at the label; at most 0.
 
     Example:
         >>> import torch
@@ -73,7 +73,7 @@ def true_class_log_prob(
 def other_classes_log_prob(
     outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
 ) -> Float[Tensor, " batch"]:
-    """``log (1 - f_y)``, exact also where ``f_y`` is 1 to the last digit; at most 0.
+    """Returns ``log (1 - f_y)``, precise also where ``f_y`` rounds to 1; at most 0.
 
     Example:
         >>> import torch
@@ -84,7 +84,7 @@ def other_classes_log_prob(
     log_p = outputs.log_softmax(dim=1)
     own = log_p.gather(1, targets.unsqueeze(1)).squeeze(1)
     sure = own > math.log(0.5)
-    # Where f_y is small it has all the digits of 1 - f_y, elsewhere the others have them.
+    # From f_y where it is small, else from the probabilities of the other classes.
     others = log_p.scatter(1, targets.unsqueeze(1), -torch.inf).logsumexp(dim=1)
     return torch.where(sure, others, torch.log1p(-torch.where(sure, -1.0, own).exp()))
 
@@ -92,7 +92,7 @@ def other_classes_log_prob(
 def expm1_quotient(
     x: Float[Tensor, "*#shape"], q: Float[Tensor, "*#shape"]
 ) -> Float[Tensor, "*#shape"]:
-    r"""``(exp(q x) - 1) / q``, which is ``x`` where ``q`` is 0, with its first two derivatives.
+    r"""Returns ``(exp(q x) - 1) / q``, which is ``x`` at ``q = 0``, with two precise derivatives.
 
     Example:
         >>> import torch
@@ -102,38 +102,11 @@ def expm1_quotient(
     """
     product = q * x
     small = product.abs() < _SERIES_BELOW
-    # x sum (q x)^n / (n + 1)!: what is left out is below the dtype's last digit, and that of its
-    # second derivative too.
-    series = [1 / math.factorial(n + 1) for n in range(_terms(x, 9, 13))]
-    near = x * _horner(series, torch.where(small, product, 0.0))
+    # Near 0 the quotient's derivative by q suffers from cancellation. Use x times the first terms
+    # of sum (q x)^n / (n + 1)! there.
+    series = torch.where(small, product, 0.0)
+    total = torch.full_like(product, 1 / math.factorial(_TERMS))
+    for n in range(_TERMS - 1, 0, -1):
+        total = total * series + 1 / math.factorial(n)
     far = torch.expm1(product) / torch.where(small, 1.0, q)
-    return torch.where(small, near, far)
-
-
-def log1p_ratio(x: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
-    r"""``log(1 + x) / x``, which is 1 at 0, with its first two derivatives; for ``x > -1``.
-
-    Example:
-        >>> import torch
-        >>> from metaloss.losses.numerics import log1p_ratio
-        >>> log1p_ratio(torch.tensor([0.0]))
-        tensor([1.])
-    """
-    small = x.abs() < _SERIES_BELOW
-    # log(1 + x) = 2 artanh(z) with z = x / (2 + x), whose series converges far faster.
-    safe = torch.where(small, x, 0.0)
-    z = safe / (2 + safe)
-    near = 2 / (2 + safe) * _horner([1 / (2 * n + 1) for n in range(_terms(x, 6, 12))], z * z)
-    far = torch.where(small, 1.0, x)
-    return torch.where(small, near, torch.log1p(far) / far)
-
-
-def _terms(x: Tensor, single: int, double: int) -> int:
-    return double if x.dtype == torch.float64 else single
-
-
-def _horner(coefficients: list[float], x: Tensor) -> Tensor:
-    value = torch.full_like(x, coefficients[-1])
-    for c in reversed(coefficients[:-1]):
-        value = value * x + c
-    return value
+    return torch.where(small, x * total, far)

@@ -1,4 +1,4 @@
-"""The loss that robust ones stand beside."""
+"""The plain loss of each kind of targets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from metaloss.losses.errors import SquaredError
 
 
 def plain_loss(kind: Kind) -> LossFamily:
-    """Cross entropy for classes, half the squared error for values.
+    """Returns cross entropy for classes, half the squared error for values.
 
     Example:
         >>> from metaloss.kinds import REGRESSION

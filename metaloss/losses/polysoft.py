@@ -16,16 +16,16 @@ from metaloss.losses.numerics import true_class_log_prob
 
 @dataclass(frozen=True)
 class PolySoft(LossFamily):
-    r"""The latent loss of polynomial soft weights, flat where cross entropy passes :math:`\lambda`.
+    r"""The latent loss of polynomial soft weighting, constant beyond :math:`\lambda`.
 
     .. math:: \mathcal{L}_{Poly} = \frac{(d - 1) \lambda}{d}
               \left[1 - \left(1 - \frac{\mathcal{L}_{CE}}{\lambda}\right)_+^{d / (d - 1)}\right]
               \qquad\text{(Eq. 4)}
 
     A sample's weight, :math:`d\mathcal{L}/d\mathcal{L}_{CE} = (1 - \mathcal{L}_{CE} /
-    \lambda)_+^{1 / (d - 1)}`, falls from 1 to 0 and stays there. The paper gives no scale:
-    :math:`\lambda` reaches 10, beyond the cross entropy of guessing among 20,000 classes, and
-    :math:`d` runs from 1.1 (steep: :math:`w = (1 - u)^{10}`) to 5 (nearly a threshold).
+    \lambda)_+^{1 / (d - 1)}`, falls from 1 to 0 and stays 0. The paper gives no ranges. Here
+    :math:`\lambda` is at most 10, more than the cross entropy of guessing among 20,000 classes, and
+    :math:`d` is between 1.1 (steep: :math:`w = (1 - u)^{10}`) and 5 (nearly a threshold).
 
     Example:
         >>> from metaloss.losses import PolySoft
@@ -49,11 +49,11 @@ class PolySoft(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 2"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         lam, d = hparams.unbind(dim=1)
         ce = -true_class_log_prob(outputs, targets)
         inside = ce < lam
-        # log(1 - CE / lambda), with 0 standing in where the loss is flat and the log is not defined
+        # log(1 - CE / lambda), and 0 where the loss is constant and the log is not defined
         log_rest = torch.log1p(-torch.where(inside, ce, 0.0) / torch.where(inside, lam, 1.0))
         rise = -torch.expm1(d / (d - 1) * log_rest)
         return (d - 1) / d * lam * torch.where(inside, rise, 1.0)

@@ -17,17 +17,17 @@ from metaloss.losses.numerics import true_class_log_prob
 
 @dataclass(frozen=True)
 class SL(LossFamily):
-    r"""Symmetric cross entropy: cross entropy and its reverse, weighted.
+    r"""Symmetric cross entropy, a weighted sum of cross entropy and reverse cross entropy.
 
     .. math:: \mathcal{L}_{SL} = \gamma_1 \mathcal{L}_{CE} + \gamma_2 \mathcal{L}_{RCE},
               \qquad \mathcal{L}_{RCE} = -A \sum_{j \ne y} f_j = -A (1 - f_y)
               \qquad\text{(Eq. 3)}
 
-    The paper gives no scale for the coefficients: both range over :math:`[0, 1]`, which holds the
-    default of the loss's authors for CIFAR-10, :math:`(0.1, 1)`.
+    The paper gives no range for the coefficients. Here both are in :math:`[0, 1]`, which includes
+    the values of the loss's authors for CIFAR-10, :math:`(0.1, 1)`.
 
     Args:
-        A: what stands for :math:`\log 0`; negative. -4 is the authors' value.
+        A: the value that replaces :math:`\log 0`; negative. -4 is the authors' value.
 
     Raises:
         InputError: ``A`` is not negative.
@@ -59,7 +59,7 @@ class SL(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 2"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         gamma_1, gamma_2 = hparams.unbind(dim=1)
         log_p = true_class_log_prob(outputs, targets)
         return -gamma_1 * log_p + gamma_2 * self.A * torch.expm1(log_p)

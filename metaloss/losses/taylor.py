@@ -18,11 +18,11 @@ ORDERS = 10
 
 @dataclass(frozen=True)
 class TaylorCE(LossFamily):
-    r"""The first terms of cross entropy's Taylor series, from half MAE (:math:`t = 1`) towards it.
+    r"""The Taylor series of cross entropy, truncated; half MAE at :math:`t = 1`.
 
     .. math:: \mathcal{L} = \sum_{k=1}^{t} \frac{(1 - f_y)^k}{k}
 
-    Between whole numbers the last term comes in by degrees: :math:`t = 2.5` has half of the third.
+    For fractional orders the last term is weighted: :math:`t = 2.5` has half of the third term.
 
     Example:
         >>> from metaloss.losses import TaylorCE
@@ -44,7 +44,7 @@ class TaylorCE(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         order = torch.arange(1, ORDERS + 1, dtype=outputs.dtype, device=outputs.device)
         share = (hparams - order + 1).clamp(0, 1)
         s = -torch.expm1(true_class_log_prob(outputs, targets))

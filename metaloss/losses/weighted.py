@@ -1,4 +1,4 @@
-"""Sample weighting, as Meta-Weight-Net and CMW-Net learn it."""
+"""Weighted cross entropy, the loss of Meta-Weight-Net and CMW-Net."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ class WeightedCE(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """The loss of each sample."""
+        """Returns the loss of each sample."""
         (weight,) = hparams.unbind(dim=1)
         return -weight * true_class_log_prob(outputs, targets)

@@ -1,14 +1,14 @@
-"""Classifiers: any other ``nn.Module`` from inputs to logits does as well.
+"""Networks. Any other ``nn.Module`` that maps inputs to logits can be used as well.
 
 torchvision is imported by the functions that need it, not by this package.
 """
 
 from metaloss.models.lenet import LeNet
 from metaloss.models.mlp import MLP
-from metaloss.models.preact_resnet import PreActResNet18, preact_resnet18
 from metaloss.models.resnet import (
-    CifarResNet,
-    ResNet34,
+    ResNet,
+    cifar_resnet,
+    preact_resnet18,
     resnet8,
     resnet20,
     resnet32,
@@ -19,11 +19,10 @@ from metaloss.models.wrappers import replace_head, resnet50, torchvision_model, 
 
 __all__ = [
     "MLP",
-    "CifarResNet",
     "LeNet",
-    "PreActResNet18",
-    "ResNet34",
+    "ResNet",
     "SmallCNN",
+    "cifar_resnet",
     "preact_resnet18",
     "replace_head",
     "resnet8",

@@ -1,8 +1,8 @@
-"""The parts that residual networks are stacked from."""
+"""The layers and blocks that the convolutional networks are built from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -10,9 +10,12 @@ from torch import Tensor, nn
 
 from metaloss.checks import check_at_least
 
+BuildBlock = Callable[[int, int, int], nn.Module]
+"""Builds a block, or a shortcut, from its input channels, output channels and stride."""
+
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    """A 3x3 convolution without bias: batch normalization follows or precedes it.
+    """Returns a 3x3 convolution without bias, for use with batch normalization.
 
     Example:
         >>> from metaloss.models.blocks import conv3x3
@@ -23,7 +26,9 @@ def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
 
 
 def halve(in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:
-    """A strided convolution, normalized, and a rectifier: the image's sides are halved, rounded up.
+    """Returns a strided convolution, its normalization and a ReLU.
+
+    Together they halve the image's height and width, rounded up.
 
     Example:
         >>> from metaloss.models.blocks import halve
@@ -36,15 +41,15 @@ def halve(in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:
 
 
 class PaddedShortcut(nn.Module):
-    """The parameter-free shortcut: every ``stride``-th pixel, and zeros for the new channels.
+    """The shortcut without parameters: subsampled pixels, and zeros for the new channels.
 
     Args:
-        in_channels: channels that come in.
-        out_channels: channels that go out, at least as many.
+        in_channels: input channels.
+        out_channels: output channels, at least ``in_channels``.
         stride: 1 keeps the image's size, 2 halves it.
 
     Raises:
-        InputError: fewer channels go out than come in.
+        InputError: ``out_channels`` is less than ``in_channels``.
 
     Example:
         >>> from metaloss.models.blocks import PaddedShortcut
@@ -65,13 +70,13 @@ class PaddedShortcut(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels_out height_out width_out"]:
-        """The inputs, in the shape of the block's output."""
-        kept = inputs[:, :, :: self.stride, :: self.stride]
-        return F.pad(kept, (0, 0, 0, 0, 0, self.new_channels))
+        """Returns the inputs in the shape of the block's output."""
+        subsampled = inputs[:, :, :: self.stride, :: self.stride]
+        return F.pad(subsampled, (0, 0, 0, 0, 0, self.new_channels))
 
 
 def projection_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """A 1x1 convolution with batch normalization where the shape changes, else the identity.
+    """Returns a normalized 1x1 convolution, or the identity where the shape does not change.
 
     Example:
         >>> from metaloss.models.blocks import projection_shortcut
@@ -90,18 +95,18 @@ def projection_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions, each normalized, around which the shortcut is added.
+    """A residual block of two 3x3 convolutions, each followed by batch normalization.
 
     Args:
-        in_channels: channels that come in.
-        out_channels: channels that go out.
-        stride: of the first convolution.
-        shortcut: from the input's shape to the output's.
+        in_channels: input channels.
+        out_channels: output channels.
+        stride: stride of the first convolution.
+        shortcut: builds the shortcut.
 
     Example:
         >>> from metaloss.models.blocks import BasicBlock, PaddedShortcut
         >>> import torch
-        >>> block = BasicBlock(4, 8, stride=2, shortcut=PaddedShortcut(4, 8, stride=2))
+        >>> block = BasicBlock(4, 8, stride=2, shortcut=PaddedShortcut)
         >>> block(torch.zeros(1, 4, 8, 8)).shape
         torch.Size([1, 8, 4, 4])
 
@@ -110,48 +115,61 @@ class BasicBlock(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, stride: int, shortcut: nn.Module
+        self, in_channels: int, out_channels: int, stride: int, shortcut: BuildBlock
     ) -> None:
         super().__init__()
         self.conv1 = conv3x3(in_channels, out_channels, stride)
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.conv2 = conv3x3(out_channels, out_channels)
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.shortcut = shortcut
+        self.shortcut = shortcut(in_channels, out_channels, stride)
 
     def forward(
         self, inputs: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels_out height_out width_out"]:
-        """The block's output."""
+        """Returns the block's output."""
         hidden = F.relu(self.bn1(self.conv1(inputs)))
         return F.relu(self.bn2(self.conv2(hidden)) + self.shortcut(inputs))
 
 
-def stack_stages(
-    build_block: Callable[[int, int, int], nn.Module],
-    in_channels: int,
-    channels: Sequence[int],
-    blocks: Sequence[int],
-) -> nn.Sequential:
-    """Stack ``blocks[i]`` blocks of ``channels[i]`` channels; every stage but the first halves.
+class PreActBlock(nn.Module):
+    """A residual block with batch normalization and ReLU before each of its two convolutions.
+
+    Where the shape changes, the shortcut is a 1x1 convolution of the normalized input; elsewhere
+    it is the identity.
 
     Args:
-        build_block: from ``in_channels, out_channels, stride`` to a block.
-        in_channels: channels that come in.
-        channels: of each stage.
-        blocks: in each stage.
+        in_channels: input channels.
+        out_channels: output channels.
+        stride: stride of the first convolution.
 
     Example:
-        >>> from metaloss.models.blocks import stack_stages
-        >>> [len(stage) for stage in stack_stages(conv3x3, 16, channels=(16, 32), blocks=(2, 3))]
-        [2, 3]
+        >>> from metaloss.models.blocks import PreActBlock
+        >>> import torch
+        >>> PreActBlock(4, 8, stride=2)(torch.zeros(1, 4, 8, 8)).shape
+        torch.Size([1, 8, 4, 4])
+
+    References:
+        He et al., Identity mappings in deep residual networks, 2016, Fig. 4(e) and the appendix.
     """
-    stages = nn.Sequential()
-    for stage, (width, count) in enumerate(zip(channels, blocks, strict=True)):
-        layers = nn.Sequential()
-        for position in range(count):
-            stride = 2 if stage > 0 and position == 0 else 1
-            layers.append(build_block(in_channels, width, stride))
-            in_channels = width
-        stages.append(layers)
-    return stages
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(in_channels)
+        self.conv1 = conv3x3(in_channels, out_channels, stride)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.conv2 = conv3x3(out_channels, out_channels)
+        self.projection = (
+            None
+            if stride == 1 and in_channels == out_channels
+            else nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, bias=False)
+        )
+
+    def forward(
+        self, inputs: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels_out height_out width_out"]:
+        """Returns the block's output."""
+        active = F.relu(self.bn1(inputs))
+        shortcut = inputs if self.projection is None else self.projection(active)
+        hidden = F.relu(self.bn2(self.conv1(active)))
+        return self.conv2(hidden) + shortcut

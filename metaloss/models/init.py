@@ -8,9 +8,9 @@ from torch import nn
 def init_kaiming(model: nn.Module) -> None:
     r"""Draw every convolution's weight from :math:`N(0, 2 / (k^2 c_{out}))`, in place.
 
-    With :math:`k` the kernel's side and :math:`c_{out}` the output channels, a gradient keeps its
-    scale on its way back through a ReLU network. Biases of linear layers start at 0; the rest is
-    left as torch made it.
+    Here :math:`k` is the kernel's side and :math:`c_{out}` the number of output channels. Gradients
+    then keep their scale through a ReLU network. Biases of linear layers become 0; all other
+    parameters keep torch's initial values.
 
     Example:
         >>> from metaloss.models.init import init_kaiming

@@ -1,4 +1,4 @@
-"""What an image classifier takes."""
+"""Checks of an image classifier's inputs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from metaloss.checks import require
 
 
 def check_images(inputs: Tensor, in_channels: int) -> None:
-    """Raise an error unless ``inputs`` are images of that many channels.
+    """Raises an error unless ``inputs`` are floating-point images with ``in_channels`` channels.
 
     Args:
-        inputs: ``[batch, in_channels, height, width]``, floating point.
+        inputs: images, ``[batch, in_channels, height, width]``.
         in_channels: 1 for grey images, 3 for colour.
 
     Raises:
-        InputError: they are not.
+        InputError: the inputs are anything else.
 
     Example:
         >>> from metaloss.models.inputs import check_images

@@ -1,4 +1,4 @@
-"""A quick convolutional network that learns by heart."""
+"""LeNet-5 with strides and batch normalization."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from metaloss.models.inputs import check_images
 
 
 class LeNet(nn.Module):
-    """Two convolutions and a wide dense layer: LeNet-5's plan, with strides and normalization.
+    """LeNet-5's architecture with strides and batch normalization: two convolutions, a wide layer.
 
-    Nearly all of its weights are in the dense layer, which costs little time and remembers single
-    samples: within a dozen epochs it starts to learn wrong labels by heart, which is what robust
-    losses are for. :class:`SmallCNN`, which averages over the image instead, hardly does.
+    Nearly all of its weights are in the dense layer, which is fast and can memorize single samples:
+    within a dozen epochs the network starts to fit wrong labels, as large networks do.
+    :class:`SmallCNN`, which averages over the image instead, hardly memorizes any.
 
     Args:
         in_channels: 1 for grey images, 3 for colour.
         num_classes: width of the output, at least 2.
         size: height and width of the images.
-        width: channels of the first convolution; the second one has twice as many.
+        width: channels of the first convolution; the second has twice as many.
         hidden: width of the dense layer.
 
     Raises:
-        InputError: an argument is outside its range, or the inputs are not such images.
+        InputError: an argument is out of range, or the inputs are not such images.
 
     Example:
         >>> from metaloss.models import LeNet
@@ -62,7 +62,7 @@ class LeNet(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch classes"]:
-        """The logits."""
+        """Returns the logits."""
         check_images(inputs, self.in_channels)
         require(
             inputs.shape[2:] == (self.size, self.size),

@@ -12,16 +12,16 @@ from metaloss.checks import check_at_least, check_in_range, require
 
 
 class MLP(nn.Module):
-    """Linear layers with ReLU between them, on flattened inputs.
+    """A multilayer perceptron on flattened inputs, with ReLU and dropout after each hidden layer.
 
     Args:
-        in_features: numbers in one sample, such as 64 for an 8x8 grey image.
+        in_features: number of values in one sample, such as 64 for an 8x8 grey image.
         out_features: width of the output: classes, or values for regression.
         hidden: widths of the hidden layers; empty for a linear classifier.
         dropout: probability of dropping a hidden unit, in [0, 1].
 
     Raises:
-        InputError: an argument is outside its range, or the inputs are not of this width.
+        InputError: an argument is out of range, or the inputs have another width.
 
     Example:
         >>> from metaloss.models import MLP
@@ -56,7 +56,7 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(width, out_features))
 
     def forward(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch outputs"]:
-        """The logits, or the values."""
+        """Returns the logits, or the predicted values."""
         require(
             inputs.ndim > 1
             and math.prod(inputs.shape[1:]) == self.in_features

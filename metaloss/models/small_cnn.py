@@ -1,4 +1,4 @@
-"""A quick convolutional network."""
+"""A small convolutional network."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from metaloss.models.inputs import check_images
 class SmallCNN(nn.Module):
     """Three strided convolutions with batch normalization, for images of 8x8 to 32x32 on a CPU.
 
-    Each convolution halves the image and has ``width``, ``2 width`` and ``4 width`` channels. The
-    first one is strided too: at full resolution it and its normalization would take most of the
-    time. What is left, 1x1 to 4x4, is averaged.
+    The convolutions have ``width``, ``2 width`` and ``4 width`` channels, and each halves the
+    image. The first one is strided too, because at full resolution it would take most of the time.
+    Global average pooling follows.
 
     Args:
         in_channels: 1 for grey images, 3 for colour.
@@ -24,7 +24,7 @@ class SmallCNN(nn.Module):
         width: channels of the first convolution.
 
     Raises:
-        InputError: an argument is outside its range, or the inputs are not such images.
+        InputError: an argument is out of range, or the inputs are not such images.
 
     Example:
         >>> from metaloss.models import SmallCNN
@@ -50,6 +50,6 @@ class SmallCNN(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch classes"]:
-        """The logits."""
+        """Returns the logits."""
         check_images(inputs, self.in_channels)
         return self.head(self.body(inputs).mean(dim=(2, 3)))

@@ -1,4 +1,4 @@
-"""The classifiers of torchvision, with a head for the task at hand."""
+"""torchvision's classifiers with a new last layer."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from metaloss.shim import import_torchvision
 
 
 def torchvision_model(name: str, num_classes: int, weights: str | None = None) -> nn.Module:
-    """Any classifier of ``torchvision.models``, with a fresh last layer.
+    """Returns a classifier of ``torchvision.models`` with a new last layer.
 
-    It returns logits alone, in training too: auxiliary classifiers are taken off. Its activations
-    are told not to write in place.
+    The model returns logits alone, in training mode too: auxiliary classifiers are removed. Its
+    activations do not write in place.
 
     Args:
-        name: as torchvision calls it, such as ``"resnet18"``.
+        name: torchvision's name, such as ``"resnet18"``.
         num_classes: width of the output, at least 2.
         weights: the name of pretrained weights, such as ``"DEFAULT"`` or ``"IMAGENET1K_V1"``, which
-            torchvision downloads once; ``None`` to start from scratch.
+            torchvision downloads once; ``None`` for random weights.
 
     Raises:
-        InputError: there is no such classifier or weights, or the weights cannot be had.
+        InputError: there is no such classifier or weights, or the weights cannot be loaded.
         ImportError: torchvision cannot be imported.
 
     Example:
@@ -49,7 +49,7 @@ def torchvision_model(name: str, num_classes: int, weights: str | None = None) -
 
 
 def vgg19_bn(num_classes: int) -> nn.Module:
-    """VGG-19 with batch normalization, from scratch: the paper's network for ANIMAL-10N.
+    """Returns VGG-19 with batch normalization and random weights, the paper's for ANIMAL-10N.
 
     Args:
         num_classes: width of the output, at least 2.
@@ -68,14 +68,14 @@ def vgg19_bn(num_classes: int) -> nn.Module:
 
 
 def resnet50(num_classes: int, pretrained: bool = True) -> nn.Module:
-    """ResNet-50, pretrained on ImageNet: the paper's network for Food-101N and Clothing1M.
+    """Returns ResNet-50 pretrained on ImageNet, the paper's network for Food-101N and Clothing1M.
 
     Args:
         num_classes: width of the output, at least 2.
-        pretrained: start from torchvision's first ImageNet weights, those of the paper's time.
+        pretrained: load torchvision's ``IMAGENET1K_V1`` weights, the ones of the paper's time.
 
     Raises:
-        InputError: the weights cannot be had.
+        InputError: the weights cannot be loaded.
 
     Example:
         >>> from metaloss.models import resnet50
@@ -91,10 +91,10 @@ def resnet50(num_classes: int, pretrained: bool = True) -> nn.Module:
 
 
 def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
-    """Put a fresh layer of ``num_classes`` outputs in the place of the last layer, in place.
+    """Replaces a model's last layer by a new one with ``num_classes`` outputs, in place.
 
     Args:
-        model: its last linear layer or convolution, in the order of registration, is its head.
+        model: its last registered linear layer or convolution is replaced.
         num_classes: width of the output, at least 2.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Learned adjusters: those that come with the package, and your own, saved, loaded and shared."""
+"""Learned adjusters: those of the package, and saving, loading and sharing your own."""
 
 from metaloss.pretrained.bundled import Pretrained, list_pretrained
 from metaloss.pretrained.by_name import from_pretrained

@@ -13,11 +13,11 @@ class Pretrained(NamedTuple):
     """An adjuster that comes with the package.
 
     Attributes:
-        name: what :func:`~metaloss.from_pretrained` takes.
-        loss: the family whose hyperparameters it predicts.
+        name: its name for :func:`~metaloss.from_pretrained`.
+        loss: the loss family whose hyperparameters it predicts.
         reads: its conditioner.
         source: the data set that it was meta-trained on.
-        card: everything that its card says.
+        card: its whole card.
     """
 
     name: str
@@ -27,12 +27,12 @@ class Pretrained(NamedTuple):
     card: dict[str, Any]
 
     def __repr__(self) -> str:
-        """Without the card, which is a page."""
+        """Omits the card, which is long."""
         return f"Pretrained({self.name}: {self.loss} on {self.reads}, from {self.source})"
 
 
 def list_pretrained() -> list[Pretrained]:
-    """The adjusters that come with the package, by name.
+    """Returns the adjusters that come with the package, sorted by name.
 
     Example:
         >>> import metaloss
@@ -46,7 +46,7 @@ def list_pretrained() -> list[Pretrained]:
             Pretrained(
                 name=path.parent.name,
                 loss=_family(card["loss"]),
-                reads=_said(card["conditioner"]),
+                reads=_as_code(card["conditioner"]),
                 source=card["about"]["source"],
                 card=card,
             )
@@ -55,12 +55,12 @@ def list_pretrained() -> list[Pretrained]:
 
 
 def _family(spec: Any) -> str:
-    """The family that a loss is made of, as :attr:`~metaloss.losses.LossFamily.family`."""
+    """Returns the name of a loss's family, as :attr:`~metaloss.losses.LossFamily.family`."""
     return _family(spec["args"]["loss"]) if "loss" in spec["args"] else spec["type"]
 
 
-def _said(spec: Any) -> str:
-    """A component as one would write it, without what is usual."""
+def _as_code(spec: Any) -> str:
+    """Returns a component as Python code, without its other arguments."""
     args = spec["args"]
     inner = args.get("conditioners", [args["conditioner"]] if "conditioner" in args else [])
-    return spec["type"] + (f"({', '.join(map(_said, inner))})" if inner else "")
+    return spec["type"] + (f"({', '.join(map(_as_code, inner))})" if inner else "")

@@ -1,4 +1,4 @@
-"""Learned adjusters by folder or by name."""
+"""Load a learned adjuster by folder or name."""
 
 from __future__ import annotations
 
@@ -17,25 +17,23 @@ from metaloss.pretrained.hub import REPOSITORY, download
 def from_pretrained(
     name: str | Path, *, components: Iterable[type] = (), strength: float = 1.0
 ) -> AdjustedLoss:
-    """A criterion with a learned, frozen adjuster: plug and play, no clean data (Algorithm 2).
+    """Returns a criterion with a learned, frozen adjuster, which needs no clean data (Algorithm 2).
 
     Args:
         name: the folder of a saved adjuster, such as ``RUN/A-GCE/seed-0/adjuster``; or the name of
-            one that comes with the package (:func:`~metaloss.pretrained.list_pretrained`); or
-            ``"user/name"``, a repository of the Hugging Face Hub. They are looked for in this
-            order.
-        components: classes of your own that its card names.
-        strength: how far its hyperparameters may be from the loss's defaults, as a share of how far
-            they were learned to be, in (0, 1]. Half of it is safer where little is known of the
-            data, and gains less.
+            one that comes with the package (:func:`~metaloss.pretrained.list_pretrained`); or a
+            repository ``"user/name"`` of the Hugging Face Hub. They are tried in this order.
+        components: your own classes that its card names.
+        strength: scales the distance of its hyperparameters from the loss's defaults, in (0, 1].
+            A smaller strength is safer on unfamiliar data, and gains less.
 
     Returns:
-        The criterion. ``criterion.progress(fraction)`` moves its snapshots as training proceeds;
-        until then the last one is used.
+        The criterion. ``criterion.progress(fraction)`` selects the snapshot during training; before
+        the first call it is the last one.
 
     Raises:
-        InputError: there is none of this name, or its files cannot be trusted; or a strength out
-            of range.
+        InputError: there is no such adjuster, its files are invalid, or ``strength`` is out of
+            range.
 
     Example:
         >>> import torch
@@ -48,7 +46,7 @@ def from_pretrained(
 
 
 def folder_of(name: str | Path) -> Path:
-    """Where the files are of what :func:`from_pretrained` loads by this name."""
+    """Returns the folder that :func:`from_pretrained` loads for this name."""
     path = user_path(name)
     if str(name) and path.is_dir():
         return path

@@ -1,4 +1,4 @@
-"""The JSON card of a saved adjuster, and the digest that seals it together with the tensors."""
+"""The JSON card of a saved adjuster, and the digest of the card and the tensors."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from metaloss.checks import InputError, require
 from metaloss.files import user_path, write_atomically
 
 FORMAT = "metaloss-adjuster"
-# Version 1's digest is of the tensors alone. Such files are read, and not written any more.
+# The digest of version 1 covers the tensors only. Such files are still read.
 VERSION = 2
 TENSORS = "adjuster.safetensors"
 CARD = "card.json"
-# A hundred hidden units take 2 KB; a file past this is not an adjuster.
+# An adjuster with 100 hidden units has 2 KB; a larger file is not an adjuster.
 MOST_BYTES = 16 * 2**20
 
 
 def sealed(card: Mapping[str, Any], tensors: bytes) -> dict[str, Any]:
-    """The card in today's version, with the digest of what it and the tensors do.
+    """Returns the card in the current version, with a digest of it and the tensors.
 
     Args:
-        card: the entries; ``about``, which is for people, is not part of the digest.
-        tensors: the bytes of the other file.
+        card: the entries. The digest does not cover ``about``, which is for readers only.
+        tensors: the bytes of the file of tensors.
 
     Raises:
-        InputError: an entry that JSON cannot hold.
+        InputError: an entry is not JSON.
     """
     others = {key: value for key, value in card.items() if key not in {"sha256", "about"}}
     done = {**others, "format": FORMAT, "version": VERSION}
@@ -36,7 +36,7 @@ def sealed(card: Mapping[str, Any], tensors: bytes) -> dict[str, Any]:
 
 
 def check_seal(card: Mapping[str, Any], tensors: bytes, folder: Path) -> None:
-    """Raise :class:`~metaloss.checks.InputError` unless the digest is that of these two files."""
+    """Raises :class:`~metaloss.checks.InputError` unless the card's digest matches the files."""
     if card["version"] == VERSION:
         expected, what = _digest(card, tensors), f"{CARD} and {TENSORS} as they were saved"
     else:
@@ -48,14 +48,14 @@ def check_seal(card: Mapping[str, Any], tensors: bytes, folder: Path) -> None:
 
 
 def add_to_card(folder: str | Path, about: Mapping[str, Any]) -> None:
-    """Let a saved adjuster's card say more; what was learned stays as it is.
+    """Updates the ``about`` of a saved adjuster's card.
 
     Args:
-        folder: what :func:`~metaloss.pretrained.save_adjuster` wrote.
-        about: entries, in place of those of the same names.
+        folder: the folder of a saved adjuster.
+        about: entries to add or replace.
 
     Raises:
-        InputError: there is no card, or an entry that JSON cannot hold.
+        InputError: there is no card, or an entry is not JSON.
     """
     path = user_path(folder) / CARD
     card = read_card(path)
@@ -63,36 +63,36 @@ def add_to_card(folder: str | Path, about: Mapping[str, Any]) -> None:
 
 
 def upgrade_card(folder: str | Path) -> None:
-    """Give an adjuster of an earlier version today's card, whose digest covers the card too.
+    """Rewrites the card of an earlier version in the current one, whose digest covers the card.
 
     Args:
-        folder: what :func:`~metaloss.pretrained.save_adjuster` wrote.
+        folder: the folder of a saved adjuster.
 
     Raises:
-        InputError: a file that is missing or damaged.
+        InputError: a file is missing or damaged.
     """
     folder = user_path(folder)
-    path = found_card(folder)
+    path = find_card(folder)
     card, tensors = read_card(path), read_bytes(folder / TENSORS)
     check_seal(card, tensors, folder)
     write_atomically(path, card_text(sealed(card, tensors)))
 
 
 def fingerprint(folder: str | Path) -> str:
-    """The SHA-256 of what a saved adjuster does: its card, with its digest, but ``about``.
+    """Returns a SHA-256 that identifies a saved adjuster; it covers everything but ``about``.
 
     Raises:
         InputError: there is no card.
     """
-    card = read_card(found_card(user_path(folder)))
+    card = read_card(find_card(user_path(folder)))
     return hashlib.sha256(_functional(card)).hexdigest()
 
 
 def card_text(card: Mapping[str, Any]) -> bytes:
-    """A card as its file has it.
+    """Returns the card's JSON.
 
     Raises:
-        InputError: an entry that JSON cannot hold.
+        InputError: an entry is not JSON.
     """
     try:
         return json.dumps(card, indent=1).encode()
@@ -101,10 +101,10 @@ def card_text(card: Mapping[str, Any]) -> bytes:
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """The card in a file.
+    """Reads a card.
 
     Raises:
-        InputError: there is none, or one of a version that is not known here.
+        InputError: the file is missing, or of an unknown version.
     """
     data = read_bytes(path)
     try:
@@ -119,11 +119,11 @@ def read_card(path: Path) -> dict[str, Any]:
     return card
 
 
-def found_card(folder: Path) -> Path:
-    """The card in a folder; where it has none, what is said of the folders below that do.
+def find_card(folder: Path) -> Path:
+    """Returns the path of a folder's card.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no card; the message names one in a folder below, if there is one.
     """
     path = folder / CARD
     if not path.is_file():
@@ -136,10 +136,10 @@ def found_card(folder: Path) -> Path:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file that is no larger than an adjuster's can be.
+    """Reads a file, up to the size that an adjuster can have.
 
     Raises:
-        InputError: there is none, or a larger one.
+        InputError: the file is missing or too large.
     """
     require(path.is_file(), f"{path}: expected a file of a learned adjuster, got nothing there")
     size = path.stat().st_size
@@ -153,7 +153,7 @@ def _digest(card: Mapping[str, Any], tensors: bytes) -> str:
 
 
 def _functional(card: Mapping[str, Any]) -> bytes:
-    """What of a card changes what the adjuster does, as bytes that do not depend on the layout."""
+    """Returns the card without ``about`` as canonical JSON."""
     done = {key: value for key, value in card.items() if key != "about"}
     try:
         return json.dumps(done, sort_keys=True).encode()

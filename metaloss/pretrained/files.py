@@ -1,4 +1,4 @@
-"""A learned adjuster on disk: tensors as safetensors, everything else as a JSON card."""
+"""Save and load learned adjusters: tensors as safetensors, everything else in a JSON card."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from metaloss.pretrained.card import (
     VERSION,
     card_text,
     check_seal,
-    found_card,
+    find_card,
     read_bytes,
     read_card,
     sealed,
@@ -35,7 +35,7 @@ from metaloss.pretrained.card import (
 from metaloss.pretrained.spec import build, describe, known
 from metaloss.pretrained.trial import check_finite_loss
 
-# What building from a card, or reading tensors of a kind without arithmetic, ends in.
+# Errors from building a component with damaged arguments, or from reading damaged tensors.
 _DAMAGE = (
     AttributeError,
     TypeError,
@@ -54,22 +54,20 @@ def save_adjuster(
     about: Mapping[str, Any] | None = None,
     strength: float = 1.0,
 ) -> None:
-    r"""Write a learned adjuster, whole or not at all.
+    r"""Saves a learned adjuster with its loss and conditioner, atomically.
 
     Args:
-        folder: where ``adjuster.safetensors`` and ``card.json`` go; made if it is missing.
-        criterion: whose adjuster, loss and conditioner to save.
-        snapshots: :math:`\theta^{(k)}` of Algorithm 1, each with the fraction of training up to
-            which a deployment uses it, ascending to 1; the adjuster as it is, or those that a
-            loaded one has, if not given.
-        about: what else the card shall say, such as how the adjuster was trained.
-        strength: how much of what it learned it shall say from now on, in (0, 1]: see
-            :func:`~metaloss.losses.toward_defaults`.
+        folder: for ``adjuster.safetensors`` and ``card.json``; created if it is missing.
+        criterion: the criterion whose adjuster, loss and conditioner are saved.
+        snapshots: :math:`\theta^{(k)}` of Algorithm 1, each with the fraction of training at which
+            its use ends, ascending to 1. If not given, the current parameters, or the snapshots of
+            a loaded adjuster.
+        about: more entries for the card, such as how the adjuster was trained.
+        strength: see :func:`~metaloss.losses.toward_defaults`; in (0, 1].
 
     Raises:
-        InputError: a component whose constructor arguments JSON cannot hold, an ``about`` that it
-            cannot hold, snapshots that are not this adjuster's or do not ascend to 1, or a strength
-            out of range.
+        InputError: constructor arguments or ``about`` are not JSON, the snapshots are another
+            adjuster's or do not ascend to 1, or ``strength`` is out of range.
     """
     adjuster, loss = criterion.adjuster, toward_defaults(criterion.loss, strength)
     if isinstance(adjuster, ScheduledAdjuster):  # one that was loaded
@@ -106,21 +104,20 @@ def save_adjuster(
 def load_adjuster(
     folder: str | Path, *, components: Iterable[type] = (), strength: float = 1.0
 ) -> AdjustedLoss:
-    """The criterion that :func:`save_adjuster` saved, its adjuster frozen.
+    """Loads a criterion saved by :func:`save_adjuster`, with a frozen adjuster.
 
     Args:
-        folder: what holds ``adjuster.safetensors`` and ``card.json``.
-        components: classes of your own that the card names.
-        strength: how much of what it learned it shall say, in (0, 1]: see
-            :func:`~metaloss.losses.toward_defaults`.
+        folder: the folder with ``adjuster.safetensors`` and ``card.json``.
+        components: your own classes that the card names.
+        strength: see :func:`~metaloss.losses.toward_defaults`; in (0, 1].
 
     Raises:
-        InputError: a file that is missing, too large, damaged, of another version, or that names
-            a component not known here (nothing in it is ever executed); or a strength out of range.
+        InputError: a file is missing, too large, damaged or of another version, or names an unknown
+            component (no code of the file is ever executed); or ``strength`` is out of range.
     """
     check_strength(strength)
     folder = user_path(folder)
-    card, data = read_card(found_card(folder)), read_bytes(folder / TENSORS)
+    card, data = read_card(find_card(folder)), read_bytes(folder / TENSORS)
     check_seal(card, data, folder)
     try:
         return _criterion(card, safetensors.torch.load(data), known(components), strength)
@@ -145,7 +142,7 @@ def _criterion(
         f"expected hyperparameters {ranges}, but {card['loss']['type']} has {_ranges(loss)} here",
     )
     require(isinstance(detach, bool), f"expected detach true or false, got {detach!r}")
-    # Before anything is built: a short card may ask for millions.
+    # Before anything is built: a damaged card may ask for millions of snapshots.
     require(
         isinstance(until, list) and len(until) <= max(len(tensors), 1),
         f"until: expected fractions of no more snapshots than {TENSORS} has tensors, "
@@ -158,10 +155,10 @@ def _criterion(
         made = partial(build, card["adjuster"], classes, hyperparameters=loss.hyperparameters)
         return [made() for _ in until]
 
-    # On the meta device first: a card may ask for more memory than there is, its file may not.
-    with suppress(RuntimeError), torch.device("meta"):  # a constructor may need values
+    # On the meta device first, because a damaged card may ask for more memory than there is.
+    with suppress(RuntimeError), torch.device("meta"):  # a constructor may read values
         _check_tensors(_by_snapshot(snapshots()), tensors, TENSORS)
-    with torch.random.fork_rng(devices=[]):  # the first weights are overwritten
+    with torch.random.fork_rng(devices=[]):  # the initial weights are overwritten
         adjusters = snapshots()
     _load(adjusters, tensors)
     criterion = AdjustedLoss(loss, conditioner, ScheduledAdjuster(adjusters, until), detach)
@@ -186,11 +183,11 @@ def _load(adjusters: Sequence[BaseAdjuster], tensors: Mapping[str, Tensor]) -> N
     _check_tensors(expected, tensors, TENSORS)
     with torch.no_grad():
         for name, value in expected.items():
-            value.copy_(tensors[name])  # a state_dict's tensors are the module's own
+            value.copy_(tensors[name])  # a state_dict shares the module's tensors
 
 
 def _check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], where: str) -> None:
-    """The same names and shapes, of numbers that can be reckoned with."""
+    """Raises an error unless names, shapes and kinds of dtype agree and all values are finite."""
     shapes = {name: list(value.shape) for name, value in expected.items()}
     got = {name: list(value.shape) for name, value in found.items()}
     for name in sorted({*shapes, *got}):

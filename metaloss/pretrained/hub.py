@@ -1,4 +1,4 @@
-"""Adjusters in repositories of the Hugging Face Hub."""
+"""Adjusters on the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def download(repository: str) -> Path:
-    """The folder of an adjuster in a repository of the Hub; its two files alone are fetched.
+    """Downloads the two files of an adjuster from the Hub and returns their folder.
 
     Args:
         repository: ``"user/name"``.
 
     Raises:
-        InputError: ``huggingface_hub`` is not installed, or the repository cannot be had.
+        InputError: ``huggingface_hub`` is not installed, or the download failed.
     """
     hub = _hub(f"{repository}: expected a folder, got none; to look for it on the Hugging Face Hub")
     try:
@@ -33,10 +33,10 @@ def download(repository: str) -> Path:
 
 
 def upload(folder: str | Path, repository: str) -> None:
-    """Share a saved adjuster as a repository of the Hub, which is made if it is missing.
+    """Uploads a saved adjuster to a repository of the Hub, which is created if it is missing.
 
     Args:
-        folder: what :func:`~metaloss.pretrained.save_adjuster` wrote.
+        folder: the folder of a saved adjuster.
         repository: ``"user/name"``.
 
     Raises:

@@ -1,6 +1,6 @@
-"""Components as JSON and back, by name and constructor arguments: no code travels in a file.
+"""Serialize components to JSON, by class name and constructor arguments; files hold no code.
 
-It rests on one convention, scikit-learn's: a component keeps each constructor argument in an
+This relies on scikit-learn's convention: a component stores each constructor argument in an
 attribute of the same name.
 """
 
@@ -20,10 +20,10 @@ Component = losses.LossFamily | conditioners.Conditioner | adjusters.BaseAdjuste
 
 
 def known(extra: Iterable[type] = ()) -> dict[str, type]:
-    """The classes that a file may name: this package's, and those given.
+    """Returns the classes that a file may name: this package's and the given ones, by name.
 
     Raises:
-        InputError: two classes of one name, of which a file could mean either.
+        InputError: two classes have the same name.
     """
     classes = dict(_ours())
     for cls in extra:
@@ -36,15 +36,15 @@ def known(extra: Iterable[type] = ()) -> dict[str, type]:
 
 
 def describe(component: Component, leave_out: Sequence[str] = ()) -> dict[str, Any]:
-    """A component's class name and constructor arguments.
+    """Returns a component's class name and constructor arguments.
 
     Args:
         component: a loss family, a conditioner or an adjuster.
-        leave_out: arguments that the reader will supply.
+        leave_out: arguments to omit, which :func:`build` is given as ``supplied``.
 
     Raises:
-        InputError: an argument that JSON cannot hold, such as a tensor; or a class of one's own
-            that has the name of one of this package's.
+        InputError: an argument is not JSON, such as a tensor; or your own class has the name of one
+            of this package's.
 
     Example:
         >>> from metaloss.pretrained.spec import describe
@@ -59,15 +59,15 @@ def describe(component: Component, leave_out: Sequence[str] = ()) -> dict[str, A
 
 
 def build(spec: Mapping[str, Any], classes: Mapping[str, type], **supplied: object) -> Any:
-    """The component that :func:`describe` described.
+    """Builds a component from the result of :func:`describe`.
 
     Args:
-        spec: a class name and its arguments.
-        classes: what a name may stand for; see :func:`known`.
-        supplied: the arguments that were left out.
+        spec: a class name and constructor arguments.
+        classes: the classes by name; see :func:`known`.
+        supplied: the arguments that were omitted.
 
     Raises:
-        InputError: an unknown name, or arguments that its class does not take.
+        InputError: an unknown name, or invalid arguments.
 
     Example:
         >>> from metaloss.pretrained.spec import build, describe, known
@@ -90,7 +90,7 @@ def build(spec: Mapping[str, Any], classes: Mapping[str, type], **supplied: obje
 
 
 def parts(component: object) -> Iterator[type]:
-    """The classes of a component and of those that it is made of.
+    """Yields the classes of a component and of the components inside it.
 
     Example:
         >>> from metaloss.pretrained.spec import parts
@@ -108,7 +108,7 @@ def parts(component: object) -> Iterator[type]:
 
 @cache
 def _ours() -> dict[str, type]:
-    """This package's components, by name."""
+    """Returns this package's components by name."""
     named = (
         getattr(module, name)
         for module in (losses, conditioners, adjusters)
@@ -119,7 +119,7 @@ def _ours() -> dict[str, type]:
 
 
 def _check_own(cls: type) -> None:
-    """Refuse a class that a card would take for another: cards name classes without modules."""
+    """Raises an error if the class is not this package's but has the name of one that is."""
     require(
         _ours().get(cls.__name__, cls) is cls,
         f"{cls.__name__}: expected a component of your own to have a name that none of metaloss's "
@@ -153,5 +153,5 @@ def _component(value: Any, classes: Mapping[str, type]) -> Any:
             return build(value, classes)
         return {k: _component(v, classes) for k, v in value.items()}
     if isinstance(value, list):
-        return tuple(_component(v, classes) for v in value)  # a tuple again, if it was one
+        return tuple(_component(v, classes) for v in value)  # JSON has no tuples
     return value

@@ -1,4 +1,4 @@
-"""To go on learning from a saved adjuster."""
+"""Continue learning from a saved adjuster."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from metaloss.pretrained.spec import Component, describe
 
 
 def start_from(criterion: AdjustedLoss, name: str | Path, components: Iterable[type] = ()) -> None:
-    """Give a criterion's adjuster the last snapshot of a saved one, to be learned further.
+    """Copies the last snapshot of a saved adjuster into a criterion's adjuster.
+
+    An adjuster saved with a strength below 1 can also be copied into a criterion whose loss has the
+    original ranges.
 
     Args:
-        criterion: whose adjuster is changed; it stays as trainable as it was.
-        name: as for :func:`~metaloss.from_pretrained`.
-        components: classes of your own that its card names.
-
-    Where it was saved at less than full strength, a criterion whose loss has the ranges that it
-    was learned with goes on from all that was learned.
+        criterion: the criterion whose adjuster is changed. Its parameters stay trainable.
+        name: see :func:`~metaloss.from_pretrained`.
+        components: your own classes that its card names.
 
     Raises:
-        InputError: there is none of this name, or it is of another loss, reads other features or
-            is built otherwise.
+        InputError: there is no such adjuster, or its loss, conditioner or architecture differs from
+            the criterion's.
 
     Example:
         >>> from metaloss import Adjuster, AdjustedLoss
@@ -47,7 +47,7 @@ def start_from(criterion: AdjustedLoss, name: str | Path, components: Iterable[t
         "adjuster": (criterion.adjuster, last),
     }
     for part, (ours, theirs) in pairs.items():
-        expected, got = _said(ours), _said(theirs)
+        expected, got = _described(ours), _described(theirs)
         require(
             expected == got,
             f"{name}: expected an adjuster to go on from whose {part} is {expected}, got {got}",
@@ -55,7 +55,7 @@ def start_from(criterion: AdjustedLoss, name: str | Path, components: Iterable[t
     criterion.adjuster.load_state_dict(last.state_dict())
 
 
-def _said(component: Component | None) -> str:
+def _described(component: Component | None) -> str:
     if component is None:
         return "none"
     leave_out = component.unsaved if isinstance(component, BaseAdjuster) else ()
@@ -63,9 +63,9 @@ def _said(component: Component | None) -> str:
 
 
 def _at_full_strength(saved: LossFamily, full: LossFamily) -> LossFamily:
-    """``full`` if ``saved`` is that with its ranges nearer to the defaults, else ``saved``."""
+    """Returns ``full`` if ``saved`` is ``full`` at a lower strength, else ``saved``."""
     widths = [sum(h.high - h.low for h in loss.hyperparameters) for loss in (saved, full)]
-    if _in_any_range(saved) != _in_any_range(full) or not 0 < widths[0] < widths[1]:
+    if _without_ranges(saved) != _without_ranges(full) or not 0 < widths[0] < widths[1]:
         return saved
     nearer = toward_defaults(full, widths[0] / widths[1])
     pairs = zip(saved.hyperparameters, nearer.hyperparameters, strict=True)
@@ -78,5 +78,5 @@ def _at_full_strength(saved: LossFamily, full: LossFamily) -> LossFamily:
     return full if same else saved
 
 
-def _in_any_range(loss: LossFamily) -> LossFamily:
+def _without_ranges(loss: LossFamily) -> LossFamily:
     return loss.loss if isinstance(loss, Ranged) else loss

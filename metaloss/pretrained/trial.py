@@ -1,4 +1,4 @@
-"""A loaded criterion on one made-up batch, before anybody trains with it."""
+"""Try a loaded criterion on one made-up batch."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ from metaloss.objective import AdjustedLoss
 
 CLASSES = 10
 SAMPLES = 30
-# Logits that a trained network gives: a size at which a sane loss is finite.
+# The largest logit, about that of a trained network; losses must be finite for it.
 LARGEST = 20.0
-# What a part that is for other batches ends in.
-_ANOTHER = (InputError, RuntimeError, IndexError, TypeError)
+# Errors of a component that does not support this batch.
+_UNSUPPORTED = (InputError, RuntimeError, IndexError, TypeError)
 
 
 @torch.no_grad()
 def check_finite_loss(criterion: AdjustedLoss, snapshots: list[BaseAdjuster]) -> None:
-    """Raise :class:`~metaloss.checks.InputError` if a snapshot's loss is no number on the batch.
+    """Raises :class:`~metaloss.checks.InputError` if a snapshot gives losses that are not finite.
 
-    Weights and arguments can be finite each, and so large that what they give is not. A criterion
-    that cannot take this batch, as one for another number of classes, is not judged.
+    Finite weights and arguments can be so large that losses overflow. A criterion that does not
+    support the batch, because of another number of classes for instance, is not checked.
 
     Args:
-        criterion: is left as it is.
-        snapshots: its adjuster's.
+        criterion: the criterion; it is not changed.
+        snapshots: the snapshots of its adjuster.
     """
     classifies = criterion.loss.kind == CLASSIFICATION
     size = torch.linspace(-LARGEST, LARGEST, SAMPLES * CLASSES)
-    outputs = size.view(CLASSES, SAMPLES).T.contiguous()  # labels high, low and between
+    outputs = size.view(
+        CLASSES, SAMPLES
+    ).T.contiguous()  # labels with large, small and medium logits
     targets = torch.arange(SAMPLES) % CLASSES if classifies else torch.zeros_like(outputs)
     try:
         features = _features(criterion, outputs, targets, CLASSES if classifies else None)
         losses = [criterion.loss(outputs, targets, adjuster(features)) for adjuster in snapshots]
         bad = sum(int((~each.isfinite()).sum()) for each in losses)
-    except _ANOTHER:
+    except _UNSUPPORTED:
         return
     require(
         bad == 0,
@@ -51,11 +53,11 @@ def check_finite_loss(criterion: AdjustedLoss, snapshots: list[BaseAdjuster]) ->
 def _features(
     criterion: AdjustedLoss, outputs: Tensor, targets: Tensor, num_classes: int | None
 ) -> Tensor:
-    """Its conditioner's for a first batch; zeros where it is for another number of classes."""
+    """Returns the features of a first batch, or zeros if the conditioner does not support it."""
     criterion = copy.deepcopy(criterion)
     try:
         criterion.prepare(targets, num_classes)
         features = criterion.features(outputs, targets, torch.arange(SAMPLES))
-    except _ANOTHER:
+    except _UNSUPPORTED:
         features = outputs.new_zeros(SAMPLES, criterion.adjuster.num_features or 0)
     return features.to(criterion.adjuster.low.dtype)

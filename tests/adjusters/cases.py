@@ -1,4 +1,4 @@
-"""The adjusters under test, and the features they read."""
+"""The adjusters under test and their features."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ GROUPS = 3
 
 
 def any_features(adjuster: BaseAdjuster, batch: int, scale: float, seed: int = 0) -> Tensor:
-    """Features of the width that the adjuster reads."""
+    """Returns random features for an adjuster."""
     generator = torch.Generator().manual_seed(seed)
     width = 2 if adjuster.num_features is None else adjuster.num_features
     return scale * torch.randn(batch, width, generator=generator)
 
 
 def flips(adjuster: BaseAdjuster, batch: int, scale: float, seed: int = 0) -> Tensor:
-    """What ``Flipped`` gives."""
+    """Returns features of ``Flipped``."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(2, (batch, 1), generator=generator).float()
 
 
 def with_groups(adjuster: BaseAdjuster, batch: int, scale: float, seed: int = 0) -> Tensor:
-    """Features, and one-hot groups as the last columns."""
+    """Returns random features with one-hot groups in the last columns."""
     features = any_features(adjuster, batch, scale, seed)
     features[:, -GROUPS:] = torch.eye(GROUPS)[torch.arange(batch) % GROUPS]
     return features
@@ -48,7 +48,7 @@ def with_groups(adjuster: BaseAdjuster, batch: int, scale: float, seed: int = 0)
 
 @dataclass(frozen=True)
 class Case:
-    """How to build an adjuster for a loss, and how to draw what it reads."""
+    """Builds an adjuster for a loss, and its features."""
 
     build: Callable[[LossFamily], BaseAdjuster]
     features: Callable[..., Tensor] = any_features
@@ -72,7 +72,7 @@ _BUILT_OTHERWISE: dict[str, Case] = {
 
 
 def adjuster_classes() -> list[type[BaseAdjuster]]:
-    """Every concrete adjuster that ``metaloss.adjusters`` exports."""
+    """Returns every concrete adjuster that ``metaloss.adjusters`` exports."""
     exported = (getattr(adjusters, name) for name in adjusters.__all__)
     return [
         item
@@ -87,7 +87,7 @@ def _by_its_own_means(item: type[BaseAdjuster], loss: LossFamily) -> BaseAdjuste
 
 
 def cases() -> dict[str, Case]:
-    """Every exported adjuster: a new one is here, and so tested, with no edit."""
+    """Returns a case for every exported adjuster, by name."""
     return {
         item.__name__: _BUILT_OTHERWISE.get(item.__name__, Case(partial(_by_its_own_means, item)))
         for item in adjuster_classes()
@@ -95,7 +95,7 @@ def cases() -> dict[str, Case]:
 
 
 def learnable() -> dict[str, Case]:
-    """Those that have something to learn."""
+    """Returns the cases of learned adjusters."""
     return {
         name: case
         for name, case in cases().items()
@@ -104,5 +104,5 @@ def learnable() -> dict[str, Case]:
 
 
 def constant(q: float) -> ConstantAdjuster:
-    """An adjuster of GCE that can be told from others."""
+    """Returns a constant adjuster of GCE."""
     return ConstantAdjuster(GCE().hyperparameters, {"q": q})

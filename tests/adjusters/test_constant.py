@@ -1,4 +1,4 @@
-"""Adjusters that are set by hand."""
+"""Adjusters without learned parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every exported adjuster promises; passing this is how a new one gets in."""
+"""The contract of every adjuster; a new one is tested without an edit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_there_are_adjusters_that_learn_and_some_that_do_not():
 
 @everyone
 @every_loss
-@pytest.mark.parametrize("batch", [0, 1, 9])
+@pytest.mark.parametrize("batch", [0, 9])
 def test_gives_a_row_of_hyperparameters_a_sample(case: Case, loss: LossFamily, batch: int):
     adjuster = case.build(loss)
     assert adjuster.hyperparameters == loss.hyperparameters
@@ -40,8 +40,9 @@ def test_gives_a_row_of_hyperparameters_a_sample(case: Case, loss: LossFamily, b
 
 @everyone
 @every_loss
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("scale", [0.0, 1.0, 1e4, 1e30])
+@pytest.mark.parametrize(
+    ("dtype", "scale"), [(torch.float32, 1.0), (torch.float32, 1e30), (torch.float64, 1e4)]
+)
 def test_stays_inside_the_ranges(case: Case, loss: LossFamily, dtype: torch.dtype, scale: float):
     torch.manual_seed(3)
     adjuster = case.build(loss).to(dtype)
@@ -69,7 +70,7 @@ def test_reaches_from_end_to_end(case: Case, loss: LossFamily):
 
 @every_learner
 def test_a_fresh_one_is_well_inside_the_range(case: Case):
-    """Else the sigmoid's slope there would be too small to learn from."""
+    """Otherwise the sigmoid's slope would be too small to learn."""
     adjuster = case.build(GCE())
     hparams = adjuster(case.features(adjuster, 50, 1.0))
     assert 0.1 < hparams.min() < hparams.max() < 0.9

@@ -1,4 +1,4 @@
-"""What a fresh adjuster predicts, before it has learned anything."""
+"""The initial prediction of an adjuster."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ every_builder = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS
 
 
 def features(adjuster: BaseAdjuster, batch: int = 400) -> Tensor:
-    """Margins of a network that knows nothing yet, and groups where it takes them."""
+    """Returns margins of an untrained network, and groups if the adjuster reads them."""
     found = 0.1 * torch.randn(batch, 2, generator=torch.Generator().manual_seed(0))
     groups = torch.eye(GROUPS)[torch.arange(batch) % GROUPS]
     return found if adjuster.num_features == 2 else torch.cat([found, groups], dim=1)
 
 
 def shares(adjuster: BaseAdjuster, hparams: Tensor) -> Tensor:
-    """How far each hyperparameter is from the lower end, as a share of its range."""
+    """Returns the position of each hyperparameter in its range, from 0 to 1."""
     return (hparams - adjuster.low) / (adjuster.high - adjuster.low)
 
 

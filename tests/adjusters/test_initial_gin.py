@@ -1,4 +1,4 @@
-"""Where the adjusters of the shipped experiments start."""
+"""The initial adjusters of the package's experiments."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def test_the_others_start_from_the_defaults(name: str):
 
 
 def test_one_file_sends_any_experiment_to_the_middle():
-    """Heads for groups of classes too."""
+    """Also adjusters with a head for each group."""
     assert starts(["experiments/relatives.gin", "adjusters/middle.gin"], []) == {"middle"}
 
 
 @pytest.fixture(scope="module")  # gin takes one class of a name
 def pair():
-    """A loss of which an adjuster that starts in the middle teaches a network nothing."""
+    """With this loss a network learns nothing from an adjuster that starts in the middle."""
     with configuration([str(EXAMPLES / "bi_tempered" / "bi_tempered.gin")], []) as config:
         yield config.build(Experiment).methods[1]
     sys.modules.pop("bi_tempered", None)

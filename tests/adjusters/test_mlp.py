@@ -1,4 +1,4 @@
-"""Learned adjusters, against loops over samples and units."""
+"""Learned adjusters against loops over samples and units."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from metaloss.adjusters import Adjuster, GroupedAdjuster
 from metaloss.checks import InputError
 from metaloss.conditioners import ClassGroup, Concat, LossValue, Margin
-from metaloss.losses import GCE, JS, SL, CrossEntropy, LossFamily, PolySoft, WeightedCE
+from metaloss.losses import GCE, SL, CrossEntropy, LossFamily, PolySoft, WeightedCE
 
 
 def linear(weight: Tensor, bias: Tensor, x: list[float]) -> list[float]:
@@ -28,8 +28,7 @@ def bounded(loss: LossFamily, logits: list[float]) -> list[float]:
     ]
 
 
-@pytest.mark.parametrize("loss", [GCE(), SL(), PolySoft(), JS()], ids=str)
-@pytest.mark.parametrize("num_features", [1, 3])
+@pytest.mark.parametrize(("loss", "num_features"), [(GCE(), 1), (SL(), 3), (PolySoft(), 1)])
 def test_mlp_is_that_of_section_3_2(loss: LossFamily, num_features: int):
     adjuster = Adjuster(num_features, loss.hyperparameters, hidden=6).double()
     features = 2 * torch.randn(8, num_features).double()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from metaloss.models import MLP, PreActResNet18, SmallCNN, resnet8, torchvision_model
+from metaloss.models import MLP, SmallCNN, preact_resnet18, resnet8, torchvision_model
 
 CLASSES = 3
 
@@ -210,7 +210,7 @@ GRID: dict[str, Callable[[], nn.Module]] = {
     "resnet8": lambda: enlarged(16, resnet8(CLASSES, in_channels=1, width=4)),
 }
 LARGE: dict[str, Callable[[], nn.Module]] = {
-    "preact": lambda: enlarged(8, PreActResNet18(CLASSES, in_channels=1, width=2)),
+    "preact": lambda: enlarged(8, preact_resnet18(CLASSES, in_channels=1, width=2)),
     "torchvision": lambda: nn.Sequential(
         nn.Conv2d(1, 3, 1), enlarged(32, torchvision_model("shufflenet_v2_x0_5", CLASSES))
     ),

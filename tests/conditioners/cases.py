@@ -1,4 +1,4 @@
-"""The conditioners under test, and the batches they are shown."""
+"""The conditioners under test and their batches."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from metaloss.losses import GCE
 
 SAMPLES = 40
 Build = Callable[[int], Conditioner]
-"""From the number of classes to a fresh conditioner."""
+"""Builds a conditioner from the number of classes."""
 
 
 def _flipped(num_classes: int) -> Conditioner:
@@ -72,7 +72,7 @@ _BUILT_WITH_ARGUMENTS: dict[str, dict[str, Build]] = {
 
 
 def conditioner_classes() -> list[type[Conditioner]]:
-    """Every concrete conditioner that ``metaloss.conditioners`` exports for classes."""
+    """Returns every concrete conditioner that ``metaloss.conditioners`` exports for classes."""
     exported = (getattr(conditioners, name) for name in conditioners.__all__)
     return [
         item
@@ -83,7 +83,7 @@ def conditioner_classes() -> list[type[Conditioner]]:
 
 
 def builders() -> dict[str, Build]:
-    """How to build each of them: a new one is here, and so tested, with no edit."""
+    """Returns a builder for every exported conditioner, by name."""
     found: dict[str, Build] = {}
     for item in conditioner_classes():
         without_arguments = {item.__name__: partial(_ignoring_classes, item)}
@@ -96,7 +96,7 @@ def _ignoring_classes(item: type[Conditioner], num_classes: int) -> Conditioner:
 
 
 class Drawn(NamedTuple):
-    """What a conditioner is called with."""
+    """The arguments of a conditioner."""
 
     outputs: Tensor
     targets: Tensor
@@ -104,7 +104,7 @@ class Drawn(NamedTuple):
 
 
 def training_labels(num_classes: int) -> Tensor:
-    """Labels of the whole set: class 0 is the most frequent, and every sample has one."""
+    """Returns the labels of the training set, of which class 0 is the most frequent."""
     generator = torch.Generator().manual_seed(11)
     drawn = torch.randint(num_classes, (SAMPLES,), generator=generator)
     return torch.where(torch.arange(SAMPLES) % 4 == 0, 0, drawn)
@@ -117,7 +117,7 @@ def drawn(
     dtype: torch.dtype = torch.float64,
     scale: float = 2.0,
 ) -> Drawn:
-    """Different samples of the set, with logits as a model could give them."""
+    """Returns a batch of distinct samples with random logits."""
     generator = torch.Generator().manual_seed(seed)
     index = torch.randperm(SAMPLES, generator=generator)[:batch]
     outputs = scale * torch.randn(batch, num_classes, generator=generator, dtype=torch.float64)
@@ -125,7 +125,7 @@ def drawn(
 
 
 def ready(build: Build, num_classes: int = 5) -> Conditioner:
-    """A conditioner in the middle of training: prepared, told of progress, with a past."""
+    """Returns a conditioner in the middle of training: prepared, and with some samples observed."""
     conditioner = build(num_classes)
     conditioner.prepare(training_labels(num_classes), num_classes)
     conditioner.set_progress(0.3)

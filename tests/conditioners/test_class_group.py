@@ -1,4 +1,4 @@
-"""Groups of classes, against the best of all groupings, and scikit-learn's."""
+"""Groups of classes against the best of all groupings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from metaloss.conditioners import ClassGroup, Concat, Margin, group_by_size
 
 
 def best_grouping(sizes: list[int], num_groups: int) -> list[int]:
-    """The grouping with the least squared distance to the groups' means: all are tried.
+    """Returns the grouping with the smallest squared distance to the groups' means, by brute force.
 
     On a line the best groups are neighbours, so it is enough to try where to cut.
     """

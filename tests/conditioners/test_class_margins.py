@@ -1,4 +1,4 @@
-"""The mean margins of the classes, against a loop over samples."""
+"""Mean margins of the classes against a loop over samples."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def weighted_mean(margins: list[tuple[float, float]], nothing: float = 0.0) -> f
 
 
 def expected(past: list[Drawn], now: Drawn, decay: float) -> Tensor:
-    """The documented features, sample by sample."""
+    """Computes the documented features sample by sample."""
     of_class: dict[int, list[tuple[float, float]]] = {c: [] for c in range(CLASSES)}
     for age, batch in enumerate(reversed(past)):
         for z, y in zip(batch.outputs, batch.targets.tolist(), strict=True):
@@ -73,7 +73,7 @@ def test_a_class_that_is_away_keeps_its_mean() -> None:
 
 
 def test_it_tells_labels_that_moved_from_labels_that_are_random() -> None:
-    """Six of ten of class 0 are called 1, which the network believes; or anything at all."""
+    """60% of class 0 are labelled 1, which the network predicts; or labels are random."""
     images = torch.arange(2).repeat_interleave(100)
     believed = torch.ones(200, dtype=torch.int64)  # of both: most of either are called 1
     outputs = 4.0 * torch.nn.functional.one_hot(believed, CLASSES).double()

@@ -1,4 +1,4 @@
-"""What every exported conditioner promises; passing this is how a new one gets in."""
+"""The contract of every conditioner; a new one is tested without an edit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_every_exported_conditioner_is_tested():
 
 
 @everyone
-@pytest.mark.parametrize("batch", [0, 1, 2, 17])
+@pytest.mark.parametrize("batch", [0, 1, 17])
 def test_gives_its_features_for_each_sample(build: Build, batch: int):
     conditioner = ready(build)
     features = conditioner(*drawn(batch=batch))
@@ -75,8 +75,9 @@ def test_autocast_changes_nothing(build: Build):
 
 
 @everyone
-@pytest.mark.parametrize("num_classes", [2, 1000])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, *HALF])
+@pytest.mark.parametrize(
+    ("num_classes", "dtype"), [(2, torch.float32), (1000, torch.float32), (10, torch.float16)]
+)
 def test_is_finite_for_any_logits_and_number_of_classes(
     build: Build, num_classes: int, dtype: torch.dtype
 ):
@@ -248,9 +249,8 @@ def test_is_documented(item: type):
 
 
 @everyone
-@pytest.mark.parametrize("dtype", HALF)
-def test_what_it_remembers_is_not_kept_in_half_precision(build: Build, dtype: torch.dtype):
-    cast, plain = ready(build).to(dtype), ready(build)
+def test_what_it_remembers_is_not_kept_in_half_precision(build: Build):
+    cast, plain = ready(build).to(torch.bfloat16), ready(build)
     outputs, targets, index = drawn(batch=17)
     for _ in range(300):  # bfloat16 cannot count beyond 256
         for conditioner in (cast, plain):

@@ -1,4 +1,4 @@
-"""The memory of a sample's past, against a dictionary and a loop."""
+"""Moving averages of samples against a dictionary and a loop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def prepared(decay: float = 0.7) -> MovingAverage:
 
 
 def epochs(count: int):
-    """Batches of ``count`` epochs in changing order, the last batch of each a short one."""
+    """Returns the batches of ``count`` shuffled epochs, the last batch of each a short one."""
     generator = torch.Generator().manual_seed(5)
     for _ in range(count):
         for index in torch.randperm(SAMPLES, generator=generator).split(BATCH):

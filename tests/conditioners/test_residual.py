@@ -1,4 +1,4 @@
-"""The size of the residual, and conditioners that do not care for the kind of targets."""
+"""The absolute residual, and conditioners for any kind of targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mean over recent batches, against a loop."""
+"""The mean over recent batches against a loop."""
 
 from __future__ import annotations
 

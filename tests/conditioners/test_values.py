@@ -1,4 +1,4 @@
-"""Pure conditioners, against the plainest computation there is."""
+"""Pure conditioners against direct computations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.helpers import oracles
 
 
 def margin_by_hand(logits: list[float], target: int) -> float:
-    """Section 3.2, word for word."""
+    """Computes the margin of Section 3.2."""
     others = [logit for j, logit in enumerate(logits) if j != target]
     return logits[target] - max(others)
 

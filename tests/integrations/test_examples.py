@@ -1,4 +1,4 @@
-"""The examples of the documentation, run as they stand."""
+"""The examples of the documentation, unchanged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def example(name: str, *needs: str) -> ModuleType:
 
 @pytest.fixture
 def progress(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What the criterion is told of progress."""
+    """Returns the recorded arguments of ``criterion.progress``."""
     told: list[float] = []
     tell = metaloss.AdjustedLoss.progress
 

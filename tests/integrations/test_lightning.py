@@ -1,4 +1,4 @@
-"""Lightning's ways to say how long a training is, and what the snapshots make of them."""
+"""Snapshots under Lightning's limits of epochs and steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 class Classifier(lightning.LightningModule):
-    """Writes down which snapshot is in use at each step."""
+    """Records the selected snapshot of each step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Classifier(lightning.LightningModule):
 
 
 class TwoOptimizers(Classifier):
-    """Steps both itself, so that the Trainer counts two steps a batch."""
+    """Steps two optimizers by hand, so that the Trainer counts two steps a batch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class TwoOptimizers(Classifier):
 
 
 class Endless(IterableDataset):
-    """Samples whose number nobody is told."""
+    """A data set without a length."""
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, int]]:
         return iter([(torch.randn(4), k % 3) for k in range(32)])

@@ -1,4 +1,4 @@
-"""Optimizers that other libraries wrap: which one to pass is in the message."""
+"""Optimizers wrapped by other libraries: the message names the one to pass."""
 
 from __future__ import annotations
 

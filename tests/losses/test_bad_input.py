@@ -1,4 +1,4 @@
-"""What cannot be used is refused in one line that says what was expected and what came."""
+"""Bad input raises an error of one line with what was expected and what was given."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from metaloss.checks import InputError
-from metaloss.losses import GCE, SL, Fixed, Hyperparameter, LossFamily, PolySoft, Ranged
-from tests.losses.cases import families, moderate
+from metaloss.losses import GCE, MAE, SL, Fixed, Hyperparameter, LossFamily, PolySoft, Ranged
+from tests.losses.cases import moderate
 
 pytestmark = pytest.mark.bad_input
 
@@ -23,7 +23,8 @@ def refused(action, *words: str) -> None:
         assert word in message, message
 
 
-@pytest.mark.parametrize("family", families(), ids=str)
+# The checks are the base class's: a family of each number of hyperparameters will do.
+@pytest.mark.parametrize("family", [MAE(), GCE(), SL()], ids=str)
 class TestCall:
     @pytest.mark.parametrize("extra", [-1, 1])
     def test_hyperparameters_of_another_width(self, family: LossFamily, extra: int):

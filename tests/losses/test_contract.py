@@ -1,4 +1,4 @@
-"""What every exported family promises; passing this is how a new one gets in."""
+"""The contract of every loss family; a new one is tested without an edit."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_computes_half_precision_in_float32(family: LossFamily, dtype: torch.dty
 
 @pytest.mark.parametrize("dtype", HALF)
 def test_half_precision_logits_with_float32_hyperparameters(family: LossFamily, dtype: torch.dtype):
-    """As under autocast, where the model gives half precision and the adjuster does not."""
+    """As under autocast, where logits are in half precision and hyperparameters are not."""
     outputs, targets, hparams = moderate(family)
     values = family(outputs.to(dtype), targets, hparams.float())
     assert values.dtype == torch.float32

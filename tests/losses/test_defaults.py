@@ -1,4 +1,4 @@
-"""The published defaults: what a fixed loss is trained with, and where an adjuster starts."""
+"""The default hyperparameters are the published ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No NaN and no infinity: loss, first and second derivatives, whatever the network says."""
+"""The loss and its first two derivatives are finite for any logits."""
 
 from __future__ import annotations
 
@@ -11,20 +11,14 @@ from metaloss.losses import CrossEntropy, Fixed, LossFamily, PolySoft
 from tests.losses.cases import crossed, families, hparams_grid, logits_and_targets
 
 DTYPES = [torch.float32, torch.float64]
-SMALLEST_LOSSES = (0.0, 1e-30, 1e-8, 1e-3)
 
 
 def assert_finite_to_second_order(
     family: LossFamily, outputs: Tensor, targets: Tensor, hparams: Tensor
 ) -> None:
-    """In logits and hyperparameters, and in the logits alone where hyperparameters are given."""
-    for learned in (True, False):
-        z, h = outputs.clone().requires_grad_(), hparams.clone().requires_grad_(learned)
-        check_orders(family(z, targets, h), [z, h] if learned else [z], hparams)
-
-
-def check_orders(values: Tensor, variables: list[Tensor], hparams: Tensor) -> None:
-    """A weighted sum of the first derivatives is differentiated: a NaN anywhere shows in it."""
+    """Differentiates a weighted sum of the first derivatives, in which any NaN shows."""
+    variables = outputs.clone().requires_grad_(), hparams.clone().requires_grad_()
+    values = family(variables[0], targets, variables[1])
     first = grad(
         values.sum(), variables, create_graph=True, allow_unused=True, materialize_grads=True
     )
@@ -40,10 +34,12 @@ def check_orders(values: Tensor, variables: list[Tensor], hparams: Tensor) -> No
             assert not bad.any(), f"order {order}, hyperparameters {hparams[bad].unique(dim=0)}"
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("num_classes", [2, 3, 10, 1000])
+@pytest.mark.parametrize(
+    ("dtype", "num_classes"),
+    [(torch.float32, 2), (torch.float32, 10), (torch.float32, 1000), (torch.float64, 3)],
+)
 @pytest.mark.parametrize("family", families(), ids=str)
-def test_on_the_whole_range(family: LossFamily, num_classes: int, dtype: torch.dtype):
+def test_on_the_whole_range(family: LossFamily, dtype: torch.dtype, num_classes: int):
     outputs, targets, hparams = crossed(
         *logits_and_targets(num_classes, per_scale=3),
         hparams_grid(family, (0.0, 0.01, 0.25, 0.5, 0.75, 0.99, 1.0)),
@@ -91,7 +87,7 @@ def test_polysoft_where_lambda_is_the_cross_entropy(d: float, dtype: torch.dtype
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("lam", SMALLEST_LOSSES)
+@pytest.mark.parametrize("lam", [0.0, 1e-30, 1e-3])
 def test_polysoft_with_a_tiny_lambda(lam: float, dtype: torch.dtype):
     outputs, targets = logits_and_targets(3, per_scale=3)
     rows = torch.tensor([[lam, d] for d in (1.1, 2.0, 5.0)], dtype=dtype)

@@ -1,4 +1,4 @@
-"""The limits between the families that Section 2.2 states."""
+"""The limits of the families (Section 2.2)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sample(request) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture(params=[2, 10])
 def ordinary(request) -> tuple[Tensor, Tensor]:
-    """No loss here is beyond some twenty: a limit taken at a small number shows."""
+    """Returns logits with moderate losses, for which small deviations from a limit are visible."""
     generator = torch.Generator().manual_seed(request.param)
     outputs = 4 * torch.randn(50, request.param, generator=generator, dtype=torch.float64)
     return outputs, torch.arange(50) % request.param

@@ -1,4 +1,4 @@
-"""A family of one's own, in a dozen lines, outside the package."""
+"""A family defined outside the package."""
 
 from __future__ import annotations
 

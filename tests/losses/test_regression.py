@@ -1,4 +1,4 @@
-"""The losses of regression, against fifty digits and on what every family promises."""
+"""The losses of regression: values with 50 digits, and the contract of families."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ everyone = pytest.mark.parametrize("family", FAMILIES, ids=str)
 
 
 def barron(residual: float, alpha: float, c: float) -> mpmath.mpf:
-    """Equation 1 of the paper, with its limits at 2 and at 0, as printed."""
+    """Equation 1 of the paper, with its limits at 2 and at 0."""
     with mpmath.workdps(50):
         x2 = (mpmath.mpf(residual) / mpmath.mpf(c)) ** 2
         a = mpmath.mpf(alpha)
@@ -112,7 +112,7 @@ def test_derivatives_match_finite_differences(family: LossFamily) -> None:
 
 
 def drawn(family: LossFamily, batch: int = 5, values: int = 3) -> tuple[Tensor, Tensor, Tensor]:
-    """Float64 values of unit scale, hyperparameters well inside their ranges."""
+    """Returns float64 values of unit scale and hyperparameters well inside their ranges."""
     generator = torch.Generator().manual_seed(0)
     outputs, targets = torch.randn(2, batch, values, generator=generator, dtype=torch.float64)
     unit = torch.rand(batch, len(family.hyperparameters), generator=generator, dtype=torch.float64)

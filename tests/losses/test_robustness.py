@@ -1,4 +1,4 @@
-"""Definitions 2 and 3 and Lemma 1: what the losses of all labels of one sample sum to."""
+"""Definitions 2 and 3 and Lemma 1: the sum of a sample's losses over all labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLASSES = [2, 3, 10, 100]
 
 
 def sums(family: LossFamily, outputs: Tensor, *values: float) -> Tensor:
-    """The sum over every label of each sample's loss, ``[samples]``."""
+    """Returns the sum of each sample's losses over all labels, ``[samples]``."""
     samples, num_classes = outputs.shape
     every = torch.arange(num_classes).repeat(samples)
     repeated = outputs.repeat_interleave(num_classes, dim=0)
@@ -83,7 +83,7 @@ def test_lemma_1(outputs, d: float, above_log_c: float):
 @pytest.mark.parametrize("d", [1.1, 2.0, 5.0])
 @pytest.mark.parametrize("num_classes", CLASSES)
 def test_lemma_1_needs_more_than_lambda_above_log_c(num_classes: int, d: float):
-    """Its proof leaves out the flat branch, which a sure output takes for all labels but one.
+    """Its proof omits the constant branch, which a confident output takes for all labels but one.
 
     There the sum is ``(c - 1)(d - 1) lambda / d``: below the lemma's bound unless lambda is at
     least ``c log c / (c - 1)``. Lambda above ``1 + log c`` is enough for every output.

@@ -1,4 +1,4 @@
-"""Families made of families: some hyperparameters held, or their ranges replaced."""
+"""Derived families: fixed hyperparameters and other ranges."""
 
 from __future__ import annotations
 

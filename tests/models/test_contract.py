@@ -1,4 +1,4 @@
-"""What the lookahead asks of every model: functional calls, forward mode and double backward.
+"""What a hypergradient needs of every model: functional calls, forward mode, double backward.
 
 Both derivatives are compared with central differences in float64, in training (batch statistics)
 and in evaluation.
@@ -20,7 +20,7 @@ from metaloss import models
 
 
 class Case(NamedTuple):
-    """A model for five classes, and the side of the images it is tried on."""
+    """A model for five classes, and the height and width of its images."""
 
     build: Callable[[], nn.Module]
     size: int = 16
@@ -31,11 +31,9 @@ CASES = {
     "small_cnn": Case(lambda: models.SmallCNN(3, 5, width=4)),
     "lenet": Case(lambda: models.LeNet(3, 5, size=16, width=4, hidden=12)),
     "resnet8": Case(lambda: models.resnet8(5, width=4)),
-    "resnet20": Case(lambda: models.resnet20(5, width=2)),
-    "resnet32": Case(lambda: models.resnet32(5, width=2)),
     "resnet34": Case(lambda: models.resnet34(5, width=2)),
     "preact_resnet18": Case(lambda: models.preact_resnet18(5, width=2)),
-    # It divides the side by 32, and a batch of single pixels has hardly a variance to divide by.
+    # It divides the image's sides by 32. A batch of single pixels would have almost no variance.
     "torchvision": Case(lambda: models.torchvision_model("shufflenet_v2_x0_5", 5), size=64),
 }
 
@@ -55,7 +53,7 @@ def model(case: Case) -> nn.Module:
     torch.manual_seed(0)
     model = case.build().double()
     for module in model.modules():
-        # Biases of 0 would put whole channels on ReLU's kink, where no difference can judge.
+        # With biases of 0 whole channels would sit at ReLU's kink, where differences are wrong.
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.bias, std=0.5)
             nn.init.normal_(module.running_mean, std=0.1)
@@ -84,7 +82,7 @@ def gradient(model: nn.Module, parameters: Tensors, inputs: Tensor) -> list[Tens
 
 
 def direction(parameters: Tensors) -> Tensors:
-    """A random direction, in which every tensor moves at a tenth of its own size."""
+    """A random direction that moves every tensor by a tenth of its own size."""
     generator = torch.Generator().manual_seed(2)
     return {
         name: 0.1

@@ -1,4 +1,4 @@
-"""The quick convolutional network that learns by heart."""
+"""LeNet, which memorizes its training set."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from metaloss.checks import InputError
 from metaloss.models import LeNet
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", [8, 9, 28, 32])
+@pytest.mark.parametrize(("channels", "size"), [(1, 8), (3, 9), (1, 28), (3, 32)])
 def test_any_size(channels: int, size: int) -> None:
     model = LeNet(channels, num_classes=7, size=size, width=4, hidden=20)
     assert model(torch.randn(2, channels, size, size)).shape == (2, 7)

@@ -1,4 +1,4 @@
-"""The quick convolutional network."""
+"""The small convolutional network."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from metaloss.checks import InputError
 from metaloss.models import SmallCNN
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", [8, 28, 32])
-def test_the_sizes_it_is_for(channels: int, size: int) -> None:
+@pytest.mark.parametrize(("channels", "size"), [(1, 8), (1, 28), (3, 32)])
+def test_output_shape(channels: int, size: int) -> None:
     model = SmallCNN(channels, num_classes=7, width=4)
     assert model(torch.randn(2, channels, size, size)).shape == (2, 7)
 

@@ -1,4 +1,4 @@
-"""The adjusted loss, used as any criterion is."""
+"""The adjusted loss as a criterion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from metaloss.conditioners import (
     MovingAverage,
     Progress,
 )
-from metaloss.kinds import Classification
+from metaloss.kinds import CLASSIFICATION, Classification
 from metaloss.losses import GCE, JS, SL, CrossEntropy, PolySoft, WeightedCE
 from tests.helpers import oracles, states
 
@@ -187,8 +187,8 @@ def test_autocast():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("name", ["sl-fashion-mnist-context", "gce-cifar10-context"])
-def test_what_is_not_finite_does_not_stay(name: str, bad: float, monkeypatch):
-    """As on an accelerator, where the criterion does not look at values."""
+def test_values_that_are_not_finite_are_not_remembered(name: str, bad: float, monkeypatch):
+    """As on an accelerator, where values are not checked."""
     monkeypatch.setattr(Classification, "check_values", lambda *_: None)
     criterion = metaloss.from_pretrained(name)
     criterion.progress(0.0)
@@ -221,13 +221,23 @@ def test_cast_with_its_network_it_predicts_the_same(dtype: torch.dtype):
 
 @pytest.mark.parametrize("scale", [1e4, -1e4])
 @pytest.mark.parametrize("loss", [GCE(), SL(), PolySoft(), JS(), WeightedCE()], ids=str)
-@pytest.mark.parametrize("detach", [True, False])
-def test_hopeless_logits_give_finite_gradients(loss, scale: float, detach: bool):
+def test_saturated_logits_have_finite_gradients(loss, scale: float):
     outputs = torch.zeros(2, 3)
     outputs[:, 0] = scale
     outputs.requires_grad_()
-    criterion = learned(loss, detach=detach)
+    criterion = learned(loss, detach=False)
     criterion(outputs, torch.tensor([0, 1])).backward()
     assert torch.isfinite(outputs.grad).all()
     for name, parameter in criterion.adjuster.named_parameters():
         assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_a_call_checks_its_batch_once(monkeypatch: pytest.MonkeyPatch):
+    checked = []
+    monkeypatch.setattr(type(CLASSIFICATION), "check", lambda *batch: checked.append(batch))
+    criterion = AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
+    batch = torch.randn(4, 3), torch.arange(4) % 3
+    for call in (criterion, criterion.losses, criterion.per_sample, criterion.hparams):
+        checked.clear()
+        call(*batch)
+        assert len(checked) == 1

@@ -1,4 +1,4 @@
-"""What a loop tells the criterion, and what it remembers of its own."""
+"""The criterion's hooks and the conditioner's memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.objective.test_criterion import logits
 
 
 class Spy(Conditioner):
-    """Writes down what it is told."""
+    """Records the calls of its hooks."""
 
     num_features = 1
 

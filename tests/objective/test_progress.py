@@ -1,4 +1,4 @@
-"""A training that never says how far it has come is warned once."""
+"""Training without a call of ``progress`` warns once."""
 
 from __future__ import annotations
 

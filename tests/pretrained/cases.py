@@ -1,4 +1,4 @@
-"""Learned adjusters to save, and what they are asked afterwards."""
+"""Learned adjusters, and how to compare two of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def learned(
     conditioner: Conditioner | None = None,
     detach: bool = True,
 ) -> AdjustedLoss:
-    """A criterion whose adjuster is no longer a fresh one."""
+    """Returns a criterion whose adjuster differs from a new one."""
     loss = GCE() if loss is None else loss
     conditioner = Margin() if conditioner is None else conditioner
     adjuster = Adjuster.for_loss(loss, conditioner, hidden=7)
@@ -32,12 +32,8 @@ def learned(
 
 
 def answers(criterion: AdjustedLoss) -> list[Tensor]:
-    """What a criterion does in a training: losses, hyperparameters and gradients on the way.
-
-    Frozen, as a loaded one is: where nothing is learned, losses may take other formulas.
-    """
+    """Returns the losses, hyperparameters and gradients of a criterion in training."""
     criterion = copy.deepcopy(criterion)
-    criterion.adjuster.requires_grad_(requires_grad=False)
     criterion.prepare(training_labels(CLASSES), CLASSES)
     criterion.progress(0.4)
     found = []
@@ -51,10 +47,10 @@ def answers(criterion: AdjustedLoss) -> list[Tensor]:
 
 
 def same(one: AdjustedLoss, other: AdjustedLoss) -> bool:
-    """Whether two criteria give the same, to the bit."""
+    """Whether two criteria return the same, bit for bit."""
     return all(map(torch.equal, answers(one), answers(other)))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The files of a folder."""
+    """Returns the files of a folder and their contents."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}

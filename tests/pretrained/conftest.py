@@ -1,4 +1,4 @@
-"""An adjuster on disk."""
+"""A saved adjuster."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from tests.pretrained.cases import learned
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    """The folder of one that is whole."""
+    """Returns the folder of a valid adjuster."""
     save_adjuster(tmp_path, learned())
     return tmp_path

@@ -1,4 +1,4 @@
-"""Files of an adjuster, changed by chance or by somebody who knows how."""
+"""Changes of an adjuster's files, by accident or on purpose."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.pretrained.cases import contents
 
 
 def refused(folder: Path, *words: str) -> None:
-    """It cannot be loaded, one line says why, and the files are left as they were."""
+    """Asserts that loading fails with a message of one line and changes no file."""
     before = contents(folder) if folder.is_dir() else None
     with pytest.raises(InputError) as caught:
         load_adjuster(folder)
@@ -28,27 +28,27 @@ def refused(folder: Path, *words: str) -> None:
 
 
 def card_of(folder: Path) -> dict[str, Any]:
-    """What its card says."""
+    """Returns the card."""
     return json.loads((folder / CARD).read_text())
 
 
 def put_card(folder: Path, card: dict[str, Any]) -> None:
-    """Another card, by somebody who takes care that its digest is right."""
+    """Replaces the card, with a valid digest."""
     text = json.dumps(sealed(card, (folder / TENSORS).read_bytes()))
     (folder / CARD).write_text(text)
 
 
 def rewrite_card(folder: Path, **changed: Any) -> None:
-    """Other entries, with the digest that fits them."""
+    """Changes entries of the card, with a valid digest."""
     put_card(folder, {**card_of(folder), **changed})
 
 
 def change_card(folder: Path, **changed: Any) -> None:
-    """Other entries, and the digest as it was."""
+    """Changes entries of the card but not the digest."""
     (folder / CARD).write_text(json.dumps({**card_of(folder), **changed}))
 
 
 def put_tensors(folder: Path, data: bytes) -> None:
-    """Other tensors, with a card that fits them."""
+    """Replaces the tensors, with a valid digest."""
     (folder / TENSORS).write_bytes(data)
     put_card(folder, card_of(folder))

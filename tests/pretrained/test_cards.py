@@ -1,4 +1,4 @@
-"""Cards that cannot be trusted, or do not go with what they are beside."""
+"""Invalid cards, and cards that do not match the tensors."""
 
 from __future__ import annotations
 

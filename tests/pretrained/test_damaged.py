@@ -1,4 +1,4 @@
-"""Files that cannot be trusted are refused in one line, and nothing in them is ever executed."""
+"""Damaged files raise an error of one line, and no code in them is executed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a name leads: a folder, an adjuster of the package, a repository of the Hub."""
+"""Loading by name: a folder, an adjuster of the package, a repository of the Hub."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TestThoseOfThePackage:
 
     @pytest.mark.parametrize("adjuster", metaloss.list_pretrained(), ids=lambda a: a.name)
     def test_cards_have_a_table_of_tasks_held_out(self, adjuster) -> None:
-        """By the configuration, or by the command that the card names."""
+        """The tasks of the configuration, or of the command that the card names."""
         about = adjuster.card["about"]
         table = about["held_out"]
         assert list(table) == ["CE", adjuster.loss, f"transferred {about['method']}"]
@@ -100,7 +100,7 @@ class TestThoseOfThePackage:
                 assert (found.low, found.high) == pytest.approx((made.low, made.high))
 
     def test_all_four_families(self) -> None:
-        """From each data set one that reads the margin alone, and one that is told of classes."""
+        """For each data set, one that reads only the margin and one that reads class margins."""
         found = {(a.loss, a.source, "ClassMargins" in a.reads) for a in metaloss.list_pretrained()}
         losses, sources = ("GCE", "SL", "PolySoft", "JS"), ("Fashion-MNIST", "CIFAR-10")
         assert found == set(itertools.product(losses, sources, (False, True)))
@@ -112,7 +112,7 @@ class TestThoseOfThePackage:
         ids=lambda a: a.name,
     )
     def test_those_told_of_classes_know_who_lost_labels_to_whom(self, adjuster) -> None:
-        """With all else equal, the loss follows a label more where its class was robbed."""
+        """With all else equal, the loss trusts a label more if its class lost samples to others."""
         criterion = metaloss.from_pretrained(adjuster.name).eval()
         sizes = criterion.conditioner.conditioners[3:]  # of margins, where it is told of them
         if sizes:  # such an adjuster does so in mid-training; at the end JS's and GCE's hardly do
@@ -164,7 +164,7 @@ def test_a_file_is_not_a_folder(tmp_path, monkeypatch) -> None:
 class TestTheHub:
     @pytest.fixture
     def hub(self, monkeypatch, tmp_path) -> ModuleType:
-        """What stands for the Hub: a folder for each repository."""
+        """A fake Hub with a folder for each repository."""
         fake = ModuleType("huggingface_hub")
 
         class HfHubHTTPError(Exception):

@@ -1,4 +1,4 @@
-"""The digest covers what an adjuster does: its tensors, and the card but what is for people."""
+"""The digest covers the tensors, and the card except ``about``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.bad_input
 
 @pytest.fixture
 def detailed(tmp_path: Path) -> Path:
-    """One whose card has numbers of many kinds."""
+    """Returns the folder of an adjuster whose card has many kinds of numbers."""
     loss = Ranged(SL(A=-5.0), {"gamma_1": (0.125, 0.5)})
     conditioner = Concat([Margin(), MovingAverage(Margin(), decay=0.7)])
     criterion = learned(loss, conditioner)
@@ -35,7 +35,7 @@ def detailed(tmp_path: Path) -> Path:
 
 
 def test_every_changed_digit_is_seen(detailed: Path):
-    """Also those that make another valid card, as of ``until``, ``decay`` and ranges."""
+    """Also changes to another valid card, such as of ``until``, ``decay`` and ranges."""
     text = (detailed / CARD).read_text()
     functional = text[: text.index('"about"')]
     places = [found.start() for found in re.finditer(r"[0-9]", functional)]
@@ -69,7 +69,7 @@ def test_neither_its_layout_nor_what_it_says_to_people_counts(detailed: Path):
 
 
 def as_version_1(folder: Path) -> None:
-    """The card that earlier versions wrote, whose digest is of the tensors alone."""
+    """Returns the card of version 1, whose digest covers only the tensors."""
     digest = hashlib.sha256((folder / TENSORS).read_bytes()).hexdigest()
     change_card(folder, version=1, sha256=digest)
 
@@ -121,7 +121,7 @@ def test_those_of_the_package_are_small():
 
 
 def infinite_weights(folder: Path) -> None:
-    """Each weight is finite, and a sum of them is not."""
+    """Each weight is finite, but a sum of them is not."""
     criterion = learned()
     with torch.no_grad():
         criterion.adjuster.net[0].weight.fill_(3e38)
@@ -131,12 +131,12 @@ def infinite_weights(folder: Path) -> None:
 
 
 def range_without_loss(folder: Path) -> None:
-    """The logarithm of 1 - pi_1, beyond 1."""
+    """The logarithm of 1 - pi_1 for a pi_1 above 1."""
     save_adjuster(folder, learned(Ranged(JS(), {"pi_1": (2.0, 4.0)})))
 
 
 def immense_feature(folder: Path) -> None:
-    """The margin in probabilities, times what float32 does not hold."""
+    """The margin in probabilities, times a scale beyond float32's range."""
     conditioner = ProbabilityMargin(scale=1e200)
     criterion = AdjustedLoss(GCE(), conditioner, Adjuster.for_loss(GCE(), conditioner))
     save_adjuster(folder, criterion)

@@ -1,4 +1,4 @@
-"""To go on learning from a saved adjuster."""
+"""Continuing from a saved adjuster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fresh(loss=None, conditioner=None, **options) -> AdjustedLoss:
 
 @pytest.fixture
 def saved(tmp_path):
-    """Two snapshots that differ."""
+    """Returns the folder of an adjuster with two different snapshots."""
     criterion = fresh()
     early = {name: value + 1 for name, value in criterion.adjuster.state_dict().items()}
     late = criterion.adjuster.state_dict()
@@ -83,7 +83,7 @@ def test_from_half_of_what_was_learned_to_all_of_it(loss, tmp_path):
 
 @pytest.mark.parametrize("initial", ["defaults", "middle"])
 def test_where_a_fresh_one_starts_does_not_count(initial, saved):
-    """Nor is it written: the weights are."""
+    """The argument is not saved; the weights are."""
     criterion = fresh(initial=initial)
     start_from(criterion, saved)
     last = from_pretrained(saved).adjuster.adjusters[-1]
@@ -95,7 +95,7 @@ def test_where_a_fresh_one_starts_does_not_count(initial, saved):
 
 
 def test_half_of_another_loss_is_another_loss(tmp_path):
-    """Its hyperparameters are the same; what is fixed in it is not."""
+    """The hyperparameters are the same, but the fixed values differ."""
     save_adjuster(tmp_path / "half", fresh(loss=SL(A=-6.0)), strength=0.5)
     start_from(fresh(loss=SL(A=-6.0)), tmp_path / "half")
     with pytest.raises(InputError, match="go on from whose loss is"):

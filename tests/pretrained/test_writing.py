@@ -1,4 +1,4 @@
-"""A file is written whole or not at all."""
+"""Files are written atomically."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.pretrained.cases import contents, learned, same
 
 
 class DiskFull(OSError):
-    """There is no room for more."""
+    """Raises the error of a full disk."""
 
 
 def test_it_writes_and_writes_over(tmp_path: Path):
@@ -61,7 +61,7 @@ def test_a_failure_in_the_middle_leaves_what_was_there(
 
 
 def test_a_reader_never_meets_half_of_it(tmp_path: Path, monkeypatch):
-    """While it is written, the old file is in its place."""
+    """The old file stays in place while the new one is written."""
     path = tmp_path / "note"
     path.write_bytes(b"old")
     met = []
@@ -80,7 +80,7 @@ def test_a_reader_never_meets_half_of_it(tmp_path: Path, monkeypatch):
 @pytest.mark.skipif(os.name != "posix", reason="there are no such permissions")
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
 def test_others_may_read_it_as_any_new_file(mask: int, tmp_path: Path):
-    """Temporary files are private: the one that is kept must not be."""
+    """Temporary files are private; the final file must not be."""
     before = os.umask(mask)
     try:
         write_atomically(tmp_path / "note", b"new")
