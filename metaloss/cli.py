@@ -89,43 +89,40 @@ def bench(
     case: Annotated[
         list[str] | None,
         typer.Option(
-            help="A network: resnet32, mlp, transformer, lenet or resnet8. Repeatable.",
-            show_default="the first three",
+            help="A network: resnet32, mlp or transformer. Repeatable.",
+            show_default="all",
         ),
     ] = None,
     method: Annotated[
         list[str] | None,
-        typer.Option(help="A way to do it. Repeatable.", show_default="all but ablations"),
+        typer.Option(help="A strategy or a library. Repeatable.", show_default="all"),
     ] = None,
     steps: Annotated[
         list[int] | None,
-        typer.Option(help="Steps to look ahead. Repeatable.", show_default="1 and 5"),
+        typer.Option(help="Steps to differentiate. Repeatable.", show_default="1 and 5"),
     ] = None,
-    batch: Annotated[int | None, typer.Option(help="Samples.", show_default="100")] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Samples in a batch.", show_default="100")
+    ] = None,
     repeats: Annotated[
-        int | None, typer.Option(help="Times to take of each.", show_default="11")
+        int | None, typer.Option(help="How often to time each.", show_default="11")
     ] = None,
-    device: Annotated[str, typer.Option(help="Such as cuda.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(help="torch's.", show_default="its own")] = None,
+    device: Annotated[str, typer.Option(help="A device, such as cuda.")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(help="torch's number of threads.", show_default="torch's own")
+    ] = None,
     channels_last: Annotated[
-        bool, typer.Option("--channels-last", help="Lay images out with the channels last.")
+        bool, typer.Option("--channels-last", help="Use the channels-last memory format.")
     ] = False,
-    speeds: Annotated[
-        bool,
-        typer.Option("--speeds", help="Also the plain step with autocast, compiled, and so on."),
-    ] = False,
-    criterion: Annotated[
-        list[str] | None,
-        typer.Option(help="Also the plain step on GCE, say, or a learned adjuster. Repeatable."),
-    ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Small networks: to see that all works.")
+        bool, typer.Option("--quick", help="Use small networks, to see that everything works.")
     ] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures there.")
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write all measurements to this file."),
     ] = None,
 ) -> None:
-    """Time, weigh and check a meta iteration: ours, and the same through other libraries."""
+    """Measure time and memory of a meta iteration: our strategies and other libraries."""
     from metaloss.bench import Settings, measure
     from metaloss.bench.report import report
     from metaloss.bench.results import check_place
@@ -139,8 +136,6 @@ def bench(
         device=device,
         threads=threads,
         channels_last=channels_last,
-        speeds=speeds,
-        criteria=criterion,
         quick=quick,
     )
     if json_file is not None:
