@@ -155,28 +155,30 @@ def check_grad(
     *,
     gin_param: Params = None,
     method: Annotated[
-        str | None, typer.Option(help="The name of one.", show_default="all that learn")
+        str | None, typer.Option(help="The name of one method.", show_default="all that learn")
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="Of several, the name of one.", show_default="the first")
+        str | None,
+        typer.Option(help="The name of one task, if there are several.", show_default="the first"),
     ] = None,
     batch: Annotated[int, typer.Option(help="Samples of each batch to use.")] = 16,
     steps_before: Annotated[
-        int, typer.Option(help="Real steps first, so that the optimizer has a state.")
+        int, typer.Option(help="Real steps to make first, so that the optimizer has a state.")
     ] = 3,
-    directions: Annotated[int, typer.Option(help="In how many directions to train for real.")] = 3,
+    directions: Annotated[int, typer.Option(help="Number of directions to train for real in.")] = 3,
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write what was found there.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the reports to this file.")
     ] = None,
 ) -> None:
-    """Hold the strategies' hypergradients against one another and against real training.
+    """Compare the hypergradients of the strategies with one another and with real training.
 
-    Exit code 0 if they agree, 1 if not.
+    Where they differ, name the layer. Exit code 0 if they agree, 1 if not.
     """
     from metaloss.config import configuration
     from metaloss.diagnostics.gradients.check import check_experiment
-    from metaloss.diagnostics.gradients.report import Document, show
+    from metaloss.diagnostics.gradients.report import Document
+    from metaloss.diagnostics.gradients.show import show
     from metaloss.diagnostics.gradients.subject import Size
     from metaloss.runner import one_task
 
