@@ -1,8 +1,8 @@
-r"""The hypergradient by adjoint steps, whichever way the derivatives of the network are found.
+r"""The hypergradient by adjoint steps, for any way to find a network's derivatives.
 
-Walk forward keeping of each step where it began and its gradient, not its graph. Walk back with the
-adjoint :math:`a = dM/dw_{k+1}` (and that of the optimizer's state). Through the update alone, which
-is cheap, :math:`u = (\partial\Phi/\partial g)^\top a`; then
+Each training step leaves where it began and its gradient, not its graph. Then the steps are walked
+back with the adjoint :math:`a = dM/dw_{k+1}` (and that of the optimizer's state). Through the
+update alone, which is cheap, :math:`u = (\partial\Phi/\partial g)^\top a`; then
 
 .. math:: \bar\theta \leftarrow \bar\theta + \frac{\partial}{\partial\theta}
           \langle \nabla_w L_k, u \rangle, \qquad
@@ -21,184 +21,173 @@ the paper, no second-order graph is ever built.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from metaloss.bilevel.consistency import limits, outputs_differ, slopes_differ
-from metaloss.bilevel.optimizers import FunctionalOptimizer, Params
-from metaloss.bilevel.problem import (
-    Buffers,
-    Problem,
-    Shared,
-    Solution,
-    buffers_of,
-    copied,
-    gradient,
-    leaves,
-)
+from metaloss.bilevel.consistency import disagreement, outputs_differ, slope_along
+from metaloss.bilevel.network import Buffers, Params, copied, gradient, leaves
+from metaloss.bilevel.optimizers import FunctionalOptimizer
+from metaloss.bilevel.problem import Batches, Problem, Rehearsal
+from metaloss.bilevel.solution import Solution
+from metaloss.bilevel.tangent import Activations
 from metaloss.bilevel.torch_rules import State
-from metaloss.bilevel.update import Through, through_update
+from metaloss.bilevel.update import check_moved, update_vjp
 from metaloss.randomness import Randomness
-from metaloss.types import Batch
 
-Found = Sequence[Tensor | None]
+ThetaGrads = Sequence[Tensor | None]
+"""A gradient in each of the adjuster's parameters, in order; ``None`` where nothing depends on it.
+"""
 
 
 class Step(NamedTuple):
-    """Where a training step began, and its gradient: all that is kept of it.
+    """A training step: where it began, and its gradient.
 
     Attributes:
-        batch: the samples of the step.
-        params: the weights before the step, by name.
+        batches: the batch of the step, or its micro-batches.
+        params: the weights before the step.
         buffers: the model's buffers before the step.
         randomness: the random generators before the step's forward pass.
         optimizer: the optimizer with its state before the step; known once the gradient is.
-        grads: the step's gradient, by parameter name.
-        memory: the criterion's buffers before the step; empty if the criterion has not observed the
-            step since.
+        grads: the step's gradient.
+        memory: the criterion's buffers before the step, if they have changed since.
+        theta: the adjuster's parameters at the step, if they may have changed since.
+        after: the weights that a real step led to; empty for a rehearsed one.
+        outputs: of the step's own forward pass, if they are known: a second pass has to give the
+            same.
+        activations: outputs of layers that the step's forward pass left, if they were kept.
     """
 
-    batch: Batch
+    batches: Batches
     params: Params
     buffers: Buffers
     randomness: Randomness
     optimizer: FunctionalOptimizer | None = None
-    grads: Params = {}  # noqa: RUF012 - filled in once it is known
-    memory: Buffers = {}  # noqa: RUF012
+    grads: Params = {}  # noqa: RUF012 - replaced, never changed
+    memory: Mapping[str, Tensor] = {}
+    theta: Mapping[str, Tensor] = {}
+    after: Params = {}  # noqa: RUF012
+    outputs: Tensor | None = None
+    activations: Activations | None = None
+
+    def outputs_at(self, problem: Problem, params: Params) -> Tensor:
+        """Compute the step's outputs again at other weights, with the same random numbers."""
+        self.randomness.restore()
+        return problem.outputs(params, copied(self.buffers), self.batches)
 
 
-class Pushed(NamedTuple):
-    """What a pass along a direction in the weights gives.
-
-    Attributes:
-        outputs: the logits.
-        tangent: their derivative.
-        shared: the pass as the ordinary step's, if it was asked for.
-        before: the logits of the step's own forward pass, if this is a second pass: they have to be
-            the same.
-    """
-
-    outputs: Tensor
-    tangent: Tensor
-    shared: Shared | None = None
-    before: Tensor | None = None
-
-
-class Product(NamedTuple):
+class HessianProduct(NamedTuple):
     r"""Derivatives of :math:`\langle \nabla_w L_k, u \rangle`.
 
     Attributes:
-        params: in the weights, a Hessian product; by name, without those it does not reach.
-        theta: in each of the adjuster's parameters, in order.
+        params: in the weights, by name, without those that it does not depend on.
+        theta: in the adjuster's parameters.
+        disagreement: of the passes that it was found by, as :class:`Solution` has it.
     """
 
     params: Params
-    theta: Found
+    theta: ThetaGrads
+    disagreement: Tensor | None = None
 
 
 class Derivatives(ABC):
-    """How the derivatives of a network are found, for one meta step.
+    """A way to find the derivatives of a network, for one meta step."""
 
-    Attributes:
-        exact: whether they are, but for rounding.
-    """
+    def gradient(
+        self,
+        problem: Problem,
+        step: Step,
+        buffers: Buffers,
+        *,
+        product_next: bool,  # noqa: ARG002
+    ) -> tuple[Params, Tensor]:
+        """Compute a step's gradient, and its outputs.
 
-    exact: ClassVar[bool]
+        Args:
+            problem: the functions.
+            step: where it begins.
+            buffers: the model's buffers, updated in place.
+            product_next: whether :meth:`product` of this step is what is asked for next.
+        """
+        params = leaves(step.params)
+        outputs = problem.outputs(params, buffers, step.batches)
+        found = outputs.detach().clone()  # the model may write to what it returned
+        return gradient(problem.training_loss(outputs, step.batches), params), found
 
     @abstractmethod
-    def first_gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
-        """The gradient of the first step; the pass updates ``buffers``."""
+    def theta_product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
+        """Compute the derivative in theta alone, for the first step."""
 
     @abstractmethod
-    def gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
-        """The gradient of a later step; the pass updates ``buffers``."""
-
-    @abstractmethod
-    def push(self, problem: Problem, step: Step, direction: Params) -> Pushed:
-        """The tangent of the first step's logits along a direction in the weights."""
-
-    @abstractmethod
-    def product(self, problem: Problem, step: Step, direction: Params) -> Product:
-        """A later step's Hessian product with a direction, and its part of the hypergradient."""
+    def product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
+        """Compute the derivatives in weights and theta, for a later step."""
 
 
-def by_adjoints(problem: Problem, derivatives: Derivatives) -> Solution:
-    """The hypergradient of a problem."""
-    steps, params, buffers = _walk(problem, derivatives)
+def by_adjoints(problem: Problem, rehearsal: Rehearsal, derivatives: Derivatives) -> Solution:
+    """Rehearse the steps, and find the hypergradient through them."""
+    steps, params, buffers = _rehearse(problem, rehearsal, derivatives)
     ahead = leaves(params)
     meta_loss = problem.clean_loss(ahead, buffers)
-    return pulled_back(problem, derivatives, steps, gradient(meta_loss, ahead), meta_loss)
+    return pull_back(problem, derivatives, steps, gradient(meta_loss, ahead), meta_loss)
 
 
-def pulled_back(
+def pull_back(
     problem: Problem,
     derivatives: Derivatives,
     steps: Sequence[Step],
     adjoint: Params,
     meta_loss: Tensor,
 ) -> Solution:
-    """The hypergradient through steps that have been made.
+    """Find the hypergradient through steps that have been made.
 
     Args:
-        problem: whose it is.
-        derivatives: how the network's are found.
-        steps: in order, each with its optimizer, state and gradient.
+        problem: the functions.
+        derivatives: how the network's derivatives are found.
+        steps: in order, each with its optimizer and gradient.
         adjoint: the meta loss's gradient in the weights that the last step led to.
         meta_loss: its value there.
+
+    Raises:
+        InputError: a real step did not move the weights as the optimizer's rule says.
     """
-    of_state: list[Tensor | None] = []
-    total: Found = [None for _ in problem.theta]
-    for step in reversed(steps[1:]):
-        through = _through(step, adjoint, of_state)
-        with buffers_of(problem.criterion, step.memory):
-            product = derivatives.product(problem, step, through.grads)
-        adjoint = _merged(through.params, product.params)
-        of_state = through.state
-        total = _sum(total, product.theta)
-    first = steps[0]
-    through = _through(first, adjoint, of_state)
-    with buffers_of(problem.criterion, first.memory):
-        pushed = derivatives.push(problem, first, through.grads)
-        slope = slope_in_outputs(problem, first.batch, pushed.outputs)
-    doubt = None
-    if derivatives.exact:
-        of_outputs, of_slopes = limits(slope.dtype)
-        gap = slopes_differ(slope.detach(), pushed.tangent, first.grads, through.grads)
-        doubt = gap / of_slopes
-        if pushed.before is not None:
-            again = outputs_differ(pushed.before, pushed.outputs.detach())
-            doubt = doubt.maximum(again / of_outputs)
-    total = _sum(total, theta_part(problem, slope, pushed.tangent))
-    return problem.solution(total, meta_loss, shared=pushed.shared, doubt=doubt)
-
-
-def _through(step: Step, adjoint: Params, of_state: Sequence[Tensor | None]) -> Through:
-    assert step.optimizer is not None
-    return through_update(
-        step.optimizer, step.params, step.optimizer.state, step.grads, adjoint, of_state
+    of_state: Sequence[Tensor | None] = []
+    total: ThetaGrads = [None for _ in problem.theta]
+    disagreements = []
+    for k, step in reversed(list(enumerate(steps))):
+        assert step.optimizer is not None
+        back = update_vjp(step.optimizer, step.params, step.grads, adjoint, of_state)
+        if step.after:
+            check_moved(step.params, back.after, step.after)
+        find = derivatives.theta_product if k == 0 else derivatives.product
+        with problem.at(step.memory, step.theta):
+            found = find(problem, step, back.grads)
+        total = _sum(total, found.theta)
+        adjoint, of_state = _merged(back.params, found.params), back.state
+        if found.disagreement is not None:
+            disagreements.append(found.disagreement)
+    return problem.solution(
+        total, meta_loss, torch.stack(disagreements).max() if disagreements else None
     )
 
 
-def _walk(problem: Problem, derivatives: Derivatives) -> tuple[list[Step], Params, Buffers]:
-    """Take the steps, first order, remembering where each began."""
-    params: Params = {name: p.detach() for name, p in problem.params.items()}
-    buffers = copied(problem.buffers)
-    first, *rest = problem.train_batches
-    step = Step(first, params, copied(buffers), problem.randomness())
-    grads = derivatives.first_gradient(problem, step, buffers)
-    assert problem.make_optimizer is not None
-    optimizer = problem.make_optimizer(tuple(grads))
-    steps = [step._replace(optimizer=optimizer, grads=grads)]
-    for batch in rest:
+def _rehearse(
+    problem: Problem, rehearsal: Rehearsal, derivatives: Derivatives
+) -> tuple[list[Step], Params, Buffers]:
+    """Make the steps; returns them, and the weights and buffers that they lead to."""
+    params: Params = {name: p.detach() for name, p in rehearsal.params.items()}
+    buffers = copied(rehearsal.buffers)
+    optimizer: FunctionalOptimizer | None = None
+    steps = []
+    for k, batches in enumerate(rehearsal.steps):
+        step = Step(batches, params, copied(buffers), rehearsal.randomness())
+        product_next = 0 < k == len(rehearsal.steps) - 1
+        grads, outputs = derivatives.gradient(problem, step, buffers, product_next=product_next)
+        optimizer = optimizer or rehearsal.make_optimizer(tuple(grads))
+        steps.append(step._replace(optimizer=optimizer, grads=grads, outputs=outputs))
         params, state = _stepped(optimizer, params, grads)
         optimizer = optimizer._replace(state=state)
-        step = Step(batch, params, copied(buffers), problem.randomness())
-        grads = derivatives.gradient(problem, step, buffers)
-        steps.append(step._replace(optimizer=optimizer, grads=grads))
-    params, _ = _stepped(optimizer, params, grads)
     return steps, params, buffers
 
 
@@ -207,33 +196,45 @@ def _stepped(optimizer: FunctionalOptimizer, params: Params, grads: Params) -> t
     return optimizer.step(params, optimizer.state, grads)
 
 
-def slope_in_outputs(problem: Problem, batch: Batch, outputs: Tensor) -> Tensor:
-    r"""The loss's gradient :math:`\partial L / \partial z` in the logits, as a function of theta.
+def by_tangent(
+    problem: Problem, step: Step, outputs: Tensor, tangent: Tensor, direction: Params
+) -> HessianProduct:
+    r"""Differentiate :math:`\langle \partial L / \partial z, \dot z \rangle` in theta.
 
     Args:
-        problem: whose loss it is.
-        batch: of the step.
-        outputs: its logits.
+        problem: the functions.
+        step: the first.
+        outputs: :math:`z`, ``[samples, outputs]``.
+        tangent: :math:`\dot z`, their derivative along the direction.
+        direction: in the weights.
+    """
+    slope = slope_in_outputs(problem, step.batches, outputs)
+    by_outputs = slope_along({"outputs": slope.detach()}, {"outputs": tangent})
+    gap = disagreement(slope_along(step.grads, direction), by_outputs)
+    if step.outputs is not None:
+        gap = gap.maximum(outputs_differ(step.outputs, outputs))
+    return HessianProduct({}, theta_grads(problem, slope, tangent), gap)
+
+
+def slope_in_outputs(problem: Problem, batches: Batches, outputs: Tensor) -> Tensor:
+    r"""Compute the loss's gradient :math:`\partial L / \partial z` in the logits.
+
+    Args:
+        problem: the functions.
+        batches: of the step.
+        outputs: the logits.
 
     Returns:
         Of the logits' shape, with a graph that leads to the adjuster's parameters.
     """
     logits = outputs.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(problem.adjusted_loss(logits, batch), logits, create_graph=True)
+    loss = problem.training_loss(logits, batches)
+    (slope,) = torch.autograd.grad(loss, logits, create_graph=True)
     return slope
 
 
-def theta_part(problem: Problem, slope: Tensor, tangent: Tensor) -> Found:
-    r"""The derivative of :math:`\langle \partial L / \partial z, \dot z \rangle` in theta.
-
-    Args:
-        problem: whose adjuster it is.
-        slope: as :func:`slope_in_outputs` gives it.
-        tangent: of the logits.
-
-    Returns:
-        For each of the adjuster's parameters, in order; ``None`` where nothing depends on it.
-    """
+def theta_grads(problem: Problem, slope: Tensor, tangent: Tensor) -> ThetaGrads:
+    """Differentiate the inner product of slope and tangent in theta."""
     theta = list(problem.theta.values())
     if not slope.requires_grad:
         return [None for _ in theta]
@@ -249,7 +250,7 @@ def _merged(one: Params, other: Params) -> Params:
     }
 
 
-def _sum(totals: Found, found: Found) -> Found:
+def _sum(totals: ThetaGrads, found: ThetaGrads) -> ThetaGrads:
     return [
         (b if a is None else a) if a is None or b is None else a + b
         for a, b in zip(totals, found, strict=True)

@@ -23,7 +23,7 @@ direction is not that of the gradient (:mod:`metaloss.bilevel.consistency`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,25 +31,16 @@ from torch.nn.utils import get_total_norm
 
 from metaloss.bilevel.adjoint import (
     Derivatives,
-    Product,
-    Pushed,
+    HessianProduct,
     Step,
     by_adjoints,
     slope_in_outputs,
-    theta_part,
+    theta_grads,
 )
-from metaloss.bilevel.consistency import slopes_differ
-from metaloss.bilevel.optimizers import Params
-from metaloss.bilevel.problem import (
-    Buffers,
-    Problem,
-    Shared,
-    Solution,
-    copied,
-    gradient,
-    leaves,
-    put_back,
-)
+from metaloss.bilevel.consistency import disagreement, slope_along
+from metaloss.bilevel.network import Params, gradient, leaves
+from metaloss.bilevel.problem import Batches, Problem, Rehearsal
+from metaloss.bilevel.solution import Solution
 from metaloss.checks import InputError
 
 UNEVEN, OFF = 0.1, 0.05
@@ -61,72 +52,49 @@ PARTS = 20
 """
 
 
-def difference(problem: Problem) -> Solution:
-    """The hypergradient by adjoint steps and central differences.
+def difference(problem: Problem, rehearsal: Rehearsal) -> Solution:
+    """Find the hypergradient by adjoint steps and central differences.
 
     Raises:
         InputError: the differences are lost in rounding errors, or the model computes something
             else from the same weights, batch and random numbers.
     """
-    return by_adjoints(problem, Differences())
+    return by_adjoints(problem, rehearsal, CentralDifferences())
 
 
-class Differences(Derivatives):
+class CentralDifferences(Derivatives):
     """Central differences of logits at the first step, of gradients at later ones."""
 
-    exact: ClassVar[bool] = False
-    shared: Shared | None = None
-    first: Tensor | None = None
-
-    def __init__(self) -> None:
-        self.later: list[Tensor] = []
-
-    def first_gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
-        """The gradient; its graph is the ordinary step's if it is shared."""
-        params: Params = {**problem.params} if problem.share else leaves(step.params)
-        outputs = problem.outputs(params, buffers, step.batch.inputs)
-        self.first = outputs.detach().clone()  # the model may write to what it gave
-        if problem.share:
-            put_back(problem.buffers, buffers)
-            self.shared = Shared(outputs, problem.randomness())
-        loss = problem.adjusted_loss(outputs, step.batch)
-        return gradient(loss, params, retain_graph=problem.share)
-
-    def gradient(self, problem: Problem, step: Step, buffers: Buffers) -> Params:
-        """The gradient; the logits are remembered."""
-        params = leaves(step.params)
-        outputs = problem.outputs(params, buffers, step.batch.inputs)
-        self.later.append(outputs.detach().clone())
-        return gradient(problem.adjusted_loss(outputs, step.batch), params)
-
-    def push(self, problem: Problem, step: Step, direction: Params) -> Pushed:
-        """Two forward passes, one on each side."""
+    def theta_product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
+        """Compute the outputs on both sides of the weights."""
 
         def values(params: Params) -> list[Tensor]:
             with torch.no_grad():
-                return [_outputs(problem, step, params)]
+                return [step.outputs_at(problem, params)]
 
-        here = values(step.params)[0] if self.first is None else self.first
-        slope = slope_in_outputs(problem, step.batch, here).detach()
-        (tangent,) = derivative(values, Point(step.params, here, slope, step.grads), direction)
-        return Pushed(here, tangent, self.shared)
+        here = values(step.params)[0] if step.outputs is None else step.outputs
+        slope = slope_in_outputs(problem, step.batches, here)
+        at = Point(step.params, here, slope.detach(), step.grads)
+        (tangent,) = derivative(values, at, direction)
+        return HessianProduct({}, theta_grads(problem, slope, tangent))
 
-    def product(self, problem: Problem, step: Step, direction: Params) -> Product:
-        """Two gradients, one on each side."""
+    def product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
+        """Compute the gradient on both sides of the weights."""
         with torch.no_grad():
-            here = self.later.pop() if self.later else _outputs(problem, step, step.params)
+            known = step.outputs
+            here = step.outputs_at(problem, step.params) if known is None else known
 
         def values(params: Params) -> list[Tensor]:
             params = leaves(params)
-            outputs = _outputs(problem, step, params)
-            grads = gradient(_loss(problem, step, outputs, here), params)
+            outputs = step.outputs_at(problem, params)
+            grads = gradient(_loss(problem, step.batches, outputs, here), params)
             return [outputs.detach(), *(grads[name] for name in step.grads)]
 
-        slope = slope_in_outputs(problem, step.batch, here)
+        slope = slope_in_outputs(problem, step.batches, here)
         at = Point(step.params, here, slope.detach(), step.grads)
         tangent, *products = derivative(values, at, direction)
         in_params = dict(zip(step.grads, products, strict=True))
-        return Product(in_params, theta_part(problem, slope, tangent))
+        return HessianProduct(in_params, theta_grads(problem, slope, tangent))
 
 
 class Point(NamedTuple):
@@ -175,9 +143,10 @@ def derivative(
 
 
 def _trusted(at: Point, direction: Params, tangent: Tensor, uneven: Tensor, limit: float) -> bool:
-    off = slopes_differ(at.slope, tangent, at.grads, direction)
+    by_outputs = slope_along({"outputs": at.slope}, {"outputs": tangent})
+    off = disagreement(slope_along(at.grads, direction), by_outputs, tolerance=1.0)
     too_uneven = uneven.norm() > min(limit, UNEVEN) * tangent.norm()
-    return not bool(too_uneven | (off > min(limit, OFF)))  # what is not finite is told elsewhere
+    return not bool(too_uneven | (off > min(limit, OFF)))  # NaN and infinity are told elsewhere
 
 
 def _differences(
@@ -220,13 +189,9 @@ def by_size(direction: Params) -> list[Params]:
     return parts or [direction]
 
 
-def _loss(problem: Problem, step: Step, outputs: Tensor, here: Tensor) -> Tensor:
-    """The adjusted loss nearby; features that are held fixed in derivatives are those of here."""
-    if not problem.criterion.detach:
-        return problem.adjusted_loss(outputs, step.batch)
-    _, targets, index = step.batch
-    hparams = problem.criterion.hparams(here, targets, index)
-    return problem.criterion.loss(outputs, targets, hparams).mean()
+def _loss(problem: Problem, batches: Batches, outputs: Tensor, here: Tensor) -> Tensor:
+    """The adjusted loss nearby; features that derivatives hold fixed are those of ``here``."""
+    return problem.training_loss(outputs, batches, features_of=here)
 
 
 def scale_of(params: Params, direction: Params) -> Tensor:
@@ -241,8 +206,3 @@ def scale_of(params: Params, direction: Params) -> Tensor:
 def moved(params: Params, direction: Params, scale: Tensor) -> Params:
     """The weights, moved along a direction."""
     return {n: p + scale * direction[n] if n in direction else p for n, p in params.items()}
-
-
-def _outputs(problem: Problem, step: Step, params: Params) -> Tensor:
-    step.randomness.restore()
-    return problem.outputs(params, copied(step.buffers), step.batch.inputs)

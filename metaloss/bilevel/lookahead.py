@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from weakref import WeakSet
+from dataclasses import dataclass
 
 import torch
 import torchopt
@@ -14,28 +11,27 @@ from torch import Tensor, nn
 from torchopt.base import GradientTransformation
 
 from metaloss.arguments import check_arguments
+from metaloss.bilevel.auto import auto
 from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.difference import difference
+from metaloss.bilevel.isolation import isolated
 from metaloss.bilevel.mixed import mixed
 from metaloss.bilevel.optimizers import functional
-from metaloss.bilevel.preconditions import (
-    as_batch,
-    check_model,
-    check_no_step_hooks,
-    inference_mode_refused,
-)
-from metaloss.bilevel.problem import MetaLoss, Problem, Solution, copied, put_back
-from metaloss.bilevel.rules import NoTangentError
+from metaloss.bilevel.preconditions import as_batch, check_model, check_no_step_hooks
+from metaloss.bilevel.problem import MetaLoss, Problem, Rehearsal
+from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.unroll import unroll
-from metaloss.checks import InputError, check_at_least, check_in_range, require
+from metaloss.checks import check_at_least, check_in_range, require
 from metaloss.objective import AdjustedLoss
-from metaloss.randomness import randomness_restored
 from metaloss.types import Batch
 
-STRATEGIES: dict[str, Callable[[Problem], Solution]] = {
+STRATEGIES: dict[str, Callable[[Problem, Rehearsal], Solution]] = {
     "mixed": mixed,
     "unroll": unroll,
     "difference": difference,
+    "auto": lambda problem, rehearsal: auto(
+        problem.model, lambda: mixed(problem, rehearsal), lambda: unroll(problem, rehearsal)
+    ),
 }
 
 
@@ -62,8 +58,6 @@ class Lookahead:
         transform: a TorchOpt gradient transformation to look ahead with, its state fresh, instead
             of the live optimizer's step. TorchOpt's own momentum remembers in a closure that it has
             been called: with dampening, use ``metaloss.bilevel.transforms.heavy_ball``.
-        keep: MiB of layers' outputs that ``"mixed"`` may keep while it passes the clean batch,
-            instead of computing them again.
         hold_norm: the share, from 0 to 1, of the derivative through the length of each step's
             gradient that is left out. With 1 the length is held fixed, and the hypergradient says
             where a step should go and not how far, which is the learning rate's business: seen one
@@ -74,7 +68,8 @@ class Lookahead:
             exactly. A loop of your own clips as ever, or by ``clip.clip_(model.parameters())``.
 
     Raises:
-        InputError: fewer than one step, an unknown strategy, a negative size, or another ``clip``.
+        InputError: fewer than one step, an unknown strategy, a share out of range, or another
+            ``clip``.
 
     Example:
         >>> import torch
@@ -95,23 +90,14 @@ class Lookahead:
     strategy: str = "mixed"
     meta_loss: MetaLoss | None = None
     transform: GradientTransformation | None = None
-    keep: float = 48.0
     hold_norm: float = 0.0
     clip: Clip | None = None
-    # Models in which "auto" has found an operation that "mixed" has no rule for.
-    _unrolled: WeakSet[nn.Module] = field(
-        default_factory=WeakSet, init=False, repr=False, compare=False
-    )
 
     def __post_init__(self) -> None:
         """Check the settings."""
         check_at_least("steps", self.steps, 1)
         check_in_range("hold_norm", self.hold_norm, 0.0, 1.0)
-        require(
-            self.strategy in {*STRATEGIES, "auto"},
-            f"strategy: expected one of {', '.join(STRATEGIES)} or auto, got {self.strategy!r}",
-        )
-        check_in_range("keep", self.keep, 0.0, float("inf"))
+        check_strategy(self.strategy)
         check_arguments(self)
 
     def hypergradient(
@@ -152,23 +138,8 @@ class Lookahead:
         criterion: AdjustedLoss,
         train_batches: Sequence[Batch | Sequence[Tensor]],
         meta_batch: Batch | Sequence[Tensor],
-        *,
-        share: bool = False,
     ) -> Solution:
-        """The hypergradient and the clean loss that it is of.
-
-        Args:
-            model: as for :meth:`hypergradient`, as the four that follow.
-            optimizer: the live optimizer.
-            criterion: the adjusted loss.
-            train_batches: K batches.
-            meta_batch: a clean one.
-            share: make one forward pass of the first batch the ordinary step's too: its outputs
-                come with the solution, and buffers and random numbers are as after that pass.
-
-        Raises:
-            InputError: as for :meth:`hypergradient`.
-        """
+        """The hypergradient and the clean loss that it is of; as :meth:`hypergradient`."""
         require(
             not (train_batches and isinstance(train_batches[0], Tensor)),
             "train_batches: expected a sequence of batches, got a single one; put it in a list",
@@ -183,15 +154,11 @@ class Lookahead:
         check_no_step_hooks(optimizer)
         params = {name: p for name, p in model.named_parameters() if p.requires_grad}
         require(len(params) > 0, "model: expected a trainable parameter, got none")
-        problem = Problem(
-            model=model,
+        problem = Problem.of(model, criterion, clean, self.meta_loss)
+        rehearsal = Rehearsal(
             params=params,
             buffers=dict(model.named_buffers()),
-            criterion=criterion,
-            theta=_theta(criterion),
-            train_batches=batches,
-            meta_batch=clean,
-            meta_loss=self.clean_loss(criterion),
+            steps=[(batch,) for batch in batches],
             make_optimizer=lambda reached: functional(
                 optimizer,
                 {name: params[name] for name in reached},
@@ -199,48 +166,14 @@ class Lookahead:
                 hold_norm=self.hold_norm,
                 clip=self.clip,
             ),
-            share=share,
-            budget=self.keep * 2**20,
         )
-        devices = {p.device for p in params.values()}
-        before = copied(problem.buffers) if share else {}
-        with ExitStack() as stack:
-            stack.enter_context(randomness_restored(devices))
-            stack.enter_context(torch.enable_grad())
-            for device in devices:  # half precision has no place in differences and tangents
-                stack.enter_context(torch.autocast(device.type, enabled=False))
-            try:
-                with inference_mode_refused():
-                    solution = self._solved(problem)
-            except BaseException:
-                if share:
-                    put_back(problem.buffers, before)
-                raise
-        if solution.shared is not None:
-            solution.shared.randomness.restore()
-        return solution
-
-    def clean_loss(self, criterion: AdjustedLoss) -> MetaLoss:
-        """What clean batches are judged by."""
-        return self.meta_loss or criterion.loss.kind.mean_loss
-
-    def _solved(self, problem: Problem) -> Solution:
-        if self.strategy != "auto":
-            return STRATEGIES[self.strategy](problem)
-        if problem.model not in self._unrolled:
-            try:
-                return mixed(problem)
-            except NoTangentError as error:
-                self._unrolled.add(problem.model)
-                warnings.warn(f"falling back to 'unroll': {error}", RuntimeWarning, stacklevel=4)
-        return unroll(problem)
+        with isolated({p.device for p in params.values()}):
+            return STRATEGIES[self.strategy](problem, rehearsal)
 
 
-def _theta(criterion: AdjustedLoss) -> dict[str, nn.Parameter]:
-    theta = {n: p for n, p in criterion.adjuster.named_parameters() if p.requires_grad}
-    if not theta:
-        raise InputError(
-            f"criterion: expected an adjuster with parameters to learn, got "
-            f"{type(criterion.adjuster).__name__}, which has none"
-        )
-    return theta
+def check_strategy(strategy: str) -> None:
+    """Raise :class:`~metaloss.checks.InputError` unless there is such a strategy."""
+    require(
+        strategy in STRATEGIES,
+        f"strategy: expected one of {', '.join(STRATEGIES)}, got {strategy!r}",
+    )

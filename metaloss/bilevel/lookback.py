@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torchopt
 from torch import Tensor, nn
 
-from metaloss.bilevel.adjoint import Derivatives, pulled_back
+from metaloss.bilevel.adjoint import Derivatives, Step, pull_back
+from metaloss.bilevel.auto import auto
 from metaloss.bilevel.clipping import Clip
-from metaloss.bilevel.difference import Differences
-from metaloss.bilevel.mixed import Exact
-from metaloss.bilevel.preconditions import as_batch, check_one_process
-from metaloss.bilevel.problem import MetaLoss, Problem, Solution, copied, gradient, leaves
-from metaloss.bilevel.watch import Watched, Watching, marks, modes
+from metaloss.bilevel.difference import CentralDifferences
+from metaloss.bilevel.double_backward import DoubleBackward
+from metaloss.bilevel.isolation import isolated
+from metaloss.bilevel.lookahead import check_strategy
+from metaloss.bilevel.mixed import Mixed
+from metaloss.bilevel.network import copied, gradient, leaves
+from metaloss.bilevel.preconditions import as_batch, as_batches
+from metaloss.bilevel.problem import MetaLoss, Problem, theta_of
+from metaloss.bilevel.solution import Solution
+from metaloss.bilevel.watch import Setting, Watched, Watching, marks, modes
 from metaloss.checks import check_at_least, check_in_range, require
 from metaloss.objective import AdjustedLoss
-from metaloss.randomness import randomness_restored
 from metaloss.types import Batch
 
-STRATEGIES: dict[str, type[Derivatives]] = {"mixed": Exact, "difference": Differences}
+DERIVATIVES: dict[str, Callable[[], Derivatives]] = {
+    "mixed": Mixed,
+    "unroll": lambda: DoubleBackward("unroll"),
+    "difference": CentralDifferences,
+}
 
 
 class Lookback:
@@ -33,21 +42,24 @@ class Lookback:
     taken at the weights it led to, and one tangent pass at the weights it came from gives the
     hypergradient. The adjuster moves one step later, and a step's worth of work is saved.
 
-    The step is your own code, whatever is in it: accumulation over micro-batches, a scheduler,
-    logging. The weights tell whether it moved as the optimizer's rule says; where it did not, for a
-    hook or clipping that was not told, the meta step is refused.
+    The step is your own code, whatever is in it: autocast, accumulation over micro-batches,
+    clipping, a scheduler, logging. The weights tell whether it moved them as the optimizer's rule
+    says; where it did not, for a hook or clipping that was not told, the meta step is refused.
 
     Args:
         steps: K, the real steps to look back over; 1 in the paper.
-        meta_loss: from the outputs and targets of the clean batch to a scalar; if not given, the
+        meta_loss: maps the outputs and targets of the clean batch to a scalar; if not given, the
             mean plain loss of the criterion's kind.
         hold_norm: as for :class:`~metaloss.bilevel.Lookahead`.
         clip: how the steps clip their gradients.
-        strategy: ``"mixed"``, which is exact, or ``"difference"``, which asks nothing of the
-            network but gradients.
+        strategy: ``"mixed"``, which is exact and fastest; ``"unroll"``, reverse mode through the
+            graph of each step, which is exact too; ``"difference"``, which asks nothing of the
+            network but gradients; ``"auto"``, as for :class:`~metaloss.bilevel.Lookahead`.
+        keep: MiB of each step's activations to keep until the hypergradient, which then takes a
+            third of a step less. Pays for convolutions and linear layers, in mixed mode.
 
     Raises:
-        InputError: fewer than one step, a share out of range, or an unknown strategy.
+        InputError: fewer than one step, a share or a size out of range, or an unknown strategy.
 
     Example:
         >>> import torch
@@ -76,6 +88,7 @@ class Lookback:
         *,
         clip: Clip | None = None,
         strategy: str = "mixed",
+        keep: float = 0.0,
     ) -> None:
         self.steps = check_at_least("steps", steps, 1)
         self.meta_loss = meta_loss
@@ -85,12 +98,21 @@ class Lookback:
             f"clip: expected ClipNorm(...), ClipValue(...) or None, got {clip!r}",
         )
         self.clip = clip
-        require(
-            strategy in STRATEGIES,
-            f"strategy: expected one of {', '.join(STRATEGIES)}, got {strategy!r}",
-        )
+        check_strategy(strategy)
         self.strategy = strategy
+        self.keep = check_in_range("keep", keep, 0.0)
         self._watched: deque[Watched] = deque(maxlen=steps)
+        self._used = False
+
+    @property
+    def watched(self) -> int:
+        """Steps that were watched one after the other, K at most."""
+        return len(self._watched)
+
+    def forget(self) -> None:
+        """Let go of the steps that were watched."""
+        self._watched.clear()
+        self._used = False
 
     @contextmanager
     def step(
@@ -98,8 +120,10 @@ class Lookback:
         model: nn.Module,
         optimizer: torch.optim.Optimizer | torchopt.Optimizer,
         criterion: AdjustedLoss,
-        batch: Batch | Sequence[Tensor],
+        batch: Batch | Sequence[Tensor] | Sequence[Batch | Sequence[Tensor]],
         due: bool = True,
+        *,
+        scaler: torch.amp.GradScaler | None = None,
     ) -> Iterator[None]:
         """Watch an ordinary training step, which is made inside.
 
@@ -107,39 +131,39 @@ class Lookback:
             model: any module.
             optimizer: of its parameters.
             criterion: the adjusted loss.
-            batch: ``(inputs, targets)`` or ``(inputs, targets, index)`` that it is made with.
+            batch: ``(inputs, targets)`` or ``(inputs, targets, index)`` that the step is made with;
+                or a list of them, if it accumulates the mean of their gradients.
             due: whether a hypergradient is wanted after it. With one step to look back over, a step
                 that is not due costs nothing; with more, each of them is watched.
+            scaler: the gradient scaler, if the step is made with one.
 
         Raises:
-            InputError: a batch or an optimizer that cannot be used, or a step that did not move the
-                weights as the optimizer's rule says.
+            InputError: a batch, a model or an optimizer that cannot be used, or no step, or several
+                steps of the optimizer.
         """
         if not due and self.steps == 1:
-            self._watched.clear()
+            self.forget()
             yield
             return
-        check_one_process(model)
-        if self._watched and not _goes_on(self._watched[-1], model, criterion):
-            self._watched.clear()
-        watching = Watching(
-            model,
-            optimizer,
-            criterion,
-            as_batch("batch", batch),
-            clip=self.clip,
-            hold_norm=self.hold_norm,
-        )
+        if self._watched and not _continues(self._watched[-1], model, criterion):
+            self.forget()
+        clip, hold_norm, keep = self.clip, self.hold_norm, self.keep * 2**20
+        setting = Setting(model, optimizer, criterion, clip, hold_norm, keep, scaler)
+        watching = Watching(setting, as_batches("batch", batch))
         try:
             with watching.attached():
                 yield
             self._watched.append(watching.made())
+            self._used = False
         except BaseException:
-            self._watched.clear()
+            self.forget()
             raise
 
     def hypergradient(self, meta_batch: Batch | Sequence[Tensor]) -> dict[str, Tensor]:
-        """The gradient of the clean loss in the adjuster's parameters.
+        """Compute the gradient of the clean loss in the adjuster's parameters.
+
+        If the adjuster moved between the steps, this is the sum of the derivatives in theta at each
+        step, each taken at the step's own theta.
 
         Args:
             meta_batch: clean ``(inputs, targets)``.
@@ -148,10 +172,15 @@ class Lookback:
             A tensor for each of the adjuster's trainable parameters, by name.
 
         Raises:
-            InputError: no steps that were watched, one after the other; weights, an adjuster or a
-                mode that changed since; or a batch or a hypergradient that is not finite.
+            InputError: too few steps were watched one after the other; weights, an adjuster or a
+                mode changed since; a step did not move the weights as the optimizer's rule says; or
+                a batch or the hypergradient is not finite.
         """
-        batches = {f"step {k}": each.step.batch for k, each in enumerate(self._watched)}
+        batches = {
+            f"step {k}" if len(each.step.batches) == 1 else f"step {k}, batch {i}": batch
+            for k, each in enumerate(self._watched)
+            for i, batch in enumerate(each.step.batches)
+        }
         solution = self.solve(meta_batch)
         solution.check_consistent()
         solution.check_finite({"meta_batch": Batch(*meta_batch), **batches})
@@ -160,46 +189,44 @@ class Lookback:
     def solve(self, meta_batch: Batch | Sequence[Tensor]) -> Solution:
         """The hypergradient and the clean loss that it is of; as :meth:`hypergradient`."""
         clean = as_batch("meta_batch", meta_batch)
-        watched = list(self._watched)
         require(
-            len(watched) == self.steps,
+            len(self._watched) == self.steps and not self._used,
             f"lookback: expected {self.steps} steps made inside of step(...), one after the other, "
-            f"before each hypergradient, got {len(watched)}",
+            f"before each hypergradient, got {0 if self._used else len(self._watched)}"
+            + (" since the last" if self._used else ""),
         )
-        self._watched.clear()
-        last = watched[-1]
-        model, criterion = last.model, last.criterion
-        params = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        _check_same(last, params)
-        problem = Problem(
-            model=model,
-            params=params,
-            buffers=dict(model.named_buffers()),
-            criterion=criterion,
-            theta={n: p for n, p in criterion.adjuster.named_parameters() if p.requires_grad},
-            train_batches=[each.step.batch for each in watched],
-            meta_batch=clean,
-            meta_loss=self.meta_loss or criterion.loss.kind.mean_loss,
-        )
-        devices = {p.device for p in params.values()}
-        with ExitStack() as stack:
-            stack.enter_context(randomness_restored(devices))
-            stack.enter_context(torch.enable_grad())
-            for device in devices:
-                stack.enter_context(torch.autocast(device.type, enabled=False))
-            ahead = leaves(params)
-            meta_loss = problem.clean_loss(ahead, copied(problem.buffers))
-            adjoint = gradient(meta_loss, ahead)
-            return pulled_back(
-                problem,
-                STRATEGIES[self.strategy](),
-                [each.step for each in watched],
-                adjoint,
-                meta_loss,
+        self._used = True
+        steps = self._steps()
+        model, criterion = self._watched[-1].model, self._watched[-1].criterion
+        if self.steps == 1:
+            self.forget()
+        problem = Problem.of(model, criterion, clean, self.meta_loss)
+        with isolated({p.device for p in steps[-1].after.values()}):
+            if self.strategy != "auto":
+                return _solved(problem, steps, DERIVATIVES[self.strategy]())
+            return auto(
+                model,
+                lambda: _solved(problem, steps, DERIVATIVES["mixed"]()),
+                lambda: _solved(problem, steps, DERIVATIVES["unroll"]()),
             )
 
+    def _steps(self) -> list[Step]:
+        """The steps, each with the weights that it led to."""
+        last = self._watched[-1]
+        params = {name: p for name, p in last.model.named_parameters() if p.requires_grad}
+        _check_same(last, params)
+        steps = [each.step for each in self._watched]
+        landed = [*(step.params for step in steps[1:]), {n: p.detach() for n, p in params.items()}]
+        return [step._replace(after=after) for step, after in zip(steps, landed, strict=True)]
 
-def _goes_on(last: Watched, model: nn.Module, criterion: AdjustedLoss) -> bool:
+
+def _solved(problem: Problem, steps: Sequence[Step], derivatives: Derivatives) -> Solution:
+    ahead = leaves(steps[-1].after)
+    meta_loss = problem.clean_loss(ahead, copied(dict(problem.model.named_buffers())))
+    return pull_back(problem, derivatives, steps, gradient(meta_loss, ahead), meta_loss)
+
+
+def _continues(last: Watched, model: nn.Module, criterion: AdjustedLoss) -> bool:
     """Whether a step of this model begins where the last one ended."""
     if last.model is not model or last.criterion is not criterion:
         return False
@@ -215,7 +242,7 @@ def _check_same(last: Watched, params: dict[str, nn.Parameter]) -> None:
         f"model: expected the weights that the last step led to, but {', '.join(changed[:3])} "
         "changed since",
     )
-    theta = marks(dict(last.criterion.adjuster.named_parameters()))
+    theta = marks(theta_of(last.criterion))
     require(
         theta == last.theta,
         "criterion: expected the adjuster that the step was made with, but it has moved since",

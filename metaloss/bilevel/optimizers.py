@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from torchopt.base import GradientTransformation, UninitializedState
 
 from metaloss.bilevel.clipping import Clip
+from metaloss.bilevel.network import Params
 from metaloss.bilevel.torch_rules import TORCH_RULES, ParamStates, State, as_real
 from metaloss.checks import InputError, require
-
-Params = dict[str, Tensor]
 
 
 class Group(NamedTuple):

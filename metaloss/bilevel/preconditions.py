@@ -135,6 +135,29 @@ def as_batch(name: str, given: Any) -> Batch:
     return batch
 
 
+def as_batches(name: str, given: Any) -> tuple[Batch, ...]:
+    """Return a step's batch, or its micro-batches, or raise an error that says what came.
+
+    Args:
+        name: what to call it.
+        given: a batch as for :func:`as_batch`, or a list or tuple of batches.
+
+    Raises:
+        InputError: it is something else.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.bilevel.preconditions import as_batches
+        >>> batch = torch.zeros(2, 3), torch.zeros(2)
+        >>> len(as_batches("batch", batch)), len(as_batches("batch", [batch, batch]))
+        (1, 2)
+    """
+    several = isinstance(given, list | tuple) and given and isinstance(given[0], list | tuple)
+    if not several:
+        return (as_batch(name, given),)
+    return tuple(as_batch(f"{name}[{k}]", each) for k, each in enumerate(given))
+
+
 @contextmanager
 def inference_mode_refused() -> Iterator[None]:
     """Say what to do instead where torch complains about tensors made in inference mode.

@@ -1,7 +1,7 @@
-"""The bilevel problem of one meta step, with everything live taken out of it.
+"""The bilevel problem of one meta step: the functions that a strategy differentiates.
 
-A strategy sees pure functions and plain tensors: it leaves the model, the optimizer and their
-states alone, but for the one pass that it is asked to share with the ordinary step.
+A strategy sees pure functions and plain tensors, so that it leaves the model, the optimizer and
+their states alone.
 """
 
 from __future__ import annotations
@@ -9,23 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from metaloss.bilevel.dual import primal
-from metaloss.bilevel.kernels import RECURRENT, torchs_own
-from metaloss.bilevel.modes import Between, Function
-from metaloss.bilevel.optimizers import FunctionalOptimizer, Params
-from metaloss.checks import check_finite, check_labels, require
+from metaloss.bilevel.network import Buffers, Params, buffers_replaced, copied, outputs_of
+from metaloss.bilevel.optimizers import FunctionalOptimizer
+from metaloss.bilevel.solution import Solution
+from metaloss.checks import check_labels, require
 from metaloss.kinds import CLASSIFICATION
 from metaloss.objective import AdjustedLoss
 from metaloss.randomness import Randomness
 from metaloss.types import Batch
 
 MetaLoss = Callable[[Tensor, Tensor], Tensor]
-Buffers = dict[str, Tensor]
+Batches = tuple[Batch, ...]
+"""The batches of one training step: several if it accumulates gradients over micro-batches."""
 
 
 @dataclass(frozen=True)
@@ -33,92 +32,116 @@ class Problem:
     r"""Find :math:`d/d\theta` of the meta loss at the weights that K training steps lead to.
 
     Attributes:
-        model: called functionally; its own tensors are only read, unless a pass is shared.
-        params: :math:`w_0`, the trainable parameters, by name.
-        buffers: the model's buffers; a strategy works on copies.
+        model: called functionally; its own tensors are only read.
         criterion: the adjusted loss, whose adjuster holds :math:`\theta`.
-        theta: the adjuster's trainable parameters, by name.
-        train_batches: K batches, one a step.
+        theta: the adjuster's trainable parameters by name.
         meta_batch: clean samples.
-        meta_loss: from the outputs and targets of the meta batch to a scalar.
-        make_optimizer: from the names of the parameters that the loss reaches to the optimizer's
-            step; the others are not stepped, as in ``torch.optim``. Not needed for steps that have
-            been made.
-        share: make one forward pass of the first batch the ordinary step's as well, if it can be.
-        budget: bytes of the first forward pass to keep while the clean batch is passed.
+        meta_loss: maps the outputs and targets of the meta batch to a scalar.
     """
 
     model: nn.Module
-    params: dict[str, nn.Parameter]
-    buffers: Buffers
     criterion: AdjustedLoss
     theta: dict[str, nn.Parameter]
-    train_batches: Sequence[Batch]
     meta_batch: Batch
     meta_loss: MetaLoss
-    make_optimizer: Callable[[Sequence[str]], FunctionalOptimizer] | None = None
-    share: bool = False
-    budget: float = 0.0
 
-    def outputs(self, params: Params, buffers: Buffers, inputs: Tensor) -> Tensor:
-        """The model's outputs at ``params``; updates ``buffers`` as a forward pass does.
+    @classmethod
+    def of(
+        cls,
+        model: nn.Module,
+        criterion: AdjustedLoss,
+        meta_batch: Batch,
+        meta_loss: MetaLoss | None = None,
+    ) -> Problem:
+        """Set up the problem.
+
+        Args:
+            model: the classifier.
+            criterion: the adjusted loss.
+            meta_batch: clean samples.
+            meta_loss: the mean plain loss of the criterion's kind if not given.
 
         Raises:
-            InputError: the model computes its activations again in the backward pass, writes its
-                weights in the forward pass, or gives something else than a tensor.
+            InputError: the adjuster has nothing to learn.
         """
-        tensors = {**params, **buffers}
-        places = _places(params)
-        with Differentiable():
-            outputs = torch.func.functional_call(self.model, tensors, (inputs,))
+        theta = theta_of(criterion)
         require(
-            isinstance(outputs, Tensor),
-            f"model: expected a tensor of outputs, got a {type(outputs).__name__}; wrap the model "
-            "so that it returns the logits alone",
+            len(theta) > 0,
+            f"criterion: expected an adjuster with parameters to learn, got "
+            f"{type(criterion.adjuster).__name__}, which has none",
         )
-        after = _places({name: tensors[name] for name in params})
-        written = [name for name in params if after[name] != places[name]]
-        require(
-            not written,
-            f"model: expected weights that the forward pass leaves alone, but it writes "
-            f"{', '.join(written[:3])}; write them after the optimizer's step, or compute other "
-            "tensors from them",
-        )
-        with torch.no_grad():
-            for name, buffer in buffers.items():
-                if tensors[name] is not buffer:  # a buffer that the model puts another for
-                    buffer.copy_(primal(tensors[name]))
-        return outputs
+        return cls(model, criterion, theta, meta_batch, meta_loss or criterion.loss.kind.mean_loss)
 
-    def adjusted_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """The adjusted loss of a training batch (Eq. 8), from the model's outputs."""
-        self._check_labels("train_batches", outputs, batch.targets)
-        return self.criterion.per_sample(outputs, batch.targets, batch.index).losses.mean()
+    def outputs(self, params: Params, buffers: Buffers, batches: Batches) -> Tensor:
+        """Compute the model's outputs for a step's batches, one after the other.
+
+        Args:
+            params: the weights.
+            buffers: updated in place.
+            batches: one or more.
+
+        Returns:
+            The outputs of all batches, ``[samples, outputs]``.
+
+        Raises:
+            InputError: as for :func:`~metaloss.bilevel.network.outputs_of`.
+        """
+        found = [outputs_of(self.model, params, buffers, batch.inputs) for batch in batches]
+        return torch.cat(found) if len(found) > 1 else found[0]
+
+    def training_loss(
+        self, outputs: Tensor, batches: Batches, features_of: Tensor | None = None
+    ) -> Tensor:
+        """Compute the adjusted loss (Eq. 8) of a step: the mean over its batches' mean losses.
+
+        Args:
+            outputs: ``[samples, outputs]`` of all batches.
+            batches: of the step; the conditioner observes each before it sees the next.
+            features_of: the outputs that the adjuster's features are computed from, if derivatives
+                hold the features fixed; ``outputs`` if not given.
+        """
+        if features_of is None or not self.criterion.detach:
+            features_of = outputs
+        if len(batches) == 1:
+            return self._adjusted_loss(outputs, batches[0], features_of)
+        losses = []
+        sizes = [len(batch.targets) for batch in batches]
+        with buffers_replaced(self.criterion, copied(dict(self.criterion.named_buffers()))):
+            for part, features, batch in zip(
+                torch.split(outputs, sizes), torch.split(features_of, sizes), batches, strict=True
+            ):
+                losses.append(self._adjusted_loss(part, batch, features))
+                self.criterion.observe(part, batch.targets, batch.index)
+        return torch.stack(losses).mean()
 
     def clean_loss(self, params: Params, buffers: Buffers) -> Tensor:
-        """The meta loss at ``params`` (Eq. 9)."""
-        outputs = self.outputs(params, buffers, self.meta_batch.inputs)
+        """Compute the meta loss at ``params`` (Eq. 9)."""
+        outputs = outputs_of(self.model, params, buffers, self.meta_batch.inputs)
         self._check_labels("meta_batch", outputs, self.meta_batch.targets)
         return self.meta_loss(outputs, self.meta_batch.targets)
 
-    def _check_labels(self, name: str, outputs: Tensor, targets: Tensor) -> None:
-        labels = self.criterion.loss.kind == CLASSIFICATION and outputs.ndim == 2
-        if labels and outputs.device.type == "cpu":  # elsewhere it would wait for the device
-            check_labels(f"{name}: targets", targets, outputs.shape[1])
+    @contextmanager
+    def at(self, memory: Mapping[str, Tensor], theta: Mapping[str, Tensor]) -> Iterator[None]:
+        """Put the criterion back to an earlier state for a while.
 
-    def randomness(self) -> Randomness:
-        """The generators that the model may draw from, as they are."""
-        return Randomness.now({p.device for p in self.params.values()})
+        Args:
+            memory: the criterion's buffers then.
+            theta: the adjuster's parameters then; as they are now if empty.
+        """
+        now = {name: self.theta[name].data for name in theta}
+        try:
+            for name, value in theta.items():
+                self.theta[name].data = value
+            with buffers_replaced(self.criterion, memory):
+                yield
+        finally:
+            for name, value in now.items():
+                self.theta[name].data = value
 
     def solution(
-        self,
-        found: Sequence[Tensor | None],
-        meta_loss: Tensor,
-        *,
-        shared: Shared | None = None,
-        doubt: Tensor | None = None,
+        self, found: Sequence[Tensor | None], meta_loss: Tensor, disagreement: Tensor | None = None
     ) -> Solution:
-        """The solution from the gradient in each of ``theta``, in order.
+        """Make the solution from the gradient in each of ``theta``, in order.
 
         Raises:
             InputError: the training loss depends on none of them.
@@ -132,162 +155,43 @@ class Problem:
             name: torch.zeros_like(theta) if grad is None else grad
             for (name, theta), grad in zip(self.theta.items(), found, strict=True)
         }
-        return Solution(grads, meta_loss.detach(), shared, doubt)
+        return Solution(grads, meta_loss.detach(), disagreement)
+
+    def _adjusted_loss(self, outputs: Tensor, batch: Batch, features_of: Tensor) -> Tensor:
+        self._check_labels("train_batches", outputs, batch.targets)
+        if features_of is outputs:
+            return self.criterion.per_sample(outputs, batch.targets, batch.index).losses.mean()
+        hparams = self.criterion.hparams(features_of, batch.targets, batch.index)
+        return self.criterion.loss(outputs, batch.targets, hparams).mean()
+
+    def _check_labels(self, name: str, outputs: Tensor, targets: Tensor) -> None:
+        labels = self.criterion.loss.kind == CLASSIFICATION and outputs.ndim == 2
+        if labels and outputs.device.type == "cpu":  # elsewhere it would wait for the device
+            check_labels(f"{name}: targets", targets, outputs.shape[1])
 
 
-def _places(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, int]]:
-    """Where each tensor's values are, and how many times they have been written."""
-    with torch._C.DisableTorchFunction():  # no part of the model
-        values = {name: primal(t) for name, t in tensors.items()}
-        return {name: (t.data_ptr(), t._version) for name, t in values.items()}
-
-
-class Differentiable(Between):
-    """While it is entered, what a model calls can be differentiated as a lookahead does.
-
-    Recurrent layers take kernels that have the derivatives. Activation checkpointing is refused:
-    what is computed again in the backward pass, after a functional call has ended, is computed with
-    the live weights instead of the call's.
-    """
-
-    def call(self, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Call ``func``, unless a checkpoint is being made."""
-        hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
-        require(
-            hooks is None or "checkpoint" not in hooks[0].__qualname__,
-            "model: expected one without activation checkpointing, which computes again in the "
-            "backward pass with other weights than the lookahead's, got torch.utils.checkpoint",
-        )
-        if func in RECURRENT:
-            with torchs_own():
-                return func(*args, **kwargs)
-        return func(*args, **kwargs)
-
-
-class Shared(NamedTuple):
-    """A forward pass of the first batch through the live model, its buffers updated.
-
-    Attributes:
-        outputs: the logits, with the graph of the live parameters.
-        randomness: the generators as the pass left them.
-    """
-
-    outputs: Tensor
-    randomness: Randomness
+def theta_of(criterion: AdjustedLoss) -> dict[str, nn.Parameter]:
+    """Return the adjuster's trainable parameters by name."""
+    return {name: p for name, p in criterion.adjuster.named_parameters() if p.requires_grad}
 
 
 @dataclass(frozen=True)
-class Solution:
-    r"""What a strategy found.
+class Rehearsal:
+    r"""K training steps that a lookahead rehearses.
 
     Attributes:
-        hypergradient: :math:`dM/d\theta`, by the adjuster's parameter names.
-        meta_loss: :math:`M`, the meta loss after the lookahead, a detached scalar.
-        shared: the forward pass that the ordinary step may go on from; ``None`` if it was not asked
-            for, or the strategy has none to give.
-        doubt: how many times as far apart as rounding explains passes are that have to agree, a
-            scalar; ``None`` where no pass is made twice.
+        params: :math:`w_0`, the trainable parameters by name.
+        buffers: the model's buffers; a strategy works on copies.
+        steps: the batches of each step.
+        make_optimizer: maps the names of the parameters that the loss reaches to the optimizer's
+            step; the others are not stepped, as in ``torch.optim``.
     """
 
-    hypergradient: dict[str, Tensor]
-    meta_loss: Tensor
-    shared: Shared | None = None
-    doubt: Tensor | None = None
+    params: Mapping[str, Tensor]
+    buffers: Buffers
+    steps: Sequence[Batches]
+    make_optimizer: Callable[[Sequence[str]], FunctionalOptimizer]
 
-    def check_consistent(self) -> None:
-        """Raise an error if passes disagreed that have to agree; waits for the device.
-
-        Raises:
-            InputError: the model computes something else from the same weights, batch and random
-                numbers, or its gradient is not that of its outputs.
-        """
-        require(
-            self.doubt is None or not bool(self.doubt > 1),
-            "model: expected the same outputs from the same weights, batch and random numbers, and "
-            "a gradient that is theirs, but two passes disagree, so no lookahead would be right; "
-            "draw random numbers from torch's, NumPy's or Python's global generators, and change "
-            "nothing between calls",
-        )
-
-    def check_finite(self, batches: Mapping[str, Batch]) -> None:
-        """Raise an error if the hypergradient is not finite, naming where that came from.
-
-        Args:
-            batches: what it was computed from, by what to call them.
-
-        Raises:
-            InputError: part of it is a NaN or infinite; waits for the device.
-        """
-        finite = torch.stack([g.isfinite().all() for g in self.hypergradient.values()])
-        if bool(finite.all()):
-            return
-        for name, batch in batches.items():
-            check_finite(f"{name}: inputs", batch.inputs)
-            check_finite(f"{name}: targets", batch.targets)
-        check_finite("meta loss", self.meta_loss)
-        for name, grad in self.hypergradient.items():
-            check_finite(f"hypergradient of {name}", grad)
-
-
-def leaves(params: Mapping[str, Tensor]) -> Params:
-    """The same values, to differentiate in."""
-    return {name: p.detach().requires_grad_() for name, p in params.items()}
-
-
-def copied(buffers: Buffers) -> Buffers:
-    """Buffers that a forward pass may write to."""
-    return {name: b.detach().clone() for name, b in buffers.items()}
-
-
-@contextmanager
-def buffers_of(module: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[None]:
-    """Put other buffers in a module's place for a while."""
-    now = dict(module.named_buffers())
-    _put(module, buffers)
-    try:
-        yield
-    finally:
-        _put(module, now)
-
-
-def _put(module: nn.Module, buffers: Mapping[str, Tensor]) -> None:
-    for name, buffer in buffers.items():
-        owner, _, leaf = name.rpartition(".")
-        module.get_submodule(owner)._buffers[leaf] = buffer
-
-
-@torch.no_grad()
-def put_back(buffers: Buffers, before: Buffers) -> None:
-    """Write ``before`` into ``buffers``."""
-    for name, buffer in buffers.items():
-        buffer.copy_(before[name])
-
-
-def gradient(
-    loss: Tensor, params: Params, *, create_graph: bool = False, retain_graph: bool = False
-) -> Params:
-    """The gradient in the parameters that the loss reaches, by name.
-
-    Args:
-        loss: a scalar.
-        params: leaves.
-        create_graph: make the gradient itself differentiable.
-        retain_graph: keep the loss's graph.
-
-    Raises:
-        InputError: a gradient is sparse.
-    """
-    grads = torch.autograd.grad(
-        loss,
-        list(params.values()),
-        create_graph=create_graph,
-        retain_graph=create_graph or retain_graph,
-        allow_unused=True,
-    )
-    for name, g in zip(params, grads, strict=True):
-        require(
-            g is None or g.layout == torch.strided,
-            f"model: expected dense gradients, got a sparse one of {name}; make the embedding "
-            "with sparse=False",
-        )
-    return {name: g for name, g in zip(params, grads, strict=True) if g is not None}
+    def randomness(self) -> Randomness:
+        """Return the states of the generators that the model may draw from."""
+        return Randomness.now({p.device for p in self.params.values()})

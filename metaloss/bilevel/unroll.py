@@ -1,30 +1,33 @@
-"""The textbook hypergradient: differentiate through the unrolled steps.
+"""The textbook hypergradient: reverse mode through the unrolled steps.
 
-Every step's graph is kept, so memory grows with the number of steps: this strategy is the oracle
-that others are held against, and the way out where an operator has no other rule.
+Every step's graph is kept, so memory grows with the number of steps. This is the reference for the
+other strategies, and the one to take where the network has an operation without a forward-mode
+rule.
 """
 
 from __future__ import annotations
 
 import torch
 
+from metaloss.bilevel.errors import check_twice_differentiable, second_derivatives
 from metaloss.bilevel.kernels import kernels_with_rules
-from metaloss.bilevel.problem import Problem, Solution, copied, gradient, leaves
-from metaloss.bilevel.rules import check_twice_differentiable, second_derivatives
+from metaloss.bilevel.network import copied, gradient, leaves
+from metaloss.bilevel.problem import Problem, Rehearsal
+from metaloss.bilevel.solution import Solution
 
 
-def unroll(problem: Problem) -> Solution:
-    """The hypergradient by reverse mode through K differentiable optimizer steps (Eq. 10, 11)."""
-    params, buffers = leaves(problem.params), copied(problem.buffers)
+def unroll(problem: Problem, rehearsal: Rehearsal) -> Solution:
+    """Differentiate through K differentiable optimizer steps (Eq. 10, 11)."""
+    params, buffers = leaves(rehearsal.params), copied(rehearsal.buffers)
     optimizer = state = None
-    for batch in problem.train_batches:
+    for batches in rehearsal.steps:
         with kernels_with_rules():
-            outputs = problem.outputs(params, buffers, batch.inputs)
-            grads = gradient(problem.adjusted_loss(outputs, batch), params, create_graph=True)
+            outputs = problem.outputs(params, buffers, batches)
+            loss = problem.training_loss(outputs, batches)
+            grads = gradient(loss, params, create_graph=True)
         check_twice_differentiable("unroll", grads.values())
         if optimizer is None:
-            assert problem.make_optimizer is not None
-            optimizer = problem.make_optimizer(tuple(grads))
+            optimizer = rehearsal.make_optimizer(tuple(grads))
             state = optimizer.state
         assert state is not None
         params, state = optimizer.step(params, state, grads)

@@ -1,4 +1,4 @@
-"""The adjoint through the optimizer's update alone: parameter-sized work, no network in it."""
+"""The adjoint through the optimizer's update alone: parameter-sized work without the network."""
 
 from __future__ import annotations
 
@@ -9,47 +9,49 @@ import torch
 import torchopt
 from torch import Tensor
 
-from metaloss.bilevel.optimizers import FunctionalOptimizer, Params
+from metaloss.bilevel.network import Params
+from metaloss.bilevel.optimizers import FunctionalOptimizer
 from metaloss.bilevel.torch_rules import State
+from metaloss.checks import InputError
 
-pytree: Any = torchopt.pytree  # its types speak of trees of one kind of leaf
+pytree: Any = torchopt.pytree  # its types know trees with one kind of leaf alone
 
 
-class Through(NamedTuple):
-    """An adjoint pulled back through an update, to each of its arguments.
+class UpdateVJP(NamedTuple):
+    """A vector-Jacobian product of an update, in each of its arguments.
 
     Attributes:
-        params: by name, without those it does not reach.
-        state: for each floating leaf of the optimizer's state, in order.
-        grads: by name, every gradient of the step.
+        params: by name, without those that it does not reach.
+        state: for each floating-point leaf of the optimizer's state, in order.
+        grads: by name, for every gradient of the step.
+        after: the parameters after the update.
     """
 
     params: Params
     state: list[Tensor | None]
     grads: Params
+    after: Params
 
 
-def through_update(  # noqa: PLR0917 - an update's three arguments, and an adjoint's two parts
+def update_vjp(
     optimizer: FunctionalOptimizer,
     params: Params,
-    state: State,
     grads: Params,
     adjoint: Params,
     adjoint_of_state: Sequence[Tensor | None],
-) -> Through:
+) -> UpdateVJP:
     r"""Pull an adjoint back: :math:`(\partial\Phi/\partial(w, s, g))^\top (a, b)`.
 
     Args:
-        optimizer: whose step it is.
-        params: where the step began.
-        state: the optimizer's then.
+        optimizer: with its state before the step.
+        params: the weights before the step.
         grads: the step's.
         adjoint: the meta loss's derivative in the parameters after the step, by name.
-        adjoint_of_state: in the floating leaves of the state after it; empty if it has none.
+        adjoint_of_state: in the floating-point leaves of the state after it; empty if it has none.
     """
     w = {name: p.detach().requires_grad_() for name, p in params.items()}
     g = {name: value.detach().requires_grad_() for name, value in grads.items()}
-    kept, spec = pytree.tree_flatten(state)
+    kept, spec = pytree.tree_flatten(optimizer.state)
     s = [leaf.detach().requires_grad_() if _is_floating(leaf) else leaf for leaf in kept]
     after, state_after = optimizer.step(w, pytree.tree_unflatten(spec, s), g)
     pulled = [(after[name], a) for name, a in adjoint.items()]
@@ -66,14 +68,44 @@ def through_update(  # noqa: PLR0917 - an update's three arguments, and an adjoi
         )
     )
     to_params, to_state, to_grads = found[: len(w)], found[len(w) : -len(g)], found[-len(g) :]
-    return Through(
+    return UpdateVJP(
         {name: a for name, a in zip(w, to_params, strict=True) if a is not None},
         to_state,
         {
             name: torch.zeros_like(value) if u is None else u
             for (name, value), u in zip(g.items(), to_grads, strict=True)
         },
+        {name: p.detach() for name, p in after.items()},
     )
+
+
+@torch.no_grad()
+def check_moved(before: Params, expected: Params, after: Params) -> None:
+    """Raise an error unless a real step led where the optimizer's rule leads.
+
+    Args:
+        before: the weights before the step.
+        expected: by the rule.
+        after: the weights after the step.
+
+    Raises:
+        InputError: a weight is elsewhere, by more than rounding explains.
+    """
+    elsewhere = torch.stack(
+        [
+            (weight - expected[name]).norm()
+            > 1e-3 * (weight - before[name]).norm()
+            + 10 * torch.finfo(weight.dtype).eps * weight.norm()
+            for name, weight in after.items()
+        ]
+    )
+    if bool(elsewhere.any()):
+        name = list(after)[int(elsewhere.int().argmax())]
+        raise InputError(
+            f"lookback: expected a step that moves {name} as the optimizer's rule says, got "
+            "another; a hook changed the gradient, it was clipped (then say Lookback(clip=...)), "
+            "or the weights were written besides"
+        )
 
 
 def _is_floating(leaf: Any) -> bool:

@@ -1,11 +1,11 @@
-"""A real training step, watched: where it began, its gradient, and whether it moved as it should.
+"""Watches a real training step: where it begins, its gradient, and what it leaves.
 
-A step is the user's own code. What it did is told by the optimizer's hooks and by the weights.
+The step is the user's own code. The optimizer's hooks and the weights tell what it does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -15,27 +15,52 @@ from torch import Tensor, nn
 
 from metaloss.bilevel.adjoint import Step
 from metaloss.bilevel.clipping import Clip
-from metaloss.bilevel.optimizers import FunctionalOptimizer, Params, functional
-from metaloss.bilevel.problem import copied
-from metaloss.checks import InputError, require
+from metaloss.bilevel.network import Params, copied
+from metaloss.bilevel.optimizers import FunctionalOptimizer, functional
+from metaloss.bilevel.preconditions import check_model
+from metaloss.bilevel.problem import Batches, theta_of
+from metaloss.bilevel.tangent import Activations
+from metaloss.checks import require
 from metaloss.objective import AdjustedLoss
 from metaloss.randomness import Randomness
-from metaloss.types import Batch
 
 Optimizer = torch.optim.Optimizer | torchopt.Optimizer
 Mark = tuple[int, int]
+"""A tensor's place in memory, and how many times it has been written."""
+
+
+class Setting(NamedTuple):
+    """How the steps are made.
+
+    Attributes:
+        model: the classifier.
+        optimizer: of its parameters.
+        criterion: the adjusted loss.
+        clip: how gradients are clipped.
+        hold_norm: as for :class:`~metaloss.bilevel.Lookback`.
+        keep: bytes of activations to keep.
+        scaler: the gradient scaler, if the steps use one.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    criterion: AdjustedLoss
+    clip: Clip | None = None
+    hold_norm: float = 0.0
+    keep: float = 0.0
+    scaler: torch.amp.GradScaler | None = None
 
 
 class Watched(NamedTuple):
     """A step that has been made.
 
     Attributes:
-        model: whose step it was.
+        model: the classifier.
         criterion: that it was made with.
         step: where it began, with its optimizer and gradient.
-        modes: of the model's modules, training or not.
-        weights: marks of the model's parameters after it.
-        theta: marks of the adjuster's parameters.
+        modes: whether each of the model's modules was in training mode.
+        weights: marks of the model's parameters after the step.
+        theta: marks of the adjuster's parameters after the step.
     """
 
     model: nn.Module
@@ -47,135 +72,123 @@ class Watched(NamedTuple):
 
 
 class Watching:
-    """Takes note of a step while it is made.
+    """Watches one step while it is made.
 
     Args:
-        model: whose step it is.
-        optimizer: that makes it.
-        criterion: that it is made with.
-        batch: that it is made with.
-        clip: how the step clips its gradients.
-        hold_norm: as for :class:`~metaloss.bilevel.Lookback`.
+        setting: how it is made.
+        batches: its batch, or its micro-batches.
+
+    Raises:
+        InputError: a model with hooks on gradients, or without trainable parameters.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        optimizer: Optimizer,
-        criterion: AdjustedLoss,
-        batch: Batch,
-        *,
-        clip: Clip | None = None,
-        hold_norm: float = 0.0,
-    ) -> None:
-        self.model, self.optimizer, self.criterion = model, optimizer, criterion
-        self.clip, self.hold_norm = clip, hold_norm
+    def __init__(self, setting: Setting, batches: Batches) -> None:
+        self.setting = setting
+        model, criterion = setting.model, setting.criterion
+        check_model(model)
         self.params = {name: p for name, p in model.named_parameters() if p.requires_grad}
         require(len(self.params) > 0, "model: expected a trainable parameter, got none")
+        before = copied(self.params)
+        self.activations: Activations | None = None
+        if setting.keep:
+            self.activations = Activations(self.params, before, setting.keep)
         self.before = Step(
-            batch,
-            {name: p.detach().clone() for name, p in self.params.items()},
+            batches,
+            before,
             copied(dict(model.named_buffers())),
             Randomness.now({p.device for p in self.params.values()}),
             memory=copied(dict(criterion.named_buffers())),
+            theta=copied(theta_of(criterion)),
+            activations=self.activations,
         )
         self.modes = modes(model)
         self.raw: Params = {}
         self.written: dict[str, int] = {}
-        self.steps: list[FunctionalOptimizer] = []
-        self.grads: Params = {}
+        self.steps: list[tuple[FunctionalOptimizer, Params]] = []
 
     @contextmanager
     def attached(self) -> Iterator[None]:
         """Look on while the step is made."""
         with ExitStack() as stack:
             for name, p in self.params.items():
-                gathered: Any = p.register_post_accumulate_grad_hook  # it has no types
-                handle = gathered(self._gathers(name))
-                stack.callback(handle.remove)
-            stack.enter_context(before_each_step(self.optimizer, self._about_to_step))
+                register: Any = p.register_post_accumulate_grad_hook  # it has no types
+                stack.callback(register(self._accumulated(name)).remove)
+            stack.enter_context(_before_each_step(self.setting.optimizer, self._about_to_step))
+            if self.activations is not None:
+                stack.enter_context(self.activations.recorded())
             yield
 
     def made(self) -> Watched:
-        """The step, now that it is over.
+        """Return the step, now that it is over.
 
         Raises:
-            InputError: the optimizer made no step, or more than one, or the weights are not where
-                its rule leads.
+            InputError: the optimizer made no step, or more than one.
         """
         require(
             len(self.steps) == 1,
             f"lookback: expected one step of the optimizer inside of step(...), got "
-            f"{len(self.steps)}; a scaler may have skipped it",
+            f"{len(self.steps)}; a gradient scaler skips a step that overflowed: leave that one "
+            "out",
         )
-        (optimizer,) = self.steps
-        step = self.before._replace(optimizer=optimizer, grads=self.grads)
-        check_moved(step, {name: p.detach() for name, p in self.params.items()})
+        if self.activations is not None:
+            self.activations.trim()
+        ((optimizer, grads),) = self.steps
+        criterion = self.setting.criterion
         return Watched(
-            model=self.model,
-            criterion=self.criterion,
-            step=step,
+            model=self.setting.model,
+            criterion=criterion,
+            step=self.before._replace(optimizer=optimizer, grads=grads),
             modes=self.modes,
             weights=marks(self.params),
-            theta=marks(dict(self.criterion.adjuster.named_parameters())),
+            theta=marks(theta_of(criterion)),
         )
 
-    def _gathers(self, name: str) -> Any:
-        def gathered(p: Tensor) -> None:
+    def _accumulated(self, name: str) -> Callable[[Tensor], None]:
+        def accumulated(p: Tensor) -> None:
             assert p.grad is not None
             self.written[name] = p.grad._version
-            if self.clip is not None:  # clipping writes over it
+            if self.setting.clip is not None:  # clipping overwrites it
                 self.raw[name] = p.grad.detach().clone()
 
-        return gathered
+        return accumulated
 
     def _about_to_step(self) -> None:
+        """Keep the gradients, and the optimizer's state, which the step overwrites."""
+        clip, scaler = self.setting.clip, self.setting.scaler
         found = {name: p.grad for name, p in self.params.items() if p.grad is not None}
         for name, g in found.items():
             require(
-                self.clip is not None or self.written.get(name, g._version) == g._version,
+                clip is not None
+                or scaler is not None
+                or self.written.get(name, g._version) == g._version,
                 f"lookback: expected gradients that nothing changes between backward and step, but "
-                f"that of {name} was written; if it was clipped, say so: Lookback(clip=...)",
+                f"that of {name} was written; if it was clipped, say so: Lookback(clip=...); if "
+                "it was scaled, step(..., scaler=...)",
             )
-        self.grads = {name: self.raw.get(name, g).detach().clone() for name, g in found.items()}
+        if clip is None:
+            grads = {name: g.detach().clone() for name, g in found.items()}
+        else:
+            scale = 1.0 if scaler is None else scaler.get_scale()
+            grads = {name: self.raw.get(name, g).detach() / scale for name, g in found.items()}
         reached = {name: self.params[name] for name in found}
-        optimizer = functional(self.optimizer, reached, hold_norm=self.hold_norm, clip=self.clip)
-        self.steps.append(optimizer._replace(state=kept_state(optimizer.state)))
-
-
-def check_moved(step: Step, weights: Params) -> None:
-    """Raise an error unless the weights are where the optimizer's rule leads.
-
-    Args:
-        step: with its optimizer and gradient.
-        weights: after it.
-
-    Raises:
-        InputError: something else moved them, too.
-    """
-    assert step.optimizer is not None
-    with torch.no_grad():
-        expected, _ = step.optimizer.step(step.params, step.optimizer.state, step.grads)
-        elsewhere = torch.stack(
-            [
-                (after - expected[name]).norm()
-                > 1e-3 * (after - step.params[name]).norm()
-                + 10 * torch.finfo(after.dtype).eps * after.norm()
-                for name, after in weights.items()
-            ]
+        optimizer = functional(
+            self.setting.optimizer, reached, hold_norm=self.setting.hold_norm, clip=clip
         )
-    if bool(elsewhere.any()):
-        name = list(weights)[int(elsewhere.int().argmax())]
-        raise InputError(
-            f"lookback: expected a step that moves {name} as the optimizer's rule says, got "
-            "another; a hook changed the gradient, it was clipped (then say Lookback(clip=...)), "
-            "or the weights were written besides"
-        )
+        self.steps.append((optimizer._replace(state=_kept_state(optimizer.state)), grads))
+
+
+def marks(tensors: Mapping[str, Tensor]) -> dict[str, Mark]:
+    """Return what changes when a tensor is written, or replaced by another."""
+    return {name: (t.data_ptr(), t._version) for name, t in tensors.items()}
+
+
+def modes(model: nn.Module) -> list[bool]:
+    """Return for each module whether it is in training mode."""
+    return [module.training for module in model.modules()]
 
 
 @contextmanager
-def before_each_step(optimizer: Optimizer, call: Any) -> Iterator[None]:
-    """Call something before each of an optimizer's steps."""
+def _before_each_step(optimizer: Optimizer, call: Callable[[], None]) -> Iterator[None]:
     if isinstance(optimizer, torch.optim.Optimizer):
         handle = optimizer.register_step_pre_hook(lambda *_: call())
         try:
@@ -183,7 +196,7 @@ def before_each_step(optimizer: Optimizer, call: Any) -> Iterator[None]:
         finally:
             handle.remove()
         return
-    original = optimizer.step
+    original = optimizer.step  # TorchOpt's optimizers have no hooks
 
     def step(*args: Any, **kwargs: Any) -> Any:
         call()
@@ -196,17 +209,6 @@ def before_each_step(optimizer: Optimizer, call: Any) -> Iterator[None]:
         del optimizer.step
 
 
-def kept_state(state: Any) -> Any:
-    """A copy of an optimizer's state: its tensors are written to in the step."""
+def _kept_state(state: Any) -> Any:
     tree: Any = torchopt.pytree
     return tree.tree_map(lambda t: t.detach().clone() if isinstance(t, Tensor) else t, state)
-
-
-def marks(tensors: Mapping[str, Tensor]) -> dict[str, Mark]:
-    """What changes when a tensor is written to, or another put in its place."""
-    return {name: (t.data_ptr(), t._version) for name, t in tensors.items()}
-
-
-def modes(model: nn.Module) -> list[bool]:
-    """Of each module, whether it is in training mode."""
-    return [module.training for module in model.modules()]

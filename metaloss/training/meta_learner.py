@@ -15,18 +15,15 @@ from metaloss.training.recipe import Recipe
 
 
 class MetaGradient(NamedTuple):
-    """What one lookahead found.
+    """The hypergradient of one task.
 
     Attributes:
         hypergradient: by the name of the adjuster's parameter.
         finite: whether all of it is, a boolean scalar where the data is.
-        outputs: the network's for the first batch, to go on from in the ordinary step; ``None`` if
-            that has to make its own forward pass.
     """
 
     hypergradient: Mapping[str, Tensor]
     finite: Tensor
-    outputs: Tensor | None = None
 
 
 @dataclass

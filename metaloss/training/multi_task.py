@@ -1,9 +1,10 @@
 r"""Algorithms 1 and 2 as one loop, over one task or many.
 
 Every ``meta_every`` steps of a network the adjuster takes a step along the hypergradient (Eq. 10,
-11), where there is something to learn; every step the network takes one on the adjusted loss
-(Eq. 12, 13). With a frozen adjuster the first half never happens and this is Algorithm 2. Where
-several networks on several tasks take turns, their adjuster is one and the same (Section 4.4).
+11), where there is something to learn: after the network's step on the adjusted loss (Eq. 12, 13),
+or before it, as Algorithm 1 is printed. With a frozen adjuster it never does and this is
+Algorithm 2. Where several networks on several tasks take turns, their adjuster is one and the same
+(Section 4.4).
 """
 
 from __future__ import annotations
@@ -92,28 +93,46 @@ class MultiTaskTraining:
         observer = observer or Observer()
         records = []
         for names in self._turns():
-            group = {name: self.trainings[name] for name in names}
             before = self.done
-            for training in group.values():
-                training.draw()
-            self._learn([training for training in group.values() if training.due])
-            ended = [name for name, training in group.items() if training.step()]
+            ended = self.turn(names)
             if self.meta_learner is not None:
                 for fraction in self._reached(before):
                     self.meta_learner.keep_snapshot(fraction)
             observer.step(self.done)
             for name in ended:
-                record = group[name].finish_epoch()
+                record = self.trainings[name].finish_epoch()
                 records.append({"task": name, **record} if len(self.trainings) > 1 else record)
                 observer.epoch(records[-1])
             if self.epoch > self._epoch(before):
                 for schedule in self.meta_learner.schedules if self.meta_learner else ():
                     schedule.step()
+                for training in self.trainings.values():
+                    training.forget()
                 if after_epoch is not None:
                     for training in self.trainings.values():  # in the middle of its own epoch
                         check_finite_weights(training.state)
                     after_epoch()
         return records
+
+    def turn(self, names: Sequence[str]) -> list[str]:
+        """One iteration of some of the trainings, and the adjuster's step where it is due.
+
+        Args:
+            names: of the trainings.
+
+        Returns:
+            The names of those whose epoch is over.
+        """
+        group = {name: self.trainings[name] for name in names}
+        for training in group.values():
+            training.draw()
+        due = [training for training in group.values() if training.due]
+        if self.recipe.meta_update == "before":
+            self._learn(due)
+        ended = [name for name, training in group.items() if training.step()]
+        if self.recipe.meta_update == "after":
+            self._learn(due)
+        return ended
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -160,8 +179,7 @@ class MultiTaskTraining:
 
     def _learn(self, due: Sequence[TaskTraining]) -> None:
         if due and self.meta_learner is not None:
-            # A forward pass is shared where that keeps no more than one graph.
-            meta_gradients = [training.look_ahead(share=len(due) == 1) for training in due]
+            meta_gradients = [training.meta_gradient() for training in due]
             began = time.perf_counter()
             self.meta_learner.learn(meta_gradients)
             for training in due:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.arguments import shown
-from metaloss.bilevel.problem import copied, put_back
+from metaloss.bilevel.network import copied, put_back
 from metaloss.checks import check_at_least, check_finite, check_labels, require, seen
 from metaloss.complaints import refusing
 from metaloss.training.makers import Distinct, shared, tensors

@@ -12,7 +12,7 @@ from torch import nn
 
 from metaloss.adjusters.scheduled import check_until
 from metaloss.arguments import check_arguments
-from metaloss.bilevel import Clip, Lookahead
+from metaloss.bilevel import Clip, Lookahead, Lookback
 from metaloss.checks import check_at_least, require
 from metaloss.training.speed import Speed
 
@@ -27,6 +27,9 @@ def paper_adam(params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     return torch.optim.Adam(params, lr=1e-3, weight_decay=1e-4)
 
 
+META_UPDATES = ("after", "before")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How a network and its adjuster are trained; the defaults are Section 4.1's.
@@ -39,10 +42,13 @@ class Recipe:
         warmup_epochs: epochs trained with cross entropy, without meta steps, before the method
             begins.
         meta_every: T_meta, ordinary steps to one meta step.
+        meta_update: when the adjuster moves. ``"after"`` the ordinary step, which is then the one
+            that is differentiated; or ``"before"`` it, as Algorithm 1 has it, where a step is
+            rehearsed first, which takes a forward and a backward pass more.
         meta_optimizer: makes the adjuster's optimizer from its parameters; Adam with a learning
             rate of 1e-3 and weight decay 1e-4, if not given.
         meta_schedule: makes a scheduler for it, stepped once an epoch.
-        lookahead: how the hypergradient is found.
+        lookahead: how the hypergradient is found, whichever way the steps come about.
         clip: how gradients are clipped in every ordinary step, and so in the lookahead too; not at
             all if not given.
         speed: what makes it faster.
@@ -52,7 +58,8 @@ class Recipe:
 
     Raises:
         InputError: an argument of another type, a count below its least, more warm-up than
-            training, snapshots that do not ascend to 1, or a lookahead that clips otherwise.
+            training, snapshots that do not ascend to 1, a lookahead that clips otherwise, or one
+            with a transformation of its own after the ordinary step.
 
     Example:
         >>> from metaloss.training import Recipe
@@ -65,6 +72,7 @@ class Recipe:
     schedule: Callable[[torch.optim.Optimizer], Any] | None = None
     warmup_epochs: int = 0
     meta_every: int = 10
+    meta_update: str = "after"
     meta_optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = paper_adam
     meta_schedule: Callable[[torch.optim.Optimizer], Any] | None = None
     lookahead: Lookahead = field(default_factory=Lookahead)
@@ -80,6 +88,10 @@ class Recipe:
         check_at_least("warmup_epochs", self.warmup_epochs, 0)
         check_at_least("meta_every", self.meta_every, 1)
         require(
+            self.meta_update in META_UPDATES,
+            f"meta_update: expected {' or '.join(META_UPDATES)}, got {self.meta_update!r}",
+        )
+        require(
             self.warmup_epochs < self.epochs,
             f"warmup_epochs: expected fewer than {self.epochs} epochs, got {self.warmup_epochs}",
         )
@@ -90,6 +102,22 @@ class Recipe:
             self.lookahead.clip in {None, self.clip},
             f"clip: expected the lookahead to clip as the ordinary steps do, {self.clip!r}, got "
             f"{self.lookahead.clip!r}; set Recipe.clip alone",
+        )
+
+        require(
+            self.lookahead.transform is None or self.meta_update == "before",
+            "lookahead: expected one without a transformation, for the ordinary step is the "
+            "optimizer's own; to look ahead with another, set meta_update='before'",
+        )
+
+    def lookback(self) -> Lookback:
+        """A new look back over ordinary steps, with the lookahead's settings."""
+        return Lookback(
+            self.lookahead.steps,
+            self.lookahead.meta_loss,
+            self.lookahead.hold_norm,
+            clip=self.clip,
+            strategy=self.lookahead.strategy,
         )
 
     @cached_property

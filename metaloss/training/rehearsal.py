@@ -17,12 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.arguments import shown
-from metaloss.bilevel.problem import copied, put_back
+from metaloss.bilevel.network import copied, put_back
 from metaloss.checks import InputError, check_in_range, require
 from metaloss.complaints import refusing
 from metaloss.objective import AdjustedLoss
 from metaloss.randomness import randomness_restored
 from metaloss.training.makers import tensors
+from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
 from metaloss.training.task_training import TaskTraining
@@ -99,7 +100,7 @@ def rehearse(
     *,
     compiled: bool = True,
 ) -> None:
-    """Take one iteration: a meta step where there is something to learn, and an ordinary step.
+    """Take the first iterations, up to a meta step where there is something to learn.
 
     Args:
         task: an excerpt of it will do.
@@ -111,15 +112,14 @@ def rehearse(
     Raises:
         Exception: whatever the run would raise at its first step.
     """
+    recipe = replace(recipe, warmup_epochs=0, meta_every=1)
     if not compiled:
         recipe = replace(recipe, speed=replace(recipe.speed, compile=None))
     before = copied(tensors(model))
     state = TrainState.start(model, criterion, task, recipe)
-    training = TaskTraining(state, task, recipe)
-    training.draw()
-    if state.meta_learner is not None:
-        state.meta_learner.learn([training.look_ahead()])
-    training.step()
+    trainings = MultiTaskTraining({task.name: TaskTraining(state, task, recipe)})
+    for _ in range(recipe.lookahead.steps if recipe.meta_update == "after" else 1):
+        trainings.turn([task.name])
     put_back(tensors(model), before)
 
 

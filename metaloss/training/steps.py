@@ -3,51 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
-from metaloss.bilevel import Clip
+from metaloss.bilevel import Clip, Solution
 from metaloss.checks import InputError
 from metaloss.objective import AdjustedLoss
 from metaloss.training.meta_learner import MetaGradient
-from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
 from metaloss.training.tally import Tally
 from metaloss.types import Batch
 
 
-def look_ahead(
-    state: TrainState,
-    recipe: Recipe,
-    window: Sequence[Batch],
-    meta_batch: Batch,
-    tally: Tally,
-    *,
-    share: bool = True,
-) -> MetaGradient:
-    """The hypergradient of the clean loss (Eq. 10, 11).
+def meta_gradient(state: TrainState, solution: Solution, tally: Tally) -> MetaGradient:
+    """Take note of a hypergradient of the clean loss (Eq. 10, 11).
 
     Args:
-        state: counts the meta step; only a forward pass that is shared changes more.
-        recipe: how to look ahead.
-        window: the batches to look ahead with, the ordinary step's first.
-        meta_batch: clean samples.
+        state: counts the meta step.
+        solution: the hypergradient and the clean loss.
         tally: the epoch's figures.
-        share: let the ordinary step go on from the forward pass, where the strategy can.
+
+    Raises:
+        InputError: passes through the network disagreed that have to agree.
     """
-    state.model.train()
-    solution = recipe.clipped_lookahead.solve(
-        state.model, state.optimizer, state.criterion, window, meta_batch, share=share
-    )
     if solution.meta_loss.device.type == "cpu":  # elsewhere it would wait for the device
         solution.check_consistent()
     tally.add("meta_loss", solution.meta_loss)
     finite = tally.watch.see(solution.hypergradient, state.meta_step)
     state.meta_step += 1
-    outputs = None if solution.shared is None else solution.shared.outputs
-    return MetaGradient(solution.hypergradient, finite, outputs)
+    return MetaGradient(solution.hypergradient, finite)
 
 
 def ordinary_step(
@@ -55,7 +39,6 @@ def ordinary_step(
     batch: Batch,
     tally: Tally,
     criterion: AdjustedLoss,
-    outputs: Tensor | None = None,
     *,
     clip: Clip | None = None,
 ) -> None:
@@ -66,12 +49,10 @@ def ordinary_step(
         batch: to train on.
         tally: the epoch's figures.
         criterion: the loss; the state's own but for warming up.
-        outputs: the network's outputs for the batch, if a meta step has left them.
         clip: how gradients are clipped; not at all if not given.
     """
     state.model.train()
-    if outputs is None:
-        outputs = (state.forward or state.model)(batch.inputs)
+    outputs = (state.forward or state.model)(batch.inputs)
     losses, hparams = criterion.per_sample(outputs, batch.targets, batch.index, track=True)
     if criterion is not state.criterion:  # warming up: it remembers all the same
         state.criterion.observe(outputs, batch.targets, batch.index)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
-
-from torch import Tensor
 
 from metaloss.checks import require
 from metaloss.losses import plain_loss
@@ -20,7 +18,7 @@ from metaloss.training.state import TrainState
 from metaloss.training.steps import (
     check_finite_loss,
     check_finite_weights,
-    look_ahead,
+    meta_gradient,
     ordinary_step,
 )
 from metaloss.training.streams import stream, windows
@@ -31,8 +29,9 @@ from metaloss.types import Batch, Loader, TaskLike, has_checked_test
 class TaskTraining:
     """One network's training on one task, a step at a time, from wherever its state stands.
 
-    Each step is ``draw``, ``look_ahead`` where it is ``due``, and ``step``; ``finish_epoch`` comes
-    after an epoch's last.
+    Each iteration is ``draw`` and ``step``. Where it is ``due``, ``meta_gradient`` comes between
+    the two or after them, as the recipe's ``meta_update`` has it. ``finish_epoch`` comes after an
+    epoch's last step.
 
     Args:
         state: changed in place.
@@ -53,13 +52,19 @@ class TaskTraining:
         self.recipe = recipe
         self.per_epoch = len(task.train)
         self.total = self.per_epoch * recipe.epochs
+        learns, steps = state.meta_learner is not None, recipe.lookahead.steps
+        require(
+            not learns or recipe.meta_update == "before" or steps <= self.per_epoch,
+            f"lookahead: expected no more steps to look back over than the {self.per_epoch} of an "
+            f"epoch, got {steps}",
+        )
         state.forward = recipe.speed.prepare(state.model)
         self._device = next(state.model.parameters()).device
         self._flipped = None if task.flipped is None else task.flipped.to(self._device)
         self._kind = state.criterion.loss.kind
         self._warm_up = AdjustedLoss.fixed(plain_loss(self._kind))
         self._window: list[Batch] = []
-        self._outputs: Tensor | None = None
+        self._lookback = recipe.lookback()
         self._begin()
 
     @property
@@ -74,30 +79,36 @@ class TaskTraining:
 
     @property
     def due(self) -> bool:
-        """Whether the next step begins with a lookahead."""
-        learns = self.state.meta_learner is not None and not self.warming
-        return learns and self.state.step % self.recipe.meta_every == 0
+        """Whether a hypergradient is due in this iteration.
+
+        Where the adjuster moves after the step, the K steps that are looked back over are those
+        that would have been looked ahead to: the hypergradient comes K - 1 steps later.
+        """
+        if self.state.meta_learner is None or self.warming:
+            return False
+        if self._looks_ahead:
+            return self.state.step % self.recipe.meta_every == 0
+        return self._until_due == 0 and self._lookback.watched >= self._lookback.steps - 1
 
     def draw(self) -> None:
         """Take the next batches."""
         with self._timed():
             self.state.criterion.progress(self.state.step / self.total)
             self._window = next(self._windows)
-            self._outputs = None
 
-    def look_ahead(self, share: bool = True) -> MetaGradient:
-        """The hypergradient (Eq. 10, 11) at the batches drawn.
-
-        Args:
-            share: keep the forward pass for :meth:`step`, which takes its graph's memory.
-        """
+    def meta_gradient(self) -> MetaGradient:
+        """The hypergradient (Eq. 10, 11): before the step, at the batches drawn; or after it."""
         with self._timed():
             meta_batch = next(self._meta_batches)
-            meta_gradient = look_ahead(
-                self.state, self.recipe, self._window, meta_batch, self._tally, share=share
-            )
-            self._outputs = meta_gradient.outputs
-        return meta_gradient
+            state = self.state
+            if self._looks_ahead:
+                state.model.train()
+                solution = self.recipe.clipped_lookahead.solve(
+                    state.model, state.optimizer, state.criterion, self._window, meta_batch
+                )
+            else:
+                solution = self._lookback.solve(meta_batch)
+            return meta_gradient(state, solution, self._tally)
 
     def step(self) -> bool:
         """The ordinary step (Eq. 12).
@@ -105,19 +116,17 @@ class TaskTraining:
         Returns:
             Whether it was an epoch's last.
         """
-        with self._timed():
-            criterion = self._warm_up if self.warming else self.state.criterion
-            ordinary_step(
-                self.state,
-                self._window[0],
-                self._tally,
-                criterion,
-                self._outputs,
-                clip=self.recipe.clip,
-            )
-            self._window, self._outputs = [], None
-            self.state.step += 1
-        return self.state.step % self.per_epoch == 0
+        state = self.state
+        (batch, *_) = self._window
+        criterion = self._warm_up if self.warming else state.criterion
+        with self._timed(), self._watching(batch):
+            ordinary_step(state, batch, self._tally, criterion, clip=self.recipe.clip)
+        state.step += 1
+        return state.step % self.per_epoch == 0
+
+    def forget(self) -> None:
+        """Look back no further than here: a state that is saved does not hold the steps before."""
+        self._lookback.forget()
 
     def count(self, seconds: float) -> None:
         """Count time that was spent for this training elsewhere."""
@@ -156,6 +165,24 @@ class TaskTraining:
         self._tally.load_state_dict(saved["tally"], self._device)
         self._seconds = saved["seconds"]
 
+    @property
+    def _looks_ahead(self) -> bool:
+        return self.recipe.meta_update == "before"
+
+    @property
+    def _until_due(self) -> int:
+        """Steps until the next after which a hypergradient is due."""
+        return (self._lookback.steps - 1 - self.state.step) % self.recipe.meta_every
+
+    def _watching(self, batch: Batch) -> AbstractContextManager[None]:
+        state = self.state
+        needed = not self._looks_ahead and self._until_due < self._lookback.steps
+        if state.meta_learner is None or self.warming or not needed:
+            self._lookback.forget()
+            return nullcontext()
+        state.model.train()
+        return self._lookback.step(state.model, state.optimizer, state.criterion, batch)
+
     @contextmanager
     def _timed(self) -> Iterator[None]:
         """Count the time: other trainings may take theirs between the parts of a step."""
@@ -172,7 +199,7 @@ class TaskTraining:
     def _windows(self) -> Iterator[list[Batch]]:
         train = stream(self.task.train, self.state.step, f"{self.task.name}: train")
         batches = map(self.recipe.speed.laid_out, train)
-        return windows(batches, self.recipe.lookahead.steps)
+        return windows(batches, self.recipe.lookahead.steps if self._looks_ahead else 1)
 
     @cached_property
     def _meta_batches(self) -> Iterator[Batch]:

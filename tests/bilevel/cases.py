@@ -1,4 +1,4 @@
-"""Models, optimizers and batches to look ahead with."""
+"""Optimizers, criteria, batches and trainings to differentiate through."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from metaloss import AdjustedLoss, Adjuster
 from metaloss.bilevel.lookahead import STRATEGIES
 from metaloss.conditioners import Concat, Conditioner, LossValue, Margin
 from metaloss.losses import GCE, LossFamily
+from tests.bilevel.models import CLASSES, mlp
 from tests.helpers.hypergradients import Batch, Training
 
-CLASSES, SAMPLES = 3, 40
-EXACT = [name for name in STRATEGIES if name != "difference"]
+SAMPLES = 40
+EXACT = [name for name in STRATEGIES if name not in {"difference", "auto"}]
 """The strategies that make no error of their own."""
 
 MakeOptimizer = Callable[[Iterable[Any]], torch.optim.Optimizer]
@@ -50,116 +51,6 @@ OPTIMIZERS: dict[str, MakeOptimizer] = {
     "RMSprop-maximize": lambda p: torch.optim.RMSprop(
         p, lr=0.02, eps=1e-2, momentum=0.8, centered=True, weight_decay=0.1, maximize=True
     ),
-}
-
-
-class Residual(nn.Module):
-    """A block and a way around it."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.block = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.Softplus()
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.block(x)
-
-
-class Tied(nn.Module):
-    """One layer's weight is another's."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(36, 36), nn.Linear(36, 36)
-        self.second.weight = self.first.weight
-        self.last = nn.Linear(36, CLASSES)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.last(torch.tanh(self.second(torch.tanh(self.first(x.flatten(1))))))
-
-
-class Attention(nn.Module):
-    """Rows of the image attend to one another."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
-        self.last = nn.Linear(6, CLASSES)
-
-    def forward(self, x: Tensor) -> Tensor:
-        rows = x.squeeze(1)
-        mixed, _ = self.attention(rows, rows, rows, need_weights=False)
-        return self.last(mixed.mean(1))
-
-
-class Centred(nn.Module):
-    """What it gives depends on the batches it has seen, by way of a buffer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = mlp()
-        self.register_buffer("centre", torch.zeros(1, 6, 6))
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            self.centre.mul_(0.5).add_(x.mean(0))
-        return self.body(x - self.centre)
-
-
-class Recurrent(nn.Module):
-    """Rows of the image one after the other."""
-
-    def __init__(self, layer: type[nn.RNNBase] = nn.LSTM) -> None:
-        super().__init__()
-        self.layer, self.last = layer(6, 5, batch_first=True), nn.Linear(5, CLASSES)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.layer(x.squeeze(1))[0][:, -1])
-
-
-class WithFrozen(nn.Module):
-    """Some of the weights are not trained."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.Tanh(), nn.Linear(8, CLASSES))
-        self.body[1].weight.requires_grad_(False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x)
-
-
-def mlp(activation: type[nn.Module] = nn.Tanh, *extra: nn.Module) -> nn.Module:
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(36, 8), activation(), *extra, nn.Linear(8, CLASSES)
-    )
-
-
-def cnn(norm: nn.Module) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3), norm, nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(16, CLASSES)
-    )
-
-
-MODELS: dict[str, Callable[[], nn.Module]] = {
-    "MLP": mlp,
-    "MLP-ReLU": lambda: mlp(nn.ReLU),
-    "MLP-dropout": lambda: mlp(nn.GELU, nn.Dropout(0.4)),
-    "MLP-LayerNorm": lambda: mlp(nn.SiLU, nn.LayerNorm(8)),
-    "CNN-BatchNorm": lambda: cnn(nn.BatchNorm2d(4)),
-    "CNN-BatchNorm-cumulative": lambda: cnn(nn.BatchNorm2d(4, momentum=None)),
-    "CNN-BatchNorm-eval": lambda: cnn(nn.BatchNorm2d(4)).eval(),
-    "CNN-GroupNorm": lambda: cnn(nn.GroupNorm(2, 4)),
-    "CNN-dropout2d": lambda: cnn(nn.Dropout2d(0.3)),
-    "residual": lambda: nn.Sequential(
-        nn.Conv2d(1, 3, 3), Residual(3), Residual(3), nn.Flatten(), nn.Linear(48, CLASSES)
-    ),
-    "attention": Attention,
-    "LSTM": Recurrent,
-    "centred": Centred,
-    "tied": Tied,
-    "frozen": WithFrozen,
 }
 
 

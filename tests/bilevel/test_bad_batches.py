@@ -10,7 +10,8 @@ from torch import nn
 
 from metaloss.bilevel import Lookahead
 from metaloss.bilevel.lookahead import STRATEGIES
-from tests.bilevel.cases import CLASSES, mlp, training
+from tests.bilevel.cases import training
+from tests.bilevel.models import CLASSES, mlp
 from tests.bilevel.test_bad_input import refused
 
 pytestmark = pytest.mark.bad_input

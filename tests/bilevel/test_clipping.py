@@ -12,7 +12,8 @@ from torch import nn
 from metaloss import InputError
 from metaloss.bilevel import Clip, ClipNorm, ClipValue, Lookahead
 from metaloss.training import Recipe
-from tests.bilevel.cases import EXACT, MODELS, OPTIMIZERS, training
+from tests.bilevel.cases import EXACT, OPTIMIZERS, training
+from tests.bilevel.models import MODELS
 from tests.helpers.hypergradients import assert_is_the_hypergradient, inner
 
 # Lengths and sizes below and above those that occur in these trainings.

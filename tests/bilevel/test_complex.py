@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from metaloss.bilevel import Lookahead
 from metaloss.bilevel.lookahead import STRATEGIES
 from metaloss.bilevel.optimizers import functional
-from tests.bilevel.cases import CLASSES, OPTIMIZERS, training
+from tests.bilevel.cases import OPTIMIZERS, training
+from tests.bilevel.models import CLASSES
 from tests.helpers.hypergradients import assert_is_the_hypergradient
 
 every_optimizer = pytest.mark.parametrize(

@@ -13,11 +13,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from metaloss import InputError
 from metaloss.bilevel import Lookahead
 from metaloss.bilevel.difference import moved, scale_of
-from tests.bilevel.cases import CLASSES, MODELS, OPTIMIZERS, batch, cnn, learned, mlp, training
-from tests.bilevel.test_grid import assert_near, in_single
+from tests.bilevel.cases import OPTIMIZERS, batch, learned, training
+from tests.bilevel.models import CLASSES, MODELS, Transformer, cnn, mlp
 from tests.bilevel.test_rules import Bag
-from tests.bilevel.test_shared_pass import Transformer, assert_as_unfused
-from tests.helpers.hypergradients import Training, inner
+from tests.helpers.hypergradients import Training, assert_near, in_single, inner
 
 SMOOTH: dict[str, Callable[[], nn.Module]] = {
     **{name: MODELS[name] for name in ("MLP", "MLP-dropout", "MLP-LayerNorm", "residual")},
@@ -198,12 +197,6 @@ def test_which_have_no_more_than_that(build):
     """Else the test above would say nothing."""
     with pytest.raises(InputError, match="forward-mode rule"):
         here(build, 1).look_ahead(Lookahead())
-
-
-@pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize("build", [Bag, Flash])
-def test_they_share_a_pass(build, steps: int):
-    assert_as_unfused(build, Lookahead(steps, "difference"), shares=True)
 
 
 def test_a_mask_is_the_same_in_every_pass():

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from metaloss import InputError
 from metaloss.bilevel import Lookahead
 from metaloss.bilevel.difference import by_size
-from tests.bilevel.cases import CLASSES, learned, training
-from tests.bilevel.test_grid import in_single
-from tests.helpers.hypergradients import Training, inner
+from tests.bilevel.cases import learned, training
+from tests.bilevel.models import CLASSES
+from tests.helpers.hypergradients import Training, in_single, inner
 
 WORDS = 200
 

@@ -10,7 +10,8 @@ from metaloss.bilevel import Lookahead
 from metaloss.checks import InputError
 from metaloss.conditioners import Margin
 from metaloss.losses import WeightedCE
-from tests.bilevel.cases import CLASSES, EXACT, OPTIMIZERS, learned, training
+from tests.bilevel.cases import EXACT, OPTIMIZERS, learned, training
+from tests.bilevel.models import CLASSES
 from tests.helpers.hypergradients import Training, directions, inner
 
 STEP = 1e-5

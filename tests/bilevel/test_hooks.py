@@ -18,7 +18,8 @@ from metaloss.bilevel.lookahead import STRATEGIES
 from metaloss.diagnostics.gradients.subject import Size, subjects
 from metaloss.losses import GCE
 from metaloss.training import Adjusted, Experiment, Recipe
-from tests.bilevel.cases import mlp, training
+from tests.bilevel.cases import training
+from tests.bilevel.models import mlp
 from tests.helpers.tasks import blobs
 
 every_strategy = pytest.mark.parametrize("strategy", list(STRATEGIES))

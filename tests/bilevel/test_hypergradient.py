@@ -20,18 +20,8 @@ from metaloss.conditioners import (
 )
 from metaloss.losses import GCE, LossFamily, WeightedCE
 from tests.adjusters.cases import learnable
-from tests.bilevel.cases import (
-    CLASSES,
-    EXACT,
-    MODELS,
-    OPTIMIZERS,
-    SAMPLES,
-    batch,
-    learned,
-    mlp,
-    training,
-    two_features,
-)
+from tests.bilevel.cases import EXACT, OPTIMIZERS, SAMPLES, batch, learned, training, two_features
+from tests.bilevel.models import CLASSES, MODELS, mlp
 from tests.conditioners.cases import builders
 from tests.helpers import states
 from tests.helpers.hypergradients import (

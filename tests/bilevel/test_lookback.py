@@ -11,17 +11,16 @@ from torch import nn
 
 from metaloss.bilevel import ClipNorm, ClipValue, Lookahead, Lookback
 from metaloss.conditioners import Concat, Margin, MovingAverage, RunningMean
-from tests.bilevel.cases import (
-    CLASSES,
-    MODELS,
-    OPTIMIZERS,
-    SAMPLES,
-    learned,
-    training,
-)
-from tests.bilevel.test_grid import assert_near, in_single
+from tests.bilevel.cases import OPTIMIZERS, SAMPLES, learned, training
+from tests.bilevel.models import CLASSES, MODELS, mlp
+from tests.bilevel.test_rules import Applied, Square
 from tests.helpers import states
-from tests.helpers.hypergradients import Training, assert_is_the_hypergradient
+from tests.helpers.hypergradients import (
+    Training,
+    assert_is_the_hypergradient,
+    assert_near,
+    in_single,
+)
 
 TORCHOPT: dict[str, Callable] = {
     "torchopt.SGD": lambda p: torchopt.SGD(list(p), lr=0.2, momentum=0.9, nesterov=True),
@@ -71,7 +70,7 @@ def test_for_every_optimizer(name: str) -> None:
     assert_near(made(here, Lookback()), expected, 1e-9)
 
 
-@pytest.mark.parametrize("strategy", ["mixed", "difference"])
+@pytest.mark.parametrize("strategy", ["mixed", "unroll", "difference"])
 @pytest.mark.parametrize("optimizer", ["SGD-Nesterov", "Adam-decay"])
 @pytest.mark.parametrize("name", ["MLP-dropout", "CNN-BatchNorm", "residual", "centred", "tied"])
 def test_of_several_steps_against_real_training(name: str, optimizer: str, strategy: str) -> None:
@@ -79,7 +78,7 @@ def test_of_several_steps_against_real_training(name: str, optimizer: str, strat
     start, state = here.twin(), torch.get_rng_state()
     found = made(here, Lookback(3, strategy=strategy))
     torch.set_rng_state(state)
-    assert_is_the_hypergradient(found, start, rtol=1e-6 if strategy == "mixed" else 1e-4)
+    assert_is_the_hypergradient(found, start, rtol=1e-4 if strategy == "difference" else 1e-6)
 
 
 @detached
@@ -111,6 +110,22 @@ def test_of_a_step_that_clips(clip, setting: dict) -> None:
     here.__dict__.update(setting)
     expected = here.look_ahead(Lookahead(strategy="unroll", clip=clip))
     assert_near(made(here, Lookback(clip=clip)), expected, 1e-9)
+
+
+@pytest.mark.parametrize("strategy", ["unroll", "difference", "auto"])
+def test_by_every_strategy(strategy: str) -> None:
+    here = training(MODELS["MLP-dropout"](), OPTIMIZERS["SGD-Nesterov"], steps_before=1)
+    expected = here.look_ahead(Lookahead(strategy="unroll"))
+    found = made(here, Lookback(strategy=strategy))
+    assert_near(found, expected, 1e-5 if strategy == "difference" else 1e-9)
+
+
+def test_auto_falls_back_where_forward_mode_has_no_rule() -> None:
+    here = training(nn.Sequential(mlp(), Applied(Square)))
+    expected = here.look_ahead(Lookahead(strategy="unroll"))
+    with pytest.warns(RuntimeWarning, match="falling back to 'unroll'"):
+        found = made(here, Lookback(strategy="auto"))
+    assert_near(found, expected, 1e-9)
 
 
 def test_in_single_precision() -> None:

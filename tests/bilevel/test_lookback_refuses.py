@@ -8,7 +8,8 @@ from torch import nn
 
 from metaloss import InputError
 from metaloss.bilevel import Lookback
-from tests.bilevel.cases import OPTIMIZERS, learned, mlp, training
+from tests.bilevel.cases import OPTIMIZERS, learned, training
+from tests.bilevel.models import mlp
 from tests.helpers.hypergradients import Training
 
 pytestmark = pytest.mark.bad_input
@@ -101,14 +102,37 @@ def test_weights_that_are_written_besides() -> None:
         with torch.no_grad():
             model[1].weight.mul_(0.9)
 
-    refused(lambda: step(here, lookback, after=decay), "moves 1.weight", "written besides")
+    step(here, lookback, after=decay)
+    refused(lambda: ask(here, lookback), "moves 1.weight", "written besides")
 
 
 def test_a_hook_that_changes_a_gradient() -> None:
     here, lookback = training(), Lookback()
     here.model[1].weight.register_hook(lambda g: g / 2)
-    step(here, lookback)
-    refused(lambda: ask(here, lookback), "a gradient that is theirs")
+    refused(lambda: step(here, lookback), "1.weight has the hook")
+
+
+class Halved(torch.autograd.Function):
+    """It halves a gradient where nobody can see it."""
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, slope: torch.Tensor) -> torch.Tensor:
+        return slope / 2
+
+
+@pytest.mark.parametrize("strategy", ["mixed", "unroll", "difference"])
+def test_a_gradient_that_is_not_that_of_the_batch(strategy: str) -> None:
+    here, lookback = training(), Lookback(strategy=strategy)
+    inputs, targets, index = batch = here.train_batches[0]
+    with lookback.step(here.model, here.optimizer, here.criterion, batch):
+        here.optimizer.zero_grad()
+        here.criterion(Halved.apply(here.model(inputs)), targets, index).backward()
+        here.optimizer.step()
+    refused(lambda: ask(here, lookback), "expected")
 
 
 def test_weights_that_change_afterwards() -> None:
@@ -167,11 +191,27 @@ def test_an_error_inside_is_the_users_own() -> None:
         ({"steps": 0}, "steps"),
         ({"hold_norm": 2.0}, "hold_norm"),
         ({"clip": 1.0}, "clip"),
-        ({"strategy": "unroll"}, "strategy"),
+        ({"strategy": "backward"}, "strategy"),
+        ({"keep": -1.0}, "keep"),
     ],
 )
 def test_settings(settings: dict, word: str) -> None:
     refused(lambda: Lookback(**settings), f"{word}: expected")
+
+
+def test_a_step_that_a_scaler_skips() -> None:
+    here, lookback = training(), Lookback()
+    scaler = torch.amp.GradScaler("cpu")
+    inputs, targets, index = batch = here.train_batches[0]
+
+    def overflow() -> None:
+        with lookback.step(here.model, here.optimizer, here.criterion, batch, scaler=scaler):
+            loss = here.criterion(here.model(inputs), targets, index) * float("inf")
+            scaler.scale(loss).backward()
+            scaler.step(here.optimizer)
+            scaler.update()
+
+    refused(overflow, "got 0", "scaler skips a step that overflowed")
 
 
 def test_batches() -> None:

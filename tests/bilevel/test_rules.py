@@ -12,7 +12,8 @@ from torch.autograd.function import once_differentiable
 
 from metaloss import InputError
 from metaloss.bilevel import Lookahead
-from tests.bilevel.cases import CLASSES, OPTIMIZERS, training
+from tests.bilevel.cases import OPTIMIZERS, training
+from tests.bilevel.models import CLASSES
 from tests.helpers.hypergradients import Training, inner
 
 

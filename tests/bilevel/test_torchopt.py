@@ -10,7 +10,8 @@ from torchopt.base import GradientTransformation
 
 from metaloss.bilevel import Lookahead
 from metaloss.bilevel.transforms import heavy_ball, root_mean_square
-from tests.bilevel.cases import EXACT, MODELS, batch, mlp, training
+from tests.bilevel.cases import EXACT, batch, training
+from tests.bilevel.models import MODELS, mlp
 from tests.helpers.hypergradients import assert_is_the_hypergradient
 
 

@@ -16,7 +16,8 @@ from metaloss.bilevel import Lookahead
 from metaloss.bilevel.lookahead import STRATEGIES
 from metaloss.conditioners import Margin, MovingAverage, Progress
 from metaloss.types import Batch
-from tests.bilevel.cases import CLASSES, MODELS, OPTIMIZERS, SAMPLES, batch, learned, training
+from tests.bilevel.cases import OPTIMIZERS, SAMPLES, batch, learned, training
+from tests.bilevel.models import CLASSES, MODELS
 from tests.helpers import states
 from tests.helpers.hypergradients import Training
 

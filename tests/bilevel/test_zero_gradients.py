@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from metaloss.bilevel import Lookahead
-from tests.bilevel.cases import EXACT, OPTIMIZERS, mlp, training
+from tests.bilevel.cases import EXACT, OPTIMIZERS, training
+from tests.bilevel.models import mlp
 from tests.helpers.hypergradients import Batch, Training, assert_is_the_hypergradient
 
 ADAPTIVE = {

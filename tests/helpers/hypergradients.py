@@ -166,3 +166,23 @@ def assert_is_the_hypergradient(
         expected = slope(training, direction, **how)
         error = abs(inner(found, direction) - expected) / length
         assert error < rtol, f"off by {error:.1e} of its length {length:.1e}"
+
+
+def assert_near(found: dict[str, Tensor], expected: dict[str, Tensor], rtol: float) -> None:
+    assert found.keys() == expected.keys()
+    gap = {name: found[name] - expected[name] for name in expected}
+    length = inner(expected, expected) ** 0.5
+    assert length > 1e-6, f"too short to say anything: {length}"
+    error = inner(gap, gap) ** 0.5 / length
+    assert error < rtol, f"off by {error:.1e}"
+
+
+def in_single(here: Training) -> Training:
+    """The same training in float32, its optimizer's memory included."""
+    for module in (here.model, here.criterion):
+        module.float()
+    state = here.optimizer.state_dict()
+    here.optimizer.load_state_dict(state)  # which casts what it loads to the parameters' type
+    here.train_batches = [(x.float(), *rest) for x, *rest in here.train_batches]
+    here.meta_batch = here.meta_batch[0].float(), here.meta_batch[1]
+    return here

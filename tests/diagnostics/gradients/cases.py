@@ -14,7 +14,8 @@ from metaloss.conditioners import Margin
 from metaloss.diagnostics.gradients.subject import Subject
 from metaloss.losses import GCE, LossFamily
 from metaloss.types import Batch
-from tests.bilevel.cases import CLASSES, learned, training
+from tests.bilevel.cases import learned, training
+from tests.bilevel.models import CLASSES
 
 
 class _Squash(torch.autograd.Function):

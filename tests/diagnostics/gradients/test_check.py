@@ -14,7 +14,7 @@ from metaloss.bilevel import Lookahead
 from metaloss.diagnostics.gradients.check import check_grad
 from metaloss.diagnostics.gradients.layers import layer_parts
 from metaloss.diagnostics.gradients.report import Document
-from tests.bilevel.cases import MODELS
+from tests.bilevel.models import MODELS
 from tests.diagnostics.gradients.cases import (
     Apply,
     Block,

@@ -29,8 +29,8 @@ def no_forward_rule(model: nn.Module, error: Exception) -> NoTangentError:
     """
     return NoTangentError(
         f"strategy 'mixed': expected operations with a forward-mode rule, but the model"
-        f"{_where(model, error)} has one without; use Lookahead(strategy='unroll'), 'difference', "
-        f"or 'auto', which finds out by itself. torch says: {_said(error)}"
+        f"{_where(model, error)} has one without; use strategy='unroll', 'difference', or "
+        f"'auto', which finds out by itself. torch says: {_said(error)}"
     )
 
 
@@ -77,7 +77,7 @@ def second_derivatives(strategy: str) -> Iterator[None]:
 def _twice(strategy: str, said: str) -> str:
     return (
         f"strategy {strategy!r}: expected operations that can be differentiated twice, but the "
-        f"model has one that cannot; use Lookahead(strategy='difference'). torch says: {said}"
+        f"model has one that cannot; use strategy='difference'. torch says: {said}"
     )
 
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from metaloss.bilevel.modes import Between, Function
+from metaloss.bilevel.function_modes import Function, FunctionMode
 
 
 class BatchNorm(NamedTuple):
@@ -138,12 +138,12 @@ class Normalized(torch.autograd.Function):
         ctx: Any,
         inputs: Tensor,
         weight: Tensor | None,
-        bias: Tensor | None,
+        bias: Tensor | None,  # noqa: ARG004
         mean: Tensor,
         rstd: Tensor,
-        known: Tensor | None = None,
+        known: Tensor,
     ) -> Tensor:
-        """The outputs.
+        """Return the outputs, which are known.
 
         Args:
             ctx: torch's.
@@ -152,12 +152,11 @@ class Normalized(torch.autograd.Function):
             bias: ``[channels]``; 0 if not given.
             mean: of ``inputs``, ``[channels]``.
             rstd: of ``inputs``, ``[channels]``.
-            known: the outputs, if they are known as well.
+            known: the outputs.
         """
         ctx.save_for_backward(inputs, weight, mean, rstd)
-        if known is not None:
-            return same_storage(known)
-        return normalize(inputs, weight, bias, Statistics(mean, rstd))
+        # What a Function returns must not be a view, or nobody could write to it.
+        return known.new_empty(0).set_(known)  # type: ignore[call-overload]
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> Any:
@@ -228,11 +227,11 @@ class _PulledBack(torch.autograd.Function):
         return to_slope, to_inputs, None if weight is None else to_weight, None, None
 
 
-class Fused(Between):
-    """While it is entered, batch normalizations in training have these second derivatives."""
+class FastSecondDerivatives(FunctionMode):
+    """A mode in which batch normalizations in training have these second derivatives."""
 
     def call(self, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Call ``func``, or what stands for it."""
+        """Call ``func``, or its replacement."""
         if func is F.batch_norm:
             given = BatchNorm(*args, **kwargs)
             if given.training:
@@ -246,14 +245,6 @@ def _twice_differentiable(given: BatchNorm) -> Tensor:
     return Normalized.apply(  # type: ignore[no-untyped-call]
         given.input, given.weight, given.bias, mean, rstd, out
     )
-
-
-def same_storage(tensor: Tensor) -> Tensor:
-    """Another tensor of the same values in the same place, and no view.
-
-    What a Function returns must not be a view, or it could not be written to.
-    """
-    return tensor.new_empty(0).set_(tensor)  # type: ignore[call-overload]
 
 
 def _scaled(inputs: Tensor, scale: Tensor, shift: Tensor, zero: Tensor, one: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Something that stands between a model and the torch functions that it calls."""
+"""The base of this package's torch function modes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch.overrides import TorchFunctionMode
 Function = Callable[..., Any]
 
 
-class Between(TorchFunctionMode, ABC):
-    """While it is entered, every call of a torch function comes here first."""
+class FunctionMode(TorchFunctionMode, ABC):
+    """A mode in which every call of a torch function goes through :meth:`call` first."""
 
     def __torch_function__(
         self,
@@ -21,9 +21,9 @@ class Between(TorchFunctionMode, ABC):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """What torch calls."""
+        """Forward the call; torch calls this."""
         return self.call(func, args, kwargs or {})
 
     @abstractmethod
     def call(self, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Stand for a call of ``func``; what is called in here does not come here again."""
+        """Return the result of ``func``; the mode is off inside this method."""

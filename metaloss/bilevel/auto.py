@@ -1,0 +1,34 @@
+"""Mixed mode where it can be, and reverse mode where an operation has no forward-mode rule."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from weakref import WeakSet
+
+from torch import nn
+
+from metaloss.bilevel.errors import NoTangentError
+from metaloss.bilevel.solution import Solution
+
+_WITHOUT_FORWARD_MODE: WeakSet[nn.Module] = WeakSet()
+"""Models in which an operation without a forward-mode rule was found."""
+
+
+def auto(
+    model: nn.Module, by_mixed: Callable[[], Solution], by_unroll: Callable[[], Solution]
+) -> Solution:
+    """Try mixed mode first; a model that it failed for is not tried again.
+
+    Args:
+        model: the classifier.
+        by_mixed: finds the solution in mixed mode.
+        by_unroll: finds it in reverse mode.
+    """
+    if model not in _WITHOUT_FORWARD_MODE:
+        try:
+            return by_mixed()
+        except NoTangentError as error:
+            _WITHOUT_FORWARD_MODE.add(model)
+            warnings.warn(f"falling back to 'unroll': {error}", RuntimeWarning, stacklevel=5)
+    return by_unroll()

@@ -1,0 +1,85 @@
+"""Reverse over reverse mode: a gradient is differentiated by a second backward pass."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metaloss.bilevel.adjoint import Derivatives, HessianProduct, Step
+from metaloss.bilevel.consistency import disagreement, slope_along
+from metaloss.bilevel.errors import check_twice_differentiable, second_derivatives
+from metaloss.bilevel.kernels import kernels_with_rules
+from metaloss.bilevel.network import Buffers, Params, copied, gradient, leaves
+from metaloss.bilevel.problem import Problem
+from metaloss.bilevel.tangent import FastSecondDerivatives
+
+
+class DoubleBackward(Derivatives):
+    """Differentiates the gradient of every step through the step's own graph.
+
+    Args:
+        strategy: the name to show in errors.
+    """
+
+    def __init__(self, strategy: str) -> None:
+        self.strategy = strategy
+        self.kept: _Graph | None = None
+
+    def gradient(
+        self, problem: Problem, step: Step, buffers: Buffers, *, product_next: bool
+    ) -> tuple[Params, Tensor]:
+        """Compute a step's gradient; its graph is kept if it is differentiated next."""
+        if product_next:
+            self.kept = self._graph(problem, step, buffers)
+            return {n: g.detach() for n, g in self.kept.grads.items()}, self.kept.outputs
+        with kernels_with_rules():
+            return super().gradient(problem, step, buffers, product_next=False)
+
+    def theta_product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
+        """As :meth:`product`, in theta alone."""
+        return self._product(problem, step, direction, in_params=False)
+
+    def product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
+        """Build the step's graph, unless it was kept, and pass back through it twice."""
+        return self._product(problem, step, direction, in_params=True)
+
+    def _product(
+        self, problem: Problem, step: Step, direction: Params, *, in_params: bool
+    ) -> HessianProduct:
+        graph, self.kept = self.kept, None
+        if graph is None:
+            step.randomness.restore()
+            graph = self._graph(problem, step, copied(step.buffers))
+        params = graph.params if in_params else {}
+        with second_derivatives(self.strategy):
+            found = torch.autograd.grad(
+                list(graph.grads.values()),
+                [*params.values(), *problem.theta.values()],
+                [direction[name] for name in graph.grads],
+                allow_unused=True,
+            )
+        by_params = {n: h for n, h in zip(params, found, strict=False) if h is not None}
+        with torch.no_grad():
+            gap = disagreement(
+                slope_along(step.grads, direction), slope_along(graph.grads, direction)
+            )
+        return HessianProduct(by_params, found[len(params) :], gap)
+
+    def _graph(self, problem: Problem, step: Step, buffers: Buffers) -> _Graph:
+        params = leaves(step.params)
+        with kernels_with_rules(), FastSecondDerivatives():
+            outputs = problem.outputs(params, buffers, step.batches)
+        found = outputs.detach().clone()
+        grads = gradient(problem.training_loss(outputs, step.batches), params, create_graph=True)
+        check_twice_differentiable(self.strategy, grads.values())
+        return _Graph(params, grads, found)
+
+
+class _Graph(NamedTuple):
+    """A gradient with its graph, the leaves that it was computed at, and the outputs there."""
+
+    params: Params
+    grads: Params
+    outputs: Tensor

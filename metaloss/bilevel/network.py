@@ -1,0 +1,138 @@
+"""A network as a pure function of its weights, buffers and inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from metaloss.bilevel.function_modes import Function, FunctionMode
+from metaloss.bilevel.kernels import RECURRENT, torchs_own
+from metaloss.checks import require
+
+Params = dict[str, Tensor]
+Buffers = dict[str, Tensor]
+
+
+def outputs_of(model: nn.Module, params: Params, buffers: Buffers, inputs: Tensor) -> Tensor:
+    """Compute a model's outputs at given weights.
+
+    Args:
+        model: the module; its own parameters and buffers are not used.
+        params: the weights by name.
+        buffers: the buffers by name; the forward pass updates them in place.
+        inputs: ``[batch, ...]``.
+
+    Raises:
+        InputError: the model uses activation checkpointing, writes its weights in the forward pass,
+            or returns something else than a tensor.
+    """
+    tensors = {**params, **buffers}
+    before = _versions(params)
+    with _DifferentiableKernels():
+        outputs = torch.func.functional_call(model, tensors, (inputs,))
+    require(
+        isinstance(outputs, Tensor),
+        f"model: expected a tensor of outputs, got a {type(outputs).__name__}; wrap the model "
+        "so that it returns the logits alone",
+    )
+    after = _versions({name: tensors[name] for name in params})
+    written = [name for name in params if after[name] != before[name]]
+    require(
+        not written,
+        f"model: expected weights that the forward pass leaves alone, but it writes "
+        f"{', '.join(written[:3])}; write them after the optimizer's step, or compute other "
+        "tensors from them",
+    )
+    with torch.no_grad():
+        for name, buffer in buffers.items():
+            if tensors[name] is not buffer:  # the model assigned a new tensor to this buffer
+                buffer.copy_(tensors[name])
+    return outputs
+
+
+def leaves(params: Mapping[str, Tensor]) -> Params:
+    """Return the same values as new leaves of the autograd graph."""
+    return {name: p.detach().requires_grad_() for name, p in params.items()}
+
+
+def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return detached copies."""
+    return {name: t.detach().clone() for name, t in tensors.items()}
+
+
+@torch.no_grad()
+def put_back(tensors: Mapping[str, Tensor], before: Mapping[str, Tensor]) -> None:
+    """Write the values of ``before`` into ``tensors``."""
+    for name, tensor in tensors.items():
+        tensor.copy_(before[name])
+
+
+def gradient(loss: Tensor, params: Mapping[str, Tensor], *, create_graph: bool = False) -> Params:
+    """Compute the gradient in the parameters that the loss reaches, by name.
+
+    Args:
+        loss: a scalar.
+        params: leaves.
+        create_graph: make the gradient itself differentiable.
+
+    Raises:
+        InputError: a gradient is sparse.
+    """
+    grads = torch.autograd.grad(
+        loss, list(params.values()), create_graph=create_graph, allow_unused=True
+    )
+    for name, g in zip(params, grads, strict=True):
+        require(
+            g is None or g.layout == torch.strided,
+            f"model: expected dense gradients, got a sparse one of {name}; make the embedding "
+            "with sparse=False",
+        )
+    return {name: g for name, g in zip(params, grads, strict=True) if g is not None}
+
+
+@contextmanager
+def buffers_replaced(module: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[None]:
+    """Give a module other buffers for a while."""
+    now = {name: b for name, b in module.named_buffers() if name in buffers}
+    _assign(module, buffers)
+    try:
+        yield
+    finally:
+        _assign(module, now)
+
+
+def _assign(module: nn.Module, buffers: Mapping[str, Tensor]) -> None:
+    for name, buffer in buffers.items():
+        owner, _, leaf = name.rpartition(".")
+        module.get_submodule(owner)._buffers[leaf] = buffer
+
+
+def _versions(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, int]]:
+    """For each tensor its place in memory, and how many times it has been written."""
+    with torch._C.DisableTorchFunction():  # these calls are no part of the model
+        return {name: (t.data_ptr(), t._version) for name, t in tensors.items()}
+
+
+class _DifferentiableKernels(FunctionMode):
+    """Runs recurrent layers on kernels with derivatives, and refuses activation checkpointing.
+
+    A checkpoint computes activations again in the backward pass. A functional call has ended by
+    then, so they would be computed with the model's own weights instead of the given ones.
+    """
+
+    def call(self, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Call ``func``."""
+        hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
+        require(
+            hooks is None or "checkpoint" not in hooks[0].__qualname__,
+            "model: expected one without activation checkpointing, which computes again in the "
+            "backward pass with other weights than the lookahead's, got torch.utils.checkpoint",
+        )
+        if func in RECURRENT:
+            with torchs_own():
+                return func(*args, **kwargs)
+        return func(*args, **kwargs)
