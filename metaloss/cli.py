@@ -87,49 +87,40 @@ def bench(
     case: Annotated[
         list[str] | None,
         typer.Option(
-            help="A network: resnet32, mlp, transformer, lenet or resnet8. Repeatable.",
-            show_default="the first three",
+            help="A network: resnet32, mlp or transformer. Repeatable.",
+            show_default="all",
         ),
     ] = None,
     method: Annotated[
         list[str] | None,
-        typer.Option(help="A method to time. Repeatable.", show_default="all but ablations"),
+        typer.Option(help="A strategy or a library. Repeatable.", show_default="all"),
     ] = None,
     steps: Annotated[
         list[int] | None,
-        typer.Option(help="Lookahead steps. Repeatable.", show_default="1 and 5"),
+        typer.Option(help="Steps to differentiate. Repeatable.", show_default="1 and 5"),
     ] = None,
-    batch: Annotated[int | None, typer.Option(help="Batch size.", show_default="100")] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Samples in a batch.", show_default="100")
+    ] = None,
     repeats: Annotated[
-        int | None, typer.Option(help="Timings of each method.", show_default="11")
+        int | None, typer.Option(help="How often to time each.", show_default="11")
     ] = None,
-    device: Annotated[str, typer.Option(help="The device, such as cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="A device, such as cuda.")] = "cpu",
     threads: Annotated[
-        int | None, typer.Option(help="CPU threads.", show_default="torch's own choice")
+        int | None, typer.Option(help="torch's number of threads.", show_default="torch's own")
     ] = None,
     channels_last: Annotated[
-        bool, typer.Option("--channels-last", help="Store images with the channels last.")
+        bool, typer.Option("--channels-last", help="Use the channels-last memory format.")
     ] = False,
-    speeds: Annotated[
-        bool,
-        typer.Option(
-            "--speeds", help="Also time the plain step with autocast, compiled, and so on."
-        ),
-    ] = False,
-    criterion: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Also time the plain step with a loss, or a learned adjuster. Repeatable."
-        ),
-    ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Use small networks, to check that everything works.")
+        bool, typer.Option("--quick", help="Use small networks, to see that everything works.")
     ] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all results to this file.")
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write all measurements to this file."),
     ] = None,
 ) -> None:
-    """Measure time, memory and error of a meta iteration, here and in other libraries."""
+    """Measure time and memory of a meta iteration: our strategies and other libraries."""
     from metaloss.bench import Settings, measure
     from metaloss.bench.report import report
     from metaloss.bench.results import check_place
@@ -143,8 +134,6 @@ def bench(
         device=device,
         threads=threads,
         channels_last=channels_last,
-        speeds=speeds,
-        criteria=criterion,
         quick=quick,
     )
     if json_file is not None:
@@ -162,31 +151,30 @@ def check_grad(
     *,
     gin_param: Params = None,
     method: Annotated[
-        str | None, typer.Option(help="A method's name.", show_default="all that learn")
+        str | None, typer.Option(help="The name of one method.", show_default="all that learn")
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option(help="A task's name, if there are several.", show_default="the first"),
+        typer.Option(help="The name of one task, if there are several.", show_default="the first"),
     ] = None,
     batch: Annotated[int, typer.Option(help="Samples used of each batch.")] = 16,
     steps_before: Annotated[
-        int, typer.Option(help="Steps trained first, so that the optimizer has a state.")
+        int, typer.Option(help="Real steps to make first, so that the optimizer has a state.")
     ] = 3,
-    directions: Annotated[
-        int, typer.Option(help="Random directions for the central differences of real training.")
-    ] = 3,
+    directions: Annotated[int, typer.Option(help="Number of directions to train for real in.")] = 3,
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the results to this file.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the reports to this file.")
     ] = None,
 ) -> None:
-    """Compare the strategies' hypergradients with one another and with real training.
+    """Compare the hypergradients of the strategies with one another and with real training.
 
-    Exit code 0 if they agree, 1 if not.
+    Where they differ, name the layer. Exit code 0 if they agree, 1 if not.
     """
     from metaloss.config import configuration
     from metaloss.diagnostics.gradients.check import check_experiment
-    from metaloss.diagnostics.gradients.report import Document, show
+    from metaloss.diagnostics.gradients.report import Document
+    from metaloss.diagnostics.gradients.show import show
     from metaloss.diagnostics.gradients.subject import Size
     from metaloss.runner import one_task
 

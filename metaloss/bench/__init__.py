@@ -1,4 +1,4 @@
-"""What a meta iteration costs, beside a plain step and the same through other libraries."""
+"""The cost of a meta iteration, beside a plain step and the same iteration in other libraries."""
 
 from metaloss.bench.results import Results, Row
 from metaloss.bench.run import measure

@@ -1,21 +1,20 @@
-"""The meta iteration through Betty: an engine of two problems."""
+"""The meta iteration through Betty: an engine with two problems."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from itertools import cycle
 
 import torch
 from torch import Tensor
 
-from metaloss.bench.trial import Trial, adjusted_step
+from metaloss.bench.trial import Iteration, Trial, adjusted_step
 from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.types import Batch
 
 
-def by_betty(trial: Trial) -> Callable[[], None]:
-    """The lower problem, unrolled, begins each time where the live network and optimizer are."""
+def by_betty(trial: Trial) -> Iteration:
+    """Unroll the lower problem, each time from the live network and optimizer."""
     from betty.configs import Config, EngineConfig
     from betty.engine import Engine
     from betty.problems import ImplicitProblem, IterativeProblem
@@ -50,7 +49,7 @@ def by_betty(trial: Trial) -> Callable[[], None]:
     settings = {name: group[name] for name in ("lr", "momentum", "weight_decay")}
     lower = Lower(
         "lower",
-        # The graph has to outlive the gradient: it is differentiated through.
+        # The meta step differentiates through the graph, so that it has to outlive the gradient.
         Config(unroll_steps=steps, retain_graph=True),
         network,
         torch.optim.SGD(network.parameters(), **settings),
@@ -73,4 +72,4 @@ def by_betty(trial: Trial) -> Callable[[], None]:
         engine.run()  # K steps of the lower problem, then one of the upper
         adjusted_step(trial)
 
-    return iteration
+    return Iteration(iteration)

@@ -1,16 +1,14 @@
-"""The meta iteration through ``higher``: a patched copy of the network and of its optimizer."""
+"""The meta iteration through ``higher``: patched copies of the network and of its optimizer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from metaloss.bench.peer import finish
-from metaloss.bench.trial import Trial
+from metaloss.bench.trial import Iteration, Trial
 from metaloss.bilevel.kernels import kernels_with_rules
 
 
-def by_higher(trial: Trial) -> Callable[[], None]:
-    """Unrolled by ``innerloop_ctx``, which takes over the live optimizer's state."""
+def by_higher(trial: Trial) -> Iteration:
+    """Unroll the steps in ``innerloop_ctx``, which takes over the live optimizer's state."""
     import higher
 
     def iteration() -> None:
@@ -26,4 +24,4 @@ def by_higher(trial: Trial) -> Callable[[], None]:
             meta_loss = trial.clean_loss(network(trial.meta_batch.inputs))
         finish(trial, meta_loss)
 
-    return iteration
+    return Iteration(iteration)

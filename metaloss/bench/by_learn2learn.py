@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,12 @@ import torch
 from torch import Tensor
 
 from metaloss.bench.peer import finish
-from metaloss.bench.trial import Trial
+from metaloss.bench.trial import Iteration, Trial
 from metaloss.bilevel.kernels import kernels_with_rules
 
 
-def by_learn2learn(trial: Trial) -> Callable[[], None]:
-    """Unrolled in a clone; the optimizer's update is written out, from the live momentum on."""
+def by_learn2learn(trial: Trial) -> Iteration:
+    """Unroll the steps in a clone; SGD's update is written out, with the live momentum."""
     functions = _functions()
     (group,) = trial.state.optimizer.param_groups
     lr, momentum, decay = (group[name] for name in ("lr", "momentum", "weight_decay"))
@@ -36,7 +35,7 @@ def by_learn2learn(trial: Trial) -> Callable[[], None]:
             functions.update_module(network, updates=[-lr * b for b in buffers])
         finish(trial, trial.clean_loss(network(trial.meta_batch.inputs)))
 
-    return iteration
+    return Iteration(iteration)
 
 
 def _momentum_buffers(trial: Trial) -> list[Tensor | None]:
@@ -45,7 +44,7 @@ def _momentum_buffers(trial: Trial) -> list[Tensor | None]:
 
 
 def _functions() -> Any:
-    """``learn2learn.utils`` alone: the package imports gym and more, which this has no use for."""
+    """Load ``learn2learn.utils`` alone: the package itself imports gym and more."""
     package = importlib.util.find_spec("learn2learn")
     assert package is not None
     assert package.origin is not None

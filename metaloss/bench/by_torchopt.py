@@ -1,20 +1,18 @@
-"""The meta iteration through TorchOpt's ``MetaSGD``, as its documentation has it."""
+"""The meta iteration through TorchOpt's ``MetaSGD``, as its documentation uses it."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torchopt
 
 from metaloss.bench.peer import finish
-from metaloss.bench.trial import Trial
+from metaloss.bench.trial import Iteration, Trial
 from metaloss.bilevel.kernels import kernels_with_rules
 
 
-def by_torchopt(trial: Trial) -> Callable[[], None]:
-    """Unrolled in the network itself, which is put back afterwards.
+def by_torchopt(trial: Trial) -> Iteration:
+    """Unroll the steps in the network itself, which is restored afterwards.
 
-    Its optimizer has a momentum of its own that begins at nothing.
+    ``MetaSGD`` has a momentum of its own, which starts at zero.
     """
     state = trial.state
     (group,) = state.optimizer.param_groups
@@ -37,4 +35,4 @@ def by_torchopt(trial: Trial) -> Callable[[], None]:
         torchopt.recover_state_dict(optimizer, beginning)
         finish(trial, meta_loss)
 
-    return iteration
+    return Iteration(iteration)

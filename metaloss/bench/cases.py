@@ -1,4 +1,4 @@
-"""The networks that are timed, and the batches they are given."""
+"""The networks to time, and random batches for them."""
 
 from __future__ import annotations
 
@@ -9,32 +9,29 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.bench.transformer import LENGTH, TOKENS, Transformer
-from metaloss.models import MLP, LeNet, resnet8, resnet32
+from metaloss.models import MLP, resnet8, resnet32
 
 CLASSES = 10
 
 
 @dataclass(frozen=True)
 class Case:
-    """A network and what it takes.
+    """A network and its inputs.
 
     Attributes:
-        network: makes it.
-        small: makes one of the same kind, for a quick look.
-        shape: of one sample.
-        tokens: how many different ones there are, if a sample is a sequence of tokens; 0 if it is
-            made of real numbers.
-        extra: only measured if named.
+        network: makes the network.
+        small: makes a small network of the same kind, for ``--quick``.
+        shape: the shape of one sample.
+        tokens: the size of the vocabulary, for token sequences; 0 for real numbers.
     """
 
     network: Callable[[], nn.Module]
     small: Callable[[], nn.Module]
     shape: tuple[int, ...]
     tokens: int = 0
-    extra: bool = False
 
     def inputs(self, batch: int, generator: torch.Generator) -> Tensor:
-        """Random samples."""
+        """Return a batch of random samples."""
         if self.tokens:
             return torch.randint(self.tokens, (batch, *self.shape), generator=generator)
         return torch.randn(batch, *self.shape, generator=generator)
@@ -51,9 +48,4 @@ CASES = {
         (LENGTH,),
         TOKENS,
     ),
-    # What the transfer tables of the documentation are trained with.
-    "lenet": Case(
-        lambda: LeNet(1, CLASSES), lambda: LeNet(1, CLASSES, hidden=8), (1, 28, 28), extra=True
-    ),
-    "resnet8": Case(lambda: resnet8(CLASSES), lambda: resnet8(CLASSES), (3, 16, 16), extra=True),
 }

@@ -1,4 +1,4 @@
-"""Whether the methods find the same hypergradient."""
+"""Whether all methods find the same hypergradient."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from metaloss.bench.methods import REFERENCE, Maker
 from metaloss.bench.trial import STEPS_BEFORE, Trial, adjusted_step
 
 FAILED = "failed"
-"""Where a job says why it found nothing."""
+"""The key of the reason why a job found nothing."""
 
 FRESH, LIVE = "fresh", "live"
-"""States to compare at: before the first step, and after some, with a momentum to take over."""
+"""States to compare at: before the first step, and after some, when there is momentum."""
 
 Found = dict[str, dict[str, Any]]
 
 
 def relative_errors(trial: Trial, makers: Mapping[str, Maker]) -> Found:
-    """Each method's hypergradient against the reference's.
+    """Compare each method's hypergradient with the reference's.
 
-    What is compared is what reaches the adjuster's optimizer in a whole iteration, so that the
-    very thing that is timed is checked.
+    The compared gradient is the one that the adjuster's optimizer receives in a whole iteration,
+    so that the check covers exactly what is timed.
 
     Args:
-        trial: before its first step; it is left alone.
-        makers: by name, the reference among them.
+        trial: before its first step; it is not changed.
+        makers: by method name; the reference must be among them.
 
     Returns:
-        For each name the relative error at each state, or under ``"failed"`` why there is none.
+        For each method the relative error at each state, or under ``"failed"`` why there is none.
     """
     live = trial.twin()
     for _ in range(STEPS_BEFORE):
@@ -44,15 +44,23 @@ def relative_errors(trial: Trial, makers: Mapping[str, Maker]) -> Found:
                 continue
             try:
                 error = relative_error(hypergradient(begin, make), expected)
-            except Exception as problem:  # whatever a peer raises is worth a line in the table
-                found[name] = {FAILED: said(problem)}
+            except Exception as problem:  # a peer may raise anything: the table shows it
+                found[name] = {FAILED: one_line(problem)}
             else:
                 found[name][state] = error
     return found
 
 
 def hypergradient(trial: Trial, make: Maker) -> Tensor:
-    """What the adjuster's optimizer is given in one iteration from a copy of the trial."""
+    """Return the gradient that the adjuster's optimizer receives in one iteration.
+
+    Args:
+        trial: the iteration is made on a copy.
+        make: makes the iteration.
+
+    Returns:
+        The gradients of all parameters, flattened into one double-precision vector.
+    """
     twin = trial.twin()
     seen: list[Tensor] = []
 
@@ -68,11 +76,11 @@ def hypergradient(trial: Trial, make: Maker) -> Tensor:
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
-    """The length of the difference over the length of what was expected."""
+    """Return the norm of the difference over the norm of the expected vector."""
     return ((found - expected).norm() / expected.norm()).item()
 
 
-def said(problem: BaseException) -> str:
-    """An exception as one line."""
+def one_line(problem: BaseException) -> str:
+    """Format an exception as one line."""
     lines = str(problem).split("\n", maxsplit=1)
     return f"{type(problem).__name__}: {lines[0]}".rstrip(": ")

@@ -1,4 +1,4 @@
-"""A job in a process of its own: ``python -m metaloss.bench.child``, JSON in and JSON out."""
+"""Jobs in processes of their own: ``python -m metaloss.bench.child``, JSON in and JSON out."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from typing import Any
 
 import torch
 
-from metaloss.bench.check import FAILED, said
+from metaloss.bench.check import FAILED, one_line
 from metaloss.bench.jobs import MEMORY, TIME, Job, perform
 from metaloss.training.speed import keep_freed_memory
 
 
 def in_child(job: Job) -> dict[str, Any]:
-    """What :func:`~metaloss.bench.jobs.perform` finds in a new process.
+    """Perform a job in a new process.
+
+    Args:
+        job: the measurement.
 
     Returns:
-        Its result, or under ``"failed"`` why there is none, in one line.
+        The result of :func:`~metaloss.bench.jobs.perform`, or under ``"failed"`` one line that says
+        why there is none.
     """
     environment = dict(os.environ)
     if job.task == MEMORY:
-        # Large tensors are mapped one by one: the peak is what is in use, not what glibc keeps.
+        # Map large tensors one by one, so that the peak does not count what glibc keeps for reuse.
         environment["MALLOC_MMAP_THRESHOLD_"] = "200000"
     done = subprocess.run(
         [sys.executable, "-m", "metaloss.bench.child"],
@@ -47,19 +51,19 @@ def in_child(job: Job) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read a job, perform it and write what it found."""
+    """Read a job from standard input, perform it and write the result to standard output."""
     given = json.load(sys.stdin)
     job = Job(**{**given, "methods": tuple(given["methods"])})
     warnings.simplefilter("ignore")
     if job.threads is not None:
         torch.set_num_threads(job.threads)
-    if job.task == TIME:  # where memory is measured, glibc shall give back what it can
+    if job.task == TIME:  # for memory, glibc has to return what is freed
         keep_freed_memory()
     with contextlib.redirect_stdout(sys.stderr):  # a peer may print
         try:
             found = perform(job)
         except Exception as problem:
-            found = {FAILED: said(problem)}
+            found = {FAILED: one_line(problem)}
     print(json.dumps(found))  # noqa: T201 - the answer
 
 

@@ -1,4 +1,4 @@
-"""The single measurements, each for a process of its own."""
+"""Single measurements, each made in a process of its own."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class Job:
     """One measurement.
 
     Attributes:
-        task: ``"time"``, a method and a cross-entropy step by turns; ``"memory"``, a method alone;
+        task: ``"time"``, a method and a cross-entropy step in turns; ``"memory"``, one method;
             ``"check"``, the hypergradients of all methods.
-        case: the network.
+        case: the name of the network.
         steps: K.
-        methods: which; one unless they are checked.
+        methods: names; one, unless the task is ``"check"``.
         batch: samples in a batch.
         repeats: rounds to time.
-        device: where.
-        threads: torch's; its own choice if ``None``.
-        channels_last: lay images out with the channels last.
-        small: take the case's small network.
+        device: to run on.
+        threads: torch's number of threads; torch's own choice if ``None``.
+        channels_last: use the channels-last memory format for images.
+        small: use the small network of the case.
     """
 
     task: str
@@ -44,12 +44,12 @@ class Job:
     small: bool
 
     def __str__(self) -> str:
-        """For the one who waits."""
+        """Return a line for the progress display."""
         what = "all" if self.task == CHECK else self.methods[0]
         return f"{self.case}, K = {self.steps}, {what}: {self.task}"
 
     def trial(self) -> Trial:
-        """A training to measure with."""
+        """Return a new training in progress."""
         return start(
             CASES[self.case],
             self.steps,
@@ -61,7 +61,11 @@ class Job:
 
 
 def perform(job: Job) -> dict[str, Any]:
-    """What a job finds: seconds by name, bytes at most in use and before, or errors by name."""
+    """Perform a job in this process.
+
+    Returns:
+        Times in seconds by name; or ``peak`` and ``before`` in bytes; or errors by name.
+    """
     if job.task == CHECK:
         return relative_errors(
             job.trial(), {name: METHODS[name].make for name in (REFERENCE, *job.methods)}
@@ -72,6 +76,6 @@ def perform(job: Job) -> dict[str, Any]:
         make = maker(name)
         found = memory(lambda: make(small.trial()), lambda: make(job.trial()), job.device)
         return found._asdict()
-    # Two trainings, so that neither finds the other's weights in the cache.
+    # Two trainings, so that neither profits from the other's weights in the cache.
     iterations = {each: maker(each)(job.trial()) for each in (CE, name)}
     return interleaved_times(iterations, job.repeats, job.device)

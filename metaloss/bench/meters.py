@@ -1,4 +1,4 @@
-"""Time and memory of iterations, in this process."""
+"""Time and memory of iterations in this process."""
 
 from __future__ import annotations
 
@@ -15,32 +15,36 @@ from typing import NamedTuple
 
 import torch
 
-from metaloss.bench.methods import Iteration
+from metaloss.bench.trial import Iteration
 
 WARM_UP = 2
-"""Rounds before the first that counts."""
+"""Rounds that are not counted."""
 
 ITERATIONS = 3
-"""How many make the peak: the first has no momentum yet, and each may leave something behind."""
+"""Iterations to take the peak over: there is no momentum in the first, and memory may leak."""
 
 
 def interleaved_times(
     iterations: Mapping[str, Iteration], repeats: int, device: str
 ) -> dict[str, list[float]]:
-    """Seconds of each, taken by turns: what slows the machine down slows them all.
+    """Time iterations in turns, so that a slow moment of the machine affects all of them.
 
     Args:
         iterations: by name.
-        repeats: rounds that count.
-        device: that they run on.
+        repeats: rounds that are counted.
+        device: they run on it.
+
+    Returns:
+        For each name ``repeats`` times in seconds.
     """
     seconds: dict[str, list[float]] = {name: [] for name in iterations}
     gc.collect()
     for turn in range(WARM_UP + repeats):
         for name, iteration in iterations.items():
+            iteration.before()
             _wait(device)
             began = time.perf_counter()
-            iteration()
+            iteration.timed()
             _wait(device)
             if turn >= WARM_UP:
                 seconds[name].append(time.perf_counter() - began)
@@ -48,11 +52,11 @@ def interleaved_times(
 
 
 class Memory(NamedTuple):
-    """Of a process, in bytes; on CUDA of torch's allocator.
+    """Memory of a process in bytes; on CUDA that of torch's allocator.
 
     Attributes:
-        before: in use before the training was made, all that is imported and kept once by then.
-        peak: in use at most.
+        before: in use before the training was made, when everything is imported.
+        peak: the most in use.
     """
 
     before: int
@@ -60,12 +64,13 @@ class Memory(NamedTuple):
 
 
 def memory(small: Callable[[], Iteration], make: Callable[[], Iteration], device: str) -> Memory:
-    """What iterations take: to be asked of a process that does nothing else.
+    """Measure the memory of iterations, in a process that does nothing else.
 
     Args:
-        small: makes an iteration of little memory, to import and set up what the first one does.
-        make: makes the one to measure.
-        device: that they run on.
+        small: makes an iteration that needs little memory; it is run first, so that one-time
+            imports and allocations are not counted.
+        make: makes the iteration to measure.
+        device: they run on it.
     """
     small()()
     gc.collect()
@@ -87,28 +92,28 @@ def _repeat(iteration: Iteration) -> None:
 
 
 def peak_resident() -> int:
-    """Bytes of memory that this process has had at most."""
-    # Where there is one, not the resource usage: on Linux that begins with the parent process's.
+    """Return the most resident memory that this process has had, in bytes."""
+    # Preferred to the resource usage, which on Linux starts at the parent process's.
     peak = _resident("VmHWM")
     if peak is not None:
         return peak
-    import resource  # not on every system
+    import resource  # does not exist on every system
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _give_back_freed() -> None:
-    """Give the system back what is free, where the C library can.
+    """Return free memory to the system, where the C library can.
 
-    What the allocator has kept would serve the iterations, and they would seem to take nothing.
+    Iterations that reuse memory kept by the allocator would seem to need none.
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def _forget_peak() -> None:
-    """Let the peak begin anew, where the system can: what was set up once may have been larger."""
+    """Reset the peak, where the system can: setting up may have needed more."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

@@ -1,4 +1,4 @@
-"""What the peers' meta iterations have in common."""
+"""The end of a meta iteration, which all peers share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from metaloss.bench.trial import Trial, adjusted_step
 
 
 def finish(trial: Trial, meta_loss: Tensor) -> None:
-    """Differentiate the clean loss in the adjuster alone, and take both steps."""
+    """Differentiate the clean loss in the adjuster's parameters, then take both steps."""
     meta_optimizer = trial.meta_learner.optimizer
     grads = torch.autograd.grad(meta_loss, trial.theta)
     for theta, grad in zip(trial.theta, grads, strict=True):

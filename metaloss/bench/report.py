@@ -1,4 +1,4 @@
-"""Results as tables for a person."""
+"""Results as tables."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from metaloss.bench.methods import METHODS
 from metaloss.bench.results import Results, Row
 
 
 def report(results: Results) -> RenderableType:
-    """A header, and a table for each case and K.
+    """Return a header and a table for each case and K.
 
     Args:
-        results: of :func:`~metaloss.bench.run.measure`.
+        results: from :func:`~metaloss.bench.run.measure`.
     """
     return Group(*map(Text, header(results)), *_tables(results))
 
 
 def header(results: Results) -> Iterator[str]:
-    """What was measured on, and how."""
+    """Return lines on the machine, the versions and the settings."""
     machine, settings = results.machine, results.settings
     where = f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads"
     if machine["device"] != "cpu":
@@ -35,7 +36,7 @@ def header(results: Results) -> Iterator[str]:
         "a plain CE step between any two iterations; float32"
     )
     if settings["quick"]:
-        yield "quick: small networks; these times say nothing"
+        yield "quick: small networks, so that these times mean nothing"
 
 
 def _tables(results: Results) -> Iterator[RenderableType]:
@@ -47,17 +48,28 @@ def _tables(results: Results) -> Iterator[RenderableType]:
             yield Text("")
             yield table(f"{case}, K = {steps}", shown)
             yield from (Text(f"{row.method}: {row.note}") for row in shown if row.note)
+            yield from map(Text, _on_real_steps(shown, steps))
+
+
+def _on_real_steps(rows: list[Row], steps: int) -> Iterator[str]:
+    """Say what an iteration is where no step is rehearsed."""
+    names = [row.method for row in rows if row.method in METHODS and METHODS[row.method].real_steps]
+    if names and steps > 1:
+        yield (
+            f"{', '.join(names)}: one real step, and the hypergradient through the last {steps}; "
+            f"the {steps - 1} before it are ordinary steps of training and are not counted"
+        )
 
 
 def table(title: str, rows: list[Row]) -> Table:
-    """The table of one case and K.
+    """Return the table of one case and K.
 
     Args:
-        title: above it.
-        rows: the plain steps' and the methods'.
+        title: the title.
+        rows: the rows of the plain steps and of the methods.
     """
     made = Table(title=title, title_justify="left", box=box.SIMPLE)
-    made.add_column("iteration", overflow="fold")  # an adjuster's name may be long
+    made.add_column("iteration", no_wrap=True)
     # At T_meta = 1 every iteration is a meta iteration: one column says both.
     for column in ("ms", "CE steps,\nepoch T=1", "epoch\nT=10", "of best\npeer", "MiB\nover CE"):
         made.add_column(column, justify="right", no_wrap=True)

@@ -1,4 +1,4 @@
-"""What was measured, and what follows from it."""
+"""Measurements, and the ratios that follow from them."""
 
 from __future__ import annotations
 
@@ -21,25 +21,24 @@ MIB = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A method in one case at one K.
+    """The measurements of one method for one network and one K.
 
     Attributes:
-        case: the network.
-        steps: K; 0 for what does not look ahead.
-        method: its name.
-        ms: median of its times, in milliseconds; ``None`` if it could not be timed, as below.
-        ratio: ``ms`` in cross-entropy steps of the same process.
-        to_fastest_peer: ``ratio`` over the fastest peer's, for ours.
-        memory_mib: what it has in use at most over the cross-entropy step, each counted from what
-            its process had in use before.
-        process_mib: the same counted from nothing, with all that either has imported.
-        epoch_1: an epoch at T_meta = 1, in cross-entropy epochs.
-        epoch_10: an epoch at T_meta = 10.
-        errors: of the hypergradient, relative, by the state it was compared at.
-        hypergradient: the same in words.
-        note: why something is missing; empty if nothing is.
-        times_ms: every time that was taken.
-        ce_times_ms: those of the cross-entropy steps between them.
+        case: the name of the network.
+        steps: K; 0 for plain steps.
+        method: the name of the method.
+        ms: median time in milliseconds; ``None`` if it could not be measured, as below.
+        ratio: ``ms`` in cross-entropy steps of the same process. It is also the cost of an epoch at
+            T_meta = 1, in cross-entropy epochs.
+        to_fastest_peer: ``ratio`` over that of the fastest peer; for our methods only.
+        memory_mib: peak memory over that of the cross-entropy step, without what was in use before
+            the first iteration.
+        epoch_10: the cost of an epoch at T_meta = 10, in cross-entropy epochs.
+        errors: relative errors of the hypergradient, by the state it was compared at.
+        hypergradient: the errors in words.
+        note: why a measurement is missing; empty if none is.
+        times_ms: all times.
+        ce_times_ms: all times of the cross-entropy steps in between.
     """
 
     case: str
@@ -49,8 +48,6 @@ class Row:
     ratio: float | None = None
     to_fastest_peer: float | None = None
     memory_mib: float | None = None
-    process_mib: float | None = None
-    epoch_1: float | None = None
     epoch_10: float | None = None
     errors: dict[str, float | None] = field(default_factory=dict)
     hypergradient: str = ""
@@ -59,7 +56,7 @@ class Row:
     ce_times_ms: list[float] = field(default_factory=list)
 
     def timed(self, times: Sequence[float], ce_times: Sequence[float]) -> Row:
-        """With times, given in seconds."""
+        """Return the row with these times, given in seconds."""
         return replace(
             self,
             ms=1e3 * median(times),
@@ -69,18 +66,18 @@ class Row:
         )
 
     def weighed(self, memory: Mapping[str, int], ce_memory: Mapping[str, int]) -> Row:
-        """With what a process had in use at most and before, given in bytes."""
-        peak, before = (memory[name] - ce_memory[name] for name in ("peak", "before"))
-        return replace(self, memory_mib=(peak - before) / MIB, process_mib=peak / MIB)
+        """Return the row with this memory, given in bytes by ``"peak"`` and ``"before"``."""
+        own, ce = (each["peak"] - each["before"] for each in (memory, ce_memory))
+        return replace(self, memory_mib=(own - ce) / MIB)
 
     def noted(self, note: str) -> Row:
-        """With another reason for what is missing."""
+        """Return the row with another note."""
         if note in self.note:
             return self
         return replace(self, note="; ".join(filter(None, (self.note, note))))
 
     def checked(self, found: Mapping[str, Any]) -> Row:
-        """With what the check of the hypergradient found."""
+        """Return the row with the result of the check of the hypergradient."""
         if FAILED in found:
             return replace(self, hypergradient="not checked").noted(found[FAILED])
         errors = {state: e if math.isfinite(e) else None for state, e in found.items()}
@@ -89,12 +86,12 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Everything that was measured.
+    """All measurements.
 
     Attributes:
-        machine: on which.
-        versions: of what is installed.
-        settings: how.
+        machine: the machine.
+        versions: the versions of the libraries that are installed.
+        settings: the settings.
         rows: case by case and K by K, the plain steps before the methods.
     """
 
@@ -104,32 +101,32 @@ class Results:
     rows: list[Row]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain lists, dictionaries, numbers and strings."""
+        """Return everything as plain lists, dictionaries, numbers and strings."""
         return asdict(self)
 
     def write(self, path: str | Path) -> None:
-        """Write all of it as JSON."""
+        """Write everything as JSON."""
         text = json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n"
         write_atomically(user_path(path), text.encode())
 
 
 def check_place(path: str | Path) -> None:
-    """Raise :class:`~metaloss.checks.InputError` unless a file can be written there."""
+    """Raise :class:`~metaloss.checks.InputError` unless a file can be written at ``path``."""
     path = user_path(path)
     folder = path.absolute().parent
     require(not path.is_dir(), f"{path}: expected a place for a file, got a folder")
     require(
         folder.is_dir() and os.access(folder, os.W_OK),
-        f"{path}: expected a place for a file, but {folder} is no folder that can be written to",
+        f"{path}: expected a place for a file, but {folder} is not a writable folder",
     )
 
 
 def verdict(method: str, errors: Mapping[str, float]) -> str:
-    """A method's errors in words.
+    """Describe a method's errors in words.
 
     Args:
-        method: says how much is tolerated.
-        errors: relative, by the state they were found at.
+        method: its name; it determines the tolerance.
+        errors: relative errors, by the state they were found at.
 
     Example:
         >>> from metaloss.bench.results import verdict
@@ -149,12 +146,12 @@ def verdict(method: str, errors: Mapping[str, float]) -> str:
 
 
 def epoch_cost(plain: float, meta: float, meta_every: int) -> float:
-    """An epoch in cross-entropy epochs, when every ``meta_every``-th iteration is a meta iteration.
+    """Return the cost of an epoch in cross-entropy epochs.
 
     Args:
-        plain: what a plain iteration costs, in cross-entropy steps.
-        meta: what a meta iteration costs.
-        meta_every: T_meta.
+        plain: the cost of a plain iteration, in cross-entropy steps.
+        meta: the cost of a meta iteration, in cross-entropy steps.
+        meta_every: T_meta: every ``meta_every``-th iteration is a meta iteration.
 
     Example:
         >>> from metaloss.bench.results import epoch_cost
@@ -165,7 +162,7 @@ def epoch_cost(plain: float, meta: float, meta_every: int) -> float:
 
 
 def completed(rows: Sequence[Row]) -> list[Row]:
-    """The rows of one case and K, with what takes several of them to say."""
+    """Return the rows of one case and K with the figures that compare one with another."""
     plain = next((row.ratio for row in rows if row.method == PLAIN), None)
     peers = [row.ratio for row in rows if row.ratio is not None and _counts_as_peer(row)]
     return [_completed(row, plain, min(peers, default=None)) for row in rows]
@@ -178,13 +175,12 @@ def _completed(row: Row, plain: float | None, fastest: float | None) -> Row:
     return replace(
         row,
         to_fastest_peer=row.ratio / fastest if ours and fastest is not None else None,
-        epoch_1=row.ratio,
         epoch_10=None if plain is None else epoch_cost(plain, row.ratio, 10),
     )
 
 
 def _counts_as_peer(row: Row) -> bool:
-    """A peer that finds the hypergradient, from a fresh optimizer at least."""
+    """Whether the row is of a peer whose hypergradient is right, at least at the fresh state."""
     if row.method not in METHODS or not METHODS[row.method].package:
         return False
     fresh = row.errors.get(FRESH)

@@ -1,4 +1,4 @@
-"""All measurements, one process after the other."""
+"""All measurements, one process after another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from metaloss.bench.check import FAILED
 from metaloss.bench.child import in_child
 from metaloss.bench.jobs import CHECK, MEMORY, TIME, Job
-from metaloss.bench.methods import CE, METHODS, PLAIN, PLAIN_ON, SPEEDS
+from metaloss.bench.methods import CE, METHODS, PLAIN
 from metaloss.bench.results import Results, Row, completed
 from metaloss.bench.settings import Settings
 from metaloss.machine import environment, threads
@@ -21,18 +21,18 @@ Launch = Callable[[Job], dict[str, Any]]
 def measure(
     settings: Settings, say: Callable[[str], None] = lambda _: None, launch: Launch = in_child
 ) -> Results:
-    """Time, weigh and check every method in every case.
+    """Measure time and memory of every method for every network, and check its hypergradient.
 
-    A method that is not installed, or fails, has a row that says so; the others go on.
+    A method that is not installed or fails has a row that says so; the others are still measured.
 
     Args:
-        settings: what, and how.
-        say: told of each process before it starts.
-        launch: what performs a job.
+        settings: what to measure, and how.
+        say: called with a line before each process starts.
+        launch: performs a job.
 
     Example:
         >>> from metaloss.bench import Settings, measure
-        >>> from metaloss.bench.jobs import perform  # in this process: quicker, and less true
+        >>> from metaloss.bench.jobs import perform  # in this process: quicker, and less accurate
         >>> settings = Settings.given(cases=["mlp"], methods=["mixed"], steps=[1], quick=True)
         >>> [row.method for row in measure(settings, launch=perform).rows]
         ['CE step', 'plain, adjusted', 'mixed']
@@ -52,17 +52,15 @@ class _Measuring:
     done: int = 0
 
     def case(self, case: str) -> Iterator[Row]:
-        """The rows of a case, K by K."""
+        """Measure one network."""
         ce_peak = self.do(MEMORY, case, 1, CE)
-        plain, *faster = (
-            replace(self.measured(case, 1, name, ce_peak), steps=0) for name in self.baselines()
-        )
+        plain = replace(self.measured(case, 1, PLAIN, ce_peak), steps=0)
         ce = Row(case=case, steps=0, method=CE, ratio=1.0)
         if plain.ce_times_ms:
             seconds = [t / 1e3 for t in plain.ce_times_ms]
             ce = ce.timed(seconds, seconds)
         ce = ce.noted(ce_peak[FAILED]) if FAILED in ce_peak else ce.weighed(ce_peak, ce_peak)
-        baselines = [ce, plain, *faster]
+        baselines = [ce, plain]
         yield from baselines
         for steps in self.settings.steps:
             yield from self.methods(case, steps, ce_peak, baselines)
@@ -70,7 +68,7 @@ class _Measuring:
     def methods(
         self, case: str, steps: int, ce_peak: dict[str, Any], baselines: list[Row]
     ) -> list[Row]:
-        """The rows of the methods at one K."""
+        """Measure the methods at one K."""
         installed = [name for name in self.settings.methods if METHODS[name].installed]
         checks = self.do(CHECK, case, steps, *installed) if installed else {}
         rows = []
@@ -87,7 +85,7 @@ class _Measuring:
         return completed(baselines + rows)[len(baselines) :]
 
     def measured(self, case: str, steps: int, name: str, ce_peak: dict[str, Any]) -> Row:
-        """Time and memory of one method or baseline."""
+        """Measure time and memory of one method or baseline."""
         row = Row(case=case, steps=steps, method=name)
         times = self.do(TIME, case, steps, name)
         if FAILED in times:
@@ -119,13 +117,8 @@ class _Measuring:
         return self.launch(job)
 
     def total(self) -> int:
-        """How many jobs there are if none fails."""
+        """Return the number of jobs if none fails."""
         installed = sum(METHODS[name].installed for name in self.settings.methods)
         each_k = 2 * installed + (installed > 0)
-        baselines = 1 + 2 * len(self.baselines())  # the cross-entropy step is timed along with all
+        baselines = 3  # the cross-entropy step is timed along with every method
         return len(self.settings.cases) * (baselines + each_k * len(self.settings.steps))
-
-    def baselines(self) -> list[str]:
-        """What is measured beside the cross-entropy step and does not look ahead."""
-        speeds = SPEEDS if self.settings.speeds else ()
-        return [PLAIN, *speeds, *(PLAIN_ON + name for name in self.settings.criteria)]

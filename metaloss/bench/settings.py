@@ -1,4 +1,4 @@
-"""What is to be measured, and how."""
+"""What to measure, and how."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from metaloss.bench.cases import CASES
-from metaloss.bench.methods import METHODS, criterion
+from metaloss.bench.methods import METHODS
 from metaloss.checks import InputError, check_at_least, require
 
 QUICK = {"batch": 8, "repeats": 2}
@@ -20,21 +20,18 @@ class Settings:
     """What is to be measured, and how.
 
     Args:
-        cases: names among ``CASES``; all but the extra ones if not given.
-        methods: names among ``METHODS``; all but the ablations if not given.
-        steps: the K to look ahead with.
+        cases: names of networks in ``CASES``; all of them by default.
+        methods: names in ``METHODS``; all of them by default.
+        steps: values of K, the number of steps to differentiate through.
         batch: samples in a batch.
-        repeats: how often each thing is timed.
-        device: where, such as ``"cpu"`` or ``"cuda"``.
-        threads: torch's; its own choice if not given.
-        channels_last: lay images out with the channels last.
-        speeds: also time the plain step with the settings of :class:`~metaloss.training.Speed`.
-        criteria: also time the plain step on these: a loss family by its name, with its defaults,
-            or a learned adjuster's, by its name or folder.
-        quick: take small networks: to see that all works, not how long it takes.
+        repeats: how often each iteration is timed.
+        device: such as ``"cpu"`` or ``"cuda"``.
+        threads: torch's number of threads; torch's own choice by default.
+        channels_last: use the channels-last memory format for images.
+        quick: use small networks, to see that everything works and not how long it takes.
 
     Raises:
-        InputError: an unknown name, a number below its least, or a device that is not there.
+        InputError: an unknown name, a number that is too small, or an unavailable device.
 
     Example:
         >>> from metaloss.bench import Settings
@@ -42,20 +39,18 @@ class Settings:
         (1, 5)
     """
 
-    cases: tuple[str, ...] = tuple(n for n, case in CASES.items() if not case.extra)
-    methods: tuple[str, ...] = tuple(n for n, method in METHODS.items() if not method.ablation)
+    cases: tuple[str, ...] = tuple(CASES)
+    methods: tuple[str, ...] = tuple(METHODS)
     steps: tuple[int, ...] = (1, 5)
     batch: int = 100
     repeats: int = 11
     device: str = "cpu"
     threads: int | None = None
     channels_last: bool = False
-    speeds: bool = False
-    criteria: tuple[str, ...] = ()
     quick: bool = False
 
     def __post_init__(self) -> None:
-        """Check all of it."""
+        """Check all values."""
         _check_names("case", self.cases, CASES)
         _check_names("method", self.methods, METHODS)
         require(len(self.steps) > 0, "steps: expected at least one number, got none")
@@ -65,17 +60,16 @@ class Settings:
         check_at_least("repeats", self.repeats, 1)
         if self.threads is not None:
             check_at_least("threads", self.threads, 1)
-        for name in self.criteria:
-            criterion(name)
         _check_device(self.device)
 
     @classmethod
     def given(cls, *, quick: bool = False, **values: Any) -> Settings:
-        """The settings with these values where they are not ``None``, or an empty list.
+        """Make settings from the options of a command line.
 
         Args:
-            quick: also take small batches, and few times, where nothing is said of them.
-            values: by the settings' names; of a list, what is named twice counts once.
+            quick: also use small batches and few repeats, unless ``values`` has them.
+            values: by the names of the settings; ``None`` and empty lists stand for the default,
+                and duplicates in a list are dropped.
 
         Example:
             >>> from metaloss.bench import Settings

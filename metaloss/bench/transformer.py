@@ -1,4 +1,4 @@
-"""A classifier of token sequences made of torch's own encoder."""
+"""A classifier of token sequences built on torch's own encoder."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ LENGTH = 32
 
 
 class Transformer(nn.Module):
-    """Embeddings of tokens and places, encoder layers, and a linear layer on their mean.
+    """Token and position embeddings, encoder layers, and a linear layer on the mean output.
 
     Args:
-        num_classes: width of the output.
-        width: of an embedding.
-        layers: of the encoder.
+        num_classes: the number of outputs.
+        width: the size of an embedding.
+        layers: the number of encoder layers.
 
     Example:
         >>> from metaloss.bench.transformer import Transformer
@@ -28,7 +28,7 @@ class Transformer(nn.Module):
     def __init__(self, num_classes: int, width: int = 128, layers: int = 2) -> None:
         super().__init__()
         self.tokens = nn.Embedding(TOKENS, width)
-        self.places = nn.Parameter(0.02 * torch.randn(LENGTH, width))
+        self.positions = nn.Parameter(0.02 * torch.randn(LENGTH, width))
         layer = nn.TransformerEncoderLayer(
             width, nhead=4, dim_feedforward=2 * width, dropout=0.0, batch_first=True
         )
@@ -36,6 +36,6 @@ class Transformer(nn.Module):
         self.last = nn.Linear(width, num_classes)
 
     def forward(self, inputs: Int[Tensor, "batch length"]) -> Float[Tensor, "batch classes"]:
-        """The logits."""
-        embedded = self.tokens(inputs) + self.places
+        """Return the logits."""
+        embedded = self.tokens(inputs) + self.positions
         return self.last(self.encoder(embedded).mean(dim=1))

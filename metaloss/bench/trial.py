@@ -1,8 +1,9 @@
-"""A training in progress, as each method finds it, and the two plain steps."""
+"""The training in progress that every method starts from, and the two plain steps."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +22,29 @@ from metaloss.training.recipe import paper_adam, paper_sgd
 from metaloss.types import Batch
 
 STEPS_BEFORE = 3
-"""Real steps that make a state a live one."""
+"""Steps that are made to compare at a live state."""
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """A whole iteration that can be repeated.
+
+    Attributes:
+        timed: the iteration.
+        before: makes the ordinary steps that the iteration needs before it; they are not timed.
+    """
+
+    timed: Callable[[], None]
+    before: Callable[[], None] = _nothing
+
+    def __call__(self) -> None:
+        """Make the iteration, and the steps before it."""
+        self.before()
+        self.timed()
 
 
 @dataclass
@@ -29,10 +52,10 @@ class Trial:
     """A training in progress.
 
     Attributes:
-        state: the network, the adjusted GCE on the margin, and their optimizers.
-        window: the batches to look ahead with, the ordinary step's first.
-        meta_batch: the clean one.
-        metrics: what the training loop counts.
+        state: the network, GCE adjusted by the margin, and their optimizers.
+        window: the batches of the K steps.
+        meta_batch: the clean batch.
+        metrics: the epoch's metrics, as the training loop gathers them.
     """
 
     state: TrainState
@@ -42,7 +65,7 @@ class Trial:
 
     @property
     def meta_learner(self) -> MetaLearner:
-        """The adjuster's own training."""
+        """The adjuster and its optimizer."""
         assert self.state.meta_learner is not None
         return self.state.meta_learner
 
@@ -52,15 +75,15 @@ class Trial:
         return list(self.state.criterion.adjuster.parameters())
 
     def adjusted_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """The training loss (Eq. 8)."""
+        """Return the training loss (Eq. 8)."""
         return self.state.criterion.per_sample(outputs, batch.targets).losses.mean()
 
     def clean_loss(self, outputs: Tensor) -> Tensor:
-        """The meta loss (Eq. 9) of the outputs for the clean batch."""
+        """Return the meta loss (Eq. 9) of the outputs for the clean batch."""
         return F.cross_entropy(outputs, self.meta_batch.targets)
 
     def twin(self) -> Trial:
-        """A copy that shares nothing with this one."""
+        """Return a copy that shares nothing with this one."""
         return copy.deepcopy(self)
 
 
@@ -73,15 +96,15 @@ def start(
     device: str = "cpu",
     channels_last: bool = False,
 ) -> Trial:
-    """A training before its first step: the same each time.
+    """Return a training before its first step; it is the same at every call.
 
     Args:
-        case: network and samples.
-        steps: K, the batches to look ahead with.
-        batch: samples in each.
-        small: take the case's small network.
-        device: where.
-        channels_last: lay images out with the channels last.
+        case: the network and its inputs.
+        steps: K, the number of training batches.
+        batch: samples in a batch.
+        small: use the small network of the case.
+        device: to run on.
+        channels_last: use the channels-last memory format for images.
     """
     seed_everything(0)
     numbers = generator(0, "bench")
@@ -105,14 +128,14 @@ def start(
 
 
 def ce_step(trial: Trial) -> None:
-    """A training step on cross entropy, as anybody writes it."""
+    """Make a training step on cross entropy, as it is usually written."""
     batch = trial.window[0]
     loss = F.cross_entropy(trial.state.model(batch.inputs), batch.targets)
     _step(trial, loss)
 
 
 def adjusted_step(trial: Trial) -> None:
-    """A training step on the adjusted loss, and nothing else."""
+    """Make a training step on the adjusted loss, and nothing else."""
     batch = trial.window[0]
     _step(trial, trial.adjusted_loss(trial.state.model(batch.inputs), batch))
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import pytest
 
 from metaloss.bench.meters import WARM_UP, interleaved_times
+from metaloss.bench.trial import Iteration
 
 
 def test_iterations_take_turns_and_the_first_rounds_do_not_count() -> None:
     order: list[str] = []
-    iterations = {name: lambda name=name: order.append(name) for name in ("plain", "meta")}
+    iterations = {
+        name: Iteration(lambda name=name: order.append(name), lambda: order.append("before"))
+        for name in ("plain", "meta")
+    }
     found = interleaved_times(iterations, repeats=3, device="cpu")
-    assert order == ["plain", "meta"] * (WARM_UP + 3)
+    assert order == ["before", "plain", "before", "meta"] * (WARM_UP + 3)
     assert {name: len(times) for name, times in found.items()} == {"plain": 3, "meta": 3}
     assert all(t >= 0 for times in found.values() for t in times)
 
@@ -46,6 +51,11 @@ keep_freed_memory()
 blocks = [torch.ones(2**24, dtype=torch.uint8) for _ in range(40)]
 del blocks
 """
+
+
+def test_steps_before_an_iteration_are_not_timed() -> None:
+    iteration = Iteration(lambda: None, lambda: time.sleep(0.02))
+    assert max(interleaved_times({"meta": iteration}, 2, "cpu")["meta"]) < 0.02
 
 
 @pytest.mark.parametrize("before", ["", KEPT], ids=["fresh", "with freed memory kept"])

@@ -1,14 +1,12 @@
-"""Is the hypergradient right? Strategies, differences and real training held together."""
+"""Check a hypergradient: compare strategies with one another and with real training."""
 
 from metaloss.diagnostics.gradients.check import check_experiment, check_grad
 from metaloss.diagnostics.gradients.layers import Layer
-from metaloss.diagnostics.gradients.modules import Fault
 from metaloss.diagnostics.gradients.report import Check, Report
 from metaloss.diagnostics.gradients.subject import Size, Subject
 
 __all__ = [
     "Check",
-    "Fault",
     "Layer",
     "Report",
     "Size",

@@ -1,4 +1,4 @@
-"""Hold the strategies' hypergradients against one another and against real training."""
+"""Compare the strategies' hypergradients with one another and with real training."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from metaloss.bilevel import Solution
 from metaloss.bilevel.lookahead import STRATEGIES
 from metaloss.bilevel.optimizers import Params
 from metaloss.checks import InputError, check_at_least, require
+from metaloss.diagnostics.gradients.conclusions import conclusions
 from metaloss.diagnostics.gradients.layers import layer_parts
-from metaloss.diagnostics.gradients.modules import faults
 from metaloss.diagnostics.gradients.real_training import features_on_the_way, slope
-from metaloss.diagnostics.gradients.report import THRESHOLDS, Check, Report, Thresholds, conclusions
+from metaloss.diagnostics.gradients.report import THRESHOLDS, Check, Report, Thresholds
 from metaloss.diagnostics.gradients.subject import Size, Subject, subjects
 from metaloss.experiments import Experiment
 from metaloss.machine import threads
@@ -24,16 +24,16 @@ from metaloss.machine import threads
 def check_experiment(
     experiment: Experiment, size: Size, method: str | None = None, directions: int = 3
 ) -> Iterator[tuple[str, Report]]:
-    """Check the hypergradients that an experiment would learn from.
+    """Check the hypergradients of an experiment's methods.
 
     Args:
-        experiment: left as it is.
-        size: how much of it to look at.
-        method: the name of the only method wanted; all that learn if not given.
-        directions: in how many directions to train for real.
+        experiment: is not changed.
+        size: how large a part of it to check.
+        method: the name of the only method to check; all that learn by default.
+        directions: the number of directions to train for real in.
 
     Yields:
-        The name of a method, and what was found.
+        The name of a method, and the report on it.
 
     Raises:
         InputError: the experiment has no such method or cannot be run, or no strategy can be used.
@@ -44,12 +44,15 @@ def check_experiment(
 
 
 def check_grad(subject: Subject, directions: int = 3) -> Report:
-    """Compare the strategies with one another and with real training; say where they differ.
+    """Compare the strategies with one another and with real training.
 
     Args:
-        subject: what a lookahead would be given; left as it is.
-        directions: in how many directions of the adjuster's parameters to train for real: the
-            hypergradient's own, along which it is longest, and random ones.
+        subject: the arguments of a lookahead; it is not changed.
+        directions: the number of directions of the adjuster's parameters to train for real in: that
+            of the hypergradient, and random ones.
+
+    Returns:
+        The comparisons. Where one differs, also which layer's derivative is wrong.
 
     Raises:
         InputError: no strategy can be used; fewer than one direction; or a dtype other than float64
@@ -74,15 +77,13 @@ def check_grad(subject: Subject, directions: int = 3) -> Report:
     if own in missing:
         checks.append(Check(f"{own}, the recipe's strategy", None, 0.0, missing[own], needed=True))
     if not any(check.differs for check in checks):
-        return Report(steps, length, checks, [], [], [])
+        return Report(steps, length, checks, [], [])
     layers = layer_parts(subject)
-    wrong = faults(subject, limits.modules)
-    said = conclusions(checks, layers, wrong, limits, steps)
-    return Report(steps, length, checks, layers, wrong, said)
+    return Report(steps, length, checks, layers, conclusions(checks, layers, limits, steps))
 
 
 def _strategies(subject: Subject) -> tuple[dict[str, Solution], dict[str, str]]:
-    """What each strategy finds, and what those say that cannot be used."""
+    """Return the solution of each strategy, and the messages of those that cannot be used."""
     found: dict[str, Solution] = {}
     missing: dict[str, str] = {}
     refused: list[InputError] = []
@@ -110,7 +111,7 @@ def _strategies(subject: Subject) -> tuple[dict[str, Solution], dict[str, str]]:
 def _compare(
     found: Mapping[str, Solution], missing: Mapping[str, str], names: tuple[str, str], most: float
 ) -> Check:
-    """One strategy against another; the error is relative to the longer hypergradient."""
+    """Compare two strategies; the error is relative to the longer hypergradient."""
     title = " against ".join(names)
     for name in names:
         if name in missing:
@@ -143,7 +144,7 @@ def _against_real_training(
 
 
 def _not_comparable(subject: Subject, solution: Solution, limits: Thresholds) -> str:
-    """Why real training can say nothing; empty if it can."""
+    """Return why real training cannot be compared with; empty if it can."""
     if subject.lookahead.transform is not None:
         return "Lookahead(transform=...) takes other steps than the optimizer"
     precision = torch.finfo(subject.dtype).eps
@@ -163,7 +164,7 @@ def _errors(
     directions: int,
     limits: Thresholds,
 ) -> dict[str, float]:
-    """The largest error of each strategy along some directions, with the best nudge for each."""
+    """Return the largest error of each strategy over the directions, with the best nudge each."""
     held = features_on_the_way(subject)
     names, worst = list(found), dict.fromkeys(found, 0.0)
     for direction in _directions(found[names[0]].hypergradient, directions):
@@ -176,13 +177,13 @@ def _errors(
                 error = gap / max(_length(hypergradient), abs(truth))
                 best[name] = min(best[name], error if math.isfinite(error) else math.inf)
             if all(error <= limits.real / 100 for error in best.values()):
-                break  # no other could say more
+                break  # a smaller error would tell nothing more
         worst = {name: max(worst[name], best[name]) for name in names}
     return worst
 
 
 def _directions(hypergradient: Params, count: int) -> list[Params]:
-    """Unit directions: the hypergradient's own and random ones."""
+    """Return unit directions: that of the hypergradient, and random ones."""
     generator = torch.Generator().manual_seed(17)
     drawn = [
         {

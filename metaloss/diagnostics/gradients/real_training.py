@@ -1,8 +1,8 @@
-"""The slope of the clean loss as anybody would measure it: train for real, nudge, train again.
+"""The slope of the clean loss by central differences of real training.
 
-Nothing here is functional. A copy of the model is trained by a copy of its own ``torch.optim``
-optimizer, ``backward`` and ``step``; the slope along a direction in the adjuster's parameters is a
-central difference of two such runs, which draw the same random numbers.
+A copy of the model is trained by a copy of its own ``torch.optim`` optimizer, with ``backward`` and
+``step``. The slope along a direction in the adjuster's parameters is a central difference of two
+such runs, which draw the same random numbers. Nothing of the strategies is used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from metaloss.types import Outputs, Targets
 
 
 class Held(Conditioner):
-    """Says what it is told to say, whatever it is asked.
+    """A conditioner that always returns the same features.
 
     Args:
         features: ``[batch, num_features]``.
@@ -30,7 +30,7 @@ class Held(Conditioner):
 
     def __init__(self, features: Float[Tensor, "batch features"]) -> None:
         super().__init__()
-        self.told = features
+        self.features = features
         self.num_features = features.shape[1]
 
     def forward(
@@ -39,36 +39,43 @@ class Held(Conditioner):
         targets: Targets,  # noqa: ARG002
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch features"]:
-        """The features."""
-        return self.told
+        """Return the features."""
+        return self.features
 
 
 def features_on_the_way(subject: Subject) -> list[Tensor] | None:
-    """What derivatives hold fixed: the features at each step; ``None`` if they hold nothing."""
+    """Return the features that the derivative holds fixed, one tensor for each step.
+
+    Args:
+        subject: is not changed.
+
+    Returns:
+        ``None`` if the derivative holds no features fixed.
+    """
     conditioner = subject.criterion.conditioner
     if not subject.criterion.detach or conditioner is None:
         return None
-    told = []
+    found = []
     with subject.same_randomness():
         twin = subject.twin()
         assert twin.criterion.conditioner is not None
         twin.criterion.conditioner.register_forward_hook(
-            lambda _module, _args, features: told.append(features.detach().clone())
+            lambda _module, _args, features: found.append(features.detach().clone())
         )
         for batch in twin.train_batches:
             twin.step(batch)
-    return told
+    return found
 
 
 def loss_after_training(
     subject: Subject, nudge: Params, held: Sequence[Tensor] | None = None
 ) -> float:
-    """The clean loss after the real steps.
+    """Return the clean loss after the real steps.
 
     Args:
-        subject: where to start; left as it is.
-        nudge: what to add to the adjuster's parameters, by name.
-        held: what to tell the adjuster at each step; what the conditioner says if not given.
+        subject: where to start; it is not changed.
+        nudge: is added to the adjuster's parameters, by name.
+        held: the features at each step; by default those of the conditioner.
     """
     with subject.same_randomness():
         twin = subject.twin()
@@ -89,13 +96,13 @@ def loss_after_training(
 def slope(
     subject: Subject, direction: Params, step: float, held: Sequence[Tensor] | None = None
 ) -> float:
-    """The slope of the clean loss after real training, along a direction in the adjuster.
+    """Return the slope of the clean loss after real training.
 
     Args:
-        subject: where to start; left as it is.
-        direction: in the adjuster's parameters, by name.
-        step: how far to nudge to either side.
-        held: what to tell the adjuster at each step; what the conditioner says if not given.
+        subject: where to start; it is not changed.
+        direction: a direction in the adjuster's parameters, by name.
+        step: the step size of the central difference.
+        held: the features at each step; by default those of the conditioner.
     """
     ahead, behind = (
         loss_after_training(subject, {n: signed * v for n, v in direction.items()}, held)

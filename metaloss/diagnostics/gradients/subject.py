@@ -1,4 +1,4 @@
-"""What a check of a hypergradient looks at: an experiment's parts, small and in one dtype."""
+"""What a check of a hypergradient is given: an experiment's parts, small and in one dtype."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from metaloss.types import Batch, TaskLike
 
 @dataclass(frozen=True)
 class Subject:
-    """Everything that a lookahead is given.
+    """The arguments of a lookahead, and the lookahead.
 
     Attributes:
         model: in the mode that it trains in.
-        optimizer: the model's.
-        criterion: with an adjuster to learn.
-        train_batches: K of them.
+        optimizer: of the model.
+        criterion: with an adjuster that learns.
+        train_batches: the batches of the K steps.
         meta_batch: clean samples.
-        lookahead: how the hypergradient is found; its strategy is the one that training uses.
+        lookahead: with the strategy that training uses.
     """
 
     model: nn.Module
@@ -47,27 +47,27 @@ class Subject:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
+        """The dtype of the weights."""
         return next(self.model.parameters()).dtype
 
     def same_randomness(self) -> AbstractContextManager[None]:
-        """Leaves the random number generators as they were before it."""
+        """Return a context that restores the random number generators when it ends."""
         return randomness_restored({p.device for p in self.model.parameters()})
 
     def twin(self) -> Subject:
-        """A copy that shares nothing with this one, its optimizer bound to its own model."""
+        """Return a copy that shares no tensor with this one, with an optimizer of its own model."""
         model, optimizer, criterion = copy.deepcopy((self.model, self.optimizer, self.criterion))
         return Subject(
             model, optimizer, criterion, self.train_batches, self.meta_batch, self.lookahead
         )
 
     def step(self, batch: Batch) -> Tensor:
-        """Train for real on one batch; returns the logits, detached."""
-        with kernels_with_rules():  # the strategies' kernel: others draw other masks
+        """Make a real training step on a batch, and return the logits, detached."""
+        with kernels_with_rules():  # as the strategies do: other kernels draw other masks
             outputs = self.model(batch.inputs)
         loss = self.criterion.per_sample(outputs, batch.targets, batch.index).losses.mean()
         self.optimizer.zero_grad()
-        # The loss passes through the adjuster, whose gradient is no business of this step.
+        # The loss also depends on the adjuster, which this step must not give a gradient.
         stepped = [p for group in self.optimizer.param_groups for p in group["params"]]
         loss.backward(inputs=stepped)  # type: ignore[no-untyped-call]
         if self.lookahead.clip is not None:
@@ -76,7 +76,7 @@ class Subject:
         return outputs.detach()
 
     def problem(self) -> Problem:
-        """The first step of the lookahead, as strategies see it."""
+        """Return the first step of the lookahead as a problem for the strategies."""
         params = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         adjuster = self.criterion.adjuster
         return Problem(
@@ -98,12 +98,12 @@ class Subject:
 
 
 class Size(NamedTuple):
-    """How much to look at.
+    """How large a part of an experiment to check.
 
     Attributes:
-        batch: samples of each batch, the first ones.
-        steps_before: real steps taken first, so that the optimizer has a state.
-        dtype: of model, criterion and inputs.
+        batch: the number of samples of each batch; the first ones are taken.
+        steps_before: the number of real steps before, so that the optimizer has a state.
+        dtype: the dtype of model, criterion and inputs.
     """
 
     batch: int = 16
@@ -112,10 +112,10 @@ class Size(NamedTuple):
 
     @classmethod
     def parsed(cls, batch: int, steps_before: int, dtype: str) -> Size:
-        """The same, with the dtype as a word.
+        """Make one from the name of a dtype.
 
         Raises:
-            InputError: another word than float64 or float32, or too small a number.
+            InputError: a dtype other than float64 and float32, or a number that is too small.
         """
         check_at_least("batch", batch, 2)
         check_at_least("steps_before", steps_before, 0)
@@ -128,26 +128,26 @@ class Size(NamedTuple):
 def subjects(
     experiment: Experiment, size: Size, method: str | None = None
 ) -> Iterator[tuple[str, Subject]]:
-    """An experiment's methods that learn, after a few steps of training with the first seed.
+    """Train the methods of an experiment that learn for a few steps, with the first seed.
 
-    Models, criteria and batches are copies: what the experiment holds is left as it is.
+    Models, criteria and batches are copies: the experiment is not changed.
 
     Args:
-        experiment: whose task, model, recipe and methods they are.
-        size: how much to look at.
-        method: the name of the only one wanted; all of them if not given.
+        experiment: with task, model, recipe and methods.
+        size: how large a part of it to check.
+        method: the name of the only method; all that learn by default.
 
     Yields:
-        The name of a method, and what its first meta step would be given.
+        The name of a method, and the arguments of its next lookahead.
 
     Raises:
-        InputError: no such method, or nothing that learns; no clean samples; or a model, loss or
+        InputError: no such method, or no method that learns; no clean samples; or a model, loss or
             task that cannot make a step.
     """
     check_at_least("batch", size.batch, 2)
     check_at_least("steps_before", size.steps_before, 0)
     chosen = _chosen(experiment, method)
-    task = experiment.check(first_steps=False)  # what cannot step is what this looks at
+    task = experiment.check(first_steps=False)  # the first steps are checked here
     for each in chosen:
         yield each.name, _subject(experiment, task, each, size)
 
@@ -167,17 +167,17 @@ def _subject(experiment: Experiment, task: TaskLike, method: Method, size: Size)
     recipe = experiment.recipe
     before, ahead = size.steps_before, recipe.lookahead.steps
     batches = [_small(b, size) for b in islice(stream(task.train), before + ahead)]
-    assert task.meta is not None  # the experiment's own check has seen to it
+    assert task.meta is not None  # checked by the experiment
     meta_batch = _small(next(stream(task.meta)), size)
     seed_everything(derive(experiment.settings.seeds[0], "model"))
     device = meta_batch.targets.device
     made = experiment.model()
-    check_model(made)  # a copy has lost its hooks
+    check_model(made)  # before it is copied: a copy has no hooks
     model = copy.deepcopy(made).to(device, size.dtype)
     criterion = copy.deepcopy(method.criterion(task)).to(device, size.dtype)
     criterion.prepare(task.train_targets, task.num_classes)
     optimizer = recipe.optimizer(p for p in model.parameters() if p.requires_grad)
-    lookahead = replace(recipe.clipped_lookahead, hold_norm=0.0)  # real steps hold no length
+    lookahead = replace(recipe.clipped_lookahead, hold_norm=0.0)  # real steps do not hold it
     begun = Subject(model.train(), optimizer, criterion, batches[before:], meta_batch, lookahead)
     total = recipe.epochs * len(task.train)
     try:
@@ -200,7 +200,7 @@ def _subject(experiment: Experiment, task: TaskLike, method: Method, size: Size)
 
 
 def _small(batch: Batch, size: Size) -> Batch:
-    """The first samples, in the dtype what is numbers and no tokens or labels."""
+    """Return the first samples, with floating-point tensors in the dtype."""
     inputs, targets, index = (None if t is None else t[: size.batch] for t in batch)
     assert isinstance(inputs, Tensor)
     assert isinstance(targets, Tensor)

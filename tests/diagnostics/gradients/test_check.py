@@ -13,7 +13,6 @@ from metaloss import InputError
 from metaloss.bilevel import Lookahead
 from metaloss.diagnostics.gradients.check import check_grad
 from metaloss.diagnostics.gradients.layers import layer_parts
-from metaloss.diagnostics.gradients.modules import faults
 from metaloss.diagnostics.gradients.report import Document
 from tests.bilevel.models import MODELS
 from tests.diagnostics.gradients.cases import (
@@ -55,7 +54,7 @@ def test_right_models_pass(make, steps: int):
     report = check_grad(subject(make(), steps))
     assert set(statuses(report).values()) == {"ok"}, errors(report)
     assert report.holds
-    assert report.remarks == report.layers == report.faults == []
+    assert report.remarks == report.layers == []
 
 
 def test_features_that_derivatives_hold_fixed_are_held_in_real_training():
@@ -76,10 +75,8 @@ def test_in_single_precision():
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
-def test_no_module_of_a_right_model_is_accused(model):
-    here = subject(model(), steps=2)
-    assert faults(here, 1e-6) == []
-    assert labels(layer_parts(here)) == []
+def test_no_layer_of_a_right_model_differs(model):
+    assert labels(layer_parts(subject(model(), steps=2))) == []
 
 
 def test_layers_are_in_the_order_of_the_forward_pass():
@@ -108,14 +105,12 @@ def test_a_wrong_forward_mode_rule(steps: int):
     assert not report.holds
     # Tangents of what comes before it pass through it.
     assert labels(report.layers) == ["1", "3"]
-    (fault,) = report.faults
-    assert (fault.name, fault.kind, set(fault.wrong)) == ("4", "Apply", {"forward mode"})
-    assert fault.wrong["forward mode"] == pytest.approx(1 / 3, abs=1e-3)
-    said = " | ".join(report.conclusions)
-    assert "mixed is wrong: unroll and difference agree with real training" in said
-    assert "the last of them in the forward pass is 3 (Linear)" in said
-    assert "before 5 (Linear)" in said
-    assert "4 (Apply): its forward-mode rule is wrong" in said
+    strategies, layer, derivative = report.conclusions
+    assert strategies == "mixed is wrong: unroll and difference agree with real training"
+    assert "the last of them in the forward pass is 3 (Linear)" in layer
+    assert layer.endswith("the wrong derivative is in 3 (Linear), 4 (Apply)")
+    assert "forward mode is wrong there" in derivative
+    assert "Lookahead(strategy='unroll')" in derivative
 
 
 def test_a_wrong_backward():
@@ -124,9 +119,10 @@ def test_a_wrong_backward():
     assert found["mixed against unroll"] == "differs"
     assert found["unroll against real training"] == "differs"
     assert labels(report.layers) == ["1", "3"]
-    (fault,) = report.faults
-    assert (fault.name, set(fault.wrong)) == ("4", {"backward", "backward twice"})
-    assert "none agrees with real training" in report.conclusions[0]
+    strategies, layer, derivative = report.conclusions
+    assert "none agrees with real training" in strategies
+    assert layer.endswith("in 3 (Linear), 4 (Apply)")
+    assert "the backward pass there, or its derivative, is wrong" in derivative
 
 
 def test_a_backward_that_cannot_be_differentiated_rightly():
@@ -134,22 +130,23 @@ def test_a_backward_that_cannot_be_differentiated_rightly():
     found = statuses(report)
     assert found["mixed against unroll"] == found["unroll against real training"] == "differs"
     assert found["mixed against real training"] == "ok"
-    (fault,) = report.faults
-    assert (fault.name, set(fault.wrong)) == ("4", {"backward twice"})
-    assert "unroll is wrong: mixed and difference agree with real training" in report.conclusions
+    strategies, layer, derivative = report.conclusions
+    assert strategies == "unroll is wrong: mixed and difference agree with real training"
+    assert layer.endswith("in 3 (Linear), 4 (Apply)")
+    assert "the backward pass there, or its derivative, is wrong" in derivative
 
 
 def test_a_wrong_second_derivative_matters_from_two_steps_on():
     model = deep(Apply(NotSecond.apply))
     assert check_grad(subject(model, steps=1)).holds
-    assert faults(subject(model, steps=1), 1e-4) == []
     report = check_grad(subject(model, steps=2))
     found = statuses(report)
     assert found["mixed against unroll"] == "ok"
     assert found["mixed against real training"] == "differs"
-    (fault,) = report.faults
-    assert (fault.name, set(fault.wrong)) == ("4", {"second derivative"})
-    assert labels(report.layers) == []
+    assert labels(report.layers) == ["1", "3"]
+    _, layer, derivative = report.conclusions
+    assert layer.endswith("in 3 (Linear), 4 (Apply)")
+    assert "the second derivative there is wrong" in derivative
 
 
 def test_a_module_that_detaches():
@@ -157,22 +154,22 @@ def test_a_module_that_detaches():
     found = statuses(report)
     assert found["mixed against unroll"] == "ok"
     assert found["mixed against real training"] == "differs"
-    (fault,) = report.faults
-    assert fault.name == "4"
-    assert "detaches something" in fault.words
+    assert labels(report.layers) == ["1", "3"]
+    _, layer, derivative = report.conclusions
+    assert layer.endswith("in 3 (Linear), 4 (Detaching)")
+    assert "something is detached" in derivative
 
 
 def test_what_is_wrong_in_a_modules_own_forward_is_not_laid_to_its_parts():
     report = check_grad(subject(deep(Block(WrongForward.apply))))
-    assert [fault.name for fault in report.faults] == ["4"]
-    assert report.faults[0].kind == "Block"
+    assert report.conclusions[1].endswith("in 4.inner (Linear), 4 (Block)")
     assert labels(report.layers) == ["1", "3", "4.inner"]
 
 
-def test_two_wrong_modules_are_both_named():
+def test_of_two_wrong_modules_the_last_is_named():
     model = nn.Sequential(deep(Apply(WrongForward.apply)), Apply(WrongBackward.apply))
     report = check_grad(subject(model))
-    assert [fault.name for fault in report.faults] == ["0.4", "1"]
+    assert "in 0.9 (Linear), 0 (Sequential), 1 (Apply)" in report.conclusions[1]
 
 
 def test_a_loss_that_detaches_is_said_and_no_module_accused():
