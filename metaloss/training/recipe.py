@@ -127,10 +127,12 @@ class Recipe:
         return replace(self.lookahead, clip=self.clip)
 
     def learning_as(self, other: Recipe) -> Recipe:
-        """This recipe, but what concerns the adjuster, its optimizer and snapshots, is another's.
+        """Return this recipe with the settings of the adjuster's own training from another.
+
+        Those are the order of the two steps, the adjuster's optimizer and the snapshots.
 
         Args:
-            other: of the run that the adjuster is learned in.
+            other: the recipe of the run that the adjuster is learned in.
 
         Example:
             >>> from metaloss.training import Recipe
@@ -141,6 +143,7 @@ class Recipe:
         """
         return replace(
             self,
+            meta_update=other.meta_update,
             meta_optimizer=other.meta_optimizer,
             meta_schedule=other.meta_schedule,
             snapshots=other.snapshots,

@@ -121,7 +121,7 @@ def test_by_every_strategy(strategy: str) -> None:
 
 
 def test_auto_falls_back_where_forward_mode_has_no_rule() -> None:
-    here = training(nn.Sequential(mlp(), Applied(Square)))
+    here = training(nn.Sequential(mlp(), Applied(Square.apply)))
     expected = here.look_ahead(Lookahead(strategy="unroll"))
     with pytest.warns(RuntimeWarning, match="falling back to 'unroll'"):
         found = made(here, Lookback(strategy="auto"))
