@@ -161,6 +161,7 @@ except InputError as error:
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_workers_that_do_not_begin_as_copies_of_this_process(pets, method):
     """They import torchvision anew, and hand errors over as others do."""

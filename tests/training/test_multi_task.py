@@ -112,9 +112,9 @@ def assert_same(ours: nn.Module, theirs: nn.Module) -> None:
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("tasks_per_step", [1, 2, 3])
+@pytest.mark.parametrize("tasks_per_step", [1, 2, pytest.param(3, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("order", ["round-robin", "shuffled"])
-@pytest.mark.parametrize("meta_every", [1, 2])
+@pytest.mark.parametrize("meta_every", [pytest.param(1, marks=pytest.mark.exhaustive), 2])
 def test_as_written_by_hand(order: str, tasks_per_step: int, meta_every: int) -> None:
     recipe = settings(meta_every=meta_every)
     sampler = TaskSampler(order=order, tasks_per_step=tasks_per_step)
@@ -258,6 +258,7 @@ def test_a_loader_that_runs_dry_is_told() -> None:
         ours.run()
 
 
+@pytest.mark.exhaustive
 def test_memory_grows_by_the_classifiers_alone() -> None:
     """However many tasks take turns, no more than one has a graph."""
     ours = start(settings(epochs=1))
