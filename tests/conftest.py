@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 import tests.helpers.typechecked  # noqa: F401 - named in pyproject.toml, which does not import it
 from metaloss.cli import main
 
-# The tests' tensors are small: threads would only get in one another's way.
+# The tensors of the tests are small, so that more threads would only slow one another down.
 torch.set_num_threads(1)
 
 
@@ -21,21 +21,22 @@ torch.set_num_threads(1)
 def _types_checked_unless_bad(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Shapes are checked as types in every test, but for those that hand in bad ones on purpose."""
+    """Check shapes and dtypes in every test, except where wrong ones are passed on purpose."""
     if request.node.get_closest_marker("bad_input"):
         monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(autouse=True)
-def _same_numbers_every_time() -> None:
-    torch.manual_seed(0)
+def _same_random_numbers() -> None:
+    # torch.manual_seed takes milliseconds: it also seeds devices that are not there.
+    torch.default_generator.manual_seed(0)
 
 
 @pytest.fixture
 def refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
-    """From the words of a command that cannot be carried out to the one line that it says."""
+    """Return a function that runs a command with bad input, and returns its line of error."""
 
     def run(*words: str) -> str:
         monkeypatch.chdir(tmp_path)

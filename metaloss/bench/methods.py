@@ -6,6 +6,7 @@ hypergradient, a step of the adjuster's optimizer, and an ordinary step of the n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,8 +19,7 @@ from metaloss.bench.by_learn2learn import by_learn2learn
 from metaloss.bench.by_torchopt import by_torchopt
 from metaloss.bench.trial import Iteration, Trial, ce_step
 from metaloss.bilevel import Lookahead, Lookback
-from metaloss.training import Recipe
-from metaloss.training.steps import look_ahead, ordinary_step
+from metaloss.training.steps import meta_gradient, ordinary_step
 
 Maker = Callable[[Trial], Iteration]
 
@@ -52,16 +52,17 @@ class Method:
 
 
 def looking_ahead(strategy: str) -> Maker:
-    """Rehearse K steps, step the adjuster, then make the ordinary step: the training loop's own."""
+    """Rehearse K steps, step the adjuster, then make the ordinary step."""
 
     def make(trial: Trial) -> Iteration:
-        recipe = Recipe(epochs=1, lookahead=Lookahead(len(trial.window), strategy))
+        state, lookahead = trial.state, Lookahead(len(trial.window), strategy)
 
         def iteration() -> None:
-            state, batch, metrics = trial.state, trial.window[0], trial.metrics
-            meta_gradient = look_ahead(state, recipe, trial.window, trial.meta_batch, metrics)
-            trial.meta_learner.learn([meta_gradient])
-            ordinary_step(state, batch, metrics, state.criterion, meta_gradient.outputs)
+            solution = lookahead.solve(
+                state.model, state.optimizer, state.criterion, trial.window, trial.meta_batch
+            )
+            trial.meta_learner.learn([meta_gradient(state, solution, trial.metrics)])
+            ordinary_step(state, trial.window[0], trial.metrics, state.criterion)
 
         return Iteration(iteration)
 
@@ -78,13 +79,13 @@ def looking_back(**settings: Any) -> Maker:
     """
 
     def make(trial: Trial) -> Iteration:
-        state, steps, optimizer = trial.state, len(trial.window), trial.meta_learner.optimizer
+        state, steps = trial.state, len(trial.window)
         lookback, batches = Lookback(steps, **settings), cycle(trial.window)
 
         def step() -> None:
             batch = next(batches)
             with lookback.step(state.model, state.optimizer, state.criterion, batch):
-                ordinary_step(state, batch, trial.tally, state.criterion)
+                ordinary_step(state, batch, trial.metrics, state.criterion)
 
         def steps_before() -> None:
             for _ in range(steps - 1):
@@ -92,11 +93,8 @@ def looking_back(**settings: Any) -> Maker:
 
         def iteration() -> None:
             step()
-            grads = lookback.hypergradient(trial.meta_batch)
-            for name, theta in state.criterion.adjuster.named_parameters():
-                theta.grad = grads[name]
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            solution = lookback.solve(trial.meta_batch)
+            trial.meta_learner.learn([meta_gradient(state, solution, trial.metrics)])
 
         return Iteration(iteration, steps_before)
 
@@ -105,6 +103,7 @@ def looking_back(**settings: Any) -> Maker:
 
 METHODS = {
     "lookback": Method(looking_back(), real_steps=True),
+    "lookback-kept": Method(looking_back(keep=math.inf), real_steps=True),
     "mixed": Method(looking_ahead("mixed")),
     "unroll": Method(looking_ahead("unroll")),
     "difference": Method(looking_ahead("difference"), tolerance=1e-2),

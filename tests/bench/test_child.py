@@ -37,8 +37,13 @@ def test_a_job_comes_back_with_its_findings() -> None:
     assert [len(times) for times in found.values()] == [2, 2]
 
 
-def test_a_job_that_fails_says_why_in_one_line() -> None:
-    assert in_child(replace(JOB, case="abacus")) == {FAILED: "KeyError: 'abacus'"}
+def test_a_job_that_fails_says_why_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(asdict(replace(JOB, case="abacus")))))
+    with warnings.catch_warnings():
+        main()
+    assert json.loads(capsys.readouterr().out) == {FAILED: "KeyError: 'abacus'"}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from metaloss.bench.meters import WARM_UP, interleaved_times
 from metaloss.bench.trial import Iteration
+from tests.helpers.exhaustive import mostly_exhaustive
 
 
 def test_iterations_take_turns_and_the_first_rounds_do_not_count() -> None:
@@ -58,7 +59,10 @@ def test_steps_before_an_iteration_are_not_timed() -> None:
     assert max(interleaved_times({"meta": iteration}, 2, "cpu")["meta"]) < 0.02
 
 
-@pytest.mark.parametrize("before", ["", KEPT], ids=["fresh", "with freed memory kept"])
+@pytest.mark.parametrize(
+    "before",
+    mostly_exhaustive({"fresh": "", "with freed memory kept": KEPT}, "with freed memory kept"),
+)
 def test_memory_sees_what_an_iteration_has_in_use(before: str) -> None:
     """Measured in a process that does nothing else, which is what the measure is for."""
     done = subprocess.run(

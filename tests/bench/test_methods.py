@@ -108,18 +108,6 @@ def test_real_steps_come_before_the_adjusters(name: str, steps: int) -> None:
     assert not torch.equal(theta(found), before)
 
 
-@pytest.mark.parametrize("name", ["mixed", "difference"])
-def test_our_two_steps_share_a_forward_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[object] = []
-    monkeypatch.setattr(
-        "metaloss.bench.methods.ordinary_step", lambda *arguments: given.append(arguments[-1])
-    )
-    maker(name)(trial())()
-    (outputs,) = given
-    assert isinstance(outputs, Tensor)
-    assert outputs.requires_grad
-
-
 @pytest.mark.parametrize("name", INSTALLED)
 def test_iterations_follow_one_another(name: str) -> None:
     found = trial(steps=2)

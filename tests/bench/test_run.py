@@ -162,8 +162,13 @@ def test_the_table_fits_a_narrow_terminal() -> None:
         assert f"{case}, K = 5" in text
     assert "batch 64" in text
     words = " ".join(text.split())
-    assert words.count("lookback: one real step, and the hypergradient through the last 5;") == 3
-    assert "through the last 1" not in words
+    assert (
+        words.count(
+            "lookback, lookback-kept: one real step, and the hypergradient through the last 5;"
+        )
+        == 3
+    )
+    assert words.count("through the last 5; the 4 before it are ordinary steps") == 3
     assert "torch 2" in text
 
 
@@ -197,7 +202,7 @@ def test_real_measurements_of_a_small_network() -> None:
         ({"cases": ()}, "case: expected at least one of resnet32"),
         (
             {"methods": ("jax",)},
-            "method: expected one of lookback, mixed, unroll, difference, higher",
+            "method: expected one of lookback, lookback-kept, mixed, unroll, difference",
         ),
         ({"steps": (0,)}, "steps: expected a whole number of at least 1, got 0"),
         ({"steps": ()}, "steps: expected at least one number"),

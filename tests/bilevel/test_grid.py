@@ -9,8 +9,10 @@ from torch import nn
 from metaloss.bilevel import Lookahead
 from tests.bilevel.cases import OPTIMIZERS, learned, training
 from tests.bilevel.models import GRID, LARGE, MODELS, Recurrent
+from tests.helpers.exhaustive import mostly_exhaustive
 from tests.helpers.hypergradients import Training, assert_near, in_single
 
+FEW = ("CNN-BatchNorm", "attention", "LSTM", "norms", "resnet8")
 USED = ("SGD-Nesterov", "Adam-decay", "RMSprop-momentum")
 DOUBLE, SINGLE = 1e-9, 1e-3
 """How far off, relative to the textbook's length, in float64 and in float32."""
@@ -26,13 +28,14 @@ def assert_as_by_the_textbook(here: Training, rtol: float) -> None:
     ("optimizer", "steps"),
     [*((name, 2) for name in USED), *((name, k) for name in USED[:2] for k in (1, 5))],
 )
-@pytest.mark.parametrize("build", GRID.values(), ids=GRID.keys())
+@pytest.mark.parametrize("build", mostly_exhaustive(GRID, *FEW))
 def test_every_model_by_every_optimizer_in_float64(build, steps: int, optimizer: str):
     criterion = learned(detach=steps == 5)
     here = training(build(), OPTIMIZERS[optimizer], criterion, steps, steps_before=1)
     assert_as_by_the_textbook(here, DOUBLE)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("steps", [1, 2, 5])
 @pytest.mark.parametrize("build", GRID.values(), ids=GRID.keys())
 def test_every_model_in_float32(build, steps: int):
@@ -58,12 +61,13 @@ def test_recurrent_layers_in_float32(layer, strategy: str):
 
 @pytest.mark.parametrize("single", [False, True])
 @pytest.mark.parametrize("steps", [1, 2])
-@pytest.mark.parametrize("build", LARGE.values(), ids=LARGE.keys())
+@pytest.mark.parametrize("build", mostly_exhaustive(LARGE, "preact"))
 def test_large_networks(build, steps: int, single: bool):
     here = training(build(), OPTIMIZERS["SGD-Nesterov"], steps=steps)
     assert_as_by_the_textbook(in_single(here) if single else here, SINGLE if single else DOUBLE)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("optimizer", ["Adam-decay", "RMSprop-momentum"])
 @pytest.mark.parametrize("name", ["MLP", "CNN-BatchNorm", "transformer", "resnet8"])
 def test_optimizers_that_divide_in_float32(name: str, optimizer: str):

@@ -24,6 +24,7 @@ from tests.bilevel.cases import EXACT, OPTIMIZERS, SAMPLES, batch, learned, trai
 from tests.bilevel.models import CLASSES, MODELS, mlp
 from tests.conditioners.cases import builders
 from tests.helpers import states
+from tests.helpers.exhaustive import mostly_exhaustive
 from tests.helpers.hypergradients import (
     assert_is_the_hypergradient,
     features_on_the_way,
@@ -125,7 +126,9 @@ def test_the_learning_rate_of_now_counts(strategy: str):
 
 @exactly
 @pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize("build", MODELS.values(), ids=MODELS.keys())
+@pytest.mark.parametrize(
+    "build", mostly_exhaustive(MODELS, "CNN-BatchNorm", "attention", "tied", "frozen")
+)
 def test_through_every_model(build, steps: int, strategy: str):
     here = training(build(), OPTIMIZERS["SGD-Nesterov"], steps=steps, steps_before=2)
     found = here.look_ahead(Lookahead(steps, strategy))

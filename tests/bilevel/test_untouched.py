@@ -242,6 +242,7 @@ only_where_memory_shows = pytest.mark.skipif(
 )
 
 
+@pytest.mark.exhaustive
 @only_where_memory_shows
 @every_strategy
 def test_memory_is_flat_over_200_meta_steps(strategy: str):

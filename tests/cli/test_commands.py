@@ -136,6 +136,7 @@ def test_help_names_the_commands() -> None:
         assert command in shown
 
 
+@pytest.mark.exhaustive
 def test_names_with_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
     name = "GCE [/q] [bold]"
     named = ["--gin_param", f"gce/experiments.Conventional.name = {name!r}"]
@@ -146,6 +147,7 @@ def test_names_with_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
     assert "results: o[bold]1" in done.stdout
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["調整 GCE", r"a $\\nothing$ b"])
 def test_names_in_any_script_and_with_signs_of_mathematics(tmp_path: Path, name: str) -> None:
     named = ["--gin_param", f"a_gce/experiments.Adjusted.name = '{name}'"]

@@ -68,6 +68,7 @@ def test_transfer_of_what_was_learned(learned: Path, tmp_path: Path) -> None:
     assert {json.loads(line)["meta_step"] for line in metrics} == {0}
 
 
+@pytest.mark.exhaustive
 def test_transfer_by_name_beside_what_it_is_compared_with(tmp_path: Path) -> None:
     out = tmp_path / "out"
     names = ["--adjuster", "gce-fashion-mnist-context", "--adjuster", "js-fashion-mnist-context"]
@@ -150,6 +151,7 @@ def test_adjusters_are_not_put_on_the_tasks_that_they_are_learned_on(
     assert "got one that meta-trains them" in message
 
 
+@pytest.mark.exhaustive
 def test_the_tutorial_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len((TUTORIAL / "brier.py").read_text().splitlines()) < 30
     monkeypatch.syspath_prepend(str(TUTORIAL))
@@ -181,6 +183,7 @@ def write_images(root: Path, classes: str, counts: dict[str, int]) -> None:
                 Image.fromarray(pixels).save(folder / f"{number:03d}.png")
 
 
+@pytest.mark.exhaustive
 def test_from_images_of_ones_own_to_others(tmp_path: Path) -> None:
     clean, noisy = tmp_path / "clean", tmp_path / "noisy"
     write_images(clean, "abc", {"train": 20, "test": 4})

@@ -60,6 +60,7 @@ def epochs_of(run: Path, method: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.exhaustive
 def test_the_adjuster_finds_the_corrupted_ones(tmp_path) -> None:
     rows = experiment(40).run(RunFolder(tmp_path / "run"))
     found = {row["method"]: row["mae_mean"] for row in rows}

@@ -153,6 +153,7 @@ def test_pictures_say_so(tmp_path, monkeypatch) -> None:
     assert said == ["by unchecked labels"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("checked", [False, True])
 def test_on_the_command_line(image_root, tmp_path, checked) -> None:
     bindings = [

@@ -139,6 +139,7 @@ def test_accumulated_batches_are_one_large_one() -> None:
     torch.testing.assert_close(sum(halves), whole)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore")
 def test_learn2learn(tmp_path: Path) -> None:
     module = example("with_learn2learn", "learn2learn")
@@ -153,6 +154,7 @@ def test_learn2learn(tmp_path: Path) -> None:
     assert len(learned.adjuster.adjusters) == 3
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("name", "needs"),
     [

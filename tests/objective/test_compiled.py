@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 # In a Python of its own: the tests' checks of types cannot be traced.
 PROGRAM = """
 import torch, metaloss
@@ -24,6 +26,7 @@ print("as one graph")
 """
 
 
+@pytest.mark.exhaustive
 def test_it_compiles_in_one_piece_and_remembers_as_it_does_uncompiled() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False

@@ -101,6 +101,7 @@ for told in (False, True):
 """
 
 
+@pytest.mark.exhaustive
 def test_a_compiled_criterion_warns_too_and_is_one_graph():
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False

@@ -139,6 +139,7 @@ def test_a_killed_worker_is_one_line(pets):
         flat(FolderLoader(source.train, 24), 0)
 
 
+@pytest.mark.exhaustive
 def test_spawned_workers(pets):
     """Workers that are not forked import metaloss and torchvision again."""
     root, _ = pets

@@ -267,6 +267,7 @@ def test_a_loader_that_runs_dry_is_told() -> None:
         ours.run()
 
 
+@pytest.mark.exhaustive
 def test_memory_grows_by_the_classifiers_alone() -> None:
     """However many tasks take turns, no more than one has a graph."""
     ours = start(settings(epochs=1))

@@ -10,7 +10,7 @@ import torch
 
 from metaloss.bilevel import Solution
 from metaloss.bilevel.lookahead import STRATEGIES
-from metaloss.bilevel.optimizers import Params
+from metaloss.bilevel.network import Params
 from metaloss.checks import InputError, check_at_least, require
 from metaloss.diagnostics.gradients.conclusions import conclusions
 from metaloss.diagnostics.gradients.layers import layer_parts
@@ -19,6 +19,9 @@ from metaloss.diagnostics.gradients.report import THRESHOLDS, Check, Report, Thr
 from metaloss.diagnostics.gradients.subject import Size, Subject, subjects
 from metaloss.experiments import Experiment
 from metaloss.machine import threads
+
+COMPARED = tuple(name for name in STRATEGIES if name != "auto")
+"""``"auto"`` is always one of the others."""
 
 
 def check_experiment(
@@ -87,7 +90,7 @@ def _strategies(subject: Subject) -> tuple[dict[str, Solution], dict[str, str]]:
     found: dict[str, Solution] = {}
     missing: dict[str, str] = {}
     refused: list[InputError] = []
-    for name in STRATEGIES:
+    for name in COMPARED:
         lookahead = replace(subject.lookahead, strategy=name)
         try:
             found[name] = lookahead.solve(
@@ -139,7 +142,7 @@ def _against_real_training(
             most.get(name, limits.real),
             missing.get(name, note),
         )
-        for name in STRATEGIES
+        for name in COMPARED
     ]
 
 

@@ -113,7 +113,7 @@ def layer_parts(subject: Subject) -> list[Layer]:
     """
     problem = subject.problem()
     with subject.same_randomness(), torch.enable_grad():
-        step, direction = first_step(problem)
+        step, direction = first_step(problem, subject.first_step())
         groups = by_module(subject.model, direction)
         called = spans(problem, step)
         backward = by_backward(problem, step, groups, direction)

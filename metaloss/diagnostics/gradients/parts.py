@@ -7,33 +7,33 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from metaloss.bilevel.adjoint import Found, Step, slope_in_outputs, theta_part
-from metaloss.bilevel.difference import Differences, moved, scale_of
+from metaloss.bilevel.adjoint import Step, ThetaGrads, slope_in_outputs, theta_grads
+from metaloss.bilevel.difference import moved, scale_of
 from metaloss.bilevel.kernels import kernels_with_rules
-from metaloss.bilevel.mixed import Exact
-from metaloss.bilevel.optimizers import Params
-from metaloss.bilevel.problem import Problem, copied, gradient, leaves
-from metaloss.bilevel.update import through_update
+from metaloss.bilevel.mixed import jvp
+from metaloss.bilevel.network import Params, copied, gradient, leaves
+from metaloss.bilevel.problem import Problem, Rehearsal
+from metaloss.bilevel.update import update_vjp
 from metaloss.checks import InputError
 
 
-def first_step(problem: Problem) -> tuple[Step, Params]:
+def first_step(problem: Problem, rehearsal: Rehearsal) -> tuple[Step, Params]:
     """Return the first step, and the direction u.
 
     The direction is the clean loss's gradient, pulled back through the optimizer's update.
     """
-    buffers = copied(problem.buffers)
-    params: Params = {name: p.detach() for name, p in problem.params.items()}
-    step = Step(problem.train_batches[0], params, copied(buffers), problem.randomness())
-    grads = Differences().gradient(problem, step, buffers)
-    assert problem.make_optimizer is not None
-    optimizer = problem.make_optimizer(tuple(grads))
+    buffers = copied(rehearsal.buffers)
+    params: Params = {name: p.detach() for name, p in rehearsal.params.items()}
+    step = Step(rehearsal.steps[0], params, copied(buffers), rehearsal.randomness())
+    inner = leaves(params)
+    outputs = problem.outputs(inner, buffers, step.batches)
+    grads = gradient(problem.training_loss(outputs, step.batches), inner)
+    optimizer = rehearsal.make_optimizer(tuple(grads))
     with torch.no_grad():
         after, _ = optimizer.step(params, optimizer.state, grads)
     ahead = leaves(after)
     adjoint = gradient(problem.clean_loss(ahead, buffers), ahead)
-    through = through_update(optimizer, params, optimizer.state, grads, adjoint, [])
-    return step._replace(grads=grads), through.grads
+    return step, update_vjp(optimizer, params, grads, adjoint, []).grads
 
 
 def by_module(model: nn.Module, direction: Params) -> dict[str, list[str]]:
@@ -44,24 +44,20 @@ def by_module(model: nn.Module, direction: Params) -> dict[str, list[str]]:
     return groups
 
 
-def _outputs(problem: Problem, step: Step, params: Params) -> Tensor:
-    step.randomness.restore()
-    with kernels_with_rules():
-        return problem.outputs(params, copied(step.buffers), step.batch.inputs)
-
-
 def _gradient(problem: Problem, step: Step, params: Params, create_graph: bool = False) -> Params:
-    loss = problem.adjusted_loss(_outputs(problem, step, params), step.batch)
+    with kernels_with_rules():
+        outputs = step.outputs_at(problem, params)
+    loss = problem.training_loss(outputs, step.batches)
     return gradient(loss, params, create_graph=create_graph)
 
 
 def by_backward(
     problem: Problem, step: Step, groups: Mapping[str, list[str]], direction: Params
-) -> dict[str, Found | None]:
+) -> dict[str, ThetaGrads | None]:
     """Return each layer's part by double backward; ``None`` where it is not available."""
     theta = list(problem.theta.values())
     grads = _gradient(problem, step, leaves(step.params), create_graph=True)
-    found: dict[str, Found | None] = {}
+    found: dict[str, ThetaGrads | None] = {}
     for layer, names in groups.items():
         slope = torch.stack([(grads[n] * direction[n]).sum() for n in names if n in grads]).sum()
         try:
@@ -75,29 +71,25 @@ def by_backward(
     return found
 
 
-def by_forward_mode(problem: Problem, step: Step, direction: Params) -> Found | None:
+def by_forward_mode(problem: Problem, step: Step, direction: Params) -> ThetaGrads | None:
     """Return a layer's part by a tangent of the logits; ``None`` without a forward-mode rule."""
-    exact = Exact()
     try:
-        step.randomness.restore()
-        grads = exact.first_gradient(problem, step, copied(step.buffers))
-        pushed = exact.push(problem, step._replace(grads=grads), direction)
-        slope = slope_in_outputs(problem, step.batch, pushed.outputs)
-        return theta_part(problem, slope, pushed.tangent)
+        outputs, tangent = jvp(problem, step, direction)
     except (InputError, RuntimeError):
         return None
+    return theta_grads(problem, slope_in_outputs(problem, step.batches, outputs), tangent)
 
 
-def by_differences(problem: Problem, step: Step, direction: Params) -> Found:
+def by_differences(problem: Problem, step: Step, direction: Params) -> ThetaGrads:
     """Return a layer's part by central differences of the logits."""
     scale = scale_of(step.params, direction)
-    with torch.no_grad():
+    with torch.no_grad(), kernels_with_rules():
         here, ahead, behind = (
-            _outputs(problem, step, moved(step.params, direction, side))
+            step.outputs_at(problem, moved(step.params, direction, side))
             for side in (0 * scale, scale, -scale)
         )
-    slope = slope_in_outputs(problem, step.batch, here)
-    return theta_part(problem, slope, (ahead - behind) / (2 * scale))
+    slope = slope_in_outputs(problem, step.batches, here)
+    return theta_grads(problem, slope, (ahead - behind) / (2 * scale))
 
 
 def hessian_errors(
@@ -129,13 +121,13 @@ def hessian_errors(
     }
 
 
-def length(part: Found | None) -> float:
+def length(part: ThetaGrads | None) -> float:
     """Return the norm of a part."""
     squares = [float(t.detach().pow(2).sum()) for t in part or [] if t is not None]
     return float(sum(squares) ** 0.5)
 
 
-def apart(one: Found | None, other: Found | None, scale: float) -> float | None:
+def apart(one: ThetaGrads | None, other: ThetaGrads | None, scale: float) -> float | None:
     """Return the norm of the difference over ``scale``; ``None`` if a part is missing."""
     if one is None or other is None:
         return None

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaloss.bilevel.optimizers import Params
+from metaloss.bilevel.network import Params
 from metaloss.conditioners import Conditioner
 from metaloss.diagnostics.gradients.subject import Subject
 from metaloss.types import Outputs, Targets
@@ -89,7 +89,7 @@ def loss_after_training(
             twin.step(batch)
         with torch.no_grad():
             outputs = twin.model(twin.meta_batch.inputs)
-            clean_loss = twin.lookahead.clean_loss(twin.criterion)
+            clean_loss = twin.problem().meta_loss
             return float(clean_loss(outputs, twin.meta_batch.targets))
 
 

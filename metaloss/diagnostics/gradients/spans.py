@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from metaloss.bilevel.adjoint import Step
-from metaloss.bilevel.problem import Problem, copied
+from metaloss.bilevel.problem import Problem
 
 
 class Span(NamedTuple):
@@ -46,9 +46,8 @@ def spans(problem: Problem, step: Step) -> dict[str, Span]:
         hooks.append(module.register_forward_pre_hook(note(name, begun)))
         hooks.append(module.register_forward_hook(note(name, ended)))
     try:
-        step.randomness.restore()
         with torch.no_grad():
-            problem.outputs(step.params, copied(step.buffers), step.batch.inputs)
+            step.outputs_at(problem, step.params)
     finally:
         for hook in hooks:
             hook.remove()

@@ -12,10 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from metaloss.bilevel import Lookahead, Problem
+from metaloss.bilevel import Lookahead
 from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.optimizers import functional
 from metaloss.bilevel.preconditions import check_model
+from metaloss.bilevel.problem import Problem, Rehearsal
 from metaloss.checks import InputError, check_at_least, require
 from metaloss.experiments import Experiment, Method
 from metaloss.objective import AdjustedLoss
@@ -76,18 +77,16 @@ class Subject:
         return outputs.detach()
 
     def problem(self) -> Problem:
-        """Return the first step of the lookahead as a problem for the strategies."""
+        """Return the problem of the lookahead, as the strategies get it."""
+        return Problem.of(self.model, self.criterion, self.meta_batch, self.lookahead.meta_loss)
+
+    def first_step(self) -> Rehearsal:
+        """Return a rehearsal of the first step alone."""
         params = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
-        adjuster = self.criterion.adjuster
-        return Problem(
-            model=self.model,
+        return Rehearsal(
             params=params,
             buffers=dict(self.model.named_buffers()),
-            criterion=self.criterion,
-            theta={name: p for name, p in adjuster.named_parameters() if p.requires_grad},
-            train_batches=self.train_batches[:1],
-            meta_batch=self.meta_batch,
-            meta_loss=self.lookahead.clean_loss(self.criterion),
+            steps=[(self.train_batches[0],)],
             make_optimizer=lambda reached: functional(
                 self.optimizer,
                 {name: params[name] for name in reached},
