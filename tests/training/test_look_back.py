@@ -11,6 +11,7 @@ from torch import Tensor
 from metaloss import InputError
 from metaloss.bilevel import Lookahead, Lookback
 from metaloss.training import MultiTaskTraining, Recipe, TaskTraining, train
+from metaloss.types import Batch
 from tests.helpers.tasks import blobs
 from tests.training.test_loop import meta_sgd, sgd, start
 
@@ -102,6 +103,27 @@ def test_warming_up_is_not_looked_back_over() -> None:
     state = start(task, recipe)
     train(state, task, recipe)
     assert state.meta_step == 2 * (len(task.train) - 2)
+
+
+def test_lookahead_sees_the_batches_that_come_next() -> None:
+    task = blobs()
+    windows: list[list[Batch]] = []
+
+    class Spy(Lookahead):
+        def solve(self, model, optimizer, criterion, train_batches, meta_batch):
+            windows.append(list(train_batches))
+            return super().solve(model, optimizer, criterion, train_batches, meta_batch)
+
+    recipe = Recipe(
+        epochs=1, optimizer=sgd, meta_every=5, meta_update="before", lookahead=Spy(steps=3)
+    )
+    train(start(task, recipe), task, recipe)
+    coming = [*task.train.epoch(0), *task.train.epoch(1)]
+    assert len(windows) == 2
+    for window, first in zip(windows, [0, 5], strict=True):
+        assert len(window) == 3
+        for seen, batch in zip(window, coming[first:], strict=False):
+            assert torch.equal(seen.index, batch.index)
 
 
 @pytest.mark.bad_input

@@ -16,7 +16,6 @@ from metaloss.checks import InputError
 from metaloss.conditioners import Concat, Conditioner, Margin, MovingAverage, Progress
 from metaloss.losses import GCE
 from metaloss.training import Observer, Recipe, TrainState, train
-from metaloss.types import Batch
 from tests.helpers.tasks import Blobs, blobs
 
 LR, META_LR = 0.1, 0.05
@@ -190,27 +189,6 @@ def test_snapshots_are_taken_at_their_steps() -> None:
     assert [fraction for fraction, _ in state.meta_learner.snapshots] == [1 / 3, 2 / 3, 1.0]
     for (_, snapshot), step in zip(state.meta_learner.snapshots, [4, 8, 12], strict=True):
         assert torch.equal(snapshot["net.0.weight"], watch.seen[step])
-
-
-def test_lookahead_sees_the_batches_that_come_next() -> None:
-    task = blobs()
-    windows: list[list[Batch]] = []
-
-    class Spy(Lookahead):
-        def solve(self, model, optimizer, criterion, train_batches, meta_batch):
-            windows.append(list(train_batches))
-            return super().solve(model, optimizer, criterion, train_batches, meta_batch)
-
-    recipe = Recipe(
-        epochs=1, optimizer=sgd, meta_every=5, meta_update="before", lookahead=Spy(steps=3)
-    )
-    train(start(task, recipe), task, recipe)
-    coming = [*task.train.epoch(0), *task.train.epoch(1)]
-    assert len(windows) == 2
-    for window, first in zip(windows, [0, 5], strict=True):
-        assert len(window) == 3
-        for seen, batch in zip(window, coming[first:], strict=False):
-            assert torch.equal(seen.index, batch.index)
 
 
 def test_memory_is_observed_once_a_step_and_progress_moves() -> None:
