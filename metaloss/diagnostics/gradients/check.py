@@ -14,6 +14,7 @@ from metaloss.bilevel.network import Params
 from metaloss.checks import InputError, check_at_least, require
 from metaloss.diagnostics.gradients.conclusions import conclusions
 from metaloss.diagnostics.gradients.layers import layer_parts
+from metaloss.diagnostics.gradients.looking_back import looked_back
 from metaloss.diagnostics.gradients.real_training import features_on_the_way, slope
 from metaloss.diagnostics.gradients.report import THRESHOLDS, Check, Report, Thresholds
 from metaloss.diagnostics.gradients.subject import Size, Subject, subjects
@@ -73,6 +74,7 @@ def check_grad(subject: Subject, directions: int = 3) -> Report:
     against = "mixed" if "mixed" in found else "unroll"
     checks = [
         _compare(found, missing, ("mixed", "unroll"), limits.exact),
+        *_looking_back(subject, found, limits),
         *_against_real_training(subject, found, missing, directions, limits),
         _compare(found, missing, ("difference", against), limits.difference),
     ]
@@ -123,6 +125,22 @@ def _compare(
     gap = _length({name: one[name] - other[name] for name in one})
     longer = max(_length(one), _length(other))
     return Check(title, gap / longer if gap else 0.0, most)
+
+
+def _looking_back(
+    subject: Subject, found: Mapping[str, Solution], limits: Thresholds
+) -> list[Check]:
+    """Compare looking back over real steps with looking ahead, if training looks back."""
+    own = "mixed" if subject.lookahead.strategy == "auto" else subject.lookahead.strategy
+    if not subject.looks_back or own not in found:
+        return []
+    most = limits.difference if own == "difference" else limits.exact
+    names = ("looking back", "looking ahead")
+    try:
+        both = dict(zip(names, (looked_back(subject), found[own]), strict=True))
+    except InputError as error:
+        return [Check(" against ".join(names), None, most, str(error), needed=True)]
+    return [_compare(both, {}, names, most)]
 
 
 def _against_real_training(

@@ -37,6 +37,7 @@ class Subject:
         train_batches: the batches of the K steps.
         meta_batch: clean samples.
         lookahead: with the strategy that training uses.
+        looks_back: whether training looks back over real steps with these settings instead.
     """
 
     model: nn.Module
@@ -45,6 +46,7 @@ class Subject:
     train_batches: list[Batch]
     meta_batch: Batch
     lookahead: Lookahead
+    looks_back: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -58,9 +60,7 @@ class Subject:
     def twin(self) -> Subject:
         """Return a copy that shares no tensor with this one, with an optimizer of its own model."""
         model, optimizer, criterion = copy.deepcopy((self.model, self.optimizer, self.criterion))
-        return Subject(
-            model, optimizer, criterion, self.train_batches, self.meta_batch, self.lookahead
-        )
+        return replace(self, model=model, optimizer=optimizer, criterion=criterion)
 
     def step(self, batch: Batch) -> Tensor:
         """Make a real training step on a batch, and return the logits, detached."""
@@ -177,7 +177,15 @@ def _subject(experiment: Experiment, task: TaskLike, method: Method, size: Size)
     criterion.prepare(task.train_targets, task.num_classes)
     optimizer = recipe.optimizer(p for p in model.parameters() if p.requires_grad)
     lookahead = replace(recipe.clipped_lookahead, hold_norm=0.0)  # real steps do not hold it
-    begun = Subject(model.train(), optimizer, criterion, batches[before:], meta_batch, lookahead)
+    begun = Subject(
+        model.train(),
+        optimizer,
+        criterion,
+        batches[before:],
+        meta_batch,
+        lookahead,
+        looks_back=recipe.meta_update == "after",
+    )
     total = recipe.epochs * len(task.train)
     try:
         for k, batch in enumerate(batches[:before]):
