@@ -1,7 +1,7 @@
-"""Arguments of the wrong kind, told by their annotations.
+"""Checks of arguments against their type annotations.
 
-Settings come from gin files and notebooks, where the commonest slips are a pair of brackets too
-many or too few, and a name in quotes.
+Settings come from gin files and notebooks. The most common mistakes there are a missing or an extra
+pair of brackets, and a name in quotes.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _PLURAL = {int: "whole numbers", float: "numbers", str: "texts", type: "classes"
 
 
 def check_arguments(made: object) -> None:
-    """Refuse a dataclass one of whose fields is not of the type that is annotated.
+    """Check the fields of a dataclass against their annotations.
 
-    The ranges of numbers are checked where they are used. NumPy's numbers and arrays become
-    Python's, which JSON can hold.
+    Ranges of numbers are checked where they are used. NumPy's numbers and arrays are replaced by
+    Python's, so that they can be written as JSON.
 
     Args:
         made: a frozen dataclass, in its ``__post_init__``.
 
     Raises:
-        InputError: which field, what was expected, what came, and what to write instead.
+        InputError: a field has another type; the message says what to write instead.
 
     Example:
         >>> from dataclasses import dataclass
@@ -59,7 +59,7 @@ def check_arguments(made: object) -> None:
     """
     try:
         hints = typing.get_type_hints(type(made))
-    except (NameError, AttributeError, TypeError):  # imported for type checkers alone, say
+    except (NameError, AttributeError, TypeError):  # for example imported only for type checkers
         return
     for field in fields(made):  # type: ignore[arg-type]
         if hasattr(made, field.name):  # a subclass may set it later
@@ -68,18 +68,18 @@ def check_arguments(made: object) -> None:
 
 
 def checked(name: str, value: Any, hint: Any) -> Any:
-    """One argument, if it is of the type; see :func:`check_arguments`.
+    """Check one argument; see :func:`check_arguments`.
 
     Args:
-        name: what to call it.
-        value: what came.
-        hint: a type as annotations are.
+        name: the name of the argument.
+        value: the value that was given.
+        hint: a type annotation.
 
     Returns:
-        The value, NumPy's as Python's.
+        The value, with NumPy's numbers and arrays replaced by Python's.
 
     Raises:
-        InputError: it is of another type.
+        InputError: the value has another type.
 
     Example:
         >>> from metaloss.arguments import checked
@@ -110,7 +110,7 @@ def checked(name: str, value: Any, hint: Any) -> Any:
 
 
 def shown(value: object) -> str:
-    """What came, in words that fit a line.
+    """Describe a value in a few words.
 
     Example:
         >>> from metaloss.arguments import shown
@@ -132,7 +132,7 @@ def _alternatives(hint: Any) -> tuple[Any, ...]:
 
 
 def _fits(value: object, hint: Any) -> bool:
-    if hint in {int, float}:  # said better where the range is checked
+    if hint in {int, float}:  # the check of the range has a better message
         return True
     if hint is type(None):
         return value is None
@@ -143,7 +143,7 @@ def _fits(value: object, hint: Any) -> bool:
         return callable(value) and not _is_result(value, hint)
     try:
         return isinstance(value, origin)
-    except TypeError:  # what cannot be asked of a value
+    except TypeError:  # isinstance does not support this type
         return True
 
 
@@ -152,7 +152,7 @@ def _is_sequence(hint: Any) -> bool:
 
 
 def _is_result(value: object, hint: Any) -> bool:
-    """Whether it is what a function was expected to return: networks can be called too."""
+    """Return whether the value is what the function should have returned, such as a network."""
     returned = _alternatives((typing.get_args(hint) or (None,))[-1])
     classes = tuple(r for r in returned if isinstance(r, type) and r not in {object, Any})
     any_function = isinstance(_is_result, classes)  # a function that returns a function
@@ -160,7 +160,7 @@ def _is_result(value: object, hint: Any) -> bool:
 
 
 def _instead(value: object, hints: Sequence[Any]) -> str:
-    """What was meant, most likely."""
+    """Return what was most likely meant."""
     functions = [h for h in hints if (typing.get_origin(h) or h) is Callable]
     if any(_is_result(value, hint) for hint in functions):
         return "; give the function itself: in a gin file, leave out the brackets behind its name"
@@ -179,7 +179,7 @@ def _instead(value: object, hints: Sequence[Any]) -> str:
 
 
 def _said(hint: Any) -> str:
-    """A type in words."""
+    """Describe a type in words."""
     args = typing.get_args(hint)
     origin = typing.get_origin(hint) or hint
     if len(_alternatives(hint)) > 1:

@@ -1,4 +1,4 @@
-"""Clear words for bad input, said before anything is computed or written."""
+"""Checks of arguments, with messages that say what was expected and what was given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class InputError(ValueError):
-    """What was given cannot be used; the message says what was expected and what came."""
+    """Raised for bad input; the message says what was expected and what was given."""
 
 
 def require(condition: bool, message: str) -> None:
@@ -28,7 +28,7 @@ def require(condition: bool, message: str) -> None:
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a real number, NumPy's too, and not a truth value.
+    """Return whether ``value`` is a real number (also of NumPy) and not a boolean.
 
     Example:
         >>> from metaloss.checks import is_number
@@ -58,7 +58,7 @@ def check_in_range(
 def check_at_least(name: str, value: int, low: int) -> int:
     """Return ``value`` if it is a whole number of at least ``low``, else raise :class:`InputError`.
 
-    NumPy's whole numbers are such, and come back as Python's.
+    Integers of NumPy are accepted and returned as Python integers.
 
     Example:
         >>> import numpy as np
@@ -74,7 +74,7 @@ def check_at_least(name: str, value: int, low: int) -> int:
 
 
 def seen(value: object) -> str:
-    """What was given in place of some tensor: its dtype and shape, or how to come by a tensor.
+    """Describe a value that is not the expected tensor, and how to make a tensor of it.
 
     Example:
         >>> import torch
@@ -82,7 +82,7 @@ def seen(value: object) -> str:
         >>> seen(torch.zeros(2, 3)), seen([3, 5])
         ('torch.float32 [2, 3]', 'a list; torch.as_tensor makes it a tensor')
         >>> seen((torch.zeros(2, 3), torch.zeros(2, 3))), seen(["cat"])
-        ('a tuple of tensors; give one of them', 'a list')
+        ('a tuple; pass the tensor in it that is meant', 'a list of names; number them from 0')
     """
     if isinstance(value, Tensor):
         return f"{value.dtype} {list(value.shape)}"
@@ -102,7 +102,7 @@ def seen(value: object) -> str:
 
 
 def _elements(value: Any) -> list[Any]:
-    """What a container holds; nothing for anything else."""
+    """Return the elements of a container, and an empty list for anything else."""
     if isinstance(value, Mapping):
         return list(value.values())
     return list(value) if isinstance(value, list | tuple) or bool(getattr(value, "ndim", 0)) else []
@@ -111,13 +111,13 @@ def _elements(value: Any) -> list[Any]:
 def check_outputs_and_targets(outputs: Tensor, targets: Tensor) -> None:
     """Raise :class:`InputError` unless these are logits and labels of one batch.
 
-    Shapes and dtypes alone: nothing here waits for a device.
+    Only shapes and dtypes are checked, so that nothing waits for a device.
 
     Args:
         outputs: ``[batch, classes]``, floating point.
         targets: ``[batch]``, int64.
     """
-    # Not by ``require``: a step asks more than once, and the messages take longer than the checks.
+    # Without ``require``, which formats the message first: that takes longer than the check.
     if not _is_tensor(outputs, 2) or not outputs.is_floating_point():
         raise InputError(
             f"outputs: expected floating-point logits [batch, classes], got {seen(outputs)}"
@@ -136,7 +136,7 @@ def check_outputs_and_targets(outputs: Tensor, targets: Tensor) -> None:
 def check_labels(name: str, targets: Tensor, num_classes: int) -> None:
     """Raise :class:`InputError` unless every label is in ``0 .. num_classes - 1``.
 
-    Reads the values, which waits for the device: for data at rest, not for every step.
+    It reads the values, which waits for the device. So do not call it at every step.
     """
     require(
         _is_tensor(targets, 1) and targets.dtype == torch.int64,

@@ -1,4 +1,4 @@
-"""What other libraries and code of one's own complain of, as one line."""
+"""Errors of other libraries and of the user's code as one line."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _NOT_OWN = [_HERE, _HERE.parent / "tasks", *map(Path, sysconfig.get_paths().valu
 
 @contextmanager
 def refusing(what: str) -> Iterator[None]:
-    """Turn whatever is raised into one :class:`~metaloss.checks.InputError`.
+    """Turn any exception into an :class:`~metaloss.checks.InputError`.
 
-    For what is tried before a run: there, any failure means that the run cannot be made.
+    This is for what is tried before a run, where any failure means that the run is not possible.
 
     Args:
-        what: is tried; the message begins with it.
+        what: the name of what is tried; the message begins with it.
 
     Raises:
-        InputError: what was raised, if anything was.
+        InputError: anything was raised.
 
     Example:
         >>> from metaloss.complaints import refusing
@@ -45,7 +45,7 @@ def refusing(what: str) -> Iterator[None]:
 
 
 def complaint(error: Exception) -> str:
-    """What an error says, and where in code of one's own it came up.
+    """Return the message of an error, and the line of the user's code that it came from.
 
     Example:
         >>> from metaloss.complaints import complaint
@@ -62,12 +62,12 @@ def complaint(error: Exception) -> str:
         said = first
     else:
         said = f"{type(error).__name__}: {first}"
-    calls = [line for line in more if "In call to configurable" in line]  # gin says where
+    calls = [line for line in more if "In call to configurable" in line]  # added by gin
     return "\n".join([said + place(error), *calls])
 
 
 def _missing(name: str, arguments: list[str], whole: str) -> str:
-    """Arguments that nobody gave."""
+    """Return the message about missing arguments."""
     said = f"{name}: expected a value for {' and '.join(arguments)}, got none"
     if "In call to configurable" not in whole:
         return said
@@ -80,7 +80,7 @@ def _missing(name: str, arguments: list[str], whole: str) -> str:
 
 
 def place(error: Exception) -> str:
-    """Where in code of one's own an error came up, in brackets; nothing if it did not."""
+    """Return the line of the user's code that an error came from, in brackets, if there is one."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if not _is_installed(f.filename)]
     return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""

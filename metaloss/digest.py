@@ -1,4 +1,4 @@
-"""A few letters that tell data from other data."""
+"""Digests of tensors and texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def digest(*parts: Tensor | str) -> str:
-    """The SHA-256 digest of tensors' values and of texts, the same in every process.
+    """Return the SHA-256 digest of tensors and texts; it is the same in every process.
 
     Example:
         >>> import torch

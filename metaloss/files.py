@@ -1,4 +1,4 @@
-"""Paths that people give, and files written so that a reader never meets half of one."""
+"""Paths given by users, and files that are written atomically."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from metaloss.checks import InputError, require
 
-_PART = ".part"  # the ending of a file that is not whole yet
+_PART = ".part"  # the suffix of a file that is still being written
 
 
 def user_path(path: str | Path) -> Path:
-    """A path as a person gave it, with ``~`` for the home folder.
+    """Return a path with ``~`` expanded to the home folder.
 
     Example:
         >>> from metaloss.files import user_path
@@ -27,7 +27,9 @@ def user_path(path: str | Path) -> Path:
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write a file whole or not at all: beside its place first, then moved there.
+    """Write a file completely or not at all.
+
+    It is written to a temporary file in the same folder, which is then renamed.
 
     Example:
         >>> from metaloss.files import write_atomically
@@ -41,9 +43,9 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
 
 def write_together(files: Mapping[Path, bytes]) -> None:
-    """Write files that belong together, all of them or, if one cannot be written, none.
+    """Write several files, or none of them if one cannot be written.
 
-    Each is whole beside its place, and on the disk, before the first is moved there.
+    All are written to temporary files and synced to the disk before the first is renamed.
 
     Raises:
         OSError: a file cannot be written; the error names it.
@@ -67,7 +69,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
                 with os.fdopen(handle, "wb") as file:
                     file.write(data)
                     file.flush()
-                    os.fsync(file.fileno())  # else a power cut can leave the name without the data
+                    os.fsync(file.fileno())  # otherwise a power cut may leave an empty file
                 beside[path].chmod(0o666 & ~_umask())
         for path, written in beside.items():
             with naming(path):
@@ -80,7 +82,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let errors of the operating system name this file: those of a full disk name none.
+    """Add this file's name to errors of the operating system; that of a full disk has none.
 
     Example:
         >>> from metaloss.files import naming
@@ -94,14 +96,14 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is not None:  # else it has words of its own
+        if error.errno is not None:  # otherwise it has a message of its own
             error.filename = str(path)
-            del error.filename2  # where it was to be moved
+            del error.filename2  # the target of a rename
         raise
 
 
 def read_text(path: Path) -> str:
-    """A file's text, or an :class:`InputError` if it is not there or holds something else."""
+    """Read a text file; raise :class:`InputError` if it is missing or is not text."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -111,30 +113,30 @@ def read_text(path: Path) -> str:
 
 
 def is_part(path: Path) -> bool:
-    """Whether this is a file that :func:`write_together` was writing when its process ended."""
+    """Return whether this is a temporary file that :func:`write_together` left behind."""
     return re.fullmatch(rf"\..+\.\w+{re.escape(_PART)}", path.name) is not None
 
 
 def _umask() -> int:
-    """What the user takes away from new files; it can only be read by setting it."""
+    """Return the umask; it can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
 def is_empty(folder: Path, besides: Container[str] = ()) -> bool:
-    """Whether nothing is in a folder, but for unfinished files and those named in ``besides``."""
+    """Return whether a folder is empty but for temporary files and those named in ``besides``."""
     return all(is_part(path) or path.name in besides for path in folder.iterdir())
 
 
 def check_new_folder(path: str | Path, besides: Container[str] = ()) -> Path:
     """Return ``path`` if a new folder can be made there, else raise :class:`InputError`.
 
-    An empty folder will do. Nothing is made.
+    An empty folder may exist. Nothing is made.
 
     Args:
-        path: the folder's.
-        besides: names of files that may be in it all the same.
+        path: the path of the folder.
+        besides: names of files that the folder may contain.
     """
     path = Path(path)
     with _refusing(path):
@@ -149,7 +151,7 @@ def check_new_folder(path: str | Path, besides: Container[str] = ()) -> Path:
 
 
 def check_place(path: Path) -> None:
-    """Raise :class:`InputError` unless a folder can be made, or written to, there."""
+    """Raise :class:`InputError` unless a folder can be made at ``path``, or is writable."""
     with _refusing(path):
         parent = next(p for p in (path, *path.absolute().parents) if p.exists())
     require(
@@ -166,9 +168,9 @@ def make_folder(path: Path) -> Path:
 
 
 def make_free_folder(path: Path) -> Path:
-    """Make a folder that was not there: of this name, or with ``-2``, ``-3`` and so on behind it.
+    """Make a new folder with this name, or the first free one of ``-2``, ``-3`` and so on.
 
-    Of several processes that ask for one name at the same time, each gets a folder of its own.
+    Processes that ask for the same name at the same time get different folders.
 
     Example:
         >>> import tempfile
@@ -188,7 +190,7 @@ def make_free_folder(path: Path) -> Path:
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """An error of the operating system about a folder, such as too long a name, as InputError."""
+    """Turn an error of the operating system, such as too long a name, into an InputError."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What gin complains of, in words that say what to do."""
+"""Errors of gin, with messages that say what to do."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from metaloss.gin_files import that_binds
 
 @contextmanager
 def gin_errors(where: str = "") -> Iterator[None]:
-    """Turn whatever gin raises while it reads or builds into one :class:`InputError`.
+    """Turn any exception that gin raises into an :class:`InputError`.
 
     Args:
-        where: what the message begins with.
+        where: the beginning of the message.
 
     Raises:
-        InputError: what was raised, with the file and the line where gin names them.
+        InputError: anything was raised; the message has the file and the line where gin names them.
     """
     try:
         yield

@@ -9,18 +9,18 @@ from metaloss.files import user_path
 
 
 def shipped() -> Path:
-    """The folder of the gin files that come with the package."""
+    """Return the folder of the gin files that come with the package."""
     package = Path(__file__).parent
-    # In a wheel they are a folder of the package; in a source tree they stand beside it.
+    # A wheel has them inside the package, a source tree beside it.
     installed, source = package / "configs", package.parent / "gin"
     return installed if installed.is_dir() else source
 
 
 def find(name: str | Path) -> Path:
-    """The gin file of this name: as a path, or among those shipped with the package.
+    """Return the gin file with this path, or with this name among those of the package.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such file.
 
     Example:
         >>> from metaloss.config import find
@@ -34,7 +34,7 @@ def find(name: str | Path) -> Path:
 
 
 def that_binds(scope: str) -> str | None:
-    """The file, by its name among those shipped, whose bindings have this scope.
+    """Return the name of the package's gin file that has bindings in this scope, if any.
 
     Example:
         >>> from metaloss.gin_files import that_binds

@@ -1,4 +1,4 @@
-"""What things are run on, and with what."""
+"""The device, the threads and the versions of a run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from metaloss.checks import InputError
 
 
 def chosen_device(name: str | None) -> torch.device:
-    """The device of this name; a GPU if there is one, if none is given.
+    """Return the device of this name; by default a GPU if there is one.
 
     Raises:
-        InputError: there is no such device here.
+        InputError: torch has no such device here.
     """
     chosen = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -36,7 +36,7 @@ def chosen_device(name: str | None) -> torch.device:
 
 @contextmanager
 def threads(number: int | None) -> Iterator[None]:
-    """While it lasts, torch has so many CPU threads; its own choice for ``None``."""
+    """Set torch's number of CPU threads for a while; ``None`` leaves it as it is."""
     before = torch.get_num_threads()
     torch.set_num_threads(number or before)
     try:
@@ -47,10 +47,10 @@ def threads(number: int | None) -> Iterator[None]:
 
 @contextmanager
 def subnormals_as_zero() -> Iterator[None]:
-    """While it lasts, this thread of a CPU takes numbers below the smallest normal one for 0.
+    """Flush subnormal numbers to zero in this CPU thread for a while.
 
-    A loss that silences a sample leaves gradients down there, and arithmetic with them takes
-    several times as long.
+    A loss that suppresses a sample gives it subnormal gradients, and arithmetic with subnormal
+    numbers takes several times as long.
     """
     already = torch.tensor(1e-39).mul(1.0).item() == 0.0
     torch.set_flush_denormal(True)
@@ -63,11 +63,11 @@ def subnormals_as_zero() -> Iterator[None]:
 def environment(
     device: str | None = None, packages: Iterable[str] = ("metaloss", "torch", "torchopt")
 ) -> dict[str, Any]:
-    """The machine and the versions that figures come from.
+    """Describe the machine and the versions of packages.
 
     Args:
-        device: that is used, as for :func:`chosen_device`.
-        packages: whose versions are of interest, where they are installed.
+        device: the name of the device, as for :func:`chosen_device`.
+        packages: the packages; those that are not installed are left out.
     """
     used = chosen_device(device)
     return {

@@ -1,4 +1,4 @@
-"""Random number generators as values: put back, dropout draws the same mask again."""
+"""The states of random number generators: with them restored, dropout draws the same mask."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from torch import Tensor
 class Randomness(NamedTuple):
     """The states of the global generators that a forward pass may draw from.
 
-    They are torch's on the CPU and on some CUDA devices, NumPy's and Python's. A generator that a
-    model keeps for itself cannot be found from outside.
+    They are those of torch on the CPU and on given CUDA devices, of NumPy and of Python, but not
+    generators of a model's own.
 
     Attributes:
-        cpu: torch's on the CPU.
-        cuda: torch's on CUDA devices.
-        numpy: of ``numpy.random``.
-        python: of ``random``.
+        cpu: the state of torch's generator on the CPU.
+        cuda: the states of torch's generators on CUDA devices.
+        numpy: the state of ``numpy.random``.
+        python: the state of ``random``.
     """
 
     cpu: Tensor
@@ -32,13 +32,13 @@ class Randomness(NamedTuple):
 
     @classmethod
     def now(cls, devices: Iterable[torch.device] = ()) -> Randomness:
-        """The generators as they are."""
+        """Return the present states."""
         cuda = {d: torch.cuda.get_rng_state(d) for d in devices if d.type == "cuda"}
         numpy = np.random.get_state()  # noqa: NPY002 - the one that models draw from
         return cls(torch.get_rng_state(), cuda, numpy, random.getstate())
 
     def restore(self) -> None:
-        """Put the generators back to this state.
+        """Set the generators to these states.
 
         Example:
             >>> import torch
@@ -58,10 +58,10 @@ class Randomness(NamedTuple):
 
 @contextmanager
 def randomness_restored(devices: Iterable[torch.device] = ()) -> Iterator[None]:
-    """Put the generators back at the end to the states that they had at the beginning.
+    """Restore the generators' states when the block ends.
 
     Args:
-        devices: whose generators to look after, beside the CPU's.
+        devices: CUDA devices whose generators are restored too.
 
     Example:
         >>> import random

@@ -1,4 +1,4 @@
-"""Independent streams of randomness from one seed."""
+"""Independent streams of random numbers from one seed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from metaloss.randomness import randomness_restored
 
 
 def derive(seed: int, *stream: str | int) -> int:
-    """A seed for one named stream, independent of every other stream's.
+    """Return a seed for one named stream, independent of those of other streams.
 
     Args:
         seed: the run's seed.
@@ -33,7 +33,7 @@ def derive(seed: int, *stream: str | int) -> int:
 
 
 def generator(seed: int, *stream: str | int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator for one named stream; see :func:`derive`.
+    """Return a generator for one named stream; see :func:`derive`.
 
     Example:
         >>> import torch
@@ -45,15 +45,15 @@ def generator(seed: int, *stream: str | int, device: torch.device | str = "cpu")
 
 
 def seed_everything(seed: int) -> None:
-    """Seed torch's global generators, which parameter initialisation and dropout draw from."""
+    """Seed torch's global generators, which initialize parameters and draw dropout masks."""
     torch.manual_seed(derive(seed, "global"))
 
 
 @contextmanager
 def global_generators(seed: int) -> Iterator[None]:
-    """Seed the global generators that other libraries draw from, and put them back afterwards.
+    """Seed the global generators that other libraries use, and restore them afterwards.
 
-    They are Python's, NumPy's and, on the CPU, torch's.
+    They are those of Python, of NumPy and of torch on the CPU.
 
     Example:
         >>> import random

@@ -1,10 +1,10 @@
-"""The import of torchvision, mended where its compiled operators do not load.
+"""Makes torchvision importable where its compiled operators do not load.
 
-The torchvision of the package index is built for CUDA. Beside a CPU-only torch its compiled library
-does not load, and its import ends in ``operator torchvision::nms does not exist``. ``import
-metaloss`` calls :func:`install`; from then on the import works, whoever asks for it: the user,
-timm, Lightning, or a process that reads images. Transforms, data sets and classifiers work after
-it, the compiled operators themselves do not.
+The torchvision of the package index is built for CUDA. With a CPU-only torch its compiled library
+does not load, and its import fails with ``operator torchvision::nms does not exist``. ``import
+metaloss`` calls :func:`install`. From then on the import works for everybody: the user, timm,
+Lightning, or a process that reads images. Transforms, data sets and classifiers can be used; the
+compiled operators cannot.
 
 References:
     https://github.com/pytorch/vision/issues/9077 and 9085.
@@ -26,7 +26,7 @@ _Execute = Callable[[ModuleType], None]
 
 
 class _Finder(MetaPathFinder):
-    """Finds torchvision where the other finders do, and has its code run by :func:`_execute`."""
+    """Finds torchvision as the other finders do, and runs its code by :func:`_execute`."""
 
     def find_spec(
         self, fullname: str, path: Any, target: ModuleType | None = None
@@ -38,7 +38,7 @@ class _Finder(MetaPathFinder):
             spec = None if finder is self or find is None else find(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    # The loader stays what it is: others ask it for sources and data files.
+                    # Keep the loader: it is asked for sources and data files.
                     execute = functools.partial(_execute, spec.loader.exec_module)
                     spec.loader.exec_module = execute
                 return spec
@@ -46,9 +46,9 @@ class _Finder(MetaPathFinder):
 
 
 def install() -> None:
-    """Mend every later import of torchvision in this process; imports nothing itself.
+    """Make later imports of torchvision work in this process; imports nothing itself.
 
-    An import that failed before is no obstacle. Calling it again changes nothing.
+    They also work after an import that has failed. Another call changes nothing.
 
     Example:
         >>> from metaloss.shim import install
@@ -86,7 +86,7 @@ def import_torchvision() -> ModuleType:
 
 
 def _execute(original: _Execute, module: ModuleType) -> None:
-    """Run the package's code; where it lacks its operators, declare them and run it again."""
+    """Run the package's code; if operators are missing, declare them and run it again."""
     try:
         return original(module)
     except RuntimeError as error:
@@ -96,11 +96,11 @@ def _execute(original: _Execute, module: ModuleType) -> None:
     return original(module)
 
 
-@functools.cache  # an operator can be declared once
+@functools.cache  # an operator can be declared only once
 def _declare_missing_operators() -> None:
     import torch
 
-    # The two that torchvision registers kernels for whether or not its library was loaded.
+    # torchvision registers kernels for these two even if its library was not loaded.
     for name in ("nms", "qnms"):
         schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
         torch.library.define(f"torchvision::{name}", schema)

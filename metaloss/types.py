@@ -1,4 +1,4 @@
-"""The shapes of the data that the parts of metaloss hand to one another."""
+"""Types that the parts of metaloss share."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from torch import Tensor, nn
 from metaloss.arguments import check_arguments
 
 Outputs: TypeAlias = Float[Tensor, "batch outputs"]
-"""A network's: logits, one a class, or values."""
+"""A network's outputs: a logit for each class, or values."""
 
 Targets: TypeAlias = Int[Tensor, " batch"] | Float[Tensor, "batch outputs"]
-"""Labels of classes, or values."""
+"""Class labels, or values."""
 
 
 class Batch(NamedTuple):
-    """Samples drawn together.
+    """A batch of samples.
 
     Attributes:
-        inputs: what the model takes, ``[batch, ...]``.
+        inputs: the inputs of the model, ``[batch, ...]``.
         targets: class labels, ``[batch]``, int64; for regression values, ``[batch, values]``.
-        index: each sample's id, ``[batch]``, int64: its position in the set it was drawn from.
-            ``None`` where nothing needs it.
+        index: each sample's position in its data set, ``[batch]``, int64; ``None`` if it is not
+            needed.
     """
 
     inputs: Tensor
     targets: Tensor
-    index: Tensor | None = None  # type: ignore[assignment]  # the tuple's method is not missed
+    index: Tensor | None = None  # type: ignore[assignment]  # hides a method of tuples
 
 
 @runtime_checkable
 class Loader(Protocol):
-    """A source of batches that is a pure function of the epoch's number.
+    """A source of batches that is a pure function of the number of the epoch.
 
-    Nothing is hidden in it: the same epoch always gives the same batches, so that a resumed run
-    needs two integers and no generator state.
+    The same epoch always gives the same batches, so that a resumed run needs two integers and no
+    state of a generator.
     """
 
     @property
     def num_samples(self) -> int:
-        """Samples in the set."""
+        """The number of samples in the set."""
         ...
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """The number of batches in an epoch."""
         ...
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of epoch ``number``, counted from 0."""
+        """Return the batches of epoch ``number``, counted from 0."""
         ...
 
 
@@ -60,13 +60,13 @@ class Reviewable(Protocol):
     """A loader of training batches that can also be read from end to end."""
 
     def in_order(self) -> Loader:
-        """The same samples, each once and in their order, as they are evaluated on."""
+        """Return a loader of the same samples, each once and in order, without augmentation."""
         ...
 
 
 @runtime_checkable
 class Fingerprinted(Protocol):
-    """A loader that tells its samples from others, so that a resumed run has the same ones."""
+    """A loader with a digest of its samples, so that a resumed run can check for the same ones."""
 
     @property
     def fingerprint(self) -> str:
@@ -76,54 +76,54 @@ class Fingerprinted(Protocol):
 
 @runtime_checkable
 class TaskLike(Protocol):
-    """A data set with noisy training targets, as the training loop sees it."""
+    """A data set with noisy training targets, as the training loop uses it."""
 
     @property
     def name(self) -> str:
-        """What the records call it."""
+        """The name in records."""
         ...
 
     @property
     def num_classes(self) -> int | None:
-        """Number of classes; ``None`` where the targets are values: regression."""
+        """The number of classes; ``None`` for regression."""
         ...
 
     @property
     def train(self) -> Loader:
-        """Training samples with the labels to train on, noisy ones among them."""
+        """The training samples, with noisy targets."""
         ...
 
     @property
     def meta(self) -> Loader | None:
-        """Clean samples that the adjuster is meta-trained on; ``None`` if there are none."""
+        """Clean samples to meta-train the adjuster on; ``None`` if there are none."""
         ...
 
     @property
     def validation(self) -> Loader | None:
-        """Held-out samples for choices; ``None`` if there are none."""
+        """Held-out samples for model selection; ``None`` if there are none."""
         ...
 
     @property
     def test(self) -> Loader:
-        """Samples that nothing is chosen by; clean, or the task has ``test_checked = False``."""
+        """Test samples; they are clean unless the task has ``test_checked = False``."""
         ...
 
     @property
     def train_targets(self) -> Int[Tensor, " samples"] | Float[Tensor, "samples values"]:
-        """The targets of ``train``, addressed by a batch's ``index``."""
+        """The targets of ``train``; a batch's ``index`` refers to them."""
         ...
 
     @property
     def flipped(self) -> Bool[Tensor, " samples"] | None:
-        """Which of ``train_targets`` are wrong; ``None`` where nobody knows."""
+        """Which of ``train_targets`` are wrong; ``None`` if that is not known."""
         ...
 
 
 def has_checked_test(task: TaskLike) -> bool:
-    """Whether a task's test figures are by targets that somebody checked.
+    """Return whether the test targets of a task were checked by somebody.
 
     Args:
-        task: one that says otherwise has an attribute ``test_checked`` that is false.
+        task: has an attribute ``test_checked`` that is false if they were not.
 
     Example:
         >>> from metaloss.tasks import classification_task, digits
@@ -136,13 +136,13 @@ def has_checked_test(task: TaskLike) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSpec:
-    """A task that is still to be made, the network that is trained on it, and how.
+    """Makes a task, with the network and the recipe to train on it.
 
     Attributes:
-        name: what records and folders call it.
-        task: makes it, called with ``seed`` and ``device``.
-        model: makes a fresh network; ``None`` for the one that all tasks of the run have.
-        recipe: how it is trained, a :class:`~metaloss.training.Recipe`; ``None`` for the run's.
+        name: the name in records and of folders.
+        task: makes the task; called with ``seed`` and ``device``.
+        model: makes a new network; ``None`` for the one that the run has for all tasks.
+        recipe: a :class:`~metaloss.training.Recipe`; ``None`` for that of the run.
 
     Example:
         >>> from metaloss.types import TaskSpec
