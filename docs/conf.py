@@ -36,7 +36,7 @@ extensions = [
 
 exclude_patterns = ["_build", "examples", "requirements.txt"]
 nitpicky = True
-# Fields of `metaloss.bilevel.Problem` that are of no use outside a strategy.
+# Types inside of `metaloss.bilevel` that its public signatures name.
 nitpick_ignore_regex = [
     ("py:class", r"metaloss\.bilevel\.\w+\.\w+"),
     # The libraries that `metaloss.integrations` is for.
