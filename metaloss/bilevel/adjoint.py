@@ -1,21 +1,25 @@
-r"""The hypergradient by adjoint steps, for any way to find a network's derivatives.
+r"""The hypergradient by the adjoint method, for any way to compute a network's derivatives.
 
-Each training step leaves where it began and its gradient, not its graph. Then the steps are walked
-back with the adjoint :math:`a = dM/dw_{k+1}` (and that of the optimizer's state). Through the
-update alone, which is cheap, :math:`u = (\partial\Phi/\partial g)^\top a`; then
+The forward sweep stores the starting point and the gradient of each training step, but not its
+graph. The backward sweep then visits the steps in reverse order and carries the adjoint
+:math:`a = dM/dw_{k+1}`, and a second adjoint for the optimizer's state. At each step it pulls
+:math:`a` back through the update alone, which is cheap:
+:math:`u = (\partial\Phi/\partial g)^\top a`. Then it computes
 
 .. math:: \bar\theta \leftarrow \bar\theta + \frac{\partial}{\partial\theta}
           \langle \nabla_w L_k, u \rangle, \qquad
           a \leftarrow (\partial\Phi/\partial w)^\top a + \nabla^2_w L_k \, u
 
-The first step needs no Hessian product, and :math:`\theta` enters only through the logits: there
+The first step needs no Hessian product, because its weights do not depend on :math:`\theta`. There
+:math:`\theta` enters through the loss of the logits alone:
 
 .. math:: \langle \nabla_w L, u \rangle =
           \sum_i \langle \partial \ell_i / \partial z_i, \dot z_i \rangle,
           \qquad \dot z = J_w z \, u
 
-takes a tangent of the logits, and a derivative over logits and a small MLP. With one step, as in
-the paper, no second-order graph is ever built.
+This takes a tangent of the logits, and a second derivative of the loss in the logits and
+:math:`\theta`, which involves only the adjuster, a small MLP. With one step, as in the paper, no
+second-order graph of the network is ever built.
 """
 
 from __future__ import annotations
@@ -38,26 +42,26 @@ from metaloss.bilevel.update import check_moved, update_vjp
 from metaloss.randomness import Randomness
 
 ThetaGrads = Sequence[Tensor | None]
-"""A gradient in each of the adjuster's parameters, in order; ``None`` where nothing depends on it.
-"""
+"""The gradient in each of the adjuster's parameters, in order; ``None`` for an unused parameter."""
 
 
 class Step(NamedTuple):
-    """A training step: where it began, and its gradient.
+    """A training step: its starting point and its gradient.
 
     Attributes:
         batches: the batch of the step, or its micro-batches.
         params: the weights before the step.
         buffers: the model's buffers before the step.
         randomness: the random generators before the step's forward pass.
-        optimizer: the optimizer with its state before the step; known once the gradient is.
+        optimizer: the optimizer with its state before the step; ``None`` until the gradient is
+            computed.
         grads: the step's gradient.
-        memory: the criterion's buffers before the step, if they have changed since.
-        theta: the adjuster's parameters at the step, if they may have changed since.
-        after: the weights that a real step led to; empty for a rehearsed one.
-        outputs: of the step's own forward pass, if they are known: a second pass has to give the
-            same.
-        activations: outputs of layers that the step's forward pass left, if they were kept.
+        memory: the criterion's buffers before the step; empty if they cannot have changed since.
+        theta: the adjuster's parameters at the step; empty if they cannot have changed since.
+        after: the weights after a real step; empty for a rehearsed step.
+        outputs: the outputs of the step's own forward pass, if known; a second pass has to
+            reproduce them.
+        activations: the layer outputs that were kept from the step's forward pass, if any.
     """
 
     batches: Batches
@@ -82,9 +86,9 @@ class HessianProduct(NamedTuple):
     r"""Derivatives of :math:`\langle \nabla_w L_k, u \rangle`.
 
     Attributes:
-        params: in the weights, by name, without those that it does not depend on.
-        theta: in the adjuster's parameters.
-        disagreement: of the passes that it was found by, as :class:`Solution` has it.
+        params: the derivative in the weights, by name; unused weights are left out.
+        theta: the derivative in the adjuster's parameters.
+        disagreement: how far the passes that computed it disagree; see :class:`Solution`.
     """
 
     params: Params
@@ -93,7 +97,7 @@ class HessianProduct(NamedTuple):
 
 
 class Derivatives(ABC):
-    """A way to find the derivatives of a network, for one meta step."""
+    """A way to compute the derivatives of a network, for one meta step."""
 
     def gradient(
         self,
@@ -103,30 +107,30 @@ class Derivatives(ABC):
         *,
         product_next: bool,  # noqa: ARG002
     ) -> tuple[Params, Tensor]:
-        """Compute a step's gradient, and its outputs.
+        """Compute a step's gradient and its outputs.
 
         Args:
-            problem: the functions.
-            step: where it begins.
+            problem: the bilevel problem.
+            step: the starting point of the step.
             buffers: the model's buffers, updated in place.
-            product_next: whether :meth:`product` of this step is what is asked for next.
+            product_next: whether the next call is :meth:`product` for this step.
         """
         params = leaves(step.params)
         outputs = problem.outputs(params, buffers, step.batches)
-        found = outputs.detach().clone()  # the model may write to what it returned
+        found = outputs.detach().clone()  # the model may write to the tensor that it returned
         return gradient(problem.training_loss(outputs, step.batches), params), found
 
     @abstractmethod
     def theta_product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
-        """Compute the derivative in theta alone, for the first step."""
+        """Compute the derivative in theta only, for the first step."""
 
     @abstractmethod
     def product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
-        """Compute the derivatives in weights and theta, for a later step."""
+        """Compute the derivatives in the weights and in theta, for a later step."""
 
 
 def by_adjoints(problem: Problem, rehearsal: Rehearsal, derivatives: Derivatives) -> Solution:
-    """Rehearse the steps, and find the hypergradient through them."""
+    """Rehearse the steps and compute the hypergradient through them."""
     steps, params, buffers = _rehearse(problem, rehearsal, derivatives)
     ahead = leaves(params)
     meta_loss = problem.clean_loss(ahead, buffers)
@@ -140,17 +144,17 @@ def pull_back(
     adjoint: Params,
     meta_loss: Tensor,
 ) -> Solution:
-    """Find the hypergradient through steps that have been made.
+    """Compute the hypergradient through completed steps.
 
     Args:
-        problem: the functions.
-        derivatives: how the network's derivatives are found.
-        steps: in order, each with its optimizer and gradient.
-        adjoint: the meta loss's gradient in the weights that the last step led to.
-        meta_loss: its value there.
+        problem: the bilevel problem.
+        derivatives: the way to compute the network's derivatives.
+        steps: the steps in order, each with its optimizer and gradient.
+        adjoint: the gradient of the meta loss in the weights after the last step.
+        meta_loss: the meta loss at these weights.
 
     Raises:
-        InputError: a real step did not move the weights as the optimizer's rule says.
+        InputError: a real step did not follow the optimizer's update rule.
     """
     of_state: Sequence[Tensor | None] = []
     total: ThetaGrads = [None for _ in problem.theta]
@@ -175,7 +179,7 @@ def pull_back(
 def _rehearse(
     problem: Problem, rehearsal: Rehearsal, derivatives: Derivatives
 ) -> tuple[list[Step], Params, Buffers]:
-    """Make the steps; returns them, and the weights and buffers that they lead to."""
+    """Take the steps; return them, with the weights and buffers after the last one."""
     params: Params = {name: p.detach() for name, p in rehearsal.params.items()}
     buffers = copied(rehearsal.buffers)
     optimizer: FunctionalOptimizer | None = None
@@ -202,11 +206,11 @@ def by_tangent(
     r"""Differentiate :math:`\langle \partial L / \partial z, \dot z \rangle` in theta.
 
     Args:
-        problem: the functions.
-        step: the first.
-        outputs: :math:`z`, ``[samples, outputs]``.
-        tangent: :math:`\dot z`, their derivative along the direction.
-        direction: in the weights.
+        problem: the bilevel problem.
+        step: the first step.
+        outputs: the logits :math:`z`, ``[samples, outputs]``.
+        tangent: :math:`\dot z`, the derivative of the logits along the direction.
+        direction: a direction in the weights, by name.
     """
     slope = slope_in_outputs(problem, step.batches, outputs)
     by_outputs = slope_along({"outputs": slope.detach()}, {"outputs": tangent})
@@ -220,12 +224,12 @@ def slope_in_outputs(problem: Problem, batches: Batches, outputs: Tensor) -> Ten
     r"""Compute the loss's gradient :math:`\partial L / \partial z` in the logits.
 
     Args:
-        problem: the functions.
-        batches: of the step.
+        problem: the bilevel problem.
+        batches: the batches of the step.
         outputs: the logits.
 
     Returns:
-        Of the logits' shape, with a graph that leads to the adjuster's parameters.
+        A tensor of the logits' shape, differentiable in the adjuster's parameters.
     """
     logits = outputs.detach().requires_grad_()
     loss = problem.training_loss(logits, batches)
@@ -234,7 +238,7 @@ def slope_in_outputs(problem: Problem, batches: Batches, outputs: Tensor) -> Ten
 
 
 def theta_grads(problem: Problem, slope: Tensor, tangent: Tensor) -> ThetaGrads:
-    """Differentiate the inner product of slope and tangent in theta."""
+    """Differentiate the inner product of the slope and the tangent in theta."""
     theta = list(problem.theta.values())
     if not slope.requires_grad:
         return [None for _ in theta]

@@ -1,4 +1,4 @@
-"""Mixed mode where it can be, and reverse mode where an operation has no forward-mode rule."""
+"""Mixed mode, with reverse mode as the fallback for operations without a forward-mode rule."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _WITHOUT_FORWARD_MODE: WeakSet[nn.Module] = WeakSet()
 def auto(
     model: nn.Module, by_mixed: Callable[[], Solution], by_unroll: Callable[[], Solution]
 ) -> Solution:
-    """Try mixed mode first; a model that it failed for is not tried again.
+    """Try mixed mode first; a model for which it has failed is not tried again.
 
     Args:
         model: the classifier.
-        by_mixed: finds the solution in mixed mode.
-        by_unroll: finds it in reverse mode.
+        by_mixed: computes the solution in mixed mode.
+        by_unroll: computes the solution in reverse mode.
     """
     if model not in _WITHOUT_FORWARD_MODE:
         try:

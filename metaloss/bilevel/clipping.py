@@ -1,6 +1,6 @@
-r"""Gradient clipping, as a function that can be differentiated and as what a real step does.
+r"""Gradient clipping, as a differentiable function and as an in-place operation.
 
-torch clips in place, between ``backward`` and ``step``: a lookahead cannot see that from outside,
+torch clips in place between ``backward`` and ``step``. A lookahead cannot see this from outside
 and has to be told. Both forms here compute the same numbers.
 """
 
@@ -21,24 +21,24 @@ Grads = dict[str, Tensor]
 
 
 class Clip(ABC):
-    """A way to clip gradients; a value without state."""
+    """A way to clip gradients, without state."""
 
     @abstractmethod
     def clipped(self, grads: Grads) -> Grads:
-        """The clipped gradients, differentiable in what they were.
+        """Return the clipped gradients, differentiable in the given ones.
 
         Args:
-            grads: of all parameters that a step changes, by name.
+            grads: the gradients of all parameters that a step changes, by name.
         """
 
     @abstractmethod
     def clip_(self, params: Iterable[nn.Parameter]) -> None:
-        """Clip the ``.grad`` of these parameters in place, as a real step does."""
+        """Clip the ``.grad`` of the parameters in place, as in a real step."""
 
 
 @dataclass(frozen=True)
 class ClipNorm(Clip):
-    r"""Limit the length of all gradients together, as ``torch.nn.utils.clip_grad_norm_`` does.
+    r"""Limit the total norm of all gradients, as ``torch.nn.utils.clip_grad_norm_`` does.
 
     .. math:: g \leftarrow g \cdot \min\Bigl(1, \frac{c}{\lVert g \rVert_2 + 10^{-6}}\Bigr)
 
@@ -46,7 +46,7 @@ class ClipNorm(Clip):
         max_norm: :math:`c`, above 0.
 
     Raises:
-        InputError: a length that is not a number above 0.
+        InputError: a norm that is not a number above 0.
 
     Example:
         >>> import torch
@@ -58,31 +58,31 @@ class ClipNorm(Clip):
     max_norm: float
 
     def __post_init__(self) -> None:
-        """Check the length."""
+        """Check the norm."""
         _check_positive("max_norm", self.max_norm)
 
     def clipped(self, grads: Grads) -> Grads:
-        """The gradients, scaled down together if they are too long."""
+        """Return the gradients, scaled down if their total norm is too large."""
         square = torch.stack([as_real(g).square().sum() for g in grads.values()]).sum()
-        # The square root has no slope at 0, where nothing is clipped anyway.
+        # The square root is not differentiable at 0, where nothing is clipped anyway.
         norm = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()
         factor = (self.max_norm / (norm + 1e-6)).clamp(max=1.0)
         return {name: g * factor for name, g in grads.items()}
 
     def clip_(self, params: Iterable[nn.Parameter]) -> None:
-        """By torch."""
+        """Clip in place with ``torch.nn.utils.clip_grad_norm_``."""
         clip_grad_norm_(params, self.max_norm)
 
 
 @dataclass(frozen=True)
 class ClipValue(Clip):
-    r"""Limit each number of the gradients, as ``torch.nn.utils.clip_grad_value_`` does.
+    r"""Limit each element of the gradients, as ``torch.nn.utils.clip_grad_value_`` does.
 
     Args:
-        max_value: the greatest size of a number, above 0.
+        max_value: the greatest absolute value of an element, above 0.
 
     Raises:
-        InputError: a size that is not a number above 0.
+        InputError: a value that is not a number above 0.
 
     Example:
         >>> import torch
@@ -94,15 +94,15 @@ class ClipValue(Clip):
     max_value: float
 
     def __post_init__(self) -> None:
-        """Check the size."""
+        """Check the value."""
         _check_positive("max_value", self.max_value)
 
     def clipped(self, grads: Grads) -> Grads:
-        """The gradients, each number within the limits."""
+        """Return the gradients, each element clamped to the limits."""
         return {name: g.clamp(-self.max_value, self.max_value) for name, g in grads.items()}
 
     def clip_(self, params: Iterable[nn.Parameter]) -> None:
-        """By torch."""
+        """Clip in place with ``torch.nn.utils.clip_grad_value_``."""
         clip_grad_value_(params, self.max_value)
 
 

@@ -1,16 +1,17 @@
-r"""Checks whether two passes that have to agree do agree.
+r"""Checks that two passes over the same step agree.
 
-A second pass goes through the same weights and batch as the step's own pass, and draws the same
-random numbers. So its outputs are the same. And the slope of the loss along a direction :math:`u`
-is known twice: from the step's gradient :math:`g`, and from the tangent :math:`\dot z` of the
-second pass's outputs, or from its gradient:
+A second pass uses the same weights, batch and random numbers as the step's own pass, so its outputs
+have to be the same. The slope of the loss along a direction :math:`u` is also known twice. It
+follows from the step's gradient :math:`g`, and again from the second pass: from its gradient, or
+from the tangent :math:`\dot z` of its outputs:
 
 .. math:: \sum_i \Bigl\langle \frac{\partial L}{\partial z_i}, \dot z_i \Bigr\rangle
           = \langle g, u \rangle
 
-Both comparisons cost next to nothing. They fail for a model that draws from a generator of its own,
-that changes what it computes from call to call, or whose gradient is not that of its outputs; and
-for a training step whose gradient was changed on its way to the optimizer.
+Both comparisons cost next to nothing. They fail for a model that draws from a random generator of
+its own, that computes a different function in each call, or whose gradient is not the gradient of
+its outputs. They also fail for a training step whose gradient was changed before the optimizer used
+it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from metaloss.bilevel.torch_rules import as_real
 
 
 class Slope(NamedTuple):
-    """An inner product.
+    """An inner product of a gradient and a direction.
 
     Attributes:
         value: the sum of the products, a scalar.
@@ -40,8 +41,8 @@ def slope_along(grads: Mapping[str, Tensor], direction: Mapping[str, Tensor]) ->
     """Compute the slope along a direction from the gradient.
 
     Args:
-        grads: by name.
-        direction: likewise, of the same parameters or of some of them.
+        grads: the gradients by name.
+        direction: the direction by name; parameters that are missing do not move.
     """
     values, sizes = [], []
     for name, u in direction.items():  # one at a time: together they are as large as the model
@@ -57,10 +58,10 @@ def disagreement(one: Slope, other: Slope, tolerance: float | None = None) -> Te
 
     Args:
         one: a slope.
-        other: what should be the same.
-        tolerance: in parts of the sizes. If not given, more than rounding explains: 1e-6 in
-            float64, and a hundredth in single precision, inside of which a model may use half
-            precision.
+        other: a slope that should be the same.
+        tolerance: relative to the slopes' sizes. If not given, it is larger than rounding errors:
+            1e-6 in float64, and 0.01 in float32, because a float32 model may use half precision
+            inside.
 
     Example:
         >>> import torch
@@ -79,11 +80,11 @@ def disagreement(one: Slope, other: Slope, tolerance: float | None = None) -> Te
 
 
 def outputs_differ(outputs: Tensor, again: Tensor) -> Tensor:
-    """Return how far apart two passes' outputs are, in multiples of what rounding explains.
+    """Return how far apart the outputs of two passes are, in multiples of a rounding tolerance.
 
     Args:
-        outputs: ``[samples, outputs]``.
-        again: the outputs of a pass that has to give the same.
+        outputs: the outputs of the first pass, ``[samples, outputs]``.
+        again: the outputs of the second pass, which should be the same.
     """
     finfo = torch.finfo(outputs.dtype)
     length = outputs.norm().clamp_min(finfo.tiny / finfo.eps)

@@ -1,23 +1,23 @@
-r"""The hypergradient from first-order passes alone: adjoint steps with central differences.
+r"""The hypergradient from first-order passes only: the adjoint method with central differences.
 
 .. math:: J_w z\,u \approx \frac{z(w + \epsilon u) - z(w - \epsilon u)}{2 \epsilon}, \qquad
           \nabla^2_w L\,u \approx \frac{\nabla_w L(w + \epsilon u) - \nabla_w L(w - \epsilon u)}
           {2 \epsilon}, \qquad
           \epsilon = \eta\,\frac{\lVert w \rVert}{\lVert u \rVert}
 
-Not exact. The error of rounding grows as :math:`1 / \epsilon`; that of the difference as
-:math:`\epsilon`, for a network of rectifiers has kinks everywhere. With :math:`\eta` a quarter of
-the square root of the machine's precision the two are about the same size for logits. Gradients
-jump at a kink, which no scale helps: for more than one step take float64, or smooth activations. It
-asks nothing of the network but gradients, so kernels without a forward-mode rule or a second
-derivative will do.
+This is an approximation. Its rounding error grows as :math:`1 / \epsilon`. Its truncation error
+grows as :math:`\epsilon`, because a network of rectifiers has kinks everywhere. With :math:`\eta` a
+quarter of the square root of the machine precision, the two errors of the logits are about the same
+size. Gradients jump at a kink, and no step length avoids that: for more than one step, use float64
+or smooth activations. The network only needs gradients, so its kernels may lack a forward-mode rule
+or a second derivative.
 
-One step length serves where the direction's numbers are of comparable size. Under a fresh Adam they
-are not: a weight without a gradient has an entry of :math:`1 / \epsilon_{Adam}`, and the others
-drown in its rounding errors. Where the first attempt cannot be trusted, the direction is taken
-apart by the size of its numbers, and each part has a length of its own. What cannot be trusted then
-either is refused: the two sides are not symmetrical around the middle, or the slope along the
-direction is not that of the gradient (:mod:`metaloss.bilevel.consistency`).
+One step length is enough if the entries of the direction are of similar size. With a fresh Adam
+they are not: a weight without a gradient has an entry of :math:`1 / \epsilon_{Adam}`, and the other
+entries are lost in its rounding errors. If the first attempt fails the checks, the direction is
+split by the size of its entries, and each part gets a step length of its own. An error is raised if
+that fails too. The checks are that the two sides are symmetrical around the middle, and that the
+slope along the direction agrees with the gradient (:mod:`metaloss.bilevel.consistency`).
 """
 
 from __future__ import annotations
@@ -44,20 +44,19 @@ from metaloss.bilevel.solution import Solution
 from metaloss.checks import InputError
 
 UNEVEN, OFF = 0.1, 0.05
-"""How far the two sides may be from lying evenly around the middle, in parts of the difference; and
-the slope along a direction from the gradient's, in parts of their terms."""
+"""The largest asymmetry of the two sides, relative to the difference, and the largest error of the
+slope along a direction, relative to the size of its terms."""
 
 PARTS = 20
-"""How many step lengths to use at most, one for each order of magnitude of a direction's numbers.
-"""
+"""The largest number of step lengths, one for each order of magnitude of a direction's entries."""
 
 
 def difference(problem: Problem, rehearsal: Rehearsal) -> Solution:
-    """Find the hypergradient by adjoint steps and central differences.
+    """Compute the hypergradient by the adjoint method with central differences.
 
     Raises:
-        InputError: the differences are lost in rounding errors, or the model computes something
-            else from the same weights, batch and random numbers.
+        InputError: the differences are lost in rounding errors, or the model gives different
+            outputs for the same weights, batch and random numbers.
     """
     return by_adjoints(problem, rehearsal, CentralDifferences())
 
@@ -66,7 +65,7 @@ class CentralDifferences(Derivatives):
     """Central differences of logits at the first step, of gradients at later ones."""
 
     def theta_product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
-        """Compute the outputs on both sides of the weights."""
+        """Differentiate the outputs, computed on both sides of the weights."""
 
         def values(params: Params) -> list[Tensor]:
             with torch.no_grad():
@@ -79,7 +78,7 @@ class CentralDifferences(Derivatives):
         return HessianProduct({}, theta_grads(problem, slope, tangent))
 
     def product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
-        """Compute the gradient on both sides of the weights."""
+        """Differentiate the gradient, computed on both sides of the weights."""
         with torch.no_grad():
             known = step.outputs
             here = step.outputs_at(problem, step.params) if known is None else known
@@ -98,7 +97,7 @@ class CentralDifferences(Derivatives):
 
 
 class Point(NamedTuple):
-    """Where a derivative is taken, and what is known there.
+    """The point where a derivative is taken, and the known values there.
 
     Attributes:
         params: the weights.
@@ -116,18 +115,18 @@ class Point(NamedTuple):
 def derivative(
     values: Callable[[Params], list[Tensor]], at: Point, direction: Params
 ) -> list[Tensor]:
-    """The derivative of some tensors along a direction in the weights.
+    """Compute the derivative of some tensors along a direction in the weights.
 
     Args:
         values: the tensors as a function of the weights; the logits come first.
-        at: where.
-        direction: in the weights, by name; those that are missing do not move.
+        at: the point where the derivative is taken.
+        direction: a direction in the weights, by name; weights that are missing do not move.
 
     Raises:
-        InputError: no step length gives differences that can be trusted.
+        InputError: the differences fail the checks with every step length.
     """
     found, uneven = _differences(values, at, [direction])
-    # Rounding alone leaves no more than this where one length serves.
+    # If one step length is enough, rounding alone causes errors no larger than this.
     strict = 50 * max(torch.finfo(at.outputs.dtype).eps, 1e-12) ** 0.5
     if _trusted(at, direction, found[0], uneven, strict):
         return found
@@ -136,9 +135,9 @@ def derivative(
         return found
     raise InputError(
         "strategy 'difference': expected outputs that change with the weights by more than "
-        "rounding errors, and as their gradient says, got others; the model computes in half "
-        "precision, draws random numbers of its own, or changes from call to call; use "
-        "Lookahead(strategy='mixed') or 'unroll', or float64"
+        "rounding errors, and as their gradient says, got differences that do not; the model "
+        "computes in half precision, draws random numbers from its own generator, or changes from "
+        "call to call; use Lookahead(strategy='mixed') or 'unroll', or float64"
     )
 
 
@@ -146,13 +145,13 @@ def _trusted(at: Point, direction: Params, tangent: Tensor, uneven: Tensor, limi
     by_outputs = slope_along({"outputs": at.slope}, {"outputs": tangent})
     off = disagreement(slope_along(at.grads, direction), by_outputs, tolerance=1.0)
     too_uneven = uneven.norm() > min(limit, UNEVEN) * tangent.norm()
-    return not bool(too_uneven | (off > min(limit, OFF)))  # NaN and infinity are told elsewhere
+    return not bool(too_uneven | (off > min(limit, OFF)))  # NaN and infinity are reported elsewhere
 
 
 def _differences(
     values: Callable[[Params], list[Tensor]], at: Point, parts: list[Params]
 ) -> tuple[list[Tensor], Tensor]:
-    """The derivative along the sum of the parts, and how uneven the sides of the logits are."""
+    """Return the derivative along the sum of the parts, and the asymmetry of the logits."""
     found: list[Tensor] = []
     uneven = torch.zeros_like(at.outputs)
     for part in parts:
@@ -165,7 +164,7 @@ def _differences(
 
 
 def by_size(direction: Params) -> list[Params]:
-    """A direction as a sum of parts whose numbers are of comparable size.
+    """Split a direction into a sum of parts, each with entries of similar size.
 
     Example:
         >>> import torch
@@ -190,12 +189,12 @@ def by_size(direction: Params) -> list[Params]:
 
 
 def _loss(problem: Problem, batches: Batches, outputs: Tensor, here: Tensor) -> Tensor:
-    """The adjusted loss nearby; features that derivatives hold fixed are those of ``here``."""
+    """Return the adjusted loss; a detached criterion takes its features from ``here``."""
     return problem.training_loss(outputs, batches, features_of=here)
 
 
 def scale_of(params: Params, direction: Params) -> Tensor:
-    """How far to go along a direction: the same part of the weights' length for all of them."""
+    """Return the step length along a direction: a fixed fraction of the norm of the weights."""
     precision = max(torch.finfo(p.dtype).eps for p in params.values())
     length, along = (get_total_norm(list(t.values())) for t in (params, direction))
     one = torch.ones_like(length)
@@ -204,5 +203,5 @@ def scale_of(params: Params, direction: Params) -> Tensor:
 
 
 def moved(params: Params, direction: Params, scale: Tensor) -> Params:
-    """The weights, moved along a direction."""
+    """Return the weights moved along a direction."""
     return {n: p + scale * direction[n] if n in direction else p for n, p in params.items()}

@@ -1,4 +1,4 @@
-"""Reverse over reverse mode: a gradient is differentiated by a second backward pass."""
+"""Reverse over reverse mode: differentiates a gradient by a second backward pass."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class DoubleBackward(Derivatives):
     """Differentiates the gradient of every step through the step's own graph.
 
     Args:
-        strategy: the name to show in errors.
+        strategy: the name of the strategy to show in errors.
     """
 
     def __init__(self, strategy: str) -> None:
@@ -30,7 +30,7 @@ class DoubleBackward(Derivatives):
     def gradient(
         self, problem: Problem, step: Step, buffers: Buffers, *, product_next: bool
     ) -> tuple[Params, Tensor]:
-        """Compute a step's gradient; its graph is kept if it is differentiated next."""
+        """Compute a step's gradient; keep its graph if :meth:`product` comes next."""
         if product_next:
             self.kept = self._graph(problem, step, buffers)
             return {n: g.detach() for n, g in self.kept.grads.items()}, self.kept.outputs
@@ -38,11 +38,11 @@ class DoubleBackward(Derivatives):
             return super().gradient(problem, step, buffers, product_next=False)
 
     def theta_product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
-        """As :meth:`product`, in theta alone."""
+        """Compute :meth:`product` in theta only."""
         return self._product(problem, step, direction, in_params=False)
 
     def product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
-        """Build the step's graph, unless it was kept, and pass back through it twice."""
+        """Build the step's graph, unless it was kept, and differentiate through it twice."""
         return self._product(problem, step, direction, in_params=True)
 
     def _product(
@@ -78,7 +78,7 @@ class DoubleBackward(Derivatives):
 
 
 class _Graph(NamedTuple):
-    """A gradient with its graph, the leaves that it was computed at, and the outputs there."""
+    """A gradient with its graph, the weights it was computed at, and the outputs there."""
 
     params: Params
     grads: Params

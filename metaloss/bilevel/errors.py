@@ -1,4 +1,4 @@
-"""Operations without the derivative that a strategy needs: which, where, and what to do."""
+"""Errors about operations that lack the derivative that a strategy needs."""
 
 from __future__ import annotations
 
@@ -17,32 +17,33 @@ class NoRuleError(InputError):
 
 
 class NoTangentError(NoRuleError):
-    """The derivative that is missing is a forward-mode rule."""
+    """The model has an operation without a forward-mode rule."""
 
 
 def no_forward_rule(model: nn.Module, error: Exception) -> NoTangentError:
-    """The complaint about an operation without a forward-mode rule.
+    """Return the error for an operation without a forward-mode rule.
 
     Args:
-        model: whose forward pass raised it.
-        error: torch's.
+        model: the model whose forward pass raised the error.
+        error: the error that torch raised.
     """
     return NoTangentError(
         f"strategy 'mixed': expected operations with a forward-mode rule, but the model"
         f"{_where(model, error)} has one without; use strategy='unroll', 'difference', or "
-        f"'auto', which finds out by itself. torch says: {_said(error)}"
+        f"'auto', which chooses by itself. torch says: {_said(error)}"
     )
 
 
 def check_twice_differentiable(strategy: str, grads: Iterable[Tensor]) -> None:
     """Raise :class:`NoRuleError` if part of the gradients' graph has no derivative.
 
-    torch puts a node there that raises when it is reached. Where nothing but constants lies behind
-    it, it is never reached, and the terms that lead through it would be left out.
+    At such a part, torch puts a node into the graph that raises an error when it is reached. If
+    only constants lie behind the node, it is never reached, and the terms that lead through it
+    would be left out without an error.
 
     Args:
-        strategy: that wants to differentiate them.
-        grads: with their graph.
+        strategy: the strategy that differentiates the gradients.
+        grads: the gradients with their graph.
     """
     seen: set[Any] = set()
     coming = [g.grad_fn for g in grads if g.grad_fn is not None]
@@ -58,10 +59,10 @@ def check_twice_differentiable(strategy: str, grads: Iterable[Tensor]) -> None:
 
 @contextmanager
 def second_derivatives(strategy: str) -> Iterator[None]:
-    """Turn torch's complaints about missing second derivatives into one that says what to do.
+    """Turn torch's errors about missing second derivatives into one that says what to do.
 
     Args:
-        strategy: what runs in it.
+        strategy: the strategy that runs inside.
 
     Raises:
         NoRuleError: a second derivative is missing.
@@ -86,7 +87,7 @@ def _said(error: BaseException) -> str:
 
 
 def _where(model: nn.Module, error: Exception) -> str:
-    """The innermost of the model's modules that the error passed through."""
+    """Name the model's innermost module that the error passed through."""
     names = {id(module): name for name, module in model.named_modules() if name}
     owners = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
     inside = [owner for owner in owners if id(owner) in names]

@@ -21,7 +21,7 @@ class FunctionMode(TorchFunctionMode, ABC):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Forward the call; torch calls this."""
+        """Pass the call on to :meth:`call`; torch calls this method."""
         return self.call(func, args, kwargs or {})
 
     @abstractmethod

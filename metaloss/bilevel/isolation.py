@@ -1,4 +1,4 @@
-"""The surroundings in which a hypergradient is computed, whatever they were outside."""
+"""The torch settings under which a hypergradient is computed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from metaloss.randomness import randomness_restored
 
 @contextmanager
 def isolated(devices: Iterable[torch.device]) -> Iterator[None]:
-    """Record gradients in full precision, and put the random generators back at the end.
+    """Record gradients in full precision, and restore the random generators at the end.
 
     Args:
-        devices: of the parameters.
+        devices: the devices of the parameters.
 
     Raises:
         InputError: part of the model runs under ``torch.inference_mode()``.

@@ -48,28 +48,30 @@ class Lookahead:
 
     Args:
         steps: K, the training steps to look ahead; 1 in the paper.
-        strategy: ``"mixed"``, adjoint steps with a forward-mode pass at the first, at nearly
-            first-order cost, or ``"unroll"``, reverse mode through the unrolled steps, which are
-            exact; ``"difference"``, adjoint steps with central differences, which is not, and asks
-            nothing of the network but gradients; ``"auto"``, mixed, or unroll with a warning where
-            an operation has no forward-mode rule.
-        meta_loss: from the outputs and targets of the clean batch to a scalar; if not given, the
+        strategy: how the hypergradient is computed. ``"mixed"`` is the adjoint method with a
+            forward-mode pass at the first step; it is exact, at nearly first-order cost.
+            ``"unroll"`` is reverse mode through the unrolled steps; it is exact too.
+            ``"difference"`` is the adjoint method with central differences; it is approximate, and
+            needs nothing but gradients from the network. ``"auto"`` is mixed, and unroll with a
+            warning if an operation has no forward-mode rule.
+        meta_loss: maps the outputs and targets of the clean batch to a scalar; if not given, the
             mean plain loss of the criterion's kind: cross entropy, or half the squared error.
-        transform: a TorchOpt gradient transformation to look ahead with, its state fresh, instead
-            of the live optimizer's step. TorchOpt's own momentum remembers in a closure that it has
-            been called: with dampening, use ``metaloss.bilevel.transforms.heavy_ball``.
-        hold_norm: the share, from 0 to 1, of the derivative through the length of each step's
-            gradient that is left out. With 1 the length is held fixed, and the hypergradient says
-            where a step should go and not how far, which is the learning rate's business: seen one
-            step ahead, a larger loss is a longer step, and an adjuster can learn little else than
-            to make it large. With a little less it still minds that there is a step at all.
+        transform: a TorchOpt gradient transformation to look ahead with, from a fresh state,
+            instead of the live optimizer's step. TorchOpt's own momentum remembers in a closure
+            whether it has been called: with dampening, use
+            ``metaloss.bilevel.transforms.heavy_ball``.
+        hold_norm: the fraction, from 0 to 1, of the derivative through the norm of each step's
+            gradient to leave out. With 1 the norm is held fixed: the hypergradient then concerns
+            the direction of a step but not its length, which the learning rate sets. With 0 and one
+            step, a larger loss means a longer step, and an adjuster may learn little except to
+            enlarge the loss. A value slightly below 1 keeps a small incentive to take a step.
         clip: how the training steps clip their gradients, :class:`~metaloss.bilevel.ClipNorm` or
             :class:`~metaloss.bilevel.ClipValue`; not at all if not given. It is differentiated
-            exactly. A loop of your own clips as ever, or by ``clip.clip_(model.parameters())``.
+            exactly. Your own loop clips as before, or by ``clip.clip_(model.parameters())``.
 
     Raises:
-        InputError: fewer than one step, an unknown strategy, a share out of range, or another
-            ``clip``.
+        InputError: fewer than one step, an unknown strategy, a fraction out of range, or a ``clip``
+            of another type.
 
     Example:
         >>> import torch
@@ -108,10 +110,10 @@ class Lookahead:
         train_batches: Sequence[Batch | Sequence[Tensor]],
         meta_batch: Batch | Sequence[Tensor],
     ) -> dict[str, Tensor]:
-        """The gradient of the clean loss in the adjuster's parameters.
+        """Compute the gradient of the clean loss in the adjuster's parameters.
 
         Args:
-            model: any module; in the mode (train or eval) that the lookahead shall use.
+            model: any module, in the mode (training or evaluation) to use for the lookahead.
             optimizer: the live optimizer of the model's parameters.
             criterion: the adjusted loss.
             train_batches: K batches ``(inputs, targets)`` or ``(inputs, targets, index)``.
@@ -121,9 +123,9 @@ class Lookahead:
             A tensor for each of the adjuster's trainable parameters, by name.
 
         Raises:
-            InputError: not K batches, no adjuster parameter to learn, an optimizer, a hook or a
-                model that cannot be looked ahead with, or a batch, a loss or a hypergradient that
-                is not finite.
+            InputError: the number of batches is not K; the adjuster has no parameter to learn; the
+                optimizer, a hook or the model is not supported; or a batch, a loss or the
+                hypergradient is not finite.
         """
         solution = self.solve(model, optimizer, criterion, train_batches, meta_batch)
         solution.check_consistent()
@@ -139,7 +141,10 @@ class Lookahead:
         train_batches: Sequence[Batch | Sequence[Tensor]],
         meta_batch: Batch | Sequence[Tensor],
     ) -> Solution:
-        """The hypergradient and the clean loss that it is of; as :meth:`hypergradient`."""
+        """Compute the hypergradient and the clean loss, without checks of the result.
+
+        The arguments are those of :meth:`hypergradient`.
+        """
         require(
             not (train_batches and isinstance(train_batches[0], Tensor)),
             "train_batches: expected a sequence of batches, got a single one; put it in a list",
@@ -172,7 +177,7 @@ class Lookahead:
 
 
 def check_strategy(strategy: str) -> None:
-    """Raise :class:`~metaloss.checks.InputError` unless there is such a strategy."""
+    """Raise :class:`~metaloss.checks.InputError` for an unknown strategy."""
     require(
         strategy in STRATEGIES,
         f"strategy: expected one of {', '.join(STRATEGIES)}, got {strategy!r}",

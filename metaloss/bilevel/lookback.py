@@ -1,4 +1,4 @@
-"""The hypergradient of a clean loss through training steps that have been made."""
+"""The hypergradient of a clean loss through completed training steps."""
 
 from __future__ import annotations
 
@@ -37,14 +37,16 @@ DERIVATIVES: dict[str, Callable[[], Derivatives]] = {
 class Lookback:
     r"""Differentiates a clean loss through the training steps that were just made (Eq. 10, 11).
 
-    A lookahead rehearses a step, moves the adjuster, and then makes the step. Here the real step
-    comes first, and *is* the one that is differentiated: its gradient is known, the clean loss's is
-    taken at the weights it led to, and one tangent pass at the weights it came from gives the
-    hypergradient. The adjuster moves one step later, and a step's worth of work is saved.
+    A lookahead rehearses a step, updates the adjuster, and then makes the real step. A lookback
+    makes the real step first and differentiates that step. Its gradient is already known. The
+    gradient of the clean loss is computed at the weights after the step, and one tangent pass at
+    the weights before the step gives the hypergradient. The adjuster is updated one step later, and
+    the work of one step is saved.
 
-    The step is your own code, whatever is in it: autocast, accumulation over micro-batches,
-    clipping, a scheduler, logging. The weights tell whether it moved them as the optimizer's rule
-    says; where it did not, for a hook or clipping that was not told, the meta step is refused.
+    The step is your own code and may contain anything: autocast, accumulation over micro-batches,
+    clipping, a scheduler, logging. Each hypergradient first checks that the weights moved by the
+    optimizer's update rule. It raises an error if they did not, because of a hook or of clipping
+    that ``clip`` does not declare.
 
     Args:
         steps: K, the real steps to look back over; 1 in the paper.
@@ -53,13 +55,15 @@ class Lookback:
         hold_norm: as for :class:`~metaloss.bilevel.Lookahead`.
         clip: how the steps clip their gradients.
         strategy: ``"mixed"``, which is exact and fastest; ``"unroll"``, reverse mode through the
-            graph of each step, which is exact too; ``"difference"``, which asks nothing of the
-            network but gradients; ``"auto"``, as for :class:`~metaloss.bilevel.Lookahead`.
-        keep: MiB of each step's activations to keep until the hypergradient, which then takes a
-            third of a step less. Pays for convolutions and linear layers, in mixed mode.
+            graph of each step, which is exact too; ``"difference"``, which needs nothing but
+            gradients from the network; ``"auto"``, as for :class:`~metaloss.bilevel.Lookahead`.
+        keep: MiB of each step's activations to keep until the hypergradient is computed, which
+            saves a third of the time of a step. This helps with convolutions and linear layers, in
+            mixed mode.
 
     Raises:
-        InputError: fewer than one step, a share or a size out of range, or an unknown strategy.
+        InputError: fewer than one step, a fraction or a size out of range, a ``clip`` of another
+            type, or an unknown strategy.
 
     Example:
         >>> import torch
@@ -106,11 +110,11 @@ class Lookback:
 
     @property
     def watched(self) -> int:
-        """Steps that were watched one after the other, K at most."""
+        """The number of consecutive steps watched so far, at most K."""
         return len(self._watched)
 
     def forget(self) -> None:
-        """Let go of the steps that were watched."""
+        """Forget the steps watched so far."""
         self._watched.clear()
         self._used = False
 
@@ -125,21 +129,21 @@ class Lookback:
         *,
         scaler: torch.amp.GradScaler | None = None,
     ) -> Iterator[None]:
-        """Watch an ordinary training step, which is made inside.
+        """Watch the ordinary training step made inside the ``with`` block.
 
         Args:
             model: any module.
-            optimizer: of its parameters.
+            optimizer: the optimizer of the model's parameters.
             criterion: the adjusted loss.
-            batch: ``(inputs, targets)`` or ``(inputs, targets, index)`` that the step is made with;
-                or a list of them, if it accumulates the mean of their gradients.
-            due: whether a hypergradient is wanted after it. With one step to look back over, a step
-                that is not due costs nothing; with more, each of them is watched.
-            scaler: the gradient scaler, if the step is made with one.
+            batch: the batch of the step, ``(inputs, targets)`` or ``(inputs, targets, index)``; or
+                a list of batches, if the step accumulates the mean of their gradients.
+            due: whether a hypergradient is wanted after the step. With ``steps=1``, a step that is
+                not due costs nothing; with more, every step is watched.
+            scaler: the gradient scaler that the step uses, if any.
 
         Raises:
-            InputError: a batch, a model or an optimizer that cannot be used, or no step, or several
-                steps of the optimizer.
+            InputError: the batch, the model or the optimizer is not supported, or the optimizer
+                makes no step or several steps.
         """
         if not due and self.steps == 1:
             self.forget()
@@ -162,8 +166,8 @@ class Lookback:
     def hypergradient(self, meta_batch: Batch | Sequence[Tensor]) -> dict[str, Tensor]:
         """Compute the gradient of the clean loss in the adjuster's parameters.
 
-        If the adjuster moved between the steps, this is the sum of the derivatives in theta at each
-        step, each taken at the step's own theta.
+        If the adjuster changed between the steps, the result is the sum of the derivatives in theta
+        at each step, each taken at the step's own theta.
 
         Args:
             meta_batch: clean ``(inputs, targets)``.
@@ -172,9 +176,9 @@ class Lookback:
             A tensor for each of the adjuster's trainable parameters, by name.
 
         Raises:
-            InputError: too few steps were watched one after the other; weights, an adjuster or a
-                mode changed since; a step did not move the weights as the optimizer's rule says; or
-                a batch or the hypergradient is not finite.
+            InputError: too few consecutive steps were watched; the weights, the adjuster or a mode
+                changed since; a step did not follow the optimizer's update rule; or a batch or the
+                hypergradient is not finite.
         """
         batches = {
             f"step {k}" if len(each.step.batches) == 1 else f"step {k}, batch {i}": batch
@@ -187,7 +191,10 @@ class Lookback:
         return solution.hypergradient
 
     def solve(self, meta_batch: Batch | Sequence[Tensor]) -> Solution:
-        """The hypergradient and the clean loss that it is of; as :meth:`hypergradient`."""
+        """Compute the hypergradient and the clean loss, without checks of the result.
+
+        The argument is that of :meth:`hypergradient`.
+        """
         clean = as_batch("meta_batch", meta_batch)
         require(
             len(self._watched) == self.steps and not self._used,
@@ -211,7 +218,7 @@ class Lookback:
             )
 
     def _steps(self) -> list[Step]:
-        """The steps, each with the weights that it led to."""
+        """Return the steps, each with the weights after it."""
         last = self._watched[-1]
         params = {name: p for name, p in last.model.named_parameters() if p.requires_grad}
         _check_same(last, params)
@@ -227,7 +234,7 @@ def _solved(problem: Problem, steps: Sequence[Step], derivatives: Derivatives) -
 
 
 def _continues(last: Watched, model: nn.Module, criterion: AdjustedLoss) -> bool:
-    """Whether a step of this model begins where the last one ended."""
+    """Return whether a step of this model begins where the last step ended."""
     if last.model is not model or last.criterion is not criterion:
         return False
     params = dict(model.named_parameters())

@@ -1,4 +1,4 @@
-"""The exact hypergradient at nearly first-order cost: adjoint steps, the first in forward mode."""
+"""The exact hypergradient at nearly first-order cost, with forward mode at the first step."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from metaloss.bilevel.tangent import Activations, FastTangents
 
 
 def mixed(problem: Problem, rehearsal: Rehearsal) -> Solution:
-    """Find the hypergradient by adjoint steps, the first of them in forward mode.
+    """Compute the hypergradient by the adjoint method, with forward mode at the first step.
 
     Raises:
-        NoRuleError: the model has an operation without a forward-mode rule, or for several steps
+        NoRuleError: the model has an operation without a forward-mode rule or, with several steps,
             without a second derivative.
     """
     return by_adjoints(problem, rehearsal, Mixed())
@@ -39,11 +39,11 @@ class Mixed(Derivatives):
     def gradient(
         self, problem: Problem, step: Step, buffers: Buffers, *, product_next: bool
     ) -> tuple[Params, Tensor]:
-        """Compute a step's gradient; its graph is kept if it is differentiated next."""
+        """Compute a step's gradient; keep its graph if :meth:`product` comes next."""
         return self.later.gradient(problem, step, buffers, product_next=product_next)
 
     def theta_product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
-        """Carry the direction through the network as a tangent, in one forward pass."""
+        """Propagate the direction through the network as a tangent, in one forward pass."""
         outputs, tangent = jvp(problem, step, direction)
         return by_tangent(problem, step, outputs, tangent, direction)
 
@@ -56,12 +56,12 @@ def jvp(problem: Problem, step: Step, direction: Params) -> tuple[Tensor, Tensor
     """Compute a step's outputs and their derivative along a direction in the weights.
 
     Args:
-        problem: the functions.
-        step: where the derivative is taken.
-        direction: by name; weights that are missing do not move.
+        problem: the bilevel problem.
+        step: the step at whose weights the derivative is taken.
+        direction: a direction in the weights, by name; weights that are missing do not move.
 
     Returns:
-        The outputs and their tangent, ``[samples, outputs]`` each.
+        The outputs and their tangent, each ``[samples, outputs]``.
 
     Raises:
         NoRuleError: the model has an operation without a forward-mode rule.
@@ -91,14 +91,14 @@ def _jvp(
 
 
 class HookError(Exception):
-    """The model puts a hook on a gradient, which has no counterpart in tangents."""
+    """The model puts a hook on a gradient, which forward mode cannot follow."""
 
 
 class ForwardMode(FunctionMode):
-    """A mode in which tangents stop where gradients would, under ``no_grad``.
+    """A mode in which tangents stop under ``no_grad``, as gradients do.
 
     Args:
-        rules: calls a function in forward mode.
+        rules: the forward-mode rules to call functions with.
     """
 
     def __init__(self, rules: FastTangents) -> None:
@@ -106,7 +106,7 @@ class ForwardMode(FunctionMode):
         self.rules = rules
 
     def call(self, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Call ``func`` with tangents, or without."""
+        """Call ``func``, without tangents under ``no_grad``."""
         if func in {Tensor.register_hook, Tensor.register_post_accumulate_grad_hook}:
             raise HookError(func.__name__)
         if torch.is_grad_enabled():

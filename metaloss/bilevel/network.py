@@ -28,7 +28,7 @@ def outputs_of(model: nn.Module, params: Params, buffers: Buffers, inputs: Tenso
 
     Raises:
         InputError: the model uses activation checkpointing, writes its weights in the forward pass,
-            or returns something else than a tensor.
+            or does not return a tensor.
     """
     tensors = {**params, **buffers}
     before = _versions(params)
@@ -55,12 +55,12 @@ def outputs_of(model: nn.Module, params: Params, buffers: Buffers, inputs: Tenso
 
 
 def leaves(params: Mapping[str, Tensor]) -> Params:
-    """Return the same values as new leaves of the autograd graph."""
+    """Return the tensors as new leaves of the autograd graph."""
     return {name: p.detach().requires_grad_() for name, p in params.items()}
 
 
 def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return detached copies."""
+    """Return detached copies of the tensors."""
     return {name: t.detach().clone() for name, t in tensors.items()}
 
 
@@ -72,12 +72,12 @@ def put_back(tensors: Mapping[str, Tensor], before: Mapping[str, Tensor]) -> Non
 
 
 def gradient(loss: Tensor, params: Mapping[str, Tensor], *, create_graph: bool = False) -> Params:
-    """Compute the gradient in the parameters that the loss reaches, by name.
+    """Compute the gradient in the parameters that the loss depends on, by name.
 
     Args:
         loss: a scalar.
         params: leaves.
-        create_graph: make the gradient itself differentiable.
+        create_graph: whether to make the gradient itself differentiable.
 
     Raises:
         InputError: a gradient is sparse.
@@ -96,7 +96,7 @@ def gradient(loss: Tensor, params: Mapping[str, Tensor], *, create_graph: bool =
 
 @contextmanager
 def buffers_replaced(module: nn.Module, buffers: Mapping[str, Tensor]) -> Iterator[None]:
-    """Give a module other buffers for a while."""
+    """Replace buffers of a module inside the ``with`` block."""
     now = {name: b for name, b in module.named_buffers() if name in buffers}
     _assign(module, buffers)
     try:
@@ -112,16 +112,16 @@ def _assign(module: nn.Module, buffers: Mapping[str, Tensor]) -> None:
 
 
 def _versions(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, int]]:
-    """For each tensor its place in memory, and how many times it has been written."""
-    with torch._C.DisableTorchFunction():  # these calls are no part of the model
+    """Return the address of each tensor, and the number of in-place writes to it."""
+    with torch._C.DisableTorchFunction():  # these calls are not part of the model
         return {name: (t.data_ptr(), t._version) for name, t in tensors.items()}
 
 
 class _DifferentiableKernels(FunctionMode):
     """Runs recurrent layers on kernels with derivatives, and refuses activation checkpointing.
 
-    A checkpoint computes activations again in the backward pass. A functional call has ended by
-    then, so they would be computed with the model's own weights instead of the given ones.
+    A checkpoint recomputes activations in the backward pass. The functional call has ended by then,
+    so it would use the model's own weights instead of the given ones.
     """
 
     def call(self, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -129,8 +129,8 @@ class _DifferentiableKernels(FunctionMode):
         hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
         require(
             hooks is None or "checkpoint" not in hooks[0].__qualname__,
-            "model: expected one without activation checkpointing, which computes again in the "
-            "backward pass with other weights than the lookahead's, got torch.utils.checkpoint",
+            "model: expected one without activation checkpointing, which recomputes activations "
+            "with other weights than the lookahead's, got torch.utils.checkpoint",
         )
         if func in RECURRENT:
             with torchs_own():

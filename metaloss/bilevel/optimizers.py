@@ -1,9 +1,10 @@
-r"""The optimizer's step as a pure function, taken over from the live optimizer.
+r"""The live optimizer's step as a pure function.
 
 .. math:: (w', s') = \Phi(w, s, g)
 
-TorchOpt's gradient transformations supply it: chains of small pure functions whose steps can be
-differentiated; :mod:`metaloss.bilevel.transforms` replaces the three that are not quite that.
+The step is a chain of TorchOpt's gradient transformations, which are small differentiable pure
+functions. :mod:`metaloss.bilevel.transforms` replaces three of them that are not pure, or not
+differentiable at zero.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ class Group(NamedTuple):
     """Parameters that one transformation updates together.
 
     Attributes:
-        names: of the parameters.
-        transform: sees a tensor for each; one vector of them all, end to end, if ``joined``.
-        joined: for transformations that work element by element: a handful of operations then
-            steps a whole network.
+        names: the names of the parameters.
+        transform: the gradient transformation.
+        joined: whether the transformation gets the parameters as one long vector instead of one
+            tensor each. Elementwise transformations then step a whole network in a few operations.
     """
 
     names: tuple[str, ...]
@@ -37,12 +38,12 @@ class Group(NamedTuple):
     joined: bool = False
 
     def gather(self, tensors: Params) -> tuple[Tensor, ...]:
-        """This group's tensors, as the transformation sees them."""
+        """Return this group's tensors in the form that the transformation takes."""
         mine = tuple(tensors[name] for name in self.names)
         return (joined(mine),) if self.joined else mine
 
     def scatter(self, gathered: Sequence[Tensor], like: Params) -> Params:
-        """What :meth:`gather` gathered, by name again."""
+        """Return the tensors by name; the inverse of :meth:`gather`."""
         if not self.joined:
             return dict(zip(self.names, gathered, strict=True))
         shapes = [as_real(like[name]).shape for name in self.names]
@@ -59,10 +60,10 @@ class FunctionalOptimizer(NamedTuple):
     """An optimizer's step as a pure function of parameters, state and gradients.
 
     Attributes:
-        groups: which transformation updates which parameters.
-        state: the live optimizer's state, one entry a group.
-        hold_norm: the share of the derivative through the gradients' length that is left out.
-        clip: how gradients are clipped before they are used.
+        groups: the groups of parameters with their transformations.
+        state: the live optimizer's state, one entry per group.
+        hold_norm: the fraction of the derivative through the gradients' norm to leave out.
+        clip: how gradients are clipped before the step; not at all if not given.
     """
 
     groups: tuple[Group, ...]
@@ -71,10 +72,10 @@ class FunctionalOptimizer(NamedTuple):
     clip: Clip | None = None
 
     def step(self, params: Params, state: State, grads: Params) -> tuple[Params, State]:
-        """One step: differentiable in all three arguments, none of which it changes.
+        """Return the parameters and the state after a step, differentiable in all arguments.
 
         Raises:
-            InputError: a gradient is missing, or of a parameter that the first step did not reach.
+            InputError: the gradients are not those of the parameters that the first step reached.
         """
         held = {name for group in self.groups for name in group.names}
         require(
@@ -100,9 +101,9 @@ class FunctionalOptimizer(NamedTuple):
 
 
 def _norm_held(grads: Params, share: float) -> Params:
-    """The same gradients; a derivative of their length has lost this share of itself."""
+    """Return the same gradients, with this fraction of the derivative of their norm left out."""
     square = torch.stack([as_real(g).square().sum() for g in grads.values()]).sum()
-    norm = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()  # 0 has no direction to turn
+    norm = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()  # not differentiable at 0
     one = (norm.detach() / norm) ** float(share)
     return {name: g * one for name, g in grads.items()}
 
@@ -115,22 +116,22 @@ def functional(
     hold_norm: float = 0.0,
     clip: Clip | None = None,
 ) -> FunctionalOptimizer:
-    """The live optimizer's next step as a function, with its state and current settings.
+    """Return the live optimizer's next step as a function, with its state and current settings.
 
     Args:
         optimizer: ``torch.optim``'s SGD, Adam, AdamW or RMSprop, with any number of parameter
             groups, or a ``torchopt.Optimizer``.
-        params: the model's parameters to be stepped, by name.
+        params: the model's parameters to step, by name.
         transform: a TorchOpt gradient transformation to use instead, with a fresh state.
-        hold_norm: the share of the derivative through the gradients' length that is left out.
-        clip: how gradients are clipped before they are used; not at all if not given.
+        hold_norm: the fraction of the derivative through the gradients' norm to leave out.
+        clip: how gradients are clipped before the step; not at all if not given.
 
     Returns:
         The step. It shares the state's tensors with the optimizer and never changes them.
 
     Raises:
-        InputError: an optimizer or a setting that is not known here, or a parameter that the
-            optimizer does not hold.
+        InputError: the optimizer or one of its settings is not supported, or the optimizer does not
+            hold one of the parameters.
     """
     name_of = {id(p): name for name, p in params.items()}
     groups: tuple[Group, ...]
@@ -200,26 +201,26 @@ def _check_all_held(groups: Sequence[Group], names: Iterable[str]) -> None:
 
 
 def joined(tensors: Sequence[Tensor]) -> Tensor:
-    """The elements of all the tensors as one real vector."""
+    """Return the elements of all tensors as one real vector."""
     return torch.cat([as_real(t).reshape(-1) for t in tensors])
 
 
 def _alike(
     params: Sequence[Tensor], optimizer: torch.optim.Optimizer
 ) -> Iterable[Sequence[Tensor]]:
-    """The parameters whose elements are stepped alike: the same state, begun at the same time."""
+    """Group the parameters that can be stepped as one: equal step count, dtype, device, state."""
     found: dict[Any, list[Tensor]] = {}
     for p in params:
         live = {k: v for k, v in optimizer.state.get(p, {}).items() if v is not None}
         step = live.get("step", 0)
-        if isinstance(step, Tensor):  # to read it elsewhere than on the CPU would wait
+        if isinstance(step, Tensor):  # reading it from another device would wait
             step = step.item() if step.device.type == "cpu" else id(step)
         found.setdefault((p.dtype, p.device, frozenset(live), step), []).append(p)
     return found.values()
 
 
 def _joined_state(states: ParamStates) -> Mapping[str, Any]:
-    """One state for parameters that are alike, of vectors."""
+    """Join the states of a group's parameters into one state of vectors."""
     return {
         key: value if key == "step" or value is None else joined([state[key] for state in states])
         for key, value in states[0].items()

@@ -1,4 +1,4 @@
-"""What a lookahead cannot see through, refused by name before anything is computed."""
+"""Checks that refuse models, optimizers and batches a lookahead cannot handle."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _CLIPPING = "to clip gradients, give the lookahead clip=ClipNorm(...) or ClipVal
 
 
 def check_model(model: nn.Module) -> None:
-    """Raise :class:`~metaloss.checks.InputError` for a model whose step is not its gradient's.
+    """Raise :class:`~metaloss.checks.InputError` for a model that a lookahead cannot differentiate.
 
     Args:
-        model: whose parameters and modules are looked at for hooks on gradients, weights that are
-            written in the forward pass, and data parallelism.
+        model: the model to check for gradient hooks, weights that the forward pass writes, and data
+            parallelism.
     """
     check_one_process(model)
     check_no_gradient_hooks(model)
@@ -41,14 +41,14 @@ def check_one_process(model: nn.Module) -> None:
         require(
             not kind.__module__.startswith(_PARALLEL),
             f"model: expected a module in one process, got {kind.__name__}, which averages "
-            "gradients over processes unseen; a hypergradient would be of its batch alone",
+            "gradients over processes; the hypergradient would ignore the other processes' batches",
         )
 
 
 def check_no_gradient_hooks(model: nn.Module) -> None:
-    """Raise :class:`~metaloss.checks.InputError` if a hook may change a gradient on its way.
+    """Raise :class:`~metaloss.checks.InputError` if the model has hooks that may change gradients.
 
-    A copy of a model loses the hooks on its parameters: look before it is copied.
+    Check a model before it is copied, because a copy loses the hooks on its parameters.
     """
     for name, p in model.named_parameters():
         hooks = [*(p._backward_hooks or {}).values(), *_after_accumulation(p)]
@@ -68,15 +68,15 @@ def check_no_gradient_hooks(model: nn.Module) -> None:
 
 
 def check_no_step_hooks(optimizer: torch.optim.Optimizer | torchopt.Optimizer) -> None:
-    """Raise :class:`~metaloss.checks.InputError` if something is done around the optimizer's step.
+    """Raise :class:`~metaloss.checks.InputError` if the optimizer's step has hooks.
 
     Args:
-        optimizer: ``torch.optim``'s; TorchOpt's have no hooks.
+        optimizer: any optimizer; TorchOpt's have no hooks.
     """
     if not isinstance(optimizer, torch.optim.Optimizer):
         return
     registered = [
-        # An optimizer that wraps another need not have any of its own.
+        # An optimizer that wraps another may lack these attributes.
         getattr(optimizer, "_optimizer_step_pre_hooks", {}),
         getattr(optimizer, "_optimizer_step_post_hooks", {}),
         _global_optimizer_pre_hooks,
@@ -91,14 +91,14 @@ def check_no_step_hooks(optimizer: torch.optim.Optimizer | torchopt.Optimizer) -
 
 
 def as_batch(name: str, given: Any) -> Batch:
-    """A batch as it is used, or an error that says what came.
+    """Return the given batch as a :class:`~metaloss.types.Batch`.
 
     Args:
-        name: what to call it.
+        name: the name of the batch in errors.
         given: ``(inputs, targets)`` or ``(inputs, targets, index)``.
 
     Raises:
-        InputError: it is something else, or its inputs or targets are no tensor.
+        InputError: ``given`` has another form, or its inputs or targets are not tensors.
 
     Example:
         >>> import torch
@@ -121,8 +121,8 @@ def as_batch(name: str, given: Any) -> Batch:
     for part, value in (("inputs", batch.inputs), ("targets", batch.targets)):
         if isinstance(value, Mapping):
             raise InputError(
-                f"{name}: expected {part} that are one tensor, got a {type(value).__name__} with "
-                f"the keys {', '.join(map(str, value))}; wrap the model so that it takes one"
+                f"{name}: expected {part} as one tensor, got a {type(value).__name__} with the "
+                f"keys {', '.join(map(str, value))}; wrap the model so that it takes one tensor"
             )
         require(
             isinstance(value, Tensor), f"{name}: expected {part} as a tensor, got {seen(value)}"
@@ -136,14 +136,14 @@ def as_batch(name: str, given: Any) -> Batch:
 
 
 def as_batches(name: str, given: Any) -> tuple[Batch, ...]:
-    """Return a step's batch, or its micro-batches, or raise an error that says what came.
+    """Return a step's batch or micro-batches as a tuple of :class:`~metaloss.types.Batch`.
 
     Args:
-        name: what to call it.
+        name: the name of the batches in errors.
         given: a batch as for :func:`as_batch`, or a list or tuple of batches.
 
     Raises:
-        InputError: it is something else.
+        InputError: ``given`` has another form.
 
     Example:
         >>> import torch
@@ -160,7 +160,7 @@ def as_batches(name: str, given: Any) -> tuple[Batch, ...]:
 
 @contextmanager
 def inference_mode_refused() -> Iterator[None]:
-    """Say what to do instead where torch complains about tensors made in inference mode.
+    """Turn torch's errors about inference tensors into one that says what to do.
 
     Raises:
         InputError: part of the model runs under ``torch.inference_mode()``.

@@ -1,7 +1,7 @@
 """The bilevel problem of one meta step: the functions that a strategy differentiates.
 
-A strategy sees pure functions and plain tensors, so that it leaves the model, the optimizer and
-their states alone.
+A strategy works with pure functions and plain tensors only. So it leaves the model, the optimizer
+and their states unchanged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Problem:
     r"""Find :math:`d/d\theta` of the meta loss at the weights that K training steps lead to.
 
     Attributes:
-        model: called functionally; its own tensors are only read.
+        model: the classifier; it is called functionally, and its own tensors are only read.
         criterion: the adjusted loss, whose adjuster holds :math:`\theta`.
         theta: the adjuster's trainable parameters by name.
         meta_batch: clean samples.
@@ -96,9 +96,9 @@ class Problem:
 
         Args:
             outputs: ``[samples, outputs]`` of all batches.
-            batches: of the step; the conditioner observes each before it sees the next.
-            features_of: the outputs that the adjuster's features are computed from, if derivatives
-                hold the features fixed; ``outputs`` if not given.
+            batches: the batches of the step; the conditioner observes each one before the next.
+            features_of: the outputs to compute the adjuster's features from, if the criterion
+                detaches the features; ``outputs`` if not given.
         """
         if features_of is None or not self.criterion.detach:
             features_of = outputs
@@ -122,11 +122,11 @@ class Problem:
 
     @contextmanager
     def at(self, memory: Mapping[str, Tensor], theta: Mapping[str, Tensor]) -> Iterator[None]:
-        """Put the criterion back to an earlier state for a while.
+        """Restore an earlier state of the criterion inside the ``with`` block.
 
         Args:
-            memory: the criterion's buffers then.
-            theta: the adjuster's parameters then; as they are now if empty.
+            memory: the criterion's buffers in that state.
+            theta: the adjuster's parameters in that state; unchanged if empty.
         """
         now = {name: self.theta[name].data for name in theta}
         try:
@@ -166,7 +166,7 @@ class Problem:
 
     def _check_labels(self, name: str, outputs: Tensor, targets: Tensor) -> None:
         labels = self.criterion.loss.kind == CLASSIFICATION and outputs.ndim == 2
-        if labels and outputs.device.type == "cpu":  # elsewhere it would wait for the device
+        if labels and outputs.device.type == "cpu":  # on a GPU it would wait
             check_labels(f"{name}: targets", targets, outputs.shape[1])
 
 
@@ -177,11 +177,11 @@ def theta_of(criterion: AdjustedLoss) -> dict[str, nn.Parameter]:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    r"""K training steps that a lookahead rehearses.
+    r"""The K training steps that a lookahead rehearses.
 
     Attributes:
         params: :math:`w_0`, the trainable parameters by name.
-        buffers: the model's buffers; a strategy works on copies.
+        buffers: the model's buffers; a strategy works on copies of them.
         steps: the batches of each step.
         make_optimizer: maps the names of the parameters that the loss reaches to the optimizer's
             step; the others are not stepped, as in ``torch.optim``.

@@ -1,4 +1,4 @@
-"""The hypergradient that a strategy found, with the checks on it."""
+"""The hypergradient computed by a strategy, with checks of it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Solution:
     Attributes:
         hypergradient: :math:`dM/d\theta`, by the adjuster's parameter names.
         meta_loss: :math:`M`, the meta loss after the training steps, a detached scalar.
-        disagreement: how far passes disagree that have to agree, in multiples of what rounding
-            explains, a scalar; ``None`` where no two passes can be compared.
+        disagreement: how far two passes that should agree disagree, in multiples of a rounding
+            tolerance, a scalar; ``None`` if there are no two passes to compare.
     """
 
     hypergradient: dict[str, Tensor]
@@ -28,22 +28,22 @@ class Solution:
     disagreement: Tensor | None = None
 
     def check_consistent(self) -> None:
-        """Raise an error if passes disagree that have to agree; waits for the device.
+        """Raise an error if passes that should agree disagree; waits for the device.
 
         Raises:
-            InputError: the model computes something else from the same weights, batch and random
-                numbers, or its gradient is not that of its outputs.
+            InputError: the model gives different outputs for the same weights, batch and random
+                numbers, or its gradient is not the gradient of its outputs.
         """
         require(
             self.disagreement is None or not bool(self.disagreement > 1),
             "model: expected the same outputs from the same weights, batch and random numbers, and "
-            "a gradient that is theirs, but two passes disagree, so no hypergradient would be "
-            "right; draw random numbers from torch's, NumPy's or Python's global generators, and "
+            "the gradient of these outputs, but two passes disagree, so the hypergradient would be "
+            "wrong; draw random numbers from torch's, NumPy's or Python's global generators, and "
             "change nothing between calls",
         )
 
     def check_finite(self, batches: Mapping[str, Batch]) -> None:
-        """Raise an error if the hypergradient is not finite, naming where that came from.
+        """Raise an error if the hypergradient is not finite, naming the first cause found.
 
         Args:
             batches: the batches that it was computed from, by name.

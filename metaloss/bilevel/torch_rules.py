@@ -1,4 +1,4 @@
-"""The update rules of ``torch.optim`` as TorchOpt transformations, with the live state in them."""
+"""The update rules of ``torch.optim`` as TorchOpt transformations with the live state."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ParamStates = Sequence[Mapping[str, Any]]
 
 
 def as_real(tensor: Tensor) -> Tensor:
-    """Complex numbers as pairs: ``torch.optim`` steps real and imaginary parts apart."""
+    """View complex numbers as pairs of real ones, which ``torch.optim`` steps separately."""
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
@@ -91,7 +91,7 @@ TORCH_RULES: dict[type, Callable[[Settings, Sequence[Tensor], ParamStates], tupl
 def _chain(
     transforms: Sequence[GradientTransformation], settings: Settings, params: Sequence[Tensor]
 ) -> tuple[GradientTransformation, State]:
-    """The chain with the learning rate at its end, and its fresh state."""
+    """Return the chain, with the learning rate at its end, and its fresh state."""
     chained = torchopt.chain(*transforms, scale(-float(settings["lr"])))
     return chained, chained.init(tuple(params))
 
@@ -110,7 +110,7 @@ def _sign_and_decay(settings: Settings) -> list[GradientTransformation]:
 
 
 def _tensors(key: str, params: Sequence[Tensor], states: ParamStates) -> tuple[Tensor, ...]:
-    """The live moment of each parameter; zeros where it has none yet."""
+    """Return the live moment of each parameter; zeros if it has none yet."""
     return tuple(
         s[key] if s.get(key) is not None else torch.zeros_like(p)
         for p, s in zip(params, states, strict=True)
@@ -123,5 +123,5 @@ def _buffers(key: str, params: Sequence[Tensor], states: ParamStates) -> dict[st
 
 
 def _replaced(state: State, kind: type[Any], live: Mapping[str, Any]) -> State:
-    """The chain's state with the live optimizer's values in its part of this kind, if any."""
+    """Return the chain's state with the live values in its entries of this kind, if any."""
     return tuple(part._replace(**live) if isinstance(part, kind) else part for part in state)

@@ -1,9 +1,9 @@
-"""Gradient transformations that are functions of their state alone, and smooth at zero.
+"""Gradient transformations that depend on their state only, and are differentiable at zero.
 
-Three of TorchOpt's are not. Its momentum remembers in a closure whether it has been called. Its
-RMSprop, and its Adam unless ``eps_root`` is positive, differentiate a square root at 0 where a
-gradient is exactly zero, and give NaN. Its Adam also corrects the bias in float32 whatever the
-parameters are, which puts the first steps off by 1e-5.
+They replace three of TorchOpt's. TorchOpt's momentum remembers in a closure whether it has been
+called. Its RMSprop, and its Adam unless ``eps_root`` is positive, differentiate a square root at 0
+where a gradient is exactly zero, which gives NaN. Its Adam also corrects the bias in float32
+whatever the parameters' dtype is, so the first steps are off by 1e-5.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 from torchopt.base import GradientTransformation
 
-# Under the square root of a second moment: too small to change a step, enough to differentiate it.
+# Added under the square root of a second moment. It makes the root differentiable at 0, and is too
+# small to change a step.
 EPS_ROOT = 1e-30
 
 
 class HeavyBallState(NamedTuple):
-    """Momentum buffers, and which of them have been filled."""
+    """Momentum buffers, and whether each of them has been filled."""
 
     buffers: tuple[Tensor, ...]
     started: tuple[bool, ...]
@@ -29,9 +30,9 @@ class HeavyBallState(NamedTuple):
 def heavy_ball(
     momentum: float, dampening: float = 0.0, nesterov: bool = False
 ) -> GradientTransformation:
-    """``torch.optim.SGD``'s momentum, as a transformation that is a function of its state alone.
+    """Return ``torch.optim.SGD``'s momentum as a transformation that depends on its state only.
 
-    A buffer's first value is the gradient itself, undampened, as it is in ``torch.optim``.
+    A buffer's first value is the gradient itself, without dampening, as in ``torch.optim``.
 
     Example:
         >>> from metaloss.bilevel.transforms import heavy_ball
@@ -64,14 +65,14 @@ def heavy_ball(
         new_state = HeavyBallState(buffers, tuple(True for _ in buffers))
         if nesterov:
             return tuple(g + momentum * b for g, b in zip(updates, buffers, strict=True)), new_state
-        # What comes next in a chain may write to the updates: the state must not be among them.
+        # The next transformation may write to the updates, so they must not be the state itself.
         return tuple(b.clone() for b in buffers) if inplace else buffers, new_state
 
     return GradientTransformation(init, update)
 
 
 class AdaptiveMomentsState(NamedTuple):
-    """Averages of gradients and of squared gradients, and over how many steps."""
+    """Averages of gradients and of squared gradients, and the number of steps averaged."""
 
     mean: tuple[Tensor, ...]
     square: tuple[Tensor, ...]
@@ -81,7 +82,7 @@ class AdaptiveMomentsState(NamedTuple):
 def adaptive_moments(
     b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
 ) -> GradientTransformation:
-    """``torch.optim.Adam``'s rescaling, differentiable where a gradient is exactly zero.
+    """Return ``torch.optim.Adam``'s rescaling, differentiable where a gradient is exactly zero.
 
     Example:
         >>> import torch
@@ -109,7 +110,7 @@ def adaptive_moments(
         square = tuple(
             b2 * s + (1 - b2) * g * g for g, s in zip(updates, state.square, strict=True)
         )
-        # In float64: of 1 - b2**t few digits would be left in float32.
+        # In float64, because 1 - b2**t would lose most of its digits in float32.
         rescaled = tuple(
             m / (1 - b1 ** t.double()) / ((s / (1 - b2 ** t.double()) + EPS_ROOT).sqrt() + eps)
             for m, s, t in zip(mean, square, steps, strict=True)
@@ -129,7 +130,7 @@ class RootMeanSquareState(NamedTuple):
 def root_mean_square(
     alpha: float = 0.99, eps: float = 1e-8, centered: bool = False
 ) -> GradientTransformation:
-    """``torch.optim.RMSprop``'s rescaling, differentiable where a gradient is exactly zero.
+    """Return ``torch.optim.RMSprop``'s rescaling, differentiable where a gradient is exactly zero.
 
     Example:
         >>> from metaloss.bilevel.transforms import root_mean_square
@@ -161,7 +162,7 @@ def root_mean_square(
             mean = tuple(
                 alpha * m + (1 - alpha) * g for g, m in zip(updates, state.mean, strict=True)
             )
-            # Rounding can take a variance of zero below it.
+            # Rounding can make a variance of zero negative.
             variance = tuple((s - m * m).clamp_min(0) for s, m in zip(square, mean, strict=True))
         rescaled = tuple(
             g / ((v + EPS_ROOT).sqrt() + eps) for g, v in zip(updates, variance, strict=True)

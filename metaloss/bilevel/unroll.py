@@ -1,8 +1,7 @@
 """The textbook hypergradient: reverse mode through the unrolled steps.
 
-Every step's graph is kept, so memory grows with the number of steps. This is the reference for the
-other strategies, and the one to take where the network has an operation without a forward-mode
-rule.
+Every step's graph is kept, so memory grows with the number of steps. This strategy is the reference
+for the others, and the one to use if the network has an operation without a forward-mode rule.
 """
 
 from __future__ import annotations

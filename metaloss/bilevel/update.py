@@ -1,4 +1,4 @@
-"""The adjoint through the optimizer's update alone: parameter-sized work without the network."""
+"""The vector-Jacobian product of the optimizer's update, which does not involve the network."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from metaloss.bilevel.optimizers import FunctionalOptimizer
 from metaloss.bilevel.torch_rules import State
 from metaloss.checks import InputError
 
-pytree: Any = torchopt.pytree  # its types know trees with one kind of leaf alone
+pytree: Any = torchopt.pytree  # its type hints only allow one kind of leaf
 
 
 class UpdateVJP(NamedTuple):
-    """A vector-Jacobian product of an update, in each of its arguments.
+    """The vector-Jacobian product of an update in each of its arguments.
 
     Attributes:
-        params: by name, without those that it does not reach.
-        state: for each floating-point leaf of the optimizer's state, in order.
-        grads: by name, for every gradient of the step.
+        params: the product for the parameters, by name; unused parameters are left out.
+        state: the product for each floating-point leaf of the optimizer's state, in order.
+        grads: the product for the gradients, by name.
         after: the parameters after the update.
     """
 
@@ -43,11 +43,12 @@ def update_vjp(
     r"""Pull an adjoint back: :math:`(\partial\Phi/\partial(w, s, g))^\top (a, b)`.
 
     Args:
-        optimizer: with its state before the step.
+        optimizer: the optimizer with its state before the step.
         params: the weights before the step.
-        grads: the step's.
+        grads: the gradients of the step.
         adjoint: the meta loss's derivative in the parameters after the step, by name.
-        adjoint_of_state: in the floating-point leaves of the state after it; empty if it has none.
+        adjoint_of_state: the meta loss's derivative in the floating-point leaves of the state after
+            the step; empty if it does not depend on them.
     """
     w = {name: p.detach().requires_grad_() for name, p in params.items()}
     g = {name: value.detach().requires_grad_() for name, value in grads.items()}
@@ -81,15 +82,15 @@ def update_vjp(
 
 @torch.no_grad()
 def check_moved(before: Params, expected: Params, after: Params) -> None:
-    """Raise an error unless a real step led where the optimizer's rule leads.
+    """Raise an error unless a real step followed the optimizer's update rule.
 
     Args:
         before: the weights before the step.
-        expected: by the rule.
-        after: the weights after the step.
+        expected: the weights after the step by the update rule.
+        after: the weights after the real step.
 
     Raises:
-        InputError: a weight is elsewhere, by more than rounding explains.
+        InputError: a weight differs from the expected one by more than rounding errors.
     """
     elsewhere = torch.stack(
         [
@@ -103,8 +104,8 @@ def check_moved(before: Params, expected: Params, after: Params) -> None:
         name = list(after)[int(elsewhere.int().argmax())]
         raise InputError(
             f"lookback: expected a step that moves {name} as the optimizer's rule says, got "
-            "another; a hook changed the gradient, it was clipped (then say Lookback(clip=...)), "
-            "or the weights were written besides"
+            "another; a hook changed the gradient, it was clipped (then pass Lookback(clip=...)), "
+            "or other code wrote to the weights"
         )
 
 

@@ -1,6 +1,6 @@
-"""Watches a real training step: where it begins, its gradient, and what it leaves.
+"""Watches a real training step: records its starting point, its gradient and its result.
 
-The step is the user's own code. The optimizer's hooks and the weights tell what it does.
+The step is the user's own code. Hooks on the parameters and the optimizer observe it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from metaloss.randomness import Randomness
 
 Optimizer = torch.optim.Optimizer | torchopt.Optimizer
 Mark = tuple[int, int]
-"""A tensor's place in memory, and how many times it has been written."""
+"""The address of a tensor, and the number of in-place writes to it."""
 
 
 class Setting(NamedTuple):
@@ -34,7 +34,7 @@ class Setting(NamedTuple):
 
     Attributes:
         model: the classifier.
-        optimizer: of its parameters.
+        optimizer: the optimizer of the model's parameters.
         criterion: the adjusted loss.
         clip: how gradients are clipped.
         hold_norm: as for :class:`~metaloss.bilevel.Lookback`.
@@ -52,12 +52,12 @@ class Setting(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """A step that has been made.
+    """A completed step.
 
     Attributes:
         model: the classifier.
-        criterion: that it was made with.
-        step: where it began, with its optimizer and gradient.
+        criterion: the adjusted loss that the step used.
+        step: the starting point of the step, with its optimizer and gradient.
         modes: whether each of the model's modules was in training mode.
         weights: marks of the model's parameters after the step.
         theta: marks of the adjuster's parameters after the step.
@@ -75,8 +75,8 @@ class Watching:
     """Watches one step while it is made.
 
     Args:
-        setting: how it is made.
-        batches: its batch, or its micro-batches.
+        setting: how the step is made.
+        batches: the batch of the step, or its micro-batches.
 
     Raises:
         InputError: a model with hooks on gradients, or without trainable parameters.
@@ -108,7 +108,7 @@ class Watching:
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """Look on while the step is made."""
+        """Attach the hooks inside the ``with`` block."""
         with ExitStack() as stack:
             for name, p in self.params.items():
                 register: Any = p.register_post_accumulate_grad_hook  # it has no types
@@ -119,7 +119,7 @@ class Watching:
             yield
 
     def made(self) -> Watched:
-        """Return the step, now that it is over.
+        """Return the completed step.
 
         Raises:
             InputError: the optimizer made no step, or more than one.
@@ -127,8 +127,7 @@ class Watching:
         require(
             len(self.steps) == 1,
             f"lookback: expected one step of the optimizer inside of step(...), got "
-            f"{len(self.steps)}; a gradient scaler skips a step that overflowed: leave that one "
-            "out",
+            f"{len(self.steps)}; a gradient scaler skips a step that overflowed: leave it out",
         )
         if self.activations is not None:
             self.activations.trim()
@@ -153,7 +152,7 @@ class Watching:
         return accumulated
 
     def _about_to_step(self) -> None:
-        """Keep the gradients, and the optimizer's state, which the step overwrites."""
+        """Keep the gradients and the optimizer's state, because the step overwrites them."""
         clip, scaler = self.setting.clip, self.setting.scaler
         found = {name: p.grad for name, p in self.params.items() if p.grad is not None}
         for name, g in found.items():
@@ -162,8 +161,8 @@ class Watching:
                 or scaler is not None
                 or self.written.get(name, g._version) == g._version,
                 f"lookback: expected gradients that nothing changes between backward and step, but "
-                f"that of {name} was written; if it was clipped, say so: Lookback(clip=...); if "
-                "it was scaled, step(..., scaler=...)",
+                f"that of {name} was written; if it was clipped, pass Lookback(clip=...); if it "
+                "was scaled, pass step(..., scaler=...)",
             )
         if clip is None:
             grads = {name: g.detach().clone() for name, g in found.items()}
@@ -178,12 +177,12 @@ class Watching:
 
 
 def marks(tensors: Mapping[str, Tensor]) -> dict[str, Mark]:
-    """Return what changes when a tensor is written, or replaced by another."""
+    """Return the mark of each tensor; it changes when the tensor is written or replaced."""
     return {name: (t.data_ptr(), t._version) for name, t in tensors.items()}
 
 
 def modes(model: nn.Module) -> list[bool]:
-    """Return for each module whether it is in training mode."""
+    """Return whether each module is in training mode."""
     return [module.training for module in model.modules()]
 
 

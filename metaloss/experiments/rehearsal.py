@@ -1,7 +1,7 @@
-"""The first steps of a run, taken beforehand on what is thrown away.
+"""A rehearsal of a run's first steps, which finds errors before the run starts.
 
-Optimizers, schedules and networks are anybody's: whether they go together, nothing tells but a
-step. It is taken by the code that trains, with all that it changes put back.
+Optimizers, schedules and networks are user code, and only a real step shows whether they work
+together. The rehearsal uses the training code itself and restores the network afterwards.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ from metaloss.types import Batch, Loader, TaskLike
 
 @dataclass(frozen=True)
 class FewBatches:
-    """A loader of batches that have been read already: each epoch is the same."""
+    """A loader of batches that have been read already; every epoch is the same."""
 
     batches: Sequence[Batch]
 
     @property
     def num_samples(self) -> int:
-        """Samples in them."""
+        """The number of samples in the batches."""
         return sum(len(batch.targets) for batch in self.batches)
 
     def __len__(self) -> int:
-        """How many they are."""
+        """Return the number of batches."""
         return len(self.batches)
 
     def epoch(self, number: int) -> Iterator[Batch]:  # noqa: ARG002 - all are the same
-        """All of them."""
+        """Return an iterator over the batches."""
         return iter(self.batches)
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A task's first batches; what training reads of a :class:`~metaloss.types.TaskLike`."""
+    """A task's first batches, with the attributes of TaskLike that training reads."""
 
     name: str
     num_classes: int | None
@@ -65,12 +65,12 @@ class Excerpt:
 
     @classmethod
     def of(cls, task: TaskLike, train: Sequence[Batch], meta: Sequence[Batch]) -> Excerpt:
-        """These batches of a task.
+        """Return an excerpt of a task with the given batches.
 
         Args:
-            task: the whole of it.
-            train: one or more.
-            meta: clean ones; the task's own if there are none here.
+            task: the whole task.
+            train: the training batches, one or more.
+            meta: the clean batches; if empty, the task's own loader is used.
         """
         return cls(
             name=task.name,
@@ -86,7 +86,7 @@ class Excerpt:
 
 @contextmanager
 def nothing_changed(device: torch.device) -> Iterator[None]:
-    """Put the random generators back afterwards; warnings are for the run itself to give."""
+    """Restore the random generators afterwards, and ignore warnings, which the run will repeat."""
     with randomness_restored({device}), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -100,17 +100,17 @@ def rehearse(
     *,
     compiled: bool = True,
 ) -> None:
-    """Take the first iterations, up to a meta step where there is something to learn.
+    """Take the first iterations, up to a meta step if the adjuster has something to learn.
 
     Args:
-        task: an excerpt of it will do.
-        model: its parameters and buffers are put back.
-        recipe: how to train.
-        criterion: is changed.
-        compiled: compile the network, if the recipe does.
+        task: the task, or an excerpt of it.
+        model: the network; its parameters and buffers are restored.
+        recipe: the training recipe.
+        criterion: the adjusted loss, changed in place.
+        compiled: whether to compile the network if the recipe does.
 
     Raises:
-        Exception: whatever the run would raise at its first step.
+        Exception: any error that the run would raise in its first steps.
     """
     recipe = replace(recipe, warmup_epochs=0, meta_every=1)
     if not compiled:
@@ -124,14 +124,15 @@ def rehearse(
 
 
 def check_optimizers(model: nn.Module, recipe: Recipe) -> None:
-    """Make the network's optimizer, and step its schedule to the end.
+    """Make the network's optimizer and schedule, and step the schedule to the end.
 
     Args:
-        model: is left as it is.
-        recipe: what makes them.
+        model: the network, left unchanged.
+        recipe: the recipe that makes the optimizer and the schedule.
 
     Raises:
-        InputError: one cannot be made, or used as the training loop uses it.
+        InputError: the optimizer or the schedule cannot be made, or the training loop cannot use
+            it.
     """
     held = [p for p in model.parameters() if p.requires_grad]
     require(len(held) > 0, "model: expected a trainable parameter, got none")
@@ -140,11 +141,11 @@ def check_optimizers(model: nn.Module, recipe: Recipe) -> None:
 
 
 def check_meta_optimizer(criterion: AdjustedLoss, recipe: Recipe) -> None:
-    """The same for the adjuster's optimizer, where it has something to learn.
+    """Check the adjuster's optimizer and schedule, if the adjuster has something to learn.
 
     Args:
-        criterion: is left as it is.
-        recipe: what makes them.
+        criterion: the adjusted loss, left unchanged.
+        recipe: the recipe that makes the optimizer and the schedule.
 
     Raises:
         InputError: as for :func:`check_optimizers`.
@@ -170,7 +171,7 @@ def _optimizer(
     require(
         all(id(p) in given for p in held),
         f"{name}: expected a new one of the parameters given, but it holds others; "
-        "make it anew in each call",
+        "make a new one in each call",
     )
     needed = _needed(optimizer.step)
     require(
@@ -211,7 +212,7 @@ def _check_schedule(
 
 
 def _needed(function: Callable[..., object]) -> list[str]:
-    """The arguments that it cannot do without."""
+    """Return the names of a function's required arguments."""
     named = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
     of = inspect.signature(function).parameters.values()
     return [p.name for p in of if p.default is inspect.Parameter.empty and p.kind in named]

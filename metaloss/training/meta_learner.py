@@ -1,4 +1,4 @@
-"""The adjuster's own training."""
+"""The training of the adjuster."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class MetaGradient(NamedTuple):
     """The hypergradient of one task.
 
     Attributes:
-        hypergradient: by the name of the adjuster's parameter.
-        finite: whether all of it is, a boolean scalar where the data is.
+        hypergradient: the hypergradient by the name of the adjuster's parameter.
+        finite: whether the whole hypergradient is finite, a boolean scalar on the data's device.
     """
 
     hypergradient: Mapping[str, Tensor]
@@ -28,13 +28,13 @@ class MetaGradient(NamedTuple):
 
 @dataclass
 class MetaLearner:
-    """The adjuster's own training; one for all networks that it learns from.
+    """The training of the adjuster, shared by all networks that it learns from.
 
     Attributes:
-        adjuster: what learns.
-        optimizer: of its parameters.
-        schedules: learning-rate schedulers, stepped once an epoch.
-        steps: steps taken.
+        adjuster: the adjuster to train.
+        optimizer: the optimizer of its parameters.
+        schedules: learning-rate schedulers, stepped once per epoch.
+        steps: the number of steps taken.
         snapshots: the parameters at each fraction of training reached so far.
     """
 
@@ -46,7 +46,7 @@ class MetaLearner:
 
     @classmethod
     def start(cls, adjuster: BaseAdjuster, recipe: Recipe) -> MetaLearner | None:
-        """The state before the first step; ``None`` for an adjuster with nothing to learn."""
+        """Return the state before the first step; ``None`` if the adjuster has nothing to learn."""
         theta = [p for p in adjuster.parameters() if p.requires_grad]
         if not theta:
             return None
@@ -55,10 +55,10 @@ class MetaLearner:
         return cls(adjuster, optimizer, [] if made is None else [made(optimizer)])
 
     def learn(self, meta_gradients: Sequence[MetaGradient]) -> None:
-        """A step along the mean of the hypergradients (Eq. 11), if all of them are finite.
+        """Take a step along the mean of the hypergradients (Eq. 11), if all of them are finite.
 
         Args:
-            meta_gradients: one of each task; one or more.
+            meta_gradients: the hypergradients of one or more tasks, one per task.
         """
         for name, theta in self.adjuster.named_parameters():
             found = [g.hypergradient[name] for g in meta_gradients if name in g.hypergradient]
@@ -69,13 +69,13 @@ class MetaLearner:
         self.steps += 1
 
     def keep_snapshot(self, fraction: float) -> None:
-        r"""Keep :math:`\theta^{(k)}` as it is now."""
+        r"""Keep a copy of the current parameters as :math:`\theta^{(k)}`."""
         state = self.adjuster.state_dict()
         copied = {name: value.detach().cpu().clone() for name, value in state.items()}
         self.snapshots.append((fraction, copied))
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it but the adjuster's parameters, which the criterion has."""
+        """Return the state without the adjuster's parameters, which the criterion's state has."""
         return {
             "steps": self.steps,
             "snapshots": self.snapshots,
@@ -84,7 +84,7 @@ class MetaLearner:
         }
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave."""
+        """Restore the result of :meth:`state_dict`."""
         self.steps = saved["steps"]
         self.snapshots = [(fraction, state) for fraction, state in saved["snapshots"]]
         self.optimizer.load_state_dict(saved["optimizer"])

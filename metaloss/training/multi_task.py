@@ -1,10 +1,9 @@
-r"""Algorithms 1 and 2 as one loop, over one task or many.
+r"""Algorithms 1 and 2 as one loop, over one task or several.
 
-Every ``meta_every`` steps of a network the adjuster takes a step along the hypergradient (Eq. 10,
-11), where there is something to learn: after the network's step on the adjusted loss (Eq. 12, 13),
-or before it, as Algorithm 1 is printed. With a frozen adjuster it never does and this is
-Algorithm 2. Where several networks on several tasks take turns, their adjuster is one and the same
-(Section 4.4).
+Every ``meta_every`` steps of a network, the adjuster takes a step along the hypergradient (Eq. 10,
+11). It does so after the network's step on the adjusted loss (Eq. 12, 13), or before it as printed
+in Algorithm 1. A frozen adjuster takes no step, which gives Algorithm 2. Several networks on
+several tasks take turns and share one adjuster (Section 4.4).
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from metaloss.training.task_training import TaskTraining
 
 
 class MultiTaskTraining:
-    """Trainings that take turns, and share a meta-learner if they have one.
+    """Several trainings that take turns, and share a meta-learner if they have one.
 
     Args:
-        trainings: by name; their recipes differ in nothing that concerns the adjuster.
-        sampler: whose turn it is.
+        trainings: the trainings by name; their recipes have the same settings for the adjuster.
+        sampler: decides whose turn it is.
 
     Raises:
-        InputError: no training, or meta-learners that differ.
+        InputError: there is no training, or the trainings have different meta-learners.
     """
 
     def __init__(
@@ -48,22 +47,22 @@ class MultiTaskTraining:
 
     @property
     def done(self) -> int:
-        """Ordinary steps done, of all trainings."""
+        """The number of ordinary steps done in all trainings."""
         return sum(training.state.step for training in self.trainings.values())
 
     @property
     def total(self) -> int:
-        """Ordinary steps in all."""
+        """The number of ordinary steps of all trainings to the end."""
         return sum(training.total for training in self.trainings.values())
 
     @property
     def epoch(self) -> int:
-        """Epochs done, counted in steps of all trainings."""
+        """The number of epochs done, counted in steps of all trainings."""
         return self._epoch(self.done)
 
     @property
     def epochs_finished(self) -> dict[str | None, int]:
-        """Epochs that each training has come to the end of, by what its records' ``task`` is."""
+        """The number of finished epochs of each training, by the ``task`` of its records."""
         return {
             name if len(self.trainings) > 1 else None: training.epoch
             for name, training in self.trainings.items()
@@ -73,18 +72,18 @@ class MultiTaskTraining:
     def run(
         self, observer: Observer | None = None, after_epoch: Callable[[], None] | None = None
     ) -> list[dict[str, Any]]:
-        """Train to the end, from wherever the trainings stand.
+        """Train to the end, starting at the steps that the trainings have reached.
 
         Args:
-            observer: told of every step, and of every epoch of a training.
-            after_epoch: called when as many steps are done as an epoch of all trainings has: the
-                place for a checkpoint.
+            observer: the observer to report every step and every training's epochs to.
+            after_epoch: called each time an epoch's worth of steps of all trainings is done, for
+                example to write a checkpoint.
 
         Returns:
-            The records of the trainings' epochs, as they came.
+            The records of the trainings' epochs, in the order in which the epochs ended.
 
         Raises:
-            InputError: a loss or a weight that is no longer finite.
+            InputError: a loss or a weight is no longer finite.
         """
         observer = observer or Observer()
         records = []
@@ -105,19 +104,19 @@ class MultiTaskTraining:
                 for training in self.trainings.values():
                     training.forget()
                 if after_epoch is not None:
-                    for training in self.trainings.values():  # in the middle of its own epoch
+                    for training in self.trainings.values():  # it may be inside its own epoch
                         check_finite_weights(training.state)
                     after_epoch()
         return records
 
     def turn(self, names: Sequence[str]) -> list[str]:
-        """One iteration of some of the trainings, and the adjuster's step where it is due.
+        """Take one iteration of some of the trainings, and the adjuster's step if it is due.
 
         Args:
-            names: of the trainings.
+            names: the names of the trainings.
 
         Returns:
-            The names of those whose epoch is over.
+            The names of the trainings whose epoch has ended.
         """
         group = {name: self.trainings[name] for name in names}
         for training in group.values():
@@ -131,11 +130,11 @@ class MultiTaskTraining:
         return ended
 
     def state_dict(self) -> dict[str, Any]:
-        """All trainings' states."""
+        """Return the states of all trainings."""
         return {name: training.state_dict() for name, training in self.trainings.items()}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave; to be called before :meth:`run`."""
+        """Restore the result of :meth:`state_dict`; call this before :meth:`run`."""
         require(
             saved.keys() == self.trainings.keys(),
             f"tasks: expected {', '.join(self.trainings)}, got {', '.join(saved)}",
@@ -144,7 +143,7 @@ class MultiTaskTraining:
             training.load_state_dict(saved[name])
 
     def _turns(self) -> Iterator[tuple[str, ...]]:
-        """The turns that are left: those before are passed over, as a resumed run does."""
+        """Return the remaining turns; a resumed run skips the turns that it has done."""
         turns = self.sampler.turns({name: t.total for name, t in self.trainings.items()})
         passed = 0
         while passed < self.done:
@@ -160,7 +159,7 @@ class MultiTaskTraining:
                 training.count((time.perf_counter() - began) / len(due))
 
     def _reached(self, before: int) -> list[float]:
-        """The fractions of training whose snapshots have become due since."""
+        """Return the fractions of training reached since step ``before``."""
         steps = {fraction: math.ceil(fraction * self.total) for fraction in self.recipe.snapshots}
         return [fraction for fraction, step in steps.items() if before < step <= self.done]
 

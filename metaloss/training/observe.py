@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class RunInfo(NamedTuple):
-    """A run, as its observer is told of it.
+    """The description of a run that its observer gets.
 
     Attributes:
         method: the method's name.

@@ -1,4 +1,4 @@
-"""How a network and its adjuster are trained."""
+"""The settings of the training of a network and its adjuster."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from metaloss.training.speed import Speed
 
 
 def paper_sgd(params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The classifier's optimizer in Section 4.1: SGD, 0.1, momentum 0.9, weight decay 5e-4."""
+    """Make the classifier's SGD of Section 4.1: 0.1, momentum 0.9, weight decay 5e-4."""
     return torch.optim.SGD(params, lr=0.1, momentum=0.9, weight_decay=5e-4)
 
 
 def paper_adam(params: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The adjuster's optimizer in Section 4.1: Adam, 1e-3, weight decay 1e-4."""
+    """Make the adjuster's Adam of Section 4.1: 1e-3, weight decay 1e-4."""
     return torch.optim.Adam(params, lr=1e-3, weight_decay=1e-4)
 
 
@@ -32,34 +32,34 @@ META_UPDATES = ("after", "before")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a network and its adjuster are trained; the defaults are Section 4.1's.
+    """The settings of a training; the defaults are those of Section 4.1.
 
     Args:
-        epochs: passes over the training set.
+        epochs: the number of passes over the training set.
         optimizer: makes the network's optimizer from its parameters; SGD with a learning rate of
             0.1, momentum 0.9 and weight decay 5e-4, if not given.
-        schedule: makes a ``torch.optim.lr_scheduler`` for it, stepped once an epoch.
-        warmup_epochs: epochs trained with cross entropy, without meta steps, before the method
-            begins.
-        meta_every: T_meta, ordinary steps to one meta step.
-        meta_update: when the adjuster moves. ``"after"`` the ordinary step, which is then the one
-            that is differentiated; or ``"before"`` it, as Algorithm 1 has it, where a step is
-            rehearsed first, which takes a forward and a backward pass more.
+        schedule: makes a ``torch.optim.lr_scheduler`` for this optimizer, stepped once per epoch.
+        warmup_epochs: the number of epochs trained with the plain loss (cross entropy in
+            classification), without meta steps, before the method begins.
+        meta_every: T_meta, the number of ordinary steps per meta step.
+        meta_update: when the adjuster is updated. ``"after"`` an ordinary step, which is the step
+            that is differentiated; or ``"before"`` it, as in Algorithm 1, where a rehearsed step is
+            differentiated, at the cost of one more forward and backward pass.
         meta_optimizer: makes the adjuster's optimizer from its parameters; Adam with a learning
             rate of 1e-3 and weight decay 1e-4, if not given.
-        meta_schedule: makes a scheduler for it, stepped once an epoch.
-        lookahead: how the hypergradient is found, whichever way the steps come about.
-        clip: how gradients are clipped in every ordinary step, and so in the lookahead too; not at
-            all if not given.
-        speed: what makes it faster.
-        snapshots: at which fractions of training the adjuster is kept for Algorithm 2, ascending
-            to 1.
-        evaluate_last: evaluate after so many last epochs; after every one if not given.
+        meta_schedule: makes a scheduler for this optimizer, stepped once per epoch.
+        lookahead: how the hypergradient is computed, for both values of ``meta_update``.
+        clip: how gradients are clipped in every ordinary step and in the lookahead; not at all if
+            not given.
+        speed: the options that make training faster.
+        snapshots: the fractions of training at which the adjuster is kept for Algorithm 2,
+            ascending to 1.
+        evaluate_last: the number of last epochs to evaluate after; all epochs if not given.
 
     Raises:
-        InputError: an argument of another type, a count below its least, more warm-up than
-            training, snapshots that do not ascend to 1, a lookahead that clips otherwise, or one
-            with a transformation of its own after the ordinary step.
+        InputError: an argument has another type, or a count is below its minimum; the warm-up is
+            not shorter than the training; the snapshots do not ascend to 1; the lookahead has
+            another ``clip``; or it has a ``transform`` although ``meta_update`` is ``"after"``.
 
     Example:
         >>> from metaloss.training import Recipe
@@ -82,7 +82,7 @@ class Recipe:
     evaluate_last: int | None = None
 
     def __post_init__(self) -> None:
-        """Check all of it."""
+        """Check the settings."""
         check_arguments(self)
         check_at_least("epochs", self.epochs, 1)
         check_at_least("warmup_epochs", self.warmup_epochs, 0)
@@ -106,12 +106,12 @@ class Recipe:
 
         require(
             self.lookahead.transform is None or self.meta_update == "before",
-            "lookahead: expected one without a transformation, for the ordinary step is the "
-            "optimizer's own; to look ahead with another, set meta_update='before'",
+            "lookahead: expected one without a transformation, because the ordinary step is made "
+            "by the optimizer; to look ahead with another step, set meta_update='before'",
         )
 
     def lookback(self) -> Lookback:
-        """A new look back over ordinary steps, with the lookahead's settings."""
+        """Return a new lookback over ordinary steps, with the lookahead's settings."""
         return Lookback(
             self.lookahead.steps,
             self.lookahead.meta_loss,
@@ -123,16 +123,16 @@ class Recipe:
 
     @cached_property
     def clipped_lookahead(self) -> Lookahead:
-        """The lookahead, which clips as the ordinary steps do."""
+        """The lookahead, with the clipping of the ordinary steps."""
         return replace(self.lookahead, clip=self.clip)
 
     def learning_as(self, other: Recipe) -> Recipe:
-        """Return this recipe with the settings of the adjuster's own training from another.
+        """Return this recipe with another recipe's settings for the training of the adjuster.
 
-        Those are the order of the two steps, the adjuster's optimizer and the snapshots.
+        These are ``meta_update``, ``meta_optimizer``, ``meta_schedule`` and ``snapshots``.
 
         Args:
-            other: the recipe of the run that the adjuster is learned in.
+            other: the recipe of the run that learns the adjuster.
 
         Example:
             >>> from metaloss.training import Recipe
@@ -150,5 +150,5 @@ class Recipe:
         )
 
     def evaluates(self, epoch: int) -> bool:
-        """Whether the network is evaluated after an epoch, counted from 1."""
+        """Return whether the network is evaluated after an epoch, counted from 1."""
         return self.evaluate_last is None or epoch > self.epochs - self.evaluate_last

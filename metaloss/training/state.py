@@ -1,4 +1,4 @@
-"""Everything that a run changes as it goes, and nothing else."""
+"""The state of a run: everything that training changes."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from metaloss.types import TaskLike
 
 @dataclass
 class TrainState:
-    """Everything that a run changes as it goes.
+    """The state of a run: everything that training changes.
 
     Attributes:
         model: the classifier.
-        criterion: the adjusted loss, with the adjuster and what the conditioner remembers.
-        optimizer: the classifier's.
-        meta_learner: the adjuster's own training; ``None`` where nothing is learned.
-        schedules: learning-rate schedulers of ``optimizer``, stepped once an epoch.
-        step: ordinary steps done.
-        meta_step: meta steps done on this network's account.
+        criterion: the adjusted loss, with the adjuster and the conditioner's memory.
+        optimizer: the classifier's optimizer.
+        meta_learner: the training of the adjuster; ``None`` if the adjuster has nothing to learn.
+        schedules: learning-rate schedulers of ``optimizer``, stepped once per epoch.
+        step: the number of ordinary steps done.
+        meta_step: the number of hypergradients computed on this network.
         forward: the ordinary steps' forward pass; the model itself if not given.
     """
 
@@ -53,15 +53,15 @@ class TrainState:
         recipe: Recipe,
         meta_learner: MetaLearner | None = None,
     ) -> TrainState:
-        """The state before the first step; prepares the criterion for the task's training set.
+        """Return the state before the first step, and prepare the criterion for the training set.
 
         Args:
             model: the classifier.
             criterion: the adjusted loss.
             task: the data.
-            recipe: how to train.
-            meta_learner: of the criterion's adjuster, where several networks share it; its own if
-                not given.
+            recipe: the training recipe.
+            meta_learner: the training of the adjuster that several networks share; a new one if not
+                given.
         """
         criterion.prepare(task.train_targets, task.num_classes)
         optimizer = recipe.optimizer(p for p in model.parameters() if p.requires_grad)
@@ -70,7 +70,7 @@ class TrainState:
         return cls(model, criterion, optimizer, meta_learner, schedules)
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it, with the random number generators that dropout draws from."""
+        """Return the whole state, with the random number generators that dropout uses."""
         return {
             "step": self.step,
             "meta_step": self.meta_step,
@@ -84,7 +84,7 @@ class TrainState:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave."""
+        """Restore the result of :meth:`state_dict`."""
         self.step, self.meta_step = saved["step"], saved["meta_step"]
         self.model.load_state_dict(saved["model"])
         self.criterion.load_state_dict(saved["criterion"])
@@ -99,15 +99,15 @@ class TrainState:
 
 
 def fresh(make: Callable[[], nn.Module], seed: int, *stream: str) -> nn.Module:
-    """A network whose first weights depend on the seed, and on the name of a stream, alone.
+    """Make a network whose initial weights depend only on the seed and the name of a stream.
 
     Args:
-        make: makes it, drawing from torch's global generator.
-        seed: of the run.
-        stream: what tells networks of one run apart.
+        make: makes the network, drawing from torch's global generator.
+        seed: the seed of the run.
+        stream: the names that distinguish the networks of a run.
 
     Raises:
-        InputError: it cannot be made.
+        InputError: the network cannot be made.
     """
     seed_everything(derive(seed, "model", *stream))
     with refusing("model"):

@@ -16,17 +16,17 @@ from metaloss.types import Batch
 
 
 def meta_gradient(state: TrainState, solution: Solution, metrics: EpochMetrics) -> MetaGradient:
-    """Take note of a hypergradient of the clean loss (Eq. 10, 11).
+    """Record a hypergradient of the clean loss (Eq. 10, 11), and return it for the adjuster's step.
 
     Args:
-        state: counts the meta step.
+        state: the state of the training; its count of meta steps is increased.
         solution: the hypergradient and the clean loss.
-        metrics: the epoch's figures.
+        metrics: the epoch's metrics, updated in place.
 
     Raises:
-        InputError: passes through the network disagreed that have to agree.
+        InputError: passes through the network that should agree disagree.
     """
-    if solution.meta_loss.device.type == "cpu":  # elsewhere it would wait for the device
+    if solution.meta_loss.device.type == "cpu":  # on a GPU it would wait for the device
         solution.check_consistent()
     metrics.add("meta_loss", solution.meta_loss)
     finite = metrics.guard.check(solution.hypergradient, state.meta_step)
@@ -42,28 +42,28 @@ def ordinary_step(
     *,
     clip: Clip | None = None,
 ) -> None:
-    """The network's step (Eq. 12); the conditioner remembers the batch.
+    """Take an ordinary step of the network (Eq. 12); the conditioner observes the batch.
 
     Args:
-        state: changed in place.
-        batch: to train on.
-        metrics: the epoch's figures.
-        criterion: the loss; the state's own but for warming up.
+        state: the state of the training, changed in place.
+        batch: the batch to train on.
+        metrics: the epoch's metrics, updated in place.
+        criterion: the loss: the state's own, or the plain loss while warming up.
         clip: how gradients are clipped; not at all if not given.
     """
     state.model.train()
     outputs = (state.forward or state.model)(batch.inputs)
     losses, hparams = criterion.per_sample(outputs, batch.targets, batch.index, track=True)
-    if criterion is not state.criterion:  # warming up: it remembers all the same
+    if criterion is not state.criterion:  # the conditioner observes batches of the warm-up too
         state.criterion.observe(outputs, batch.targets, batch.index)
     loss = losses.mean()
-    if loss.device.type == "cpu":  # elsewhere it would wait for the device: looked at by epochs
+    if loss.device.type == "cpu":  # on a GPU, where this would wait, the loss is checked per epoch
         value = loss.item()
         if not math.isfinite(value):
-            check_finite_weights(state)  # then it was the step before
+            check_finite_weights(state)  # raises if the cause was the step before
         check_finite_loss(value, state.step)
     state.optimizer.zero_grad(set_to_none=True)
-    # The loss passes through the adjuster, whose gradient is no business of this step.
+    # The loss depends on the adjuster too, whose gradient this step does not need.
     stepped = [p for group in state.optimizer.param_groups for p in group["params"]]
     loss.backward(inputs=stepped)  # type: ignore[no-untyped-call]
     if clip is not None:
@@ -74,7 +74,7 @@ def ordinary_step(
 
 
 def check_finite_loss(loss: float, step: int) -> None:
-    """Raise InputError if a training loss is no number any more."""
+    """Raise InputError if a training loss is not finite."""
     if not math.isfinite(loss):
         raise InputError(
             f"step {step}: the training loss is {loss}; check the inputs, or lower the "
@@ -83,10 +83,11 @@ def check_finite_loss(loss: float, step: int) -> None:
 
 
 def check_finite_weights(state: TrainState) -> None:
-    """Raise InputError if the last step left a weight that is no number.
+    """Raise InputError if the last step left a weight that is not finite.
 
-    A loss can be finite where its gradient is not. The next step's loss would show it, but after an
-    epoch's last step there may be none before the weights are written. This waits for the device.
+    A loss can be finite while its gradient is not. The loss of the next step would show this, but
+    the weights may be saved after an epoch's last step, before the next one. The check waits for
+    the device.
     """
     weights = {
         **dict(state.model.named_parameters()),

@@ -27,19 +27,20 @@ from metaloss.types import Batch, Loader, TaskLike, has_checked_test
 
 
 class TaskTraining:
-    """One network's training on one task, a step at a time, from wherever its state stands.
+    """One network's training on one task, a step at a time, starting at the step of its state.
 
-    Each iteration is ``draw`` and ``step``. Where it is ``due``, ``meta_gradient`` comes between
-    the two or after them, as the recipe's ``meta_update`` has it. ``finish_epoch`` comes after an
-    epoch's last step.
+    Each iteration calls ``draw`` and then ``step``. If a hypergradient is ``due``,
+    ``meta_gradient`` is called before or after ``step``, as the recipe's ``meta_update`` says.
+    ``finish_epoch`` is called after an epoch's last step.
 
     Args:
-        state: changed in place.
+        state: the state of the training, changed in place.
         task: the data.
-        recipe: how to train.
+        recipe: the training recipe.
 
     Raises:
-        InputError: an adjuster to learn and no clean samples.
+        InputError: there is an adjuster to learn and the task has no clean samples, or the lookback
+            covers more steps than an epoch has.
     """
 
     def __init__(self, state: TrainState, task: TaskLike, recipe: Recipe) -> None:
@@ -74,15 +75,15 @@ class TaskTraining:
 
     @property
     def warming(self) -> bool:
-        """Whether the next step is one of the warm-up."""
+        """Whether the next step belongs to the warm-up."""
         return self.epoch < self.recipe.warmup_epochs
 
     @property
     def due(self) -> bool:
         """Whether a hypergradient is due in this iteration.
 
-        Where the adjuster moves after the step, the K steps that are looked back over are those
-        that would have been looked ahead to: the hypergradient comes K - 1 steps later.
+        A lookback covers the same K steps that a lookahead would rehearse. So with
+        ``meta_update="after"`` the hypergradient comes K - 1 steps later than with ``"before"``.
         """
         if self.state.meta_learner is None or self.warming:
             return False
@@ -91,13 +92,13 @@ class TaskTraining:
         return self._until_due == 0 and self._lookback.watched >= self._lookback.steps - 1
 
     def draw(self) -> None:
-        """Take the next batches."""
+        """Draw the next batches."""
         with self._timed():
             self.state.criterion.progress(self.state.step / self.total)
             self._window = next(self._windows)
 
     def meta_gradient(self) -> MetaGradient:
-        """The hypergradient (Eq. 10, 11): before the step, at the batches drawn; or after it."""
+        """Compute the hypergradient (Eq. 10, 11): a lookahead before the step, a lookback after."""
         with self._timed():
             meta_batch = next(self._meta_batches)
             state = self.state
@@ -111,10 +112,10 @@ class TaskTraining:
             return meta_gradient(state, solution, self._metrics)
 
     def step(self) -> bool:
-        """The ordinary step (Eq. 12).
+        """Take the ordinary step (Eq. 12).
 
         Returns:
-            Whether it was an epoch's last.
+            Whether this was the last step of an epoch.
         """
         state = self.state
         (batch, *_) = self._window
@@ -125,15 +126,15 @@ class TaskTraining:
         return state.step % self.per_epoch == 0
 
     def forget(self) -> None:
-        """Look back no further than here: a state that is saved does not hold the steps before."""
+        """Forget the steps to look back over, because a saved state does not contain them."""
         self._lookback.forget()
 
     def count(self, seconds: float) -> None:
-        """Count time that was spent for this training elsewhere."""
+        """Add time that was spent on this training elsewhere."""
         self._seconds += seconds
 
     def finish_epoch(self) -> dict[str, Any]:
-        """Evaluate, and step the schedules.
+        """Evaluate the network and step the schedules.
 
         Returns:
             The epoch's record.
@@ -151,7 +152,7 @@ class TaskTraining:
         return record
 
     def state_dict(self) -> dict[str, Any]:
-        """The state, and what is summed up of an epoch that is not done."""
+        """Return the state, with the metrics and the time of the unfinished epoch."""
         return {
             "state": self.state.state_dict(),
             "metrics": self._metrics.state_dict(),
@@ -159,7 +160,7 @@ class TaskTraining:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave; to be called before the first draw."""
+        """Restore the result of :meth:`state_dict`; call this before the first :meth:`draw`."""
         self.state.load_state_dict(saved["state"])
         self._begin()
         self._metrics.load_state_dict(saved["metrics"], self._device)
@@ -171,7 +172,7 @@ class TaskTraining:
 
     @property
     def _until_due(self) -> int:
-        """Steps until the next after which a hypergradient is due."""
+        """The number of steps before the next one after which a hypergradient is due."""
         return (self._lookback.steps - 1 - self.state.step) % self.recipe.meta_every
 
     def _watching(self, batch: Batch) -> AbstractContextManager[None]:
@@ -185,7 +186,7 @@ class TaskTraining:
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
-        """Count the time: other trainings may take theirs between the parts of a step."""
+        """Add the time spent inside; other trainings may run between the parts of a step."""
         began = time.perf_counter()
         yield
         self.count(time.perf_counter() - began)

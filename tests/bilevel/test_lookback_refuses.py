@@ -103,7 +103,7 @@ def test_weights_that_are_written_besides() -> None:
             model[1].weight.mul_(0.9)
 
     step(here, lookback, after=decay)
-    refused(lambda: ask(here, lookback), "moves 1.weight", "written besides")
+    refused(lambda: ask(here, lookback), "moves 1.weight", "wrote to the weights")
 
 
 def test_a_hook_that_changes_a_gradient() -> None:

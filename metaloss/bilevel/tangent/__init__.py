@@ -1,6 +1,6 @@
-"""Faster derivatives than torch's own, and nothing that changes what is computed.
+"""Faster derivatives than torch's own, with the same results.
 
-Everything here can be left out: torch's own rules give the same numbers.
+Everything here is optional: torch's own rules give the same numbers.
 """
 
 from metaloss.bilevel.tangent.activations import Activations

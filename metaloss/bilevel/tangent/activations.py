@@ -1,7 +1,7 @@
-"""Outputs of a training step's layers, kept for the tangent pass that follows.
+"""The outputs of a training step's layers, kept for the tangent pass after it.
 
-The pass then needs two thirds of the time: the values of convolutions and linear layers are known,
-and only their tangents are left to compute.
+The tangent pass then takes two thirds of the time, because the outputs of convolutions and linear
+layers are known and only their tangents have to be computed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Activations:
     Args:
         params: the weights of the forward pass, by name.
         copies: the weights of the tangent pass, by the same names.
-        budget: bytes to keep at most.
+        budget: the largest number of bytes to keep.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Activations:
         self._mismatch = False
 
     def recorded(self) -> FunctionMode:
-        """Return a mode in which layers leave their outputs here."""
+        """Return a mode in which the outputs of layers are put here."""
         return _Recorder(self)
 
     def put(self, func: Function, weight: Tensor, output: Tensor) -> None:
@@ -50,22 +50,22 @@ class Activations:
             )
 
     def trim(self) -> None:
-        """Drop the outputs that do not fit into the budget, those of least work a byte first."""
+        """Drop the outputs that exceed the budget, those with the least work per byte first."""
         left = self.budget
         for k, call in sorted(enumerate(self._calls), key=lambda pair: -pair[1].work):
             assert call.output is not None
             size = call.output.numel() * call.output.element_size()
             if size <= left and call.output._version == call.version:
                 left -= size
-            else:  # it is too large, or another layer has written to it
+            else:  # the output is too large, or another layer has written to it
                 self._calls[k] = call._replace(output=None)
 
     def take(self, func: Function, weight: Tensor) -> Tensor | None:
-        """Return the output of the same call of the training step, if it was kept.
+        """Return the output of the same call in the training step, if it was kept.
 
         Args:
             func: the function about to be called.
-            weight: its weight, without a tangent.
+            weight: the function's weight, without a tangent.
         """
         name = self._copies.get(weight.data_ptr())
         if name is None or self._mismatch:
@@ -81,14 +81,14 @@ class Activations:
 
     @property
     def matched(self) -> bool:
-        """Whether the second pass made the same calls as the first, one for one."""
+        """Whether the second pass made the same calls as the first, in the same order."""
         return not self._mismatch and self._taken == len(self._calls)
 
 
 class _Call(NamedTuple):
     func: Function
     name: str
-    work: int  # multiplications for an element of the output
+    work: int  # multiplications per element of the output
     output: Tensor | None
     version: int
 

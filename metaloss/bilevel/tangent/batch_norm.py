@@ -1,10 +1,10 @@
-r"""Batch normalization in training, made of its two fused kernels.
+r"""Derivatives of batch normalization in training mode, computed by torch's two fused kernels.
 
-With :math:`\hat x = (x - \mu) r`, channel by channel over :math:`n` values, its Jacobian in
-:math:`x` is symmetric, :math:`\gamma r\,(1 - \tfrac1n 1 1^\top - \tfrac1n \hat x \hat x^\top)`.
-So the backward kernel carries tangents as well as gradients, and what weight and bias add to a
-tangent is a normalization again. torch's own formulas for tangents and second derivatives go over
-the data again and again in single operations.
+Let :math:`\hat x = (x - \mu) r`, per channel with :math:`n` values. Then the Jacobian in :math:`x`
+is symmetric: :math:`\gamma r\,(1 - \tfrac1n 1 1^\top - \tfrac1n \hat x \hat x^\top)`. So the
+backward kernel can propagate tangents as well as gradients. The terms that weight and bias add to a
+tangent are another normalization. torch's own formulas for tangents and second derivatives take
+many passes over the data instead.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class BatchNorm(NamedTuple):
     eps: float = 1e-5
 
     def __call__(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Call it: the outputs, and the batch's mean and reciprocal standard deviation."""
+        """Return the outputs, and the batch's mean and reciprocal standard deviation."""
         return torch.native_batch_norm(
             self.input,
             self.weight,
@@ -47,11 +47,11 @@ class BatchNorm(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    r"""Of a batch, ``[channels]`` each.
+    r"""The statistics of a batch.
 
     Attributes:
-        mean: :math:`\mu`.
-        rstd: :math:`r`, one over the square root of the variance and ``eps``.
+        mean: :math:`\mu`, ``[channels]``.
+        rstd: :math:`r`, ``[channels]``: one over the square root of the variance plus ``eps``.
     """
 
     mean: Tensor
@@ -59,7 +59,7 @@ class Statistics(NamedTuple):
 
 
 class Pulled(NamedTuple):
-    """Gradients in the inputs, weight and bias of a batch normalization."""
+    """The gradients in the inputs, weight and bias of a batch normalization."""
 
     inputs: Tensor
     weight: Tensor
@@ -69,10 +69,10 @@ class Pulled(NamedTuple):
 def normalize(
     inputs: Tensor, weight: Tensor | None, bias: Tensor | None, known: Statistics
 ) -> Tensor:
-    r"""``(inputs - mean) * rstd * weight + bias``, channel by channel, in one kernel.
+    r"""Compute ``(inputs - mean) * rstd * weight + bias`` per channel, in one kernel.
 
-    On the CPU it gives what the training kernel gives to the last bit: were the values off by a
-    rounding error, rectifiers close to zero would let through other tangents.
+    On the CPU the result equals that of the training kernel to the last bit. Otherwise a rounding
+    error could change the sign of a rectifier's input close to zero, and so its tangent.
 
     Args:
         inputs: ``[batch, channels, ...]``.
@@ -87,15 +87,15 @@ def normalize(
 
 
 def pull_back(slope: Tensor, inputs: Tensor, weight: Tensor | None, known: Statistics) -> Pulled:
-    """The gradients of a batch normalization in training.
+    """Compute the gradients of a batch normalization in training mode.
 
     Args:
-        slope: the gradient in its outputs, ``[batch, channels, ...]``.
+        slope: the gradient in the outputs, ``[batch, channels, ...]``.
         inputs: ``[batch, channels, ...]``.
         weight: ``[channels]``; 1 if not given.
         known: the batch's statistics.
     """
-    # eps is part of rstd already: the kernel reads it in evaluation mode alone.
+    # eps is 0 because rstd includes it already; the kernel reads eps in evaluation mode only.
     return Pulled(
         *torch.ops.aten.native_batch_norm_backward(
             slope, inputs, weight, None, None, *known, True, 0.0, [True, True, True]
@@ -111,12 +111,12 @@ def push_forward(
     weight: Tensor | None,
     known: Statistics,
 ) -> Tensor | None:
-    """The tangent of the outputs; ``None`` if nothing has a tangent.
+    """Compute the tangent of the outputs; ``None`` if no argument has a tangent.
 
     Args:
-        tangent: of the inputs, ``[batch, channels, ...]``.
-        weight_tangent: ``[channels]``.
-        bias_tangent: ``[channels]``.
+        tangent: the tangent of the inputs, ``[batch, channels, ...]``.
+        weight_tangent: the tangent of the weight, ``[channels]``.
+        bias_tangent: the tangent of the bias, ``[channels]``.
         inputs: ``[batch, channels, ...]``.
         weight: ``[channels]``; 1 if not given.
         known: the batch's statistics.
@@ -131,7 +131,7 @@ def push_forward(
 
 
 class Normalized(torch.autograd.Function):
-    """A batch normalization in training whose statistics are known; twice differentiable."""
+    """A batch normalization in training mode with known statistics; twice differentiable."""
 
     @staticmethod
     def forward(
@@ -143,24 +143,24 @@ class Normalized(torch.autograd.Function):
         rstd: Tensor,
         known: Tensor,
     ) -> Tensor:
-        """Return the outputs, which are known.
+        """Return the known outputs.
 
         Args:
-            ctx: torch's.
+            ctx: torch's context.
             inputs: ``[batch, channels, ...]``.
             weight: ``[channels]``; 1 if not given.
             bias: ``[channels]``; 0 if not given.
-            mean: of ``inputs``, ``[channels]``.
-            rstd: of ``inputs``, ``[channels]``.
+            mean: the mean of ``inputs``, ``[channels]``.
+            rstd: the reciprocal standard deviation of ``inputs``, ``[channels]``.
             known: the outputs.
         """
         ctx.save_for_backward(inputs, weight, mean, rstd)
-        # What a Function returns must not be a view, or nobody could write to it.
+        # A Function's output must not be a view, because a later layer could not write to it.
         return known.new_empty(0).set_(known)  # type: ignore[call-overload]
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> Any:
-        """The gradients, differentiable themselves."""
+        """Return the gradients, which are differentiable themselves."""
         found = _PulledBack.apply(*slopes, *ctx.saved_tensors)  # type: ignore[no-untyped-call]
         wanted = zip(found, ctx.needs_input_grad, strict=False)
         return *(g if want else None for g, want in wanted), None, None, None
@@ -173,7 +173,7 @@ class _PulledBack(torch.autograd.Function):
     def forward(
         ctx: Any, slope: Tensor, inputs: Tensor, weight: Tensor | None, mean: Tensor, rstd: Tensor
     ) -> tuple[Tensor, ...]:
-        """The gradients in inputs, weight and bias."""
+        """Return the gradients in the inputs, weight and bias."""
         pulled = pull_back(slope, inputs, weight, Statistics(mean, rstd))
         ctx.save_for_backward(slope, inputs, weight, mean, rstd, pulled.weight, pulled.bias)
         ctx.set_materialize_grads(False)
@@ -182,19 +182,20 @@ class _PulledBack(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *adjoints: Tensor | None) -> Any:
-        r"""The second derivatives, of what the adjoints make of the three gradients.
+        r"""Return the derivatives of the inner product of the adjoints and the three gradients.
 
-        That is :math:`\langle v, \gamma r P g \rangle + \langle v_\gamma, g^\top \hat x \rangle
-        + \langle v_\beta, g^\top 1 \rangle`, :math:`P` the symmetric projection. In :math:`g` it is
-        the tangent along :math:`(v, v_\gamma, v_\beta)`. In :math:`x`, with
-        :math:`p = v^\top \hat x`, :math:`q = g^\top \hat x`, means :math:`\bar v, \bar g` and
-        :math:`S = v^\top g - n \bar v \bar g - pq/n`, it is
+        The product is :math:`\langle v, \gamma r P g \rangle + \langle v_\gamma, g^\top \hat x
+        \rangle + \langle v_\beta, g^\top 1 \rangle` with the symmetric projection :math:`P`. Its
+        derivative in :math:`g` is the tangent along :math:`(v, v_\gamma, v_\beta)`. Let
+        :math:`p = v^\top \hat x` and :math:`q = g^\top \hat x`, let :math:`\bar v, \bar g` be
+        means, and :math:`S = v^\top g - n \bar v \bar g - pq/n`. Then its derivative in :math:`x`
+        is
 
         .. math:: -\frac{\gamma r^2}{n} \Bigl[\bigl(S - \tfrac{2pq}{n}\bigr) \hat x
                   + q (v - \bar v) + p (g - \bar g)\Bigr]
                   + v_\gamma r \bigl(g - \bar g - \tfrac{q}{n} \hat x\bigr),
 
-        and in :math:`\gamma` it is :math:`r S`.
+        and its derivative in :math:`\gamma` is :math:`r S`.
         """
         slope, inputs, weight, mean, rstd, q, slope_sum = ctx.saved_tensors
         known = Statistics(mean, rstd)
@@ -228,10 +229,10 @@ class _PulledBack(torch.autograd.Function):
 
 
 class FastSecondDerivatives(FunctionMode):
-    """A mode in which batch normalizations in training have these second derivatives."""
+    """A mode in which batch normalizations in training mode have fast second derivatives."""
 
     def call(self, func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Call ``func``, or its replacement."""
+        """Call ``func`` or its replacement."""
         if func is F.batch_norm:
             given = BatchNorm(*args, **kwargs)
             if given.training:
@@ -248,7 +249,7 @@ def _twice_differentiable(given: BatchNorm) -> Tensor:
 
 
 def _scaled(inputs: Tensor, scale: Tensor, shift: Tensor, zero: Tensor, one: Tensor) -> Tensor:
-    """Channel by channel, by the kernel for evaluation, which is one pass over the data."""
+    """Scale and shift each channel by the evaluation kernel, in one pass over the data."""
     return torch.native_batch_norm(inputs, scale, shift, zero, one, False, 0.0, 0.0)[0]
 
 

@@ -1,4 +1,4 @@
-"""Forward-mode rules where torch's own are slow, or where a value is known already."""
+"""Forward-mode rules for functions whose rule in torch is slow, or whose output is known."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from metaloss.bilevel.tangent.batch_norm import BatchNorm, Statistics, push_forw
 
 
 class FastTangents:
-    """Calls torch functions in forward mode.
+    """Calls torch functions in forward mode, some of them by faster rules.
 
     Args:
-        activations: outputs of layers that the training step left, if there are any.
+        activations: the layer outputs kept from the training step, if any.
     """
 
     def __init__(self, activations: Activations | None = None) -> None:
@@ -53,7 +53,7 @@ def _layer(
     *options: Any,
     **named: Any,
 ) -> Tensor:
-    """A layer that is linear in its inputs and in its weights."""
+    """Call a layer that is linear in its inputs and in its weights."""
     (x, dx), (w, dw), (_, db) = map(_unpacked, (input, weight, bias))
     assert w is not None
     out = activations.take(func, w)
