@@ -25,7 +25,7 @@ exactly = pytest.mark.parametrize("strategy", EXACT)
 
 
 @exactly
-@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("steps", [1, pytest.param(2, marks=pytest.mark.exhaustive), 3])
 @pytest.mark.parametrize("steps_before", [0, 3])
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
 def test_through_every_optimizer(make, steps_before: int, steps: int, strategy: str):

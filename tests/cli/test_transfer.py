@@ -22,7 +22,7 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 TUTORIAL = EXAMPLES / "tutorial"
 FOLDERS = EXAMPLES / "folders"
 
-QUICK = ["--gin_param", "EPOCHS = 2", "--gin_param", "MILESTONES = ()"]
+QUICK = ["--gin_param", "EPOCHS = 1", "--gin_param", "MILESTONES = ()"]
 DIGITS = ["experiments/demo.gin", *QUICK, "--gin_param", "SEEDS = (0, 1)"]
 ONE = ["--gin_param", "experiments.MetaTraining.methods = [@a_gce/experiments.Adjusted()]"]
 

@@ -88,7 +88,9 @@ OTHERS = [
 
 
 @pytest.mark.bad_input
-@pytest.mark.parametrize("make", [experiment, meta_training])
+@pytest.mark.parametrize(
+    "make", [experiment, pytest.param(meta_training, marks=pytest.mark.exhaustive)]
+)
 @pytest.mark.parametrize(("changes", "message"), OTHERS)
 def test_it_does_not_go_on_as_another_run(make, changes, message: str, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
@@ -102,7 +104,9 @@ def test_it_does_not_go_on_as_another_run(make, changes, message: str, tmp_path:
 
 
 @pytest.mark.bad_input
-@pytest.mark.parametrize("make", [experiment, meta_training])
+@pytest.mark.parametrize(
+    "make", [experiment, pytest.param(meta_training, marks=pytest.mark.exhaustive)]
+)
 @pytest.mark.parametrize(("changes", "message"), OTHERS)
 def test_a_finished_run_is_not_taken_for_another(make, changes, message, tmp_path: Path) -> None:
     make().run(RunFolder(tmp_path / "run"))
