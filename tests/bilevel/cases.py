@@ -17,12 +17,12 @@ from tests.helpers.hypergradients import Batch, Training
 
 SAMPLES = 40
 EXACT = [name for name in STRATEGIES if name not in {"difference", "auto"}]
-"""The strategies that make no error of their own."""
+"""The strategies that are exact."""
 
 MakeOptimizer = Callable[[Iterable[Any]], torch.optim.Optimizer]
 
-# A fresh Adam or RMSprop moves by the gradient's sign but for eps: with the usual 1e-8 there would
-# be no slope to measure.
+# The first step of Adam or RMSprop is nearly the gradient's sign. With the usual eps of 1e-8 there
+# would be no slope to measure.
 OPTIMIZERS: dict[str, MakeOptimizer] = {
     "SGD": lambda p: torch.optim.SGD(p, lr=0.3),
     "SGD-momentum": lambda p: torch.optim.SGD(p, lr=0.2, momentum=0.9),
@@ -55,7 +55,7 @@ OPTIMIZERS: dict[str, MakeOptimizer] = {
 
 
 def batch(seed: int, size: int = 10, dtype: torch.dtype = torch.float64) -> Batch:
-    """Images, noisy labels and ids."""
+    """Return images, noisy labels and sample ids."""
     generator = torch.Generator().manual_seed(seed)
     return (
         torch.randn(size, 1, 6, 6, generator=generator, dtype=torch.float64).to(dtype),
@@ -73,7 +73,7 @@ def learned(
     conditioner: Conditioner | None = None,
     detach: bool = False,
 ) -> AdjustedLoss:
-    """A criterion whose adjuster has something to learn, in float64."""
+    """Return a criterion with a learnable adjuster, in float64."""
     loss = GCE() if loss is None else loss
     conditioner = two_features() if conditioner is None else conditioner
     adjuster = Adjuster.for_loss(loss, conditioner, hidden=6)
@@ -87,7 +87,7 @@ def training(
     steps: int = 1,
     steps_before: int = 0,
 ) -> Training:
-    """A training that has made some real steps, and is about to look ahead."""
+    """Return a training after some real steps, ready for a lookahead."""
     model = (mlp() if model is None else model).double()
     found = Training(
         model=model,

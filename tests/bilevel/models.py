@@ -1,4 +1,4 @@
-"""Small networks of every kind to differentiate through."""
+"""Small networks of many kinds to differentiate through."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CLASSES = 3
 
 
 class Residual(nn.Module):
-    """A block and a way around it."""
+    """A residual block."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Residual(nn.Module):
 
 
 class Tied(nn.Module):
-    """One layer's weight is another's."""
+    """A network with two layers that share a weight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Tied(nn.Module):
 
 
 class Attention(nn.Module):
-    """Rows of the image attend to one another."""
+    """Self-attention over the rows of the image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Attention(nn.Module):
 
 
 class Centred(nn.Module):
-    """What it gives depends on the batches it has seen, by way of a buffer."""
+    """A network whose outputs depend on earlier batches through a buffer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class Centred(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """Rows of the image one after the other."""
+    """A recurrent layer over the rows of the image."""
 
     def __init__(self, layer: type[nn.RNNBase] = nn.LSTM) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Recurrent(nn.Module):
 
 
 class WithFrozen(nn.Module):
-    """Some of the weights are not trained."""
+    """A network with a frozen weight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 
 
 class Inplace(nn.Module):
-    """A residual block that writes into its activations, as torchvision's do."""
+    """A residual block with in-place operations on its activations, as in torchvision."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class Inplace(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Rows of the image, encoded together."""
+    """A transformer encoder over the rows of the image."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class Transformer(nn.Module):
 
 
 class Normed(nn.Module):
-    """A network whose norms have nothing to learn, or no memory."""
+    """A network with norms that lack learnable parameters or running statistics."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ class Normed(nn.Module):
 
 
 class OverTime(nn.Module):
-    """Rows of the image as channels that go on in time."""
+    """A convolution over time, with the rows of the image as channels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -185,14 +185,14 @@ class OverTime(nn.Module):
 
 
 def partly_frozen() -> nn.Module:
-    """What is fine-tuned: the head and the norms of a network in eval mode."""
+    """Return a network in evaluation mode whose head and norms are fine-tuned."""
     model = cnn(nn.BatchNorm2d(4)).eval()
     model[0].requires_grad_(False)
     return model
 
 
 def enlarged(size: int, model: nn.Module) -> nn.Module:
-    """For images larger than those of the cases."""
+    """Return the model with an upsampling layer in front, for models that need larger images."""
     return nn.Sequential(nn.Upsample(size), model)
 
 

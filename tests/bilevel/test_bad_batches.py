@@ -1,4 +1,4 @@
-"""Batches, labels and models that no lookahead can be made with are refused in one line."""
+"""Batches, labels and models that a lookahead cannot handle raise errors of one line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ every_strategy = pytest.mark.parametrize("strategy", list(STRATEGIES))
         ([(torch.zeros(3),)], ["got 1 parts"]),
     ],
 )
-def test_batches_that_are_none(batches, words, strategy: str):
+def test_invalid_batches(batches, words, strategy: str):
     here = training()
     refused(lambda: here.look_ahead(Lookahead(strategy=strategy), train_batches=batches), *words)
 
@@ -82,7 +82,7 @@ def test_a_loss_that_is_not_finite_is_named(strategy: str):
 
 
 class Inside(nn.Module):
-    """Its first layer runs in inference mode."""
+    """A network whose first layer runs in inference mode."""
 
     def __init__(self, clone: bool) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ def test_inference_mode(strategy: str):
 
 
 class Pair(nn.Module):
-    """It gives two things."""
+    """A network that returns a pair."""
 
     def __init__(self) -> None:
         super().__init__()

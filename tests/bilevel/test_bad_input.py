@@ -1,4 +1,4 @@
-"""What cannot be looked ahead with is refused in one line, before anything is computed."""
+"""Settings, optimizers and models that a lookahead cannot handle raise errors of one line."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_another_number_of_batches(given: int, strategy: str):
 
 
 class Other(torch.optim.SGD):
-    """It may do anything in its step."""
+    """A subclass, which may change the step."""
 
     def step(self, closure=None):
         return super().step(closure)
@@ -178,7 +178,7 @@ def test_outputs_that_are_no_logits(strategy: str):
 
 
 class WithoutTangents(torch.autograd.Function):
-    """An operator of the user's own, with a backward rule alone."""
+    """A custom operator with a backward rule only."""
 
     @staticmethod
     def forward(ctx, x):

@@ -1,4 +1,4 @@
-"""Clipped steps: as torch clips, and differentiated exactly."""
+"""Clipped steps are the same as torch's, and differentiated exactly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.bilevel.cases import EXACT, OPTIMIZERS, training
 from tests.bilevel.models import MODELS
 from tests.helpers.hypergradients import assert_is_the_hypergradient, inner
 
-# Lengths and sizes below and above those that occur in these trainings.
+# Limits below and above the norms and values that occur in these trainings.
 CLIPS: dict[str, Clip] = {
     "norm": ClipNorm(0.1),
     "norm, never": ClipNorm(1e3),
@@ -56,7 +56,7 @@ def test_clipping_makes_a_difference_here(clip: Clip) -> None:
     assert inner(gap, gap) > 1e-2 * inner(free, free)
 
 
-def test_gradients_of_no_length_stay_as_they_are() -> None:
+def test_zero_gradients_are_unchanged() -> None:
     grads = {"w": torch.zeros(3, requires_grad=True)}
     found = ClipNorm(1.0).clipped(grads)["w"]
     (slope,) = torch.autograd.grad(found.sum(), grads["w"])
@@ -64,7 +64,7 @@ def test_gradients_of_no_length_stay_as_they_are() -> None:
     assert torch.equal(slope, torch.ones(3))
 
 
-def test_complex_numbers_by_their_size() -> None:
+def test_complex_numbers_by_their_absolute_value() -> None:
     p = nn.Parameter(torch.randn(5, dtype=torch.complex128))
     p.grad = torch.randn_like(p)
     expected = copy.deepcopy(p.grad)
@@ -82,7 +82,7 @@ def test_limits_out_of_range(kind: type[Clip], given: object) -> None:
 
 
 @pytest.mark.bad_input
-def test_what_is_no_way_to_clip() -> None:
+def test_clip_of_another_type() -> None:
     with pytest.raises(InputError, match=r"clip: expected a Clip or None, got 1.0"):
         Lookahead(clip=1.0)
     with pytest.raises(InputError, match=r"clip: expected a Clip or None, got 1.0"):

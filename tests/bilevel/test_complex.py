@@ -1,4 +1,4 @@
-"""Complex weights: stepped as ``torch.optim`` steps them, real and imaginary parts apart."""
+"""Complex weights: real and imaginary parts are stepped separately, as by ``torch.optim``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ every_optimizer = pytest.mark.parametrize(
 
 
 class Complex(nn.Module):
-    """A complex layer, then a real one on the sizes of what it gives."""
+    """A complex layer, and a real layer on the absolute values of its outputs."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Models that compute something else from call to call: put right where that can be, or refused."""
+"""Models that change from call to call: random numbers are replayed, other changes refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ twice = pytest.mark.parametrize("strategy", ["mixed", "difference"])
 
 
 class Masked(nn.Module):
-    """It drops activations by a mask that it is given the means to draw."""
+    """A network with dropout by a mask from a given function."""
 
     def __init__(self, mask: Callable[[int, int], Tensor]) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ GLOBAL = {"numpy": by_numpy, "python": by_python}
 
 
 class Own:
-    """A generator that nobody else can see."""
+    """A mask from a private random generator."""
 
     def __init__(self, kind: str) -> None:
         self.numpy = np.random.default_rng(0) if kind == "numpy" else None
@@ -61,7 +61,7 @@ class Own:
 
 
 class Counting(nn.Module):
-    """It weighs its outputs by how often it has been called."""
+    """A network that scales its outputs by the number of calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ def seeded(here: Training) -> Training:
 def test_global_generators_are_replayed_and_left_alone(
     kind: str, steps: int, strategy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # beartype, which checks types in tests, draws from Python's generator.
+    # beartype, the type checker in tests, draws from Python's generator.
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     here = seeded(training(Masked(GLOBAL[kind]), steps=steps))
     python, numpy = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
@@ -103,7 +103,7 @@ def test_global_generators_are_replayed_and_left_alone(
 @twice
 @pytest.mark.parametrize("single", [False, True], ids=["float64", "float32"])
 @pytest.mark.parametrize("kind", ["numpy", "torch"])
-def test_generators_of_a_models_own_are_refused(kind: str, single: bool, strategy: str) -> None:
+def test_private_generators_of_a_model_are_refused(kind: str, single: bool, strategy: str) -> None:
     here = training(Masked(Own(kind)))
     here = in_single(here) if single else here
     with pytest.raises(InputError, match=r"expected .*(same outputs|change with the weights)"):
@@ -120,7 +120,7 @@ def test_a_model_that_counts_its_calls_is_refused(single: bool, strategy: str) -
 
 
 class WrongGradient(torch.autograd.Function):
-    """It says that its slope is 3 where it is 1; forward mode has it right."""
+    """A function with slope 1 whose backward rule says 3; its forward-mode rule is right."""
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ class Tripled(nn.Module):
 
 
 @twice
-def test_a_gradient_that_is_not_the_outputs_is_refused(strategy: str) -> None:
+def test_a_wrong_gradient_of_the_outputs_is_refused(strategy: str) -> None:
     with pytest.raises(InputError, match=r"expected .*(gradient of these outputs|gradient says)"):
         training(Tripled()).look_ahead(Lookahead(strategy=strategy))
 
@@ -183,7 +183,7 @@ def test_weights_that_the_forward_pass_writes(how: str, strategy: str) -> None:
 
 @every_strategy
 @pytest.mark.parametrize("kind", [nn.Embedding, nn.EmbeddingBag])
-def test_embeddings_that_keep_to_a_length(kind: type[nn.Module], strategy: str) -> None:
+def test_embeddings_with_max_norm(kind: type[nn.Module], strategy: str) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(36, CLASSES), kind(4, 2, max_norm=1.0))
     here = training(model)
     before = model[2].weight.detach().clone()
@@ -192,7 +192,7 @@ def test_embeddings_that_keep_to_a_length(kind: type[nn.Module], strategy: str) 
     assert torch.equal(model[2].weight, before)
 
 
-# What is looked at
+# The comparisons
 
 
 def differ(slope: Tensor, tangent: Tensor, grads: dict, direction: dict) -> Tensor:
@@ -217,7 +217,7 @@ def test_slopes_that_are_lost_in_underflow() -> None:
     assert differ(s, x @ u.T, {"w": torch.zeros(4, 3)}, {"w": u}) < 0.1
 
 
-def test_outputs_by_their_length() -> None:
+def test_outputs_relative_to_their_length() -> None:
     one = torch.tensor([[3.0, 4.0]])
     assert outputs_differ(one, one) == 0
     assert outputs_differ(one, 1.01 * one).item() > 1

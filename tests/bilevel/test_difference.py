@@ -1,4 +1,4 @@
-"""Central differences: how far off they are, and where nothing else will do."""
+"""Central differences: their accuracy, and networks that only they can handle."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_one_step_within_a_percent_in_float32_for_rectifiers(build, detach: bool
 
 
 def errors_in_float32(build: Callable[[], nn.Module], steps: int, detach: bool) -> list[float]:
-    """Of some trainings that differ in their random numbers, in order of size."""
+    """Return the sorted errors of several trainings with different random numbers."""
     errors = []
     for seed in range(7):
         torch.manual_seed(seed)
@@ -97,8 +97,8 @@ def test_two_steps_mostly_within_a_percent_in_float32_for_rectifiers(build, deta
 @pytest.mark.exhaustive
 @pytest.mark.xfail(
     strict=True,
-    reason="a gradient jumps at a kink, and what lies between the two sides of a difference "
-    "is divided by their distance: in networks as small as these, errors of the result's own size",
+    reason="a gradient jumps at a kink, and a difference divides the jump by the distance of its "
+    "two sides: in networks as small as these, the error can be as large as the result",
 )
 @pytest.mark.parametrize("name", ["CNN-BatchNorm", "CNN-GroupNorm"])
 def test_several_steps_always_within_a_percent_in_float32_for_rectifiers(name: str):
@@ -120,14 +120,14 @@ def test_through_optimizers_that_divide(steps: int, optimizer: str):
     assert_off_by_less_than(start, 1e-5)
 
 
-# How far to go
+# The step length
 
 
 @pytest.mark.parametrize("factor", [1e-9, 1.0, 1e9])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_it_goes_as_far_whatever_the_length_of_the_direction(dtype: torch.dtype, factor: float):
+def test_the_distance_moved_ignores_the_directions_length(dtype: torch.dtype, factor: float):
     params = {"w": torch.randn(5, dtype=dtype), "b": torch.randn(2, dtype=dtype)}
-    direction = {"w": factor * torch.randn(5, dtype=dtype)}  # the bias is not moved
+    direction = {"w": factor * torch.randn(5, dtype=dtype)}  # the bias does not move
     scale = scale_of(params, direction)
     after = moved(params, direction, scale)
     gone = (scale * direction["w"]).norm() / torch.cat(list(params.values())).norm()
@@ -137,7 +137,7 @@ def test_it_goes_as_far_whatever_the_length_of_the_direction(dtype: torch.dtype,
 
 
 @pytest.mark.parametrize("zero", ["params", "direction", "both"])
-def test_there_is_a_scale_where_something_is_zero(zero: str):
+def test_the_scale_is_positive_where_something_is_zero(zero: str):
     params = {"w": torch.zeros(3) if zero != "direction" else torch.randn(3)}
     direction = {"w": torch.zeros(3) if zero != "params" else torch.randn(3)}
     scale = scale_of(params, direction)
@@ -147,18 +147,18 @@ def test_there_is_a_scale_where_something_is_zero(zero: str):
 
 @every_number_of_steps
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
-def test_no_step_has_no_slope(optimizer, steps: int):
-    """A learning rate of zero leaves no direction to go along."""
+def test_steps_of_length_zero_give_zero(optimizer, steps: int):
+    """With a learning rate of zero, the direction is zero."""
     start = training(mlp(), lambda p: optimizer(p, lr=0.0), steps=steps)
     found = start.look_ahead(Lookahead(steps, "difference"))
     assert all(g.eq(0).all() for g in found.values())
 
 
-# Where nothing else will do
+# Networks that only differences can handle
 
 
 class Averaged(Bag):
-    """The same as the bag, written so that it can be differentiated in every way."""
+    """The same function as the bag, with all derivatives."""
 
     def forward(self, x: Tensor) -> Tensor:
         words = (x.abs() * 10).long().clamp(max=49).flatten(1)
@@ -166,7 +166,7 @@ class Averaged(Bag):
 
 
 class Flash(nn.Module):
-    """Attention by the fused kernel alone."""
+    """Attention that only uses the fused kernel."""
 
     def __init__(self, kernel: SDPBackend = SDPBackend.FLASH_ATTENTION) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ PAIRS = {
 
 @every_number_of_steps
 @pytest.mark.parametrize(("build", "twin"), PAIRS.values(), ids=PAIRS.keys())
-def test_through_kernels_that_have_gradients_alone(build, twin, steps: int):
+def test_through_kernels_that_only_have_gradients(build, twin, steps: int):
     starts = []
     for make in (build, twin):
         torch.manual_seed(5)
@@ -197,8 +197,8 @@ def test_through_kernels_that_have_gradients_alone(build, twin, steps: int):
 
 
 @pytest.mark.parametrize("build", [Bag, Flash])
-def test_which_have_no_more_than_that(build):
-    """Else the test above would say nothing."""
+def test_those_kernels_have_no_other_derivatives(build):
+    """Otherwise the test above would prove nothing."""
     with pytest.raises(InputError, match="forward-mode rule"):
         here(build, 1).look_ahead(Lookahead())
 

@@ -1,4 +1,4 @@
-"""Differences where the numbers of a direction are of many sizes, and where rounding hides them."""
+"""Differences along directions with entries of very different sizes, and rounding errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Words(nn.Module):
 
 
 class Bags(Words):
-    """The same, by a layer that can be differentiated once."""
+    """The same function, by a layer that can be differentiated only once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Bags(Words):
 
 
 class LowRank(nn.Module):
-    """A frozen layer and an adapter that begins at zero."""
+    """A frozen layer with an adapter that is initially zero."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class LowRank(nn.Module):
 
 
 class Gated(nn.Module):
-    """A branch whose gate begins at zero."""
+    """A branch with a gate that is initially zero."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Gated(nn.Module):
 
 
 class Autocast(nn.Module):
-    """It computes in half precision, whatever precision its weights have."""
+    """A network that computes in half precision, whatever the precision of its weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ def here(build: Callable[[], nn.Module], optimizer: str, single: bool) -> Traini
 
 
 def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor], rtol: float) -> None:
-    """Relative to the length: a fresh Adam moves by signs, and its hypergradients are short."""
+    """Check the relative error, because a fresh Adam gives short hypergradients."""
     gap = {name: found[name].double() - expected[name].double() for name in expected}
     assert inner(expected, expected) > 0
     assert inner(gap, gap) ** 0.5 < rtol * inner(expected, expected) ** 0.5
@@ -138,7 +138,7 @@ def test_parts_add_up_to_the_direction():
     total = sum(part["a"] for part in parts)
     assert torch.equal(total, direction["a"])
     assert len(parts) > 10
-    for part in parts[:-1]:  # the last one is what is left
+    for part in parts[:-1]:  # the last part has the remaining entries
         sizes = part["a"][part["a"] != 0].abs()
         assert sizes.max() <= 10 * sizes.min() * (1 + 1e-5)
     assert by_size({"b": torch.zeros(3)})[0].keys() == {"b"}

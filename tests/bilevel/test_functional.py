@@ -1,4 +1,4 @@
-"""The optimizer's step as a function, against the optimizer's step."""
+"""The functional step, compared with the optimizer's own step."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def gradients(step: int) -> dict[str, Tensor]:
 
 
 def really(optimizer: torch.optim.Optimizer, params: dict, grads: dict[str, Tensor]) -> dict:
-    """The real step, with the gradients given; a parameter without one is skipped."""
+    """Take the real step with the given gradients; skip a parameter without a gradient."""
     for name, p in params.items():
         p.grad = grads[name].clone() if name in grads else None
     optimizer.step()
@@ -97,7 +97,7 @@ def detached(params: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @every_setting
 def test_each_step_is_the_real_one(make):
-    """Taken over afresh at every step, from the live state; and carried on by itself."""
+    """This holds from the live state of every step, and when the function continues by itself."""
     params = weights()
     optimizer = make(list(params.values()))
     carried = functional(optimizer, params)
@@ -119,7 +119,7 @@ def test_each_step_is_the_real_one(make):
     ids=[name for name in SETTINGS if name != "SGD fused"],
 )
 def test_a_parameter_that_was_skipped_is_stepped_as_the_real_one_is(make):
-    """Without a gradient it keeps its weights and its state, or never gets one."""
+    """Without a gradient it keeps its weights and its state, or has no state at all."""
     params = weights()
     optimizer = make(list(params.values()))
     for step, reached in enumerate(["ab", "abc", "c", "ac", "abc", "b", "abc"]):
@@ -158,7 +158,7 @@ def test_a_step_changes_none_of_its_arguments(make):
     assert states.same(arguments, kept)
     assert states.same(found.step(*arguments), first)
     assert states.same(optimizer.state_dict(), before)
-    # Nor does a later real step reach back into what was found.
+    # A later real step does not change the results either.
     after = copy.deepcopy(first)
     really(optimizer, params, gradients(2))
     assert states.same(first, after)
@@ -199,7 +199,7 @@ def test_a_step_is_differentiable_in_weights_and_gradients(name: str, fresh: boo
 
 @pytest.mark.parametrize("name", ["Adam", "AdamW", "RMSprop"])
 def test_the_slope_of_a_first_step_with_the_usual_eps(name: str):
-    """It moves by ``g / (k |g| + eps)``, whose slope is ``eps / (k |g| + eps)^2``, 1/eps at 0."""
+    """The step is ``g / (k |g| + eps)``; its slope is ``eps / (k |g| + eps)^2``, 1/eps at 0."""
     params = {"w": nn.Parameter(torch.zeros(5, dtype=torch.float64))}
     eps, lr = 1e-8, 0.1
     optimizer = getattr(torch.optim, name)(params.values(), lr=lr, eps=eps)

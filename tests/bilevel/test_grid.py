@@ -1,4 +1,4 @@
-"""The default strategy over a grid of models and optimizers, held against the textbook's."""
+"""The default strategy over a grid of models and optimizers, compared with ``unroll``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.helpers.hypergradients import Training, assert_near, in_single
 FEW = ("CNN-BatchNorm", "attention", "LSTM", "norms", "resnet8")
 USED = ("SGD-Nesterov", "Adam-decay", "RMSprop-momentum")
 DOUBLE, SINGLE = 1e-9, 1e-3
-"""How far off, relative to the textbook's length, in float64 and in float32."""
+"""The largest error relative to the length of the reference, in float64 and in float32."""
 
 
 def assert_as_by_the_textbook(here: Training, rtol: float) -> None:
@@ -46,7 +46,7 @@ def test_every_model_in_float32(build, steps: int):
 @pytest.mark.parametrize("strategy", ["mixed", "unroll", "difference"])
 @pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU, nn.RNN], ids=lambda layer: layer.__name__)
 def test_recurrent_layers_in_float32(layer, strategy: str):
-    """Their fastest kernels, which torch takes in float32, have no tangents."""
+    """Their fastest kernels, which torch uses in float32, have no tangents."""
 
     def here() -> Training:
         torch.manual_seed(0)
@@ -83,7 +83,7 @@ def test_groups_with_settings_of_their_own(kind, steps: int):
         {"params": model[0].parameters(), "lr": 0.1, "weight_decay": 0.2},
         {"params": model[1].parameters(), "lr": 0.03},
         {"params": [model[5].weight], "weight_decay": 0.0},
-    ]  # and a bias that is in none of them
+    ]  # the last bias is in none of them
 
     def make(_: object) -> torch.optim.Optimizer:
         model[5].bias.requires_grad_(False)

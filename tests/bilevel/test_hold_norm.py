@@ -1,4 +1,4 @@
-"""Hypergradients of the direction alone, against real training with rescaled gradients."""
+"""Hypergradients with the gradients' norm held fixed, compared with real training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def norm_of(twin: Training) -> torch.Tensor:
 
 
 def norms_on_the_way(here: Training) -> list[torch.Tensor]:
-    """The length of the gradient at each of the real steps."""
+    """Return the norm of the gradient at each of the real steps."""
     twin, found = here.twin(), []
     for batch in twin.train_batches:
         twin.step(batch)
@@ -34,7 +34,7 @@ def norms_on_the_way(here: Training) -> list[torch.Tensor]:
 def loss_at_those_norms(
     here: Training, norms: list[torch.Tensor], nudge: dict, share: float = 1.0
 ) -> float:
-    """The clean loss after real training whose gradients have the lengths given, or nearly."""
+    """Return the clean loss after real training with gradients rescaled towards given norms."""
     twin = here.twin()
     left = iter(norms)
 
@@ -93,12 +93,12 @@ def test_it_is_another_derivative_of_the_same_step(strategy: str) -> None:
 
 
 def test_a_scale_that_all_samples_share_has_no_slope() -> None:
-    """A weight for all samples alike is a longer step, and nothing else."""
+    """A weight shared by all samples only changes the length of the step."""
     loss = WeightedCE()
     adjuster = Adjuster.for_loss(loss, Margin()).double()
     with torch.no_grad():
         for p in adjuster.parameters():
-            p.zero_()  # whatever the margin, the same weight
+            p.zero_()  # the weight does not depend on the margin
     here = training(criterion=AdjustedLoss(loss, Margin(), adjuster))
     bias = [name for name in dict(adjuster.named_parameters()) if name.endswith("bias")][-1]
     free = here.look_ahead(Lookahead())[bias]
@@ -108,7 +108,7 @@ def test_a_scale_that_all_samples_share_has_no_slope() -> None:
 
 
 @pytest.mark.parametrize("strategy", EXACT)
-def test_a_share_lies_between(strategy: str) -> None:
+def test_a_fraction_interpolates_linearly(strategy: str) -> None:
     here = training(steps_before=2)
     free, most, held = (
         here.look_ahead(Lookahead(strategy=strategy, hold_norm=share)) for share in (0.0, 0.9, 1.0)
@@ -125,10 +125,10 @@ def test_shares_out_of_range(share: float) -> None:
 
 
 @pytest.mark.parametrize("strategy", EXACT)
-def test_a_gradient_of_no_length_turns_nowhere(strategy: str) -> None:
+def test_zero_gradients_give_a_finite_hypergradient(strategy: str) -> None:
     here = training(criterion=learned())
     inputs, targets, *rest = here.train_batches[0]
-    # Every class as likely as it occurs: the gradient of the only layer vanishes.
+    # Every class is predicted with its own frequency, so the gradient of the only layer is zero.
     model = torch.nn.Linear(inputs.flatten(1).shape[1], CLASSES).double()
     with torch.no_grad():
         for p in model.parameters():

@@ -1,4 +1,4 @@
-"""What changes gradients on their way to the weights is refused by name."""
+"""Hooks that may change gradients are refused by name."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_hooks_of_frozen_parameters_do_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["halved", "halved_in_module"])
-def test_a_check_sees_them_before_it_copies_the_model(name: str) -> None:
+def test_hooks_are_found_before_the_model_is_copied(name: str) -> None:
     def model() -> nn.Module:
         made = nn.Sequential(nn.Flatten(), nn.Linear(5, 3))
         ON_THE_MODEL[name](made)
@@ -128,7 +128,7 @@ def test_data_parallelism(kind: type[nn.Module], strategy: str) -> None:
         here.look_ahead(Lookahead(strategy=strategy), model=kind(here.model))
 
 
-def test_hooks_that_change_no_gradient_are_welcome() -> None:
+def test_hooks_that_change_no_gradient_are_allowed() -> None:
     here = training(mlp())
     expected = here.look_ahead(Lookahead())
     calls = []

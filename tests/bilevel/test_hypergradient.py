@@ -1,4 +1,4 @@
-"""The hypergradient against the slopes of real training runs, in float64."""
+"""The hypergradient, compared with the slopes of real training runs in float64."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_through_every_optimizer(make, steps_before: int, steps: int, strategy: 
 @exactly
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
 def test_one_step_with_the_features_held_fixed(make, strategy: str):
-    """The paper's setting: its derivative is the whole one for a single step."""
+    """The paper's setting: with a single step, nothing is left out of the derivative."""
     here = training(make_optimizer=make, criterion=learned(detach=True), steps_before=2)
     found = here.look_ahead(Lookahead(strategy=strategy))
     assert_is_the_hypergradient(found, here)
@@ -46,7 +46,7 @@ def test_one_step_with_the_features_held_fixed(make, strategy: str):
 @exactly
 @pytest.mark.parametrize("make", [OPTIMIZERS["SGD-Nesterov"], OPTIMIZERS["Adam"]])
 def test_several_steps_with_the_features_held_fixed(make, strategy: str):
-    """Then what the adjuster is told stays as it was, though the weights move."""
+    """The features stay the same although the weights move."""
     here = training(make_optimizer=make, criterion=learned(detach=True), steps=3, steps_before=2)
     found = here.look_ahead(Lookahead(3, strategy))
     assert_is_the_hypergradient(found, here, features=features_on_the_way(here))
@@ -62,7 +62,7 @@ def test_several_steps_with_the_features_held_fixed(make, strategy: str):
     ],
     ids=["Adam", "AdamW", "RMSprop"],
 )
-def test_the_usual_eps_in_the_middle_of_training(make, strategy: str):
+def test_the_default_eps_in_the_middle_of_training(make, strategy: str):
     here = training(make_optimizer=make, steps=2, steps_before=5)
     found = here.look_ahead(Lookahead(2, strategy))
     assert_is_the_hypergradient(found, here)
@@ -89,7 +89,7 @@ def test_each_group_of_parameters_has_its_own_settings(steps_before: int, strate
 
 
 @exactly
-def test_the_learning_rate_of_now_counts(strategy: str):
+def test_the_current_learning_rate_is_used(strategy: str):
     here = training(make_optimizer=OPTIMIZERS["SGD-momentum"])
     schedule = torch.optim.lr_scheduler.StepLR(here.optimizer, step_size=1, gamma=0.1)
     before = here.look_ahead(Lookahead(strategy=strategy))
@@ -126,7 +126,7 @@ def test_through_models_by_adam(name: str, strategy: str):
 
 
 class WithSpare(nn.Module):
-    """One part is used for clean samples alone, so that no training loss reaches it."""
+    """A network with a part for clean samples only, which no training loss reaches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ def test_a_parameter_that_the_loss_does_not_reach_stays_put(name: str, steps: in
     here.meta_batch = batch(50, size=8)[:2]
     lookahead = Lookahead(steps, strategy)
     assert_is_the_hypergradient(here.look_ahead(lookahead), here)
-    # It did have a past, which must not be made use of.
+    # It has an optimizer state from earlier steps, which must not be used.
     here.step(batch(60, size=8))
     here.optimizer.zero_grad()
     found = lookahead.solve(
@@ -157,7 +157,7 @@ def test_a_parameter_that_the_loss_does_not_reach_stays_put(name: str, steps: in
 
 
 class WithTwoWays(nn.Module):
-    """Which part is used depends on the batch, as where experts or layers are switched."""
+    """A network that chooses one of two parts for each batch, like a mixture of experts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,14 +206,14 @@ def test_another_clean_loss(strategy: str):
     assert_is_the_hypergradient(found, here, meta_loss=squared)
 
 
-# The strategies among themselves
+# The strategies compared with each other
 
 
 @pytest.mark.parametrize("strategy", [name for name in EXACT if name != "unroll"])
 @pytest.mark.parametrize("optimizer", ["SGD-Nesterov", "Adam-decay", "RMSprop-momentum"])
 @pytest.mark.parametrize("detach", [True, False])
 @pytest.mark.parametrize("name", ["MLP-ReLU", "MLP-dropout", "CNN-BatchNorm", "tied"])
-def test_every_exact_strategy_gives_the_numbers_of_the_textbook(
+def test_every_exact_strategy_agrees_with_unroll(
     name: str, detach: bool, optimizer: str, strategy: str
 ):
     criterion = learned(detach=detach)

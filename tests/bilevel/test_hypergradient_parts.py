@@ -48,7 +48,7 @@ def test_through_every_loss(loss: LossFamily, steps: int, strategy: str):
 
 
 class PerClass(BaseAdjuster):
-    """One of one's own: a value for each class, and nothing else."""
+    """A custom adjuster with one value for each class."""
 
     def __init__(self, loss: LossFamily) -> None:
         super().__init__(loss.hyperparameters)
@@ -96,8 +96,8 @@ def test_into_a_part_of_an_adjuster(strategy: str):
 
 
 @exactly
-def test_what_no_sample_asks_for_gets_zero(strategy: str):
-    """A head whose group is in no batch."""
+def test_heads_that_no_sample_uses_get_zero(strategy: str):
+    """The group of one head is in no batch."""
     conditioner = Concat([Margin(), ClassGroup(3, groups=(0, 1, 1))])
     adjuster = GroupedAdjuster.for_loss(WeightedCE(), conditioner, num_groups=3, hidden=4)
     here = training(criterion=AdjustedLoss(WeightedCE(), conditioner, adjuster).double())
@@ -108,7 +108,7 @@ def test_what_no_sample_asks_for_gets_zero(strategy: str):
 
 
 @exactly
-def test_what_nothing_depends_on_gets_zero(strategy: str):
+def test_parameters_that_the_loss_does_not_use_get_zero(strategy: str):
     here = training()
     here.criterion.adjuster.register_parameter("spare", nn.Parameter(torch.ones(2).double()))
     found = here.look_ahead(Lookahead(strategy=strategy))
@@ -118,7 +118,7 @@ def test_what_nothing_depends_on_gets_zero(strategy: str):
 
 @exactly
 @pytest.mark.parametrize("name", builders())
-def test_told_by_every_conditioner(name: str, strategy: str):
+def test_through_every_conditioner(name: str, strategy: str):
     conditioner = builders()[name](CLASSES)
     labels = torch.arange(SAMPLES).remainder(7).clamp(max=2)
     conditioner.prepare(labels, CLASSES)
@@ -135,7 +135,7 @@ def test_told_by_every_conditioner(name: str, strategy: str):
 
 @exactly
 @pytest.mark.parametrize("detach", [True, False])
-def test_all_that_an_adjuster_can_be_told_together(detach: bool, strategy: str):
+def test_through_all_conditioners_together(detach: bool, strategy: str):
     group = ClassGroup(2)
     conditioner = Concat([MovingAverage(Margin()), LossValue(), Progress(), group])
     adjuster = GroupedAdjuster.for_loss(GCE(), conditioner, num_groups=2, hidden=5)

@@ -1,4 +1,4 @@
-"""The hypergradient of steps that have been made, against lookaheads and against real training."""
+"""The hypergradient of completed steps, compared with lookaheads and with real training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ detached = pytest.mark.parametrize("detach", [True, False], ids=["detached", "at
 
 
 def remembering(detach: bool):
-    """A criterion that remembers its batches, and so says something else after a step."""
+    """Return a criterion that depends on the batches it has observed."""
     conditioner = Concat([MovingAverage(Margin()), RunningMean(Margin())])
     criterion = learned(conditioner=conditioner, detach=detach)
     criterion.prepare(torch.arange(SAMPLES) % CLASSES, CLASSES)
@@ -41,7 +41,7 @@ def remembering(detach: bool):
 
 
 def made(here: Training, lookback: Lookback) -> dict[str, torch.Tensor]:
-    """The hypergradient of real steps, made as a loop makes them."""
+    """Take real steps as a training loop does, and return their hypergradient."""
     for batch in here.train_batches:
         inputs, targets, index = batch
         with lookback.step(here.model, here.optimizer, here.criterion, batch):
@@ -85,9 +85,9 @@ def test_of_several_steps_against_real_training(name: str, optimizer: str, strat
 
 
 @detached
-def test_what_the_conditioner_remembered_then(detach: bool) -> None:
+def test_the_conditioners_memory_at_the_step(detach: bool) -> None:
     here = training(criterion=remembering(detach))
-    for batch in here.train_batches:  # so that there is something to remember
+    for batch in here.train_batches:  # gives the conditioner something to remember
         here.criterion.observe(here.model(batch[0]), *batch[1:])
     expected = here.look_ahead(Lookahead(strategy="unroll"))
     before = states.of_module(here.criterion.conditioner)

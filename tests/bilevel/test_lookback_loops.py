@@ -1,4 +1,4 @@
-"""Looking back over the steps of loops that do more than one forward and backward pass."""
+"""Lookbacks over loops with accumulation, changing adjusters, scalers or kept activations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def accumulated(here: Training, lookback: Lookback, windows: list[list]) -> dict
 
 
 def clean_loss(here: Training, windows: list[list], nudge: dict, moves: list[dict]) -> float:
-    """The clean loss after real steps, with the adjuster nudged, and moved between the steps."""
+    """Return the clean loss after real steps with a nudged adjuster that moves between steps."""
     here = here.twin()
     theta = dict(here.criterion.adjuster.named_parameters())
     for k, batches in enumerate(windows):
@@ -63,7 +63,8 @@ def assert_slopes(here: Training, found: dict, windows: list[list], moves: list[
 @pytest.mark.parametrize("strategy", ["mixed", "unroll"])
 @pytest.mark.parametrize("name", ["MLP-dropout", "CNN-BatchNorm", "centred"])
 def test_accumulation_over_micro_batches(name: str, strategy: str, steps: int) -> None:
-    # Over several steps a memory would depend on the adjuster, which derivatives do not follow.
+    # Over several steps the conditioner's memory would depend on the adjuster, and derivatives do
+    # not follow that.
     criterion = remembering(detach=False) if steps == 1 else learned()
     here = training(MODELS[name](), OPTIMIZERS["SGD-Nesterov"], criterion, steps_before=1)
     windows = [[batch(10 * k + i, size=6) for i in range(3)] for k in range(steps)]
@@ -110,7 +111,7 @@ def test_every_step_at_its_own_theta(strategy: str) -> None:
 
 
 def test_the_last_steps_after_each_step() -> None:
-    """A hypergradient after each step, over the last three."""
+    """Each step is followed by a hypergradient over the last three steps."""
     here = training(steps=5)
     once = here.twin()
     lookback, last = Lookback(3), Lookback(3)
@@ -157,7 +158,7 @@ def test_a_gradient_scaler(kind: str, clip: ClipNorm | None) -> None:
     assert_near(found, expected, 1e-4 if kind == "plain" else 0.05)
 
 
-# Activations that are kept
+# Kept activations
 
 
 @pytest.mark.parametrize("name", [*MODELS, "in-place", "transformer", "norms", "resnet8"])
@@ -180,7 +181,7 @@ def test_kept_activations_of_micro_batches() -> None:
 
 
 def test_activations_of_other_calls_are_not_taken_for_the_steps() -> None:
-    """The step calls the model for something else first."""
+    """The step first calls the model for another purpose."""
     here = training(MODELS["CNN-BatchNorm-eval"](), steps_before=1)
     expected = here.look_ahead(Lookahead(strategy="unroll"))
     lookback = Lookback(keep=10.0)

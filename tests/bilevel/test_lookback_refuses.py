@@ -1,4 +1,4 @@
-"""Steps that did not go as the optimizer's rule says, and hypergradients of none, are refused."""
+"""A lookback refuses steps that did not follow the optimizer's rule, and missing steps."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_after_a_step_that_was_not_due() -> None:
     refused(lambda: ask(here, lookback), "got 0")
 
 
-def test_steps_some_of_which_were_not_watched() -> None:
+def test_unwatched_steps_in_between() -> None:
     here, lookback = training(), Lookback(3)
     step(here, lookback)
     step(here, lookback)
@@ -89,13 +89,13 @@ def test_two_steps_at_once() -> None:
     )
 
 
-def test_clipping_that_was_not_told() -> None:
+def test_undeclared_clipping() -> None:
     here, lookback = training(), Lookback()
     clipped = lambda model: nn.utils.clip_grad_norm_(model.parameters(), 1e-2)  # noqa: E731
     refused(lambda: step(here, lookback, between=clipped), "was written", "Lookback(clip=...)")
 
 
-def test_weights_that_are_written_besides() -> None:
+def test_weights_that_other_code_writes() -> None:
     here, lookback = training(), Lookback()
 
     def decay(model: nn.Module) -> None:
@@ -113,7 +113,7 @@ def test_a_hook_that_changes_a_gradient() -> None:
 
 
 class Halved(torch.autograd.Function):
-    """It halves a gradient where nobody can see it."""
+    """A function that halves the gradient, out of a lookback's sight."""
 
     @staticmethod
     def forward(ctx, x: torch.Tensor) -> torch.Tensor:
@@ -135,7 +135,7 @@ def test_a_gradient_that_is_not_that_of_the_batch(strategy: str) -> None:
     refused(lambda: ask(here, lookback), "expected")
 
 
-def test_weights_that_change_afterwards() -> None:
+def test_weights_that_change_after_the_step() -> None:
     here, lookback = training(), Lookback()
     step(here, lookback)
     with torch.no_grad():
@@ -143,7 +143,7 @@ def test_weights_that_change_afterwards() -> None:
     refused(lambda: ask(here, lookback), "1.weight changed since")
 
 
-def test_an_adjuster_that_moves_before_it_is_asked() -> None:
+def test_an_adjuster_that_changes_before_the_hypergradient() -> None:
     here, lookback = training(), Lookback()
     step(here, lookback)
     with torch.no_grad():
@@ -177,7 +177,7 @@ def test_a_clean_batch_that_is_not_finite() -> None:
     refused(lambda: lookback.hypergradient((inputs * float("nan"), targets)), "meta_batch: inputs")
 
 
-def test_an_error_inside_is_the_users_own() -> None:
+def test_an_error_inside_the_step_is_passed_on() -> None:
     here, lookback = training(), Lookback()
     with pytest.raises(ZeroDivisionError):
         step(here, lookback, between=lambda _: 1 / 0)

@@ -1,4 +1,4 @@
-"""A derivative that a model does not have is named, got round, or refused: never left out."""
+"""A missing derivative is named, avoided or refused, but never left out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.helpers.hypergradients import Training, inner
 
 
 class Square(torch.autograd.Function):
-    """Without a forward-mode rule."""
+    """A function without a forward-mode rule."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ class Square(torch.autograd.Function):
 
 
 class SquareOnce(torch.autograd.Function):
-    """With a forward-mode rule, without a second derivative."""
+    """A function with a forward-mode rule and without a second derivative."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class SquareOnce(torch.autograd.Function):
 
 
 class Applied(nn.Module):
-    """A function of one's own as a module."""
+    """A module that applies a custom function."""
 
     def __init__(self, function: Any) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Applied(nn.Module):
 
 
 class Bag(nn.Module):
-    """Pixels as words."""
+    """A bag of words whose words are the pixels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ def assert_near(found: dict[str, Tensor], expected: dict[str, Tensor], rtol: flo
 
 
 @pytest.mark.parametrize("steps", [1, 2])
-def test_what_has_no_forward_rule_is_named_with_the_ways_out(steps: int):
+def test_an_operation_without_a_forward_rule_is_named_with_alternatives(steps: int):
     with pytest.raises(InputError) as error:
         here(Square.apply, steps).look_ahead(Lookahead(steps))
     assert "'s 1.1 (Applied)" in str(error.value)
@@ -101,7 +101,7 @@ def test_an_operation_of_torch_without_a_forward_rule_is_named():
 
 
 @pytest.mark.parametrize("steps", [1, 2])
-def test_auto_unrolls_what_has_no_forward_rule_and_says_so_once(steps: int):
+def test_auto_unrolls_without_a_forward_rule_and_warns_once(steps: int):
     start = here(Square.apply, steps)
     expected = start.look_ahead(Lookahead(steps, "unroll"))
     lookahead = Lookahead(steps, "auto")
@@ -115,7 +115,7 @@ def test_auto_unrolls_what_has_no_forward_rule_and_says_so_once(steps: int):
 
 @pytest.mark.parametrize("steps", [1, 2])
 @pytest.mark.parametrize("strategy", ["mixed", "auto"])
-def test_auto_warns_of_nothing_where_there_is_nothing(strategy: str, steps: int):
+def test_auto_does_not_warn_without_a_reason(strategy: str, steps: int):
     start = here(torch.square, steps)
     expected = start.look_ahead(Lookahead(steps, "unroll"))
     assert_near(start.look_ahead(Lookahead(steps, strategy)), expected, 1e-9)
@@ -124,20 +124,20 @@ def test_auto_warns_of_nothing_where_there_is_nothing(strategy: str, steps: int)
 @pytest.mark.parametrize(
     ("strategy", "steps"), [("unroll", 1), ("unroll", 2), ("mixed", 2), ("auto", 2)]
 )
-def test_what_can_be_differentiated_once_only_is_refused(strategy: str, steps: int):
-    """torch drops its terms in silence: the node that would complain is on no way to theta."""
+def test_functions_that_are_differentiable_once_are_refused(strategy: str, steps: int):
+    """torch would drop its terms silently, because the error node is on no path to theta."""
     with pytest.raises(InputError, match=r"twice.*'difference'"):
         here(SquareOnce.apply, steps).look_ahead(Lookahead(steps, strategy))
 
 
-def test_one_mixed_step_asks_for_no_second_derivative():
+def test_one_mixed_step_needs_no_second_derivative():
     expected = here(torch.square).look_ahead(Lookahead(strategy="unroll"))
     assert_near(here(SquareOnce.apply).look_ahead(Lookahead()), expected, 1e-9)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
 @pytest.mark.parametrize("function", [Square.apply, SquareOnce.apply])
-def test_differences_ask_for_gradients_alone(function: Any, steps: int):
+def test_differences_only_need_gradients(function: Any, steps: int):
     expected = here(torch.square, steps).look_ahead(Lookahead(steps, "unroll"))
     found = here(function, steps).look_ahead(Lookahead(steps, "difference"))
     assert_near(found, expected, 1e-5)

@@ -1,4 +1,4 @@
-"""Steps of the user's own: TorchOpt's optimizers, and any gradient transformation."""
+"""Lookaheads with TorchOpt's optimizers and with custom gradient transformations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.helpers.hypergradients import assert_is_the_hypergradient
 
 
 def clipped(max_norm: float) -> GradientTransformation:
-    """One of one's own, differentiable in the norm; TorchOpt's holds the norm fixed."""
+    """Return custom clipping that differentiates the norm; TorchOpt's holds the norm fixed."""
 
     def update(updates, state, *, params=None, inplace=True):
         norm = torch.stack([u.square().sum() for u in updates]).sum().sqrt()
@@ -86,8 +86,8 @@ def test_through_groups_of_a_live_torchopt_optimizer(strategy: str):
 @exactly
 @pytest.mark.parametrize("steps", [1, 3])
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_through_a_transformation_of_ones_own(name: str, steps: int, strategy: str):
-    """Its state is fresh, and the live optimizer does not matter: even one not known here."""
+def test_through_a_custom_transformation(name: str, steps: int, strategy: str):
+    """Its state is fresh; the live optimizer does not matter, and may be unsupported."""
     transform = TRANSFORMS[name]()
     here = training(
         MODELS["CNN-BatchNorm"](),
@@ -125,7 +125,7 @@ def test_a_transformation_steps_only_what_the_loss_reaches(strategy: str):
 
 @exactly
 def test_torchopts_own_clipping_holds_the_norm_fixed(strategy: str):
-    """It is as if the learning rate were smaller."""
+    """It acts like a smaller learning rate."""
     here = training(make_optimizer=lambda p: torch.optim.SGD(p, lr=1.0))
     twin = here.twin()
     twin.step(twin.train_batches[0])

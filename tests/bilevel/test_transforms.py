@@ -1,4 +1,4 @@
-"""The package's own transformations, against ``torch.optim`` step by step."""
+"""The package's own transformations, compared with ``torch.optim`` step by step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXACTLY = {"rtol": 1e-12, "atol": 1e-12}
 
 
 def gradients(step: int) -> tuple[Tensor, ...]:
-    """Different at every step; some are exactly zero, at first or throughout."""
+    """Return gradients for a step; one element is always zero, another is zero at step 0."""
     generator = torch.Generator().manual_seed(step)
     drawn = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in SHAPES]
     drawn[0][0, 0] = 0.0
@@ -34,7 +34,7 @@ def weights() -> list[Tensor]:
 
 
 def assert_follows(transforms, optimizer: torch.optim.Optimizer) -> None:
-    """Chained by hand, they must take the optimizer's own steps."""
+    """Check that chained transformations take the optimizer's own steps."""
     real = optimizer.param_groups[0]["params"]
     mine = [p.detach().clone() for p in real]
     memories = [transform.init(tuple(mine)) for transform in transforms]
@@ -81,7 +81,7 @@ def test_root_mean_square_is_that_of_rmsprop(settings: dict, momentum: float):
 
 @pytest.mark.parametrize("settings", [{}, {"b1": 0.5, "b2": 0.6, "eps": 1e-3}], ids=str)
 def test_adaptive_moments_are_those_of_adam(settings: dict):
-    """In float64 whatever torch's default dtype is; TorchOpt's own are off by 1e-5 at first."""
+    """This holds in float64 whatever torch's default dtype is; TorchOpt's is off by 1e-5."""
     betas = settings.get("b1", 0.9), settings.get("b2", 0.999)
     real = torch.optim.Adam(weights(), lr=LR, betas=betas, eps=settings.get("eps", 1e-8))
     assert_follows([adaptive_moments(**settings)], real)
@@ -91,7 +91,7 @@ def test_adaptive_moments_are_those_of_adam(settings: dict):
     "transform", [heavy_ball(0.9, dampening=0.3), root_mean_square(), adaptive_moments()]
 )
 def test_is_a_function_of_its_state_alone(transform):
-    """TorchOpt's own momentum is not: it remembers that it has been called."""
+    """TorchOpt's own momentum also depends on whether it has been called."""
     state = transform.init(gradients(1))
     first, after = transform.update(gradients(1), state)
     second, _ = transform.update(gradients(2), after)
@@ -102,8 +102,8 @@ def test_is_a_function_of_its_state_alone(transform):
 
 
 @pytest.mark.parametrize("transform", [heavy_ball(0.9), root_mean_square(), adaptive_moments()])
-def test_what_comes_next_may_write_to_the_updates(transform):
-    """As TorchOpt's optimizers do, who ask for steps in place."""
+def test_the_next_transformation_may_write_to_the_updates(transform):
+    """TorchOpt's optimizers do so, because they request in-place updates."""
     state = transform.init(gradients(1))
     for step in range(3):
         expected, after = transform.update(gradients(step), state)
@@ -126,9 +126,9 @@ def test_root_mean_square_has_a_slope_where_the_gradient_is_zero(
     torch.testing.assert_close(slope, torch.full((3,), 1e3, dtype=dtype))
 
 
-def test_a_variance_that_rounding_takes_below_zero():
+def test_a_variance_that_rounding_makes_negative():
     mean = torch.rand(1000, generator=torch.Generator().manual_seed(1)).double() + 1
-    for steps_back in (1, 2):  # the last place of the square, and the one before
+    for steps_back in (1, 2):  # one and two units in the last place below the square
         square = mean * mean * (1 - steps_back * torch.finfo(torch.float64).eps)
         kept = 0.99 * square + (1 - 0.99) * mean * mean
         assert (kept < mean * mean).any()

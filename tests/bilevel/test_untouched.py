@@ -1,4 +1,4 @@
-"""A lookahead leaves everything as it was."""
+"""A lookahead leaves the training unchanged, and leaks nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ every_strategy = pytest.mark.parametrize("strategy", list(STRATEGIES))
 
 
 def everything(here: Training) -> dict:
-    """All that there is to disturb."""
+    """Return all state that a lookahead could disturb."""
     return {
         "model": states.of_module(here.model),
         "criterion": states.of_module(here.criterion),
@@ -58,7 +58,7 @@ def assert_same(now: dict, before: dict) -> None:
         ("frozen", "RMSprop-momentum"),
     ],
 )
-def test_everything_is_as_it_was(
+def test_everything_is_unchanged(
     name: str, optimizer: str, steps_before: int, steps: int, strategy: str
 ):
     here = training(MODELS[name](), OPTIMIZERS[optimizer], steps=steps, steps_before=steps_before)
@@ -75,7 +75,7 @@ def test_everything_is_as_it_was(
 
 @every_strategy
 @pytest.mark.parametrize("detach", [True, False])
-def test_what_the_conditioner_remembers_is_as_it_was(detach: bool, strategy: str):
+def test_the_conditioners_memory_is_unchanged(detach: bool, strategy: str):
     conditioner = MovingAverage(Progress())
     criterion = learned(conditioner=conditioner, detach=detach)
     criterion.prepare(torch.zeros(SAMPLES, dtype=torch.int64), CLASSES)
@@ -104,7 +104,7 @@ class Failing(nn.Module):
 
 
 @every_strategy
-def test_everything_is_as_it_was_after_a_failure(strategy: str):
+def test_everything_is_unchanged_after_a_failure(strategy: str):
     here = training(Failing(), OPTIMIZERS["Adam"])
     before = everything(here)
     with pytest.raises(RuntimeError, match="out of memory, say"):
@@ -124,7 +124,7 @@ def test_everything_is_as_it_was_after_a_failure(strategy: str):
     ],
     ids=["SGD", "Adam", "RMSprop", "torchopt.SGD", "torchopt.AdamW"],
 )
-def test_a_training_that_looks_ahead_is_the_training_that_does_not(make, strategy: str):
+def test_lookaheads_do_not_change_a_training(make, strategy: str):
     runs = []
     for steps in (0, 2):
         torch.manual_seed(5)
@@ -138,11 +138,11 @@ def test_a_training_that_looks_ahead_is_the_training_that_does_not(make, strateg
     assert states.same(*runs)
 
 
-# What comes back
+# The returned hypergradient
 
 
 @every_strategy
-def test_the_answer_stands_alone(strategy: str):
+def test_the_hypergradient_is_detached_and_shares_no_memory(strategy: str):
     here = training(steps=2)
     found = here.look_ahead(Lookahead(2, strategy))
     theta = dict(here.criterion.adjuster.named_parameters())
@@ -168,7 +168,7 @@ def test_the_clean_loss_keeps_no_graph(strategy: str):
 
 
 @every_strategy
-def test_recording_gradients_is_not_up_to_the_caller(strategy: str):
+def test_under_no_grad_the_result_is_the_same(strategy: str):
     here = training(MODELS["CNN-BatchNorm"](), steps=2)
     expected = here.look_ahead(Lookahead(2, strategy))
     with torch.no_grad():
@@ -207,7 +207,7 @@ def test_single_precision(strategy: str):
         assert (gradient - exact[name]).norm() < 2e-3 * length
 
 
-# Nothing piles up
+# Memory
 
 
 def live_tensors() -> int:
@@ -216,7 +216,7 @@ def live_tensors() -> int:
 
 
 def resident_bytes() -> int:
-    # What earlier tests have freed may lie there still, and would take in what piles up unseen.
+    # Memory that earlier tests freed may still belong to the process, and would hide a leak.
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
@@ -225,7 +225,7 @@ def resident_bytes() -> int:
 
 
 def growth(action, times: int) -> tuple[int, int]:
-    """How many tensors and bytes ``times`` calls leave behind, after some to warm up."""
+    """Return how many tensors and bytes ``times`` calls leave behind, after some warm-up calls."""
     for _ in range(10):
         action()
     tensors, size = live_tensors(), resident_bytes()
@@ -234,7 +234,7 @@ def growth(action, times: int) -> tuple[int, int]:
     return live_tensors() - tensors, resident_bytes() - size
 
 
-WIDTH = 160  # of a layer of 200 kB in float64: what is left behind 200 times shows
+WIDTH = 160  # of a layer of 200 kB in float64, so that 200 leaked copies are seen
 BOUND = 16 * 2**20
 
 only_where_memory_shows = pytest.mark.skipif(
@@ -265,7 +265,7 @@ def test_memory_is_flat_over_200_meta_steps(strategy: str):
 
 
 @only_where_memory_shows
-def test_what_piles_up_would_be_seen():
+def test_a_leak_would_be_seen():
     kept = []
 
     def leak() -> None:

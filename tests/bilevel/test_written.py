@@ -1,4 +1,4 @@
-"""A model written in any way has the hypergradient of the textbook."""
+"""The hypergradient is right for models written in many ways."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.helpers.hypergradients import Training, assert_near
 
 
 class Written(nn.Module):
-    """Two layers, and between them whatever is written there."""
+    """A network of two layers with any code between them."""
 
     def __init__(self, between: Callable[[Written, Tensor], Tensor]) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ def here(between: Callable[[Written, Tensor], Tensor], steps: int) -> Training:
 
 @pytest.mark.parametrize("steps", [1, 2])
 @pytest.mark.parametrize("between", WRITTEN)
-def test_as_by_the_textbook_however_the_model_is_written(between, steps: int):
+def test_mixed_agrees_with_unroll_however_the_model_is_written(between, steps: int):
     start = here(between, steps)
     expected = start.look_ahead(Lookahead(steps, "unroll"))
     assert_near(start.look_ahead(Lookahead(steps)), expected, 1e-9)
@@ -173,15 +173,15 @@ def test_as_by_the_textbook_however_the_model_is_written(between, steps: int):
 
 @pytest.mark.parametrize("steps", [1, 2])
 @pytest.mark.parametrize("strategy", ["unroll", "mixed", "difference"])
-def test_what_is_recomputed_on_the_way_back_is_refused(strategy: str, steps: int):
-    """It would be computed with the live weights, not with the step's."""
+def test_activation_checkpointing_is_refused(strategy: str, steps: int):
+    """It would be recomputed with the live weights instead of the step's."""
     with pytest.raises(InputError, match="without activation checkpointing"):
         here(checkpointed, steps).look_ahead(Lookahead(steps, strategy))
 
 
 def test_a_hook_that_changes_gradients_is_refused():
     start = here(hooked, 1)
-    start.look_ahead(Lookahead(strategy="unroll"))  # which goes through the hook
+    start.look_ahead(Lookahead(strategy="unroll"))  # unrolling goes through the hook
     with pytest.raises(InputError, match="the gradient of these outputs"):
         start.look_ahead(Lookahead())
 

@@ -27,7 +27,7 @@ def blackened(batch: Batch) -> Batch:
 
 
 def half_dead(make, steps: int, steps_before: int) -> Training:
-    """Some pixels are black in every image, and one unit never fires."""
+    """Return a training with pixels that are always black and a unit that never fires."""
     model = mlp(torch.nn.ReLU)
     with torch.no_grad():
         model[1].bias[0] = -1e3
@@ -71,7 +71,7 @@ def test_no_nan(make, steps_before: int, steps: int, dtype: torch.dtype, strateg
 @pytest.mark.parametrize(
     "name", ["Adam", "Adam-decay", "AdamW", "RMSprop-momentum", "RMSprop-centered"]
 )
-def test_and_it_is_right(name: str, steps_before: int, strategy: str):
+def test_hypergradients_with_zero_gradients_are_right(name: str, steps_before: int, strategy: str):
     here = half_dead(OPTIMIZERS[name], 2, steps_before)
     found = here.look_ahead(Lookahead(2, strategy))
     assert_is_the_hypergradient(found, here)

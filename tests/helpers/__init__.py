@@ -1,1 +1,1 @@
-"""Slow, obvious reference computations that the tests hold the package against."""
+"""Shared helpers of the tests: reference computations, small tasks and test parameters."""

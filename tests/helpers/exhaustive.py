@@ -1,4 +1,4 @@
-"""Grids of cases, a few of which plain ``pytest`` runs; ``pytest -m ""`` runs all of them."""
+"""Grids of test cases: plain ``pytest`` runs a few of them, ``pytest -m ""`` runs all."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def mostly_exhaustive(cases: Mapping[str, Any] | Iterable[str], *few: str) -> li
     """Mark all cases but a few as exhaustive.
 
     Args:
-        cases: values by name, or the names alone.
+        cases: the values by name, or only the names.
         few: the names of the cases that plain ``pytest`` runs.
 
     Returns:
-        Parameters for ``pytest.mark.parametrize``, each with its name as id.
+        Parameters for ``pytest.mark.parametrize``, with the names as ids.
     """
     by_name = cases if isinstance(cases, Mapping) else {name: name for name in cases}
     assert set(few) <= set(by_name), sorted(set(few) - set(by_name))

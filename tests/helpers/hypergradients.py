@@ -1,8 +1,8 @@
-"""The hypergradient as anybody would measure it: train for real, nudge the adjuster, train again.
+"""Reference hypergradients by central differences of real training runs.
 
-Nothing here is functional. A copy of the model is trained by a copy of its own ``torch.optim``
-optimizer, ``backward`` and ``step``; the slope of the clean loss along a direction in the
-adjuster's parameters is a central difference of two such runs.
+Each run trains a copy of the model by ``backward`` and ``step``, with a copy of its ``torch.optim``
+optimizer. The slope of the clean loss along a direction in the adjuster's parameters is a central
+difference of two runs, whose adjusters are nudged forward and backward along the direction.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Batch = tuple[Tensor, ...]
 
 @dataclass
 class Training:
-    """A training in progress: everything that a lookahead is given."""
+    """A training in progress, with all arguments of a lookahead."""
 
     model: nn.Module
     optimizer: Any
@@ -36,7 +36,7 @@ class Training:
     clip_value: float | None = None
 
     def twin(self) -> Training:
-        """A copy that shares nothing with this one, its optimizer bound to its own model."""
+        """Return a copy that shares no tensors with this training."""
         impl = getattr(self.optimizer, "impl", None)  # TorchOpt's functions, which are shared
         model, optimizer, criterion = copy.deepcopy(
             (self.model, self.optimizer, self.criterion), {id(impl): impl}
@@ -44,11 +44,11 @@ class Training:
         return replace(self, model=model, optimizer=optimizer, criterion=criterion)
 
     def step(self, batch: Batch, features: Tensor | None = None) -> Tensor:
-        """An ordinary training step; returns the features that the adjuster was told.
+        """Take an ordinary training step; return the features that the adjuster got.
 
         Args:
-            batch: what to train on.
-            features: what to tell the adjuster; what the conditioner says if not given.
+            batch: the batch to train on.
+            features: the features for the adjuster; the conditioner's if not given.
         """
         inputs, *labels = batch
         outputs = self.model(inputs)
@@ -68,7 +68,7 @@ class Training:
         return features.detach()
 
     def look_ahead(self, lookahead: Lookahead, **changed: Any) -> dict[str, Tensor]:
-        """The hypergradient that is under test."""
+        """Return the hypergradient under test."""
         arguments = {
             "model": self.model,
             "optimizer": self.optimizer,
@@ -85,13 +85,13 @@ def loss_after_training(
     features: Sequence[Tensor] | None = None,
     meta_loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
 ) -> float:
-    """The clean loss after the real steps, from where the random numbers are now.
+    """Return the clean loss after the real steps, with the current random state.
 
     Args:
-        training: where to start; left as it is.
-        nudge: what to add to the adjuster's parameters.
-        features: what to tell the adjuster at each step; what the conditioner says if not given.
-        meta_loss: of the clean batch.
+        training: the training to start from; left unchanged.
+        nudge: the change to add to the adjuster's parameters.
+        features: the features for the adjuster at each step; the conditioner's if not given.
+        meta_loss: the loss of the clean batch.
     """
     with torch.random.fork_rng([]):
         twin = training.twin()
@@ -107,7 +107,7 @@ def loss_after_training(
 
 
 def features_on_the_way(training: Training) -> list[Tensor]:
-    """What the adjuster is told at each of the real steps."""
+    """Return the features that the adjuster gets at each of the real steps."""
     with torch.random.fork_rng([]):
         twin = training.twin()
         return [twin.step(batch) for batch in twin.train_batches]
@@ -116,7 +116,7 @@ def features_on_the_way(training: Training) -> list[Tensor]:
 def slope(
     training: Training, direction: dict[str, Tensor], step: float = STEP, **how: Any
 ) -> float:
-    """The slope of the clean loss along a direction in the adjuster's parameters."""
+    """Return the slope of the clean loss along a direction in the adjuster's parameters."""
     ahead, behind = (
         loss_after_training(
             training, {name: sign * step * v for name, v in direction.items()}, **how
@@ -127,12 +127,12 @@ def slope(
 
 
 def inner(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
-    """The inner product of two sets of named tensors."""
+    """Return the inner product of two sets of named tensors."""
     return sum(float((one[name] * other[name]).sum()) for name in one)
 
 
 def directions(gradient: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
-    """Unit directions: the gradient's own, along which it is longest, and random ones."""
+    """Return unit directions: the gradient's own and random ones."""
     generator = torch.Generator().manual_seed(17)
     drawn = [
         {n: torch.randn(g.shape, generator=generator, dtype=g.dtype) for n, g in gradient.items()}
@@ -150,18 +150,18 @@ def assert_is_the_hypergradient(
     count: int = 2,
     **how: Any,
 ) -> None:
-    """Hold a hypergradient against the slopes of real training runs.
+    """Compare a hypergradient with the slopes of real training runs.
 
     Args:
         found: the hypergradient.
-        training: what it is of.
-        rtol: how far a slope may be off, relative to the hypergradient's length.
-        at_least: how long the hypergradient must be for the comparison to say something.
-        count: directions to try.
-        how: passed on to :func:`slope`.
+        training: the training that it was computed for.
+        rtol: the largest error of a slope, relative to the hypergradient's length.
+        at_least: the smallest length of the hypergradient for a meaningful comparison.
+        count: the number of directions to try.
+        how: arguments for :func:`slope`.
     """
     length = inner(found, found) ** 0.5
-    assert length > at_least, f"too short to say anything: {length}"
+    assert length > at_least, f"too short to compare: {length}"
     for direction in directions(found, count):
         expected = slope(training, direction, **how)
         error = abs(inner(found, direction) - expected) / length
@@ -172,17 +172,17 @@ def assert_near(found: dict[str, Tensor], expected: dict[str, Tensor], rtol: flo
     assert found.keys() == expected.keys()
     gap = {name: found[name] - expected[name] for name in expected}
     length = inner(expected, expected) ** 0.5
-    assert length > 1e-6, f"too short to say anything: {length}"
+    assert length > 1e-6, f"too short to compare: {length}"
     error = inner(gap, gap) ** 0.5 / length
     assert error < rtol, f"off by {error:.1e}"
 
 
 def in_single(here: Training) -> Training:
-    """The same training in float32, its optimizer's memory included."""
+    """Convert a training to float32, including its optimizer's state."""
     for module in (here.model, here.criterion):
         module.float()
     state = here.optimizer.state_dict()
-    here.optimizer.load_state_dict(state)  # which casts what it loads to the parameters' type
+    here.optimizer.load_state_dict(state)  # casts to the parameters' type
     here.train_batches = [(x.float(), *rest) for x, *rest in here.train_batches]
     here.meta_batch = here.meta_batch[0].float(), here.meta_batch[1]
     return here

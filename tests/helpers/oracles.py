@@ -1,8 +1,8 @@
-"""The paper's losses, word for word, one sample at a time, in fifty digits.
+"""Reference losses: the equations as printed, one sample at a time, in fifty digits.
 
-Nothing here is shared with the package: every value comes from logits by way of the whole softmax
-vector and the sums as the paper prints them, and every derivative is a finite difference taken with
-so many digits that its error is far below a float64's.
+They share no code with the package. Every value is computed from the logits by the full softmax
+vector and the sums as printed. Every derivative is a finite difference with so many digits that its
+error is far below the precision of float64.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _STEP = mp.mpf(10) ** -25  # of the differences: half the digits, so that the ot
 
 Numbers = Sequence[float]
 Oracle = Callable[[Numbers, int, Numbers], mpf]
-"""From one sample's logits, its label and its hyperparameters to its loss."""
+"""Maps one sample's logits, label and hyperparameters to its loss."""
 
 
 @lru_cache(maxsize=4096)
@@ -29,12 +29,12 @@ def _softmax(logits: tuple[mpf, ...], precision: int) -> tuple[mpf, ...]:
 
 
 def softmax(logits: Numbers) -> tuple[mpf, ...]:
-    """The network's output ``f(x)``: mpmath's exponents have no bound, so nothing overflows."""
+    """Return the network's output ``f(x)``; mpmath's exponents are unbounded, so no overflow."""
     return _softmax(tuple(mp.mpf(logit) for logit in logits), mp.prec)
 
 
 def one_hot(target: int, num_classes: int) -> list[mpf]:
-    """The label ``y`` of Eq. 1, all of its components 0 but one."""
+    """Return the label ``y`` of Eq. 1, with one component 1 and the others 0."""
     return [mp.mpf(1) if j == target else mp.mpf(0) for j in range(num_classes)]
 
 
@@ -56,7 +56,7 @@ def mae(logits: Numbers, target: int, hparams: Numbers = ()) -> mpf:
 
 
 def gce(logits: Numbers, target: int, hparams: Numbers) -> mpf:
-    """Eq. 2, and at ``q = 0`` the limit that the paper names."""
+    """Eq. 2, with the limit that the paper states at ``q = 0``."""
     (q,) = map(mp.mpf, hparams)
     if q == 0:
         return cross_entropy(logits, target)
@@ -89,7 +89,7 @@ def polysoft(logits: Numbers, target: int, hparams: Numbers) -> mpf:
 
 
 def js(logits: Numbers, target: int, hparams: Numbers) -> mpf:
-    """Eq. 5, with ``pi_2 = 1 - pi_1``, and at ``pi_1 = 0`` and ``1`` the limits named there."""
+    """Eq. 5 with ``pi_2 = 1 - pi_1``, and its limits at ``pi_1 = 0`` and ``pi_1 = 1``."""
     (pi_1,) = map(mp.mpf, hparams)
     if pi_1 == 0:
         return cross_entropy(logits, target)
@@ -127,7 +127,7 @@ def label_smoothing(logits: Numbers, target: int, hparams: Numbers) -> mpf:
 
 
 def taylor(logits: Numbers, target: int, hparams: Numbers) -> mpf:
-    """Feng et al., Eq. 7; between whole orders a part of the next term."""
+    """Feng et al., Eq. 7; for a fractional order, with a fraction of the next term."""
     (t,) = map(mp.mpf, hparams)
     s = mp.fsum(f for j, f in enumerate(softmax(logits)) if j != target)
     whole = int(mp.floor(t))
@@ -169,16 +169,16 @@ def hard_bootstrapping(logits: Numbers, target: int, hparams: Numbers) -> mpf:
 def derivative(
     oracle: Oracle, logits: Numbers, target: int, hparams: Numbers, wrt: Sequence[int]
 ) -> mpf:
-    """A partial derivative of ``oracle``, by differences in hundreds of digits.
+    """Compute a partial derivative of ``oracle`` by high-precision differences.
 
     Args:
         oracle: the loss.
         logits: the sample's logits.
         target: its label.
         hparams: its hyperparameters.
-        wrt: what to differentiate by, one entry an order, counted along the logits and then the
-            hyperparameters: ``[target, len(logits)]`` is the mixed second derivative by the true
-            class's logit and the first hyperparameter.
+        wrt: the indices of the variables to differentiate by, one entry per order. The logits are
+            counted first, then the hyperparameters: ``[target, len(logits)]`` is the mixed second
+            derivative in the true class's logit and the first hyperparameter.
     """
     point = [mp.mpf(value) for value in (*logits, *hparams)]
     variables = sorted(set(wrt))

@@ -1,4 +1,4 @@
-"""Everything that a call may not disturb, written down so that it can be compared afterwards."""
+"""Snapshots of state, to check that a call changes nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two nests of containers, tensors and plain values hold exactly the same."""
+    """Return whether two nested structures of tensors and plain values are exactly equal."""
     if isinstance(one, Tensor):
         return (
             isinstance(other, Tensor)
@@ -27,7 +27,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def of_module(module: nn.Module) -> dict[str, Any]:
-    """A module's tensors, gradients, modes and plain attributes, as copies."""
+    """Return copies of a module's tensors, gradients and modes."""
     return {
         "parameters": {n: p.detach().clone() for n, p in module.named_parameters()},
         "buffers": {n: b.detach().clone() for n, b in module.named_buffers()},
@@ -38,7 +38,7 @@ def of_module(module: nn.Module) -> dict[str, Any]:
 
 
 def identities(module: nn.Module) -> dict[str, int]:
-    """Which tensors a module holds: another tensor with the same values is not the same."""
+    """Return the identity of each tensor that a module holds."""
     return {
         **{n: id(p) for n, p in module.named_parameters()},
         **{n: id(b) for n, b in module.named_buffers()},

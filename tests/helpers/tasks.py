@@ -1,4 +1,4 @@
-"""Small tasks in memory, for tests of what trains on them."""
+"""Small tasks in memory, for tests of training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from metaloss.types import Loader
 
 @dataclass
 class Blobs:
-    """Gaussian blobs, some of whose training labels are wrong; a ``metaloss.types.TaskLike``."""
+    """Gaussian blobs with some wrong training labels; a ``metaloss.types.TaskLike``."""
 
     train: Loader
     meta: Loader | None
@@ -35,7 +35,7 @@ def blobs(
     dtype: torch.dtype = torch.float32,
     batch_size: int = 10,
 ) -> Blobs:
-    """A task of three blobs in five dimensions, 40% of its training labels wrong."""
+    """Make a task of three blobs in five dimensions, with 40% of the training labels wrong."""
     draw = torch.Generator().manual_seed(seed)
     centres = 2 * torch.randn(3, 5, generator=draw, dtype=dtype)
 

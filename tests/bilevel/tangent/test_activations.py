@@ -17,7 +17,7 @@ def weights() -> dict[str, Tensor]:
 
 
 def left_by(params: dict[str, Tensor], budget: float, write: bool = False) -> Activations:
-    """What a pass through three layers leaves."""
+    """Return the activations kept from a pass through three layers."""
     copies = {name: p.detach().clone() for name, p in params.items()}
     activations = Activations(params, copies, budget)
     with activations.recorded():
@@ -42,7 +42,7 @@ def taken(activations: Activations) -> list[str]:
     [(0, []), (60, ["last"]), (140, ["small", "last"]), (1e9, ["small", "wide", "last"])],
 )
 def test_the_outputs_of_most_work_a_byte_that_fit(budget: float, names: list[str]) -> None:
-    """They take 80, 320 and 60 bytes; an element takes 2, 4 and 16 multiplications."""
+    """The outputs take 80, 320 and 60 bytes, and 2, 4 and 16 multiplications per element."""
     activations = left_by(weights(), budget)
     assert taken(activations) == names
     assert activations.matched

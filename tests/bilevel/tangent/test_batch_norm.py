@@ -1,4 +1,4 @@
-"""Batch normalization made of its fused kernels: its values, derivatives and second derivatives."""
+"""Batch normalization by its fused kernels: values, derivatives and second derivatives."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ affine = pytest.mark.parametrize(("with_weight", "with_bias"), AFFINE)
 def drawn(
     shape: tuple[int, ...], with_weight: bool, with_bias: bool, dtype: torch.dtype = torch.float64
 ) -> list[Tensor | None]:
-    """Inputs off centre, weight and bias."""
+    """Return inputs with a nonzero mean, a weight and a bias."""
     x = (2 * torch.randn(shape) + 1).to(dtype).requires_grad_()
     w, b = (torch.randn(shape[1], dtype=dtype).requires_grad_() for _ in range(2))
     return [x, w if with_weight else None, b if with_bias else None]
@@ -39,7 +39,7 @@ def drawn(
 def by_kernel(
     x: Tensor, w: Tensor | None, b: Tensor | None, eps: float = EPS
 ) -> tuple[Tensor, Statistics]:
-    """torch's own in training, and the statistics that it found."""
+    """Return torch's outputs in training mode, and the batch statistics."""
     out, *found = torch.native_batch_norm(x, w, b, None, None, True, 0.1, eps)
     return out, Statistics(*found)
 
@@ -74,13 +74,13 @@ def test_derivatives_in_one_argument_alone(make, which: int):
     for other in {0, 1, 2} - {which}:
         args[other] = args[other].detach()
     assert gradcheck(make, args)
-    # The bias enters linearly: its second derivatives are all zero, and that is how they come.
+    # The bias enters linearly, so its second derivatives are all zero.
     if which != 2:
         assert gradgradcheck(make, args)
 
 
-# torch itself loses the bias's second derivatives where there is no weight; gradgradcheck, above,
-# does not.
+# Without a weight, torch loses the second derivatives in the bias; gradgradcheck in the test above
+# covers that case.
 @makers
 @shapes
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The fast forward-mode rules, held against torch's own."""
+"""The fast forward-mode rules, compared with torch's own."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CALLS: dict[str, tuple[Call, list[tuple[int, ...] | None]]] = {
 
 
 def pushed(call: Call, tensors: list[Any], along: list[Any], mode: AbstractContextManager) -> Any:
-    """The value and the tangent."""
+    """Return the value and the tangent."""
     with fwd.dual_level():
         duals = [
             t if u is None else fwd.make_dual(t, u) for t, u in zip(tensors, along, strict=True)
@@ -75,7 +75,7 @@ def test_values_and_tangents_are_those_of_torch(name: str, kept: bool) -> None:
 
 
 def recorded(call: Call, tensors: list[Any]) -> Activations:
-    """What a training step with these weights leaves."""
+    """Return the activations kept from a training step with these weights."""
     params = {str(k): t.clone().requires_grad_() for k, t in enumerate(tensors) if t is not None}
     copies = {str(k): t for k, t in enumerate(tensors) if t is not None}
     activations = Activations(params, copies, float("inf"))
