@@ -155,6 +155,11 @@ class Watching:
         """Keep the gradients and the optimizer's state, because the step overwrites them."""
         clip, scaler = self.setting.clip, self.setting.scaler
         found = {name: p.grad for name, p in self.params.items() if p.grad is not None}
+        require(
+            len(found) > 0,
+            "lookback: expected gradients of the model's parameters at the optimizer's step, got "
+            "none; call backward before it",
+        )
         for name, g in found.items():
             require(
                 clip is not None
@@ -189,7 +194,17 @@ def modes(model: nn.Module) -> list[bool]:
 @contextmanager
 def _before_each_step(optimizer: Optimizer, call: Callable[[], None]) -> Iterator[None]:
     if isinstance(optimizer, torch.optim.Optimizer):
-        handle = optimizer.register_step_pre_hook(lambda *_: call())
+
+        def hook(_: object, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+            closure = any(callable(each) for each in (*arguments[1:], named.get("closure")))
+            require(
+                not closure,
+                "lookback: expected optimizer.step() after backward, got a closure, which would "
+                "compute the gradients inside of the step",
+            )
+            call()
+
+        handle = optimizer.register_step_pre_hook(hook)
         try:
             yield
         finally:
