@@ -279,7 +279,7 @@ class TestData:
     def test_labels_out_of_range(self, tmp_path, part: str) -> None:
         def task(seed, device):
             made = blobs(seed, device)
-            getattr(made, part)._targets[:] = 3
+            getattr(made, part).targets[:] = 3
             return made
 
         refused(tmp_path, rf"blobs: {part}: expected labels in 0\.\.2, got 3\.\.3", task=task)
