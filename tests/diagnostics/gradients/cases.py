@@ -176,5 +176,5 @@ def subject(
 class HalfHidden(GCE):
     """A loss that hides from derivatives how it depends on its hyperparameter."""
 
-    def __call__(self, outputs, targets, hparams):
-        return super().__call__(outputs, targets, 0.5 * hparams + 0.5 * hparams.detach())
+    def per_sample(self, outputs, targets, hparams):
+        return super().per_sample(outputs, targets, 0.5 * hparams + 0.5 * hparams.detach())
