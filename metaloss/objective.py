@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -96,6 +96,8 @@ class AdjustedLoss(nn.Module):
         self.conditioner = conditioner
         self.adjuster = adjuster
         self.detach = detach
+        # Called with the outputs and targets of each batch that the conditioner remembers.
+        self.listeners: list[Callable[[Tensor, Tensor], None]] = []
 
     @classmethod
     def fixed(cls, loss: LossFamily, values: Mapping[str, float] | None = None) -> AdjustedLoss:
@@ -182,6 +184,9 @@ class AdjustedLoss(nn.Module):
             raise
         if not self._checked_progress and self.training and outputs.requires_grad:
             self._check_progress()
+        if track:
+            for listener in self.listeners:
+                listener(outputs, targets)
         return PerSample(losses, hparams)
 
     def hparams(

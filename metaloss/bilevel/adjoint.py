@@ -31,7 +31,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metaloss.bilevel.consistency import disagreement, outputs_differ, slope_along
+from metaloss.bilevel.consistency import (
+    Pass,
+    disagreement,
+    outputs_differ,
+    real_step_differs,
+    slope_along,
+)
 from metaloss.bilevel.network import Buffers, Params, copied, gradient, leaves
 from metaloss.bilevel.optimizers import FunctionalOptimizer
 from metaloss.bilevel.problem import Batches, Problem, Rehearsal
@@ -61,6 +67,7 @@ class Step(NamedTuple):
         after: the weights after a real step; empty for a rehearsed step.
         outputs: the outputs of the step's own forward pass, if known; a second pass has to
             reproduce them.
+        slopes: the gradients of a real step's loss in these outputs, if known.
         activations: the layer outputs that were kept from the step's forward pass, if any.
     """
 
@@ -74,12 +81,28 @@ class Step(NamedTuple):
     theta: Mapping[str, Tensor] = {}
     after: Params = {}  # noqa: RUF012
     outputs: Tensor | None = None
+    slopes: Tensor | None = None
     activations: Activations | None = None
 
     def outputs_at(self, problem: Problem, params: Params) -> Tensor:
         """Compute the step's outputs again at other weights, with the same random numbers."""
         self.randomness.restore()
         return problem.outputs(params, copied(self.buffers), self.batches)
+
+    def disagreement(self, again: Pass, direction: Params) -> Tensor:
+        """Compare a second pass with the step's own.
+
+        Args:
+            again: the results of the second pass, without gradients.
+            direction: the direction that its slope is along.
+        """
+        along = slope_along(self.grads, direction)
+        if self.outputs is None:
+            return disagreement(along, again.along)
+        if self.after:
+            return real_step_differs(Pass(self.outputs, self.slopes, along), again)
+        apart = outputs_differ(self.outputs, again.outputs)
+        return disagreement(along, again.along).maximum(apart)
 
 
 class HessianProduct(NamedTuple):
@@ -213,10 +236,9 @@ def by_tangent(
         direction: a direction in the weights, by name.
     """
     slope = slope_in_outputs(problem, step.batches, outputs)
-    by_outputs = slope_along({"outputs": slope.detach()}, {"outputs": tangent})
-    gap = disagreement(slope_along(step.grads, direction), by_outputs)
-    if step.outputs is not None:
-        gap = gap.maximum(outputs_differ(step.outputs, outputs))
+    slopes = slope.detach()
+    along = slope_along({"outputs": slopes}, {"outputs": tangent})
+    gap = step.disagreement(Pass(outputs.detach(), slopes, along), direction)
     return HessianProduct({}, theta_grads(problem, slope, tangent), gap)
 
 

@@ -86,6 +86,46 @@ def outputs_differ(outputs: Tensor, again: Tensor) -> Tensor:
         outputs: the outputs of the first pass, ``[samples, outputs]``.
         again: the outputs of the second pass, which should be the same.
     """
-    finfo = torch.finfo(outputs.dtype)
-    length = outputs.norm().clamp_min(finfo.tiny / finfo.eps)
-    return (again - outputs).norm() / length / (10 * finfo.eps**0.5)
+    return _distance(outputs, again) / (10 * torch.finfo(outputs.dtype).eps ** 0.5)
+
+
+class Pass(NamedTuple):
+    """The results of a pass through a step's batches.
+
+    Attributes:
+        outputs: ``[samples, outputs]``.
+        slopes: the loss's gradients in the outputs, if they are known.
+        along: the slope of the loss along the direction.
+    """
+
+    outputs: Tensor
+    slopes: Tensor | None
+    along: Slope
+
+
+def real_step_differs(step: Pass, again: Pass) -> Tensor:
+    """Return how far a second pass is from a real step's own, in multiples of a tolerance.
+
+    A real step may run in half precision, and then its outputs show it. They are then compared with
+    a larger tolerance, and the slope along the direction is not compared: it may consist of
+    rounding errors alone.
+
+    Args:
+        step: the results of the real step's pass.
+        again: those of the second pass.
+    """
+    outputs = _distance(step.outputs, again.outputs)
+    slopes = torch.zeros_like(outputs)
+    if step.slopes is not None and again.slopes is not None:
+        slopes = _distance(step.slopes, again.slopes)
+    if torch.finfo(outputs.dtype).eps < 1e-10:
+        apart = outputs_differ(step.outputs, again.outputs)
+        return apart.maximum(slopes / 1e-6).maximum(disagreement(step.along, again.along))
+    in_full = disagreement(step.along, again.along, tolerance=1e-3).maximum(slopes / 1e-3)
+    in_half = (outputs / 0.05).maximum(slopes / 0.2)
+    return torch.where(outputs < 1e-4, in_full, in_half)
+
+
+def _distance(one: Tensor, other: Tensor) -> Tensor:
+    finfo = torch.finfo(one.dtype)
+    return (other - one).norm() / one.norm().clamp_min(finfo.tiny / finfo.eps)

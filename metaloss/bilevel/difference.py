@@ -37,7 +37,7 @@ from metaloss.bilevel.adjoint import (
     slope_in_outputs,
     theta_grads,
 )
-from metaloss.bilevel.consistency import disagreement, slope_along
+from metaloss.bilevel.consistency import Pass, disagreement, slope_along
 from metaloss.bilevel.network import Params, gradient, leaves
 from metaloss.bilevel.problem import Batches, Problem, Rehearsal
 from metaloss.bilevel.solution import Solution
@@ -71,23 +71,26 @@ class CentralDifferences(Derivatives):
             with torch.no_grad():
                 return [step.outputs_at(problem, params)]
 
-        here = values(step.params)[0] if step.outputs is None else step.outputs
+        here = _outputs(problem, step)
         slope = slope_in_outputs(problem, step.batches, here)
         at = Point(step.params, here, slope.detach(), step.grads)
         (tangent,) = derivative(values, at, direction)
-        return HessianProduct({}, theta_grads(problem, slope, tangent))
+        along = slope_along({"outputs": at.slope}, {"outputs": tangent})
+        gap = step.disagreement(Pass(here, at.slope, along), direction) if step.after else None
+        return HessianProduct({}, theta_grads(problem, slope, tangent), gap)
 
     def product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
         """Differentiate the gradient, computed on both sides of the weights."""
-        with torch.no_grad():
-            known = step.outputs
-            here = step.outputs_at(problem, step.params) if known is None else known
+        here = _outputs(problem, step)
 
         def values(params: Params) -> list[Tensor]:
             params = leaves(params)
             outputs = step.outputs_at(problem, params)
             grads = gradient(_loss(problem, step.batches, outputs, here), params)
-            return [outputs.detach(), *(grads[name] for name in step.grads)]
+            return [
+                outputs.detach(),
+                *(grads.get(name, torch.zeros_like(g)) for name, g in step.grads.items()),
+            ]
 
         slope = slope_in_outputs(problem, step.batches, here)
         at = Point(step.params, here, slope.detach(), step.grads)
@@ -205,3 +208,11 @@ def scale_of(params: Params, direction: Params) -> Tensor:
 def moved(params: Params, direction: Params, scale: Tensor) -> Params:
     """Return the weights moved along a direction."""
     return {n: p + scale * direction[n] if n in direction else p for n, p in params.items()}
+
+
+@torch.no_grad()
+def _outputs(problem: Problem, step: Step) -> Tensor:
+    """The outputs at the step's own weights, in full precision."""
+    if step.outputs is not None and not step.after:
+        return step.outputs
+    return step.outputs_at(problem, step.params)

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from metaloss.bilevel.adjoint import Derivatives, HessianProduct, Step
-from metaloss.bilevel.consistency import disagreement, slope_along
+from metaloss.bilevel.consistency import Pass, slope_along
 from metaloss.bilevel.errors import check_twice_differentiable, second_derivatives
 from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.network import Buffers, Params, copied, gradient, leaves
 from metaloss.bilevel.problem import Problem
 from metaloss.bilevel.tangent import FastSecondDerivatives
+from metaloss.checks import require
 
 
 class DoubleBackward(Derivatives):
@@ -52,6 +53,11 @@ class DoubleBackward(Derivatives):
         if graph is None:
             step.randomness.restore()
             graph = self._graph(problem, step, copied(step.buffers))
+        require(
+            graph.grads.keys() == step.grads.keys(),
+            "model: expected a step whose loss reaches the same parameters in every pass, but it "
+            f"reaches {', '.join(sorted(graph.grads.keys() ^ step.grads.keys()))} in one alone",
+        )
         params = graph.params if in_params else {}
         with second_derivatives(self.strategy):
             found = torch.autograd.grad(
@@ -62,9 +68,8 @@ class DoubleBackward(Derivatives):
             )
         by_params = {n: h for n, h in zip(params, found, strict=False) if h is not None}
         with torch.no_grad():
-            gap = disagreement(
-                slope_along(step.grads, direction), slope_along(graph.grads, direction)
-            )
+            again = Pass(graph.outputs, None, slope_along(graph.grads, direction))
+            gap = step.disagreement(again, direction)
         return HessianProduct(by_params, found[len(params) :], gap)
 
     def _graph(self, problem: Problem, step: Step, buffers: Buffers) -> _Graph:

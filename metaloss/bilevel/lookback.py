@@ -17,12 +17,13 @@ from metaloss.bilevel.difference import CentralDifferences
 from metaloss.bilevel.double_backward import DoubleBackward
 from metaloss.bilevel.isolation import isolated
 from metaloss.bilevel.lookahead import check_strategy
+from metaloss.bilevel.marks import Optimizer, marks, modes, state_marks
 from metaloss.bilevel.mixed import Mixed
 from metaloss.bilevel.network import copied, gradient, leaves
 from metaloss.bilevel.preconditions import as_batch, as_batches
 from metaloss.bilevel.problem import MetaLoss, Problem, theta_of
 from metaloss.bilevel.solution import Solution
-from metaloss.bilevel.watch import Setting, Watched, Watching, marks, modes
+from metaloss.bilevel.watch import Setting, Watched, Watching
 from metaloss.checks import check_at_least, check_in_range, require
 from metaloss.objective import AdjustedLoss
 from metaloss.types import Batch
@@ -105,7 +106,7 @@ class Lookback:
         check_strategy(strategy)
         self.strategy = strategy
         self.keep = check_in_range("keep", keep, 0.0)
-        self._watched: deque[Watched] = deque(maxlen=steps)
+        self._watched: deque[Watched] = deque(maxlen=self.steps)
         self._used = False
 
     @property
@@ -136,10 +137,13 @@ class Lookback:
             optimizer: the optimizer of the model's parameters.
             criterion: the adjusted loss.
             batch: the batch of the step, ``(inputs, targets)`` or ``(inputs, targets, index)``; or
-                a list of batches, if the step accumulates the mean of their gradients.
+                a list of batches, if the step accumulates the mean of their losses, each divided by
+                their number. The forward pass has to come before anything else that draws random
+                numbers.
             due: whether a hypergradient is wanted after the step. With ``steps=1``, a step that is
-                not due costs nothing; with more, every step is watched.
-            scaler: the gradient scaler that the step uses, if any.
+                not due costs nothing; with more, every step is watched and ``due`` is ignored.
+            scaler: the gradient scaler that the step uses, if any. A step that it skips is not
+                watched: :attr:`watched` is 0 after it.
 
         Raises:
             InputError: the batch, the model or the optimizer is not supported, or the optimizer
@@ -149,7 +153,8 @@ class Lookback:
             self.forget()
             yield
             return
-        if self._watched and not _continues(self._watched[-1], model, criterion):
+        model = getattr(model, "_orig_mod", model)  # the module that torch.compile wraps
+        if self._watched and not _continues(self._watched[-1], model, optimizer, criterion):
             self.forget()
         clip, hold_norm, keep = self.clip, self.hold_norm, self.keep * 2**20
         setting = Setting(model, optimizer, criterion, clip, hold_norm, keep, scaler)
@@ -157,8 +162,12 @@ class Lookback:
         try:
             with watching.attached():
                 yield
-            self._watched.append(watching.made())
-            self._used = False
+            made = watching.made()
+            if made is None:
+                self.forget()
+            else:
+                self._watched.append(made)
+                self._used = False
         except BaseException:
             self.forget()
             raise
@@ -199,11 +208,11 @@ class Lookback:
         require(
             len(self._watched) == self.steps and not self._used,
             f"lookback: expected {self.steps} steps made inside of step(...), one after the other, "
-            f"before each hypergradient, got {0 if self._used else len(self._watched)}"
-            + (" since the last" if self._used else ""),
+            f"and one or more since the last hypergradient, got "
+            f"{0 if self._used else len(self._watched)}",
         )
-        self._used = True
         steps = self._steps()
+        self._used = True
         model, criterion = self._watched[-1].model, self._watched[-1].criterion
         if self.steps == 1:
             self.forget()
@@ -223,6 +232,12 @@ class Lookback:
         params = {name: p for name, p in last.model.named_parameters() if p.requires_grad}
         _check_same(last, params)
         steps = [each.step for each in self._watched]
+        groups = [[g.names for g in step.optimizer.groups] for step in steps if step.optimizer]
+        require(
+            all(each == groups[-1] for each in groups),
+            "lookback: expected steps that all reach the same parameters, with a state of the "
+            "optimizer or without; look back over one step",
+        )
         landed = [*(step.params for step in steps[1:]), {n: p.detach() for n, p in params.items()}]
         return [step._replace(after=after) for step, after in zip(steps, landed, strict=True)]
 
@@ -233,12 +248,16 @@ def _solved(problem: Problem, steps: Sequence[Step], derivatives: Derivatives) -
     return pull_back(problem, derivatives, steps, gradient(meta_loss, ahead), meta_loss)
 
 
-def _continues(last: Watched, model: nn.Module, criterion: AdjustedLoss) -> bool:
-    """Return whether a step of this model begins where the last step ended."""
+def _continues(
+    last: Watched, model: nn.Module, optimizer: Optimizer, criterion: AdjustedLoss
+) -> bool:
+    """Return whether a step begins where the last step ended."""
     if last.model is not model or last.criterion is not criterion:
         return False
-    params = dict(model.named_parameters())
-    return last.weights == marks({name: params[name] for name in last.weights})
+    if last.optimizer is not optimizer or last.state != state_marks(optimizer):
+        return False
+    params = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    return last.weights == marks(params)
 
 
 def _check_same(last: Watched, params: dict[str, nn.Parameter]) -> None:

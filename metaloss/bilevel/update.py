@@ -58,7 +58,7 @@ def update_vjp(
     pulled = [(after[name], a) for name, a in adjoint.items()]
     pulled += [
         (leaf, a)
-        for leaf, a in zip(_floating(state_after), adjoint_of_state, strict=False)
+        for leaf, a in zip(_floating(state_after), adjoint_of_state, strict=bool(adjoint_of_state))
         if a is not None
     ]
     pulled = [(out, a) for out, a in pulled if out.requires_grad]

@@ -5,7 +5,7 @@ The step is the user's own code. Hooks on the parameters and the optimizer obser
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from metaloss.bilevel.adjoint import Step
 from metaloss.bilevel.clipping import Clip
+from metaloss.bilevel.criterion_calls import CriterionCalls
+from metaloss.bilevel.marks import Mark, Optimizer, marks, modes, state_marks
 from metaloss.bilevel.network import Params, copied
 from metaloss.bilevel.optimizers import FunctionalOptimizer, functional
 from metaloss.bilevel.preconditions import check_model
@@ -23,10 +25,6 @@ from metaloss.bilevel.tangent import Activations
 from metaloss.checks import require
 from metaloss.objective import AdjustedLoss
 from metaloss.randomness import Randomness
-
-Optimizer = torch.optim.Optimizer | torchopt.Optimizer
-Mark = tuple[int, int]
-"""The address of a tensor, and the number of in-place writes to it."""
 
 
 class Setting(NamedTuple):
@@ -59,6 +57,8 @@ class Watched(NamedTuple):
         criterion: the adjusted loss that the step used.
         step: the starting point of the step, with its optimizer and gradient.
         modes: whether each of the model's modules was in training mode.
+        optimizer: the optimizer that made it.
+        state: marks of the optimizer's state after the step.
         weights: marks of the model's parameters after the step.
         theta: marks of the adjuster's parameters after the step.
     """
@@ -67,6 +67,8 @@ class Watched(NamedTuple):
     criterion: AdjustedLoss
     step: Step
     modes: list[bool]
+    optimizer: Optimizer
+    state: list[Mark]
     weights: dict[str, Mark]
     theta: dict[str, Mark]
 
@@ -105,6 +107,8 @@ class Watching:
         self.raw: Params = {}
         self.written: dict[str, int] = {}
         self.steps: list[tuple[FunctionalOptimizer, Params]] = []
+        self.calls = CriterionCalls()
+        self.scale = 1.0
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -114,30 +118,42 @@ class Watching:
                 register: Any = p.register_post_accumulate_grad_hook  # it has no types
                 stack.callback(register(self._accumulated(name)).remove)
             stack.enter_context(_before_each_step(self.setting.optimizer, self._about_to_step))
+            stack.enter_context(self.calls.recorded(self.setting.criterion))
             if self.activations is not None:
                 stack.enter_context(self.activations.recorded())
             yield
 
-    def made(self) -> Watched:
-        """Return the completed step.
+    def made(self) -> Watched | None:
+        """Return the completed step; ``None`` if the gradient scaler skipped it.
 
         Raises:
-            InputError: the optimizer made no step, or more than one.
+            InputError: the optimizer made no step, or more than one, or the criterion was called
+                with something else than the step's batches.
         """
+        if not self.steps and self.setting.scaler is not None:
+            return None
         require(
             len(self.steps) == 1,
             f"lookback: expected one step of the optimizer inside of step(...), got "
-            f"{len(self.steps)}; a gradient scaler skips a step that overflowed: leave it out",
+            f"{len(self.steps)}; if a gradient scaler may skip it, pass step(..., scaler=...)",
         )
         if self.activations is not None:
             self.activations.trim()
+        self.calls.check(self.before.batches)
         ((optimizer, grads),) = self.steps
         criterion = self.setting.criterion
         return Watched(
             model=self.setting.model,
             criterion=criterion,
-            step=self.before._replace(optimizer=optimizer, grads=grads),
+            step=self.before._replace(
+                optimizer=optimizer,
+                grads=grads,
+                outputs=self.calls.outputs,
+                slopes=self.calls.slopes(self.scale),
+            ),
             modes=self.modes,
+            optimizer=self.setting.optimizer,
+            state=state_marks(self.setting.optimizer),
             weights=marks(self.params),
             theta=marks(theta_of(criterion)),
         )
@@ -169,26 +185,27 @@ class Watching:
                 f"that of {name} was written; if it was clipped, pass Lookback(clip=...); if it "
                 "was scaled, pass step(..., scaler=...)",
             )
+        self.scale = 1.0 if scaler is None else scaler.get_scale()
         if clip is None:
-            grads = {name: g.detach().clone() for name, g in found.items()}
+            # A fused optimizer removes the scale by itself, inside of its step.
+            scale = getattr(self.setting.optimizer, "grad_scale", None)
+            grads = {
+                name: g.detach().clone() if scale is None else g.detach() / scale
+                for name, g in found.items()
+            }
         else:
-            scale = 1.0 if scaler is None else scaler.get_scale()
-            grads = {name: self.raw.get(name, g).detach() / scale for name, g in found.items()}
+            unknown = [name for name in found if name not in self.raw]
+            require(
+                not unknown,
+                "lookback: expected gradients by backward() inside of step(...), because clipping "
+                f"overwrites them, got others of {', '.join(unknown[:3])}",
+            )
+            grads = {name: self.raw[name] / self.scale for name in found}
         reached = {name: self.params[name] for name in found}
         optimizer = functional(
             self.setting.optimizer, reached, hold_norm=self.setting.hold_norm, clip=clip
         )
         self.steps.append((optimizer._replace(state=_kept_state(optimizer.state)), grads))
-
-
-def marks(tensors: Mapping[str, Tensor]) -> dict[str, Mark]:
-    """Return the mark of each tensor; it changes when the tensor is written or replaced."""
-    return {name: (t.data_ptr(), t._version) for name, t in tensors.items()}
-
-
-def modes(model: nn.Module) -> list[bool]:
-    """Return whether each module is in training mode."""
-    return [module.training for module in model.modules()]
 
 
 @contextmanager

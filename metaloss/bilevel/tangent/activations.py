@@ -76,8 +76,9 @@ class Activations:
         call = self._calls[self._taken]
         self._taken += 1
         self._mismatch = (call.func, call.name) != (func, name)
-        known = call.output is not None and call.output.dtype == weight.dtype
-        return None if self._mismatch or not known else call.output
+        if self._mismatch or call.output is None or call.output.dtype != weight.dtype:
+            return None
+        return call.output if call.output._version == call.version else None
 
     @property
     def matched(self) -> bool:
