@@ -30,7 +30,7 @@ class FastTangents:
             given = BatchNorm(*args, **kwargs)
             if given.training:
                 return _batch_norm(given)
-        if self.activations is not None and func in LAYERS:
+        if func in LAYERS:
             return _layer(self.activations, func, *args, **kwargs)
         return func(*args, **kwargs)
 
@@ -45,7 +45,7 @@ def _batch_norm(given: BatchNorm) -> Tensor:
 
 
 def _layer(
-    activations: Activations,
+    activations: Activations | None,
     func: Function,
     input: Tensor,
     weight: Tensor,
@@ -54,12 +54,13 @@ def _layer(
     **named: Any,
 ) -> Tensor:
     """Call a layer that is linear in its inputs and in its weights."""
-    (x, dx), (w, dw), (_, db) = map(_unpacked, (input, weight, bias))
+    (x, dx), (w, dw), (b, db) = map(_unpacked, (input, weight, bias))
     assert w is not None
-    out = activations.take(func, w)
-    if out is None or dw is None:
+    known = None if activations is None else activations.take(func, w)
+    if dw is None:
         return func(input, weight, bias, *options, **named)
     with fwd._set_fwd_grad_enabled(False):
+        out = func(x, w, b, *options, **named) if known is None else known
         moved = func(x, dw, db, *options, **named)
         if dx is not None:
             moved.add_(func(dx, w, None, *options, **named))
