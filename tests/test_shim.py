@@ -37,6 +37,7 @@ def fake_torchvision(folder: Path, body: str) -> Path:
     return folder
 
 
+@pytest.mark.exhaustive
 def test_the_package_comes_without_torchvision_and_the_shim_brings_it() -> None:
     code = """
 import sys
@@ -79,6 +80,7 @@ BEFORE = {"": "", **{name: FAILS.format(name=name) for name in ("torchvision", "
 
 @pytest.mark.parametrize("before", mostly_exhaustive(BEFORE, "timm"))
 @pytest.mark.parametrize("name", mostly_exhaustive(["torchvision", "timm"], "timm"))
+@pytest.mark.exhaustive
 def test_after_metaloss_any_import_works(tmp_path: Path, before: str, name: str) -> None:
     """Also after imports that failed, and that of a package that needs torchvision."""
     (tmp_path / "timm.py").write_text("import torchvision")
@@ -109,6 +111,7 @@ assert "import" in inspect.getsource(torchvision)
     run(code)
 
 
+@pytest.mark.exhaustive
 def test_nothing_is_declared_where_the_import_works(tmp_path: Path) -> None:
     code = """
 import torch

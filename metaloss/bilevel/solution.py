@@ -39,8 +39,8 @@ class Solution:
             "model: expected the same outputs from the same weights, batch and random numbers, and "
             "the gradient of these outputs, but two passes disagree, so the hypergradient would be "
             "wrong; draw random numbers from torch's, NumPy's or Python's global generators, and "
-            "change nothing between calls; in a step that is looked back over, make the forward pass "
-            "first and let the loss be the criterion's mean over exactly its batch",
+            "change nothing between calls; in a step that is looked back over, make the forward "
+            "pass first and let the loss be the criterion's mean over exactly its batch",
         )
 
     def check_finite(self, batches: Mapping[str, Batch]) -> None:

@@ -31,6 +31,7 @@ JOB = Job(
 )
 
 
+@pytest.mark.exhaustive
 def test_a_job_comes_back_with_its_findings() -> None:
     found = in_child(JOB)
     assert set(found) == {CE, "mixed"}

@@ -47,7 +47,13 @@ def errors(case: str, steps: int) -> Found:
 
 
 @pytest.mark.parametrize(
-    ("case", "steps"), [("mlp", 1), ("mlp", 3), ("resnet32", 1), ("transformer", 1)]
+    ("case", "steps"),
+    [
+        ("mlp", 1),
+        pytest.param("mlp", 3, marks=pytest.mark.exhaustive),
+        pytest.param("resnet32", 1, marks=pytest.mark.exhaustive),
+        pytest.param("transformer", 1, marks=pytest.mark.exhaustive),
+    ],
 )
 @pytest.mark.parametrize("name", INSTALLED)
 def test_every_method_finds_the_hypergradient(name: str, case: str, steps: int) -> None:

@@ -172,6 +172,7 @@ def test_the_table_fits_a_narrow_terminal() -> None:
     assert "torch 2" in text
 
 
+@pytest.mark.exhaustive
 def test_real_measurements_of_a_small_network() -> None:
     settings = Settings.given(
         cases=["mlp"], methods=["lookback", "unroll"], steps=[1, 2], quick=True

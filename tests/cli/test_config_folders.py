@@ -23,6 +23,7 @@ def written(folder: Path, **files: str) -> Path:
     return folder / "x.gin"
 
 
+@pytest.mark.exhaustive
 def test_a_file_of_the_users_does_not_stand_for_a_library(tmp_path: Path) -> None:
     """In a process of its own, where the library is not imported yet."""
     text = FIRST_LINE + "from metaloss import experiments\ninclude 'experiments/demo.gin'\n"

@@ -92,6 +92,7 @@ def test_adjusters_of_two_runs_are_told_apart(learned: Path, tmp_path: Path) -> 
         transferred(adjusters=folders[:1] * 2)
 
 
+@pytest.mark.exhaustive
 def test_a_transfer_says_which_adjusters_it_was_of(
     learned: Path, tmp_path_factory: pytest.TempPathFactory, refused: Callable[..., str]
 ) -> None:

@@ -56,6 +56,7 @@ def test_a_task_may_have_a_recipe_of_its_own() -> None:
     assert experiments[second.name].recipe == Recipe(epochs=2)
 
 
+@pytest.mark.exhaustive
 def test_each_task_is_an_experiment_of_its_own(tmp_path) -> None:
     ours = comparison()
     rows = ours.run(RunFolder(tmp_path / "run"), None, {"config.gin": "x"})

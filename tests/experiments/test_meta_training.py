@@ -162,6 +162,7 @@ def test_one_task_will_do(tmp_path) -> None:
     assert set(result["tasks"]) == {"first"}
 
 
+@pytest.mark.exhaustive
 def test_two_losses_of_one_kind_have_rows_of_their_own(tmp_path) -> None:
     methods = [Adjusted(name=f"A{a}", loss=SL(A=a)) for a in (-4.0, -6.0)]
     rows = meta_training(methods=methods, held_out=HELD_OUT[:1], recipe=Recipe(epochs=1)).run(

@@ -122,6 +122,7 @@ def test_meta_training_over_corruptions_with_a_held_out_report(tmp_path) -> None
 SHORT = ["experiments/diabetes.gin", "--gin_param", "EPOCHS = 2", "--gin_param", "SEEDS = (0,)"]
 
 
+@pytest.mark.exhaustive
 def test_from_the_command_line(tmp_path) -> None:
     out = str(tmp_path / "out")
     said = CliRunner().invoke(app, ["train", *SHORT, "--out", out], catch_exceptions=False)

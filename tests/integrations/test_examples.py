@@ -65,6 +65,7 @@ def test_lightning(progress: list[float]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.exhaustive
 def test_the_trainer_of_transformers(progress: list[float]) -> None:
     trainer = example("with_transformers", "transformers", "accelerate").main()
     assert progress == [step / 16 for step in range(16)]
@@ -73,6 +74,7 @@ def test_the_trainer_of_transformers(progress: list[float]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.exhaustive
 def test_the_trainer_with_ids(progress: list[float]) -> None:
     trainer = example("with_transformers_ids", "transformers", "accelerate").main(epochs=8)
     assert progress == [step / 64 for step in range(64)]

@@ -122,6 +122,7 @@ def test_autocast_is_for_the_ordinary_forward_pass_alone() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.exhaustive
 def test_a_compiled_step_is_the_same_step() -> None:
     plain = trained(Recipe(epochs=1, meta_every=4))
     recipe = Recipe(epochs=1, meta_every=4, speed=Speed(compile="default"))
