@@ -53,8 +53,8 @@ class CriterionCalls:
         )
         for targets, batch in zip(self._targets, batches, strict=True):
             require(
-                targets.shape == batch.targets.shape
-                and (targets.device.type != "cpu" or torch.equal(targets, batch.targets)),
+                (targets.shape, targets.dtype) == (batch.targets.shape, batch.targets.dtype)
+                and (_waits(targets, batch.targets) or torch.equal(targets, batch.targets)),
                 "lookback: expected the criterion to be called with the targets of the batch that "
                 "step(...) was given, got others",
             )
@@ -84,3 +84,8 @@ class CriterionCalls:
 
         if outputs.requires_grad:
             outputs.register_hook(keep)  # type: ignore[no-untyped-call]
+
+
+def _waits(*tensors: Tensor) -> bool:
+    """Return whether comparing the values would wait for a device."""
+    return any(t.device.type != "cpu" for t in tensors)

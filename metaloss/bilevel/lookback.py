@@ -44,10 +44,10 @@ class Lookback:
     the weights before the step gives the hypergradient. The adjuster is updated one step later, and
     the work of one step is saved.
 
-    The step is your own code and may contain anything: autocast, accumulation over micro-batches,
-    clipping, a scheduler, logging. Each hypergradient first checks that the weights moved by the
-    optimizer's update rule. It raises an error if they did not, because of a hook or of clipping
-    that ``clip`` does not declare.
+    The step is your own code. Its loss is the criterion's mean over its batch, and its forward pass
+    comes first. It may use autocast, a gradient scaler, accumulation over micro-batches and
+    clipping. Each hypergradient checks that the weights moved by the optimizer's update rule, and
+    that a second pass gives the outputs and gradients of the step. It raises an error if not.
 
     Args:
         steps: K, the real steps to look back over; 1 in the paper.

@@ -158,11 +158,16 @@ class Watching:
             theta=marks(theta_of(criterion)),
         )
 
+    @property
+    def _overwritten(self) -> bool:
+        """Whether the step may overwrite gradients after backward: it clips, or removes a scale."""
+        return self.setting.clip is not None or self.setting.scaler is not None
+
     def _accumulated(self, name: str) -> Callable[[Tensor], None]:
         def accumulated(p: Tensor) -> None:
             assert p.grad is not None
             self.written[name] = p.grad._version
-            if self.setting.clip is not None:  # clipping overwrites it
+            if self._overwritten:
                 self.raw[name] = p.grad.detach().clone()
 
         return accumulated
@@ -178,29 +183,22 @@ class Watching:
         )
         for name, g in found.items():
             require(
-                clip is not None
-                or scaler is not None
-                or self.written.get(name, g._version) == g._version,
+                self._overwritten or self.written.get(name, g._version) == g._version,
                 f"lookback: expected gradients that nothing changes between backward and step, but "
                 f"that of {name} was written; if it was clipped, pass Lookback(clip=...); if it "
                 "was scaled, pass step(..., scaler=...)",
             )
         self.scale = 1.0 if scaler is None else scaler.get_scale()
-        if clip is None:
-            # A fused optimizer removes the scale by itself, inside of its step.
-            scale = getattr(self.setting.optimizer, "grad_scale", None)
-            grads = {
-                name: g.detach().clone() if scale is None else g.detach() / scale
-                for name, g in found.items()
-            }
-        else:
+        if self._overwritten:
             unknown = [name for name in found if name not in self.raw]
             require(
                 not unknown,
                 "lookback: expected gradients by backward() inside of step(...), because clipping "
-                f"overwrites them, got others of {', '.join(unknown[:3])}",
+                f"and scaling overwrite them, got others of {', '.join(unknown[:3])}",
             )
             grads = {name: self.raw[name] / self.scale for name in found}
+        else:
+            grads = {name: g.detach().clone() for name, g in found.items()}
         reached = {name: self.params[name] for name in found}
         optimizer = functional(
             self.setting.optimizer, reached, hold_norm=self.setting.hold_norm, clip=clip

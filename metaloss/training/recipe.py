@@ -103,7 +103,6 @@ class Recipe:
             f"clip: expected the lookahead to clip as the ordinary steps do, {self.clip!r}, got "
             f"{self.lookahead.clip!r}; set Recipe.clip alone",
         )
-
         require(
             self.lookahead.transform is None or self.meta_update == "before",
             "lookahead: expected one without a transformation, because the ordinary step is made "

@@ -26,8 +26,7 @@ def meta_gradient(state: TrainState, solution: Solution, metrics: EpochMetrics) 
     Raises:
         InputError: passes through the network that should agree disagree.
     """
-    if solution.meta_loss.device.type == "cpu":  # on a GPU it would wait for the device
-        solution.check_consistent()
+    solution.check_consistent()
     metrics.add("meta_loss", solution.meta_loss)
     finite = metrics.guard.check(solution.hypergradient, state.meta_step)
     state.meta_step += 1

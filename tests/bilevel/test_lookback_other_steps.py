@@ -82,8 +82,6 @@ def make(here: Training, lookback: Lookback, step: Step, **settings) -> dict[str
 @pytest.mark.parametrize("clip", [None, ClipNorm(1e-3)], ids=["plain", "clipped"])
 @pytest.mark.parametrize("step", OTHER)
 def test_a_step_that_is_not_that_of_its_batch(step: Step, clip: ClipNorm | None) -> None:
-    if clip is not None and step is clamped_past_autograd:
-        pytest.skip("clipping is checked by where the weights went")
     for seed in range(6):
         torch.manual_seed(seed)
         here = in_single(training(MODELS["MLP-dropout"](), OPTIMIZERS["SGD-momentum"]))
@@ -190,6 +188,22 @@ def test_a_scaler_with_an_optimizer_that_unscales_by_itself() -> None:
         scaler.step(here.optimizer)
         scaler.update()
     assert_near(lookback.hypergradient(here.meta_batch), expected, 1e-4)
+
+
+def test_clipping_beside_a_scaler_that_was_not_declared() -> None:
+    for seed in range(6):
+        torch.manual_seed(seed)
+        here, lookback = in_single(training(steps_before=1)), Lookback()
+        scaler = torch.amp.GradScaler("cpu", init_scale=256.0)
+        x, y, index = batch = here.train_batches[0]
+        with lookback.step(here.model, here.optimizer, here.criterion, batch, scaler=scaler):
+            here.optimizer.zero_grad()
+            scaler.scale(here.criterion(here.model(x), y, index)).backward()
+            scaler.unscale_(here.optimizer)
+            ClipNorm(1e-3).clip_(here.model.parameters())
+            scaler.step(here.optimizer)
+        with pytest.raises(InputError, match="as the optimizer's rule says"):
+            lookback.hypergradient(here.meta_batch)
 
 
 def test_a_fresh_adam_in_half_precision_is_not_refused() -> None:
