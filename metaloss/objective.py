@@ -15,6 +15,7 @@ from metaloss.checks import check_at_least, check_in_range, check_labels, requir
 from metaloss.conditioners import Conditioner
 from metaloss.kinds import kind_of
 from metaloss.losses import LossFamily
+from metaloss.losses.hyperparameter import ranges
 from metaloss.types import Outputs, Targets
 
 
@@ -77,8 +78,8 @@ class AdjustedLoss(nn.Module):
         predicted, expected = adjuster.hyperparameters, loss.hyperparameters
         require(
             predicted == expected,
-            f"adjuster: expected one for {loss.family}'s {_ranges(expected)}, "
-            f"got one for {_ranges(predicted)}",
+            f"adjuster: expected one for {loss.family}'s {ranges(expected)}, "
+            f"got one for {ranges(predicted)}",
         )
         given = 0 if conditioner is None else conditioner.num_features
         require(
@@ -296,7 +297,3 @@ def _finite(outputs: Tensor) -> Tensor:
     that overflows. The loss is computed from the outputs as they are.
     """
     return outputs.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-
-
-def _ranges(hyperparameters: tuple[object, ...]) -> str:
-    return "(" + ", ".join(f"{h.name} in [{h.low:g}, {h.high:g}]" for h in hyperparameters) + ")"  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from metaloss.checks import require
@@ -58,3 +59,14 @@ class Hyperparameter:
 
         values = {name: clamped(getattr(self, name)) for name in ("default", "clean", "noisy")}
         return replace(self, low=low, high=high, **values)  # type: ignore[arg-type]
+
+
+def ranges(hyperparameters: Iterable[Hyperparameter]) -> str:
+    """Return the names and ranges of hyperparameters, for messages.
+
+    Example:
+        >>> from metaloss.losses.hyperparameter import Hyperparameter, ranges
+        >>> ranges([Hyperparameter("q", low=0.0, high=1.0, default=0.7)])
+        '(q in [0, 1])'
+    """
+    return "(" + ", ".join(f"{h.name} in [{h.low:g}, {h.high:g}]" for h in hyperparameters) + ")"
