@@ -95,7 +95,10 @@ class TaskLike(Protocol):
 
     @property
     def meta(self) -> Loader | None:
-        """Clean samples to meta-train the adjuster on; ``None`` if there are none."""
+        """Samples to meta-train the adjuster on; ``None`` if there are none.
+
+        They are clean unless the task has ``meta_checked = False``.
+        """
         ...
 
     @property
@@ -132,6 +135,21 @@ def has_checked_test(task: TaskLike) -> bool:
         True
     """
     return bool(getattr(task, "test_checked", True))
+
+
+def has_checked_meta(task: TaskLike) -> bool:
+    """Return whether the targets of a task's meta samples were checked by somebody.
+
+    Args:
+        task: has an attribute ``meta_checked`` that is false if they were not.
+
+    Example:
+        >>> from metaloss.tasks import classification_task, digits
+        >>> from metaloss.types import has_checked_meta
+        >>> has_checked_meta(classification_task(data=digits, meta_from="shared", num_test=360))
+        False
+    """
+    return bool(getattr(task, "meta_checked", True))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,10 +13,10 @@ from metaloss.files import user_path
 from metaloss.seeding import generator
 
 from .batch_plan import check_batch_size
-from .image_set import ImageSet
-from .make_noise import Noisy, load_noise, make_noise
+from .make_noise import Noisy, joined, load_noise, make_noise, with_noise
+from .meta_samples import MetaSamples
 from .noisy_labels import NoisyLabels
-from .partition import AnySource, divide, sample_ids
+from .partition import AnySource, Part, divide, sample_ids
 from .set_loaders import TransformFactory, loaders_of, transforms_for
 from .sources import Source
 from .splits import check_classes, check_disjoint
@@ -29,7 +29,7 @@ def classification_task(
     data: AnySource | Callable[[], AnySource],
     noise: Callable[..., NoisyLabels] | None = None,
     noise_file: str | Path | None = None,
-    num_meta: int = 1000,
+    num_meta: int | None = 1000,
     num_validation: int = 0,
     num_test: int | None = None,
     subset: int | None = None,
@@ -49,9 +49,10 @@ def classification_task(
 ) -> Task:
     """Build a classification task: split the data, add label noise and make the loaders.
 
-    Meta, validation and test samples keep their labels. They are disjoint from the training samples
-    and from one another. The split, the noise, the order of the samples and the augmentation have
-    random streams of their own, all derived from ``seed``.
+    Validation and test samples keep their labels, and so do meta samples unless ``meta_from`` says
+    otherwise. The parts are disjoint, except with ``meta_from="shared"``. The split, the noise, the
+    order of the samples and the augmentation have random streams of their own, all derived from
+    ``seed``.
 
     Args:
         data: a source, or a function that returns one.
@@ -60,16 +61,20 @@ def classification_task(
             with ``inputs`` if it takes them.
         noise_file: saved noisy labels, in place of ``noise``. They are for all training samples of
             the source, or for those of exactly this split.
-        num_meta: clean samples in the meta set; 0 for no meta set.
+        num_meta: samples in the meta set; 0 for no meta set; ``None``, with
+            ``meta_from="shared"``, for all training samples.
         num_validation: clean samples in the validation set; 0 for no validation set.
         num_test: samples in the test set, taken out of the training samples. It is given if and
             only if the source has no test set. :class:`Source` says which labels are checked.
         subset: training samples; by default, all samples that are left.
-        meta_from: the origin of the meta and validation samples. "train" takes them out of the
-            training samples, "test" out of the test samples, and "clean" out of the source's
-            verified samples. "shared" also trains on them, and requires ``allow_overlap``.
-        balanced_meta: whether the meta set has equally many samples of every class.
-        allow_overlap: whether sets may share samples.
+        meta_from: the origin of the meta samples. "train", "test" and "clean" take samples with
+            their own labels out of the source's training, test or verified samples; validation
+            samples come from there too. "noisy" takes them out of the training samples and adds
+            noise to them as well. "shared" means training samples, which are trained on too. The
+            last two need a symmetric meta loss (:mod:`metaloss.meta_losses`) and no clean label.
+        balanced_meta: whether a meta set of samples with their own labels has equally many samples
+            of every class.
+        allow_overlap: whether a sample of the source may be in several parts of the source.
         batch_size: training samples in a batch. A last batch that is not full is dropped.
         meta_batch_size: meta samples in a batch, likewise.
         eval_batch_size: validation or test samples in a batch.
@@ -112,31 +117,35 @@ def classification_task(
         "noise and noise_file: expected one of them at most, got both",
     )
     check_at_least("eval_batch_size", eval_batch_size, 1)
+    meta = MetaSamples(meta_from, num_meta)
     parts = divide(
         source,
         num_train=subset,
-        num_meta=num_meta,
+        num_meta=meta.held_out,
         num_validation=num_validation,
         num_test=num_test,
-        meta_from=meta_from,
-        balanced_meta=balanced_meta,
+        meta_from=meta.taken_from,
+        balanced_meta=balanced_meta and meta.taken_from == meta_from,
         generator=generator(seed, "split"),
     )
     check_disjoint(sample_ids(parts), allow_overlap)
     sets = {part: chosen.samples() for part, chosen in parts.items()}
+    noisy: Noisy | None = None
+    if noise is not None:
+        targets, inputs = joined(sets, meta.corrupted)
+        classes, draws = len(source.train.class_names), generator(seed, "noise")
+        noisy = make_noise(noise, targets, classes, draws, inputs)
+    elif noise_file is not None:
+        index = torch.cat([parts[part].index for part in meta.corrupted])
+        noisy = load_noise(user_path(noise_file), Part(source.train, index))
+    if noisy is not None:
+        sets, noisy = with_noise(sets, meta.corrupted, noisy)
+    chosen = meta.shared(len(sets["train"]), seed)
+    if chosen is not None:
+        sets["meta"] = sets["train"].subset(chosen)
     if "meta" in sets:
         check_classes("num_meta", sets["meta"].targets)
         check_batch_size("meta_batch_size", meta_batch_size, len(sets["meta"]))
-    noisy: Noisy | None = None
-    if noise is not None:
-        train = sets["train"]
-        inputs = train.images if isinstance(train, ImageSet) else None
-        classes, draws = len(train.class_names), generator(seed, "noise")
-        noisy = make_noise(noise, train.targets, classes, draws, inputs)
-    elif noise_file is not None:
-        noisy = load_noise(user_path(noise_file), parts["train"])
-    if noisy is not None:
-        sets["train"] = sets["train"].with_targets(noisy.targets)
     loaders = loaders_of(
         sets,
         transforms_for(sets["train"], augment, mean, std),
@@ -158,4 +167,6 @@ def classification_task(
         train_targets=sets["train"].targets,
         noise=noisy,
         test_checked=source.test is not None or source.labels_checked,
+        meta_samples=meta,
+        meta_checked=meta.checked(source.labels_checked, corrupted=noisy is not None),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metaloss.checks import check_finite, check_in_range, require
@@ -59,6 +59,14 @@ class NoisyValues:
     def rate(self) -> float:
         """The fraction of samples that are corrupted."""
         return float(self.flipped.double().mean())
+
+    def select(self, index: Int[Tensor, " chosen"]) -> NoisyValues:
+        """Return the values of some of the samples, in the order given.
+
+        Args:
+            index: their positions, int64.
+        """
+        return NoisyValues(self.targets[index], self.original[index])
 
 
 def replaced(targets: Values, rate: float, generator: torch.Generator) -> NoisyValues:

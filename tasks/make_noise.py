@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -14,9 +14,13 @@ from torch import Tensor
 from metaloss.checks import InputError, require
 
 from .corruption import NoisyValues
+from .folder_set import FolderSet
+from .image_set import ImageSet
 from .noisy_labels import NoisyLabels
 from .partition import Part
+from .tables import Table
 
+Samples = TypeVar("Samples", bound=ImageSet | FolderSet | Table)
 Noisy = NoisyLabels | NoisyValues
 MakeNoise = Callable[..., Noisy]
 """A function of :mod:`metaloss.tasks.noise` for labels, or of :mod:`metaloss.tasks.corruption` for
@@ -77,24 +81,72 @@ def make_noise(
     return noisy
 
 
-def load_noise(path: Path, train: Part) -> NoisyLabels:
-    """Read the noisy labels of the training samples from a file.
+def joined(sets: Mapping[str, Samples], parts: Sequence[str]) -> tuple[Tensor, Tensor | None]:
+    """Return the targets and the inputs of some parts of a task, one part after the other.
+
+    Args:
+        sets: the task's parts by name.
+        parts: the names of one part or more.
+
+    Returns:
+        The targets, and the inputs; ``None`` if they are files.
+    """
+    targets = [sets[part].targets for part in parts]
+    inputs = [each for part in parts if (each := _inputs_of(sets[part])) is not None]
+    return cat(targets), cat(inputs) if inputs else None
+
+
+def with_noise(
+    sets: Mapping[str, Samples], parts: Sequence[str], noisy: Noisy
+) -> tuple[dict[str, Samples], Noisy]:
+    """Give noisy targets to some parts of a task.
+
+    Args:
+        sets: the task's parts by name.
+        parts: the names of the parts, "train" first.
+        noisy: the targets of these parts, one part after the other.
+
+    Returns:
+        All parts, and the noise of the training samples.
+    """
+    changed, noises, begin = dict(sets), [], 0
+    for part in parts:
+        end = begin + len(sets[part])
+        noises.append(noisy.select(torch.arange(begin, end)))
+        changed[part] = cast(Samples, sets[part].with_targets(noises[-1].targets))
+        begin = end
+    return changed, noises[0]
+
+
+def _inputs_of(samples: ImageSet | FolderSet | Table) -> Tensor | None:
+    if isinstance(samples, FolderSet):
+        return None
+    return samples.inputs if isinstance(samples, Table) else samples.images
+
+
+def cat(tensors: Sequence[Tensor]) -> Tensor:
+    """Return tensors one after the other, without a copy if there is only one."""
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
+
+
+def load_noise(path: Path, chosen: Part) -> NoisyLabels:
+    """Read the noisy labels of some training samples of a source from a file.
 
     Args:
         path: a file that :meth:`NoisyLabels.save` wrote, for all training samples of the source or
-            for exactly those of ``train``.
-        train: the training samples.
+            for exactly the chosen ones.
+        chosen: the chosen samples.
 
     Raises:
         InputError: the file cannot be read, or was made from other labels.
     """
     noisy = NoisyLabels.load(path)
     require(
-        noisy.num_classes == len(train.whole.class_names),
-        f"{path}: expected {len(train.whole.class_names)} classes, got {noisy.num_classes}",
+        noisy.num_classes == len(chosen.whole.class_names),
+        f"{path}: expected {len(chosen.whole.class_names)} classes, got {noisy.num_classes}",
     )
-    if len(noisy.labels) == len(train.whole):
-        noisy.check_made_from(train.whole.targets, str(path))
-        return noisy.select(train.index)
-    noisy.check_made_from(train.whole.targets[train.index], str(path))
+    if len(noisy.labels) == len(chosen.whole):
+        noisy.check_made_from(chosen.whole.targets, str(path))
+        return noisy.select(chosen.index)
+    noisy.check_made_from(chosen.whole.targets[chosen.index], str(path))
     return noisy

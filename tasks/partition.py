@@ -52,8 +52,8 @@ def divide(
     num_meta: int,
     num_validation: int,
     num_test: int | None,
-    meta_from: str,
-    balanced_meta: bool,
+    meta_from: str = "train",
+    balanced_meta: bool = True,
     generator: torch.Generator,
 ) -> dict[str, Part]:
     """Choose the samples for "train" and "test", and for "meta" and "validation" if asked for.
@@ -64,8 +64,8 @@ def divide(
         num_meta: number of meta samples; 0 for no meta set.
         num_validation: number of validation samples; 0 for no validation set.
         num_test: number of test samples, given if and only if the source has no test set.
-        meta_from: the origin of the meta and validation samples: "train", "test", "clean", or
-            "shared", which leaves them in the training set too.
+        meta_from: the part of the source that meta and validation samples are taken out of:
+            "train", "test" or "clean".
         balanced_meta: whether the meta set has equally many samples of every class.
         generator: a CPU generator.
 
@@ -75,11 +75,6 @@ def divide(
     """
     check_at_least("num_meta", num_meta, 0)
     check_at_least("num_validation", num_validation, 0)
-    origins = ("train", "test", "clean", "shared")
-    require(
-        meta_from in origins,
-        f"meta_from: expected one of {', '.join(origins)}, got {meta_from!r}",
-    )
     held_out = {
         name: size for name, size in (("meta", num_meta), ("validation", num_validation)) if size
     }
@@ -95,7 +90,7 @@ def divide(
             f"num_test: {source.train.name} has no test set, expected the size of one, got None",
         )
         wanted["train"] = {"test": num_test, "train": num_train}
-    if held_out and meta_from != "shared":
+    if held_out:
         wanted[meta_from] = {**held_out, **wanted.get(meta_from, {})}
 
     balanced = ["meta"] if balanced_meta else []
@@ -103,8 +98,6 @@ def divide(
     for origin, sizes in wanted.items():
         whole = _part_of(source, origin)
         parts |= _choose(Part(whole, torch.arange(len(whole))), sizes, balanced, generator)
-    if held_out and meta_from == "shared":
-        parts |= _choose(parts["train"], held_out, balanced, generator)
     return parts
 
 

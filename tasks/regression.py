@@ -14,7 +14,8 @@ from metaloss.seeding import generator
 
 from .batch_plan import check_batch_size
 from .corruption import NoisyValues
-from .make_noise import Noisy, make_noise
+from .make_noise import Noisy, joined, make_noise, with_noise
+from .meta_samples import MetaSamples
 from .set_loaders import Transforms, loaders_of
 from .splits import split
 from .tables import Table
@@ -25,10 +26,11 @@ def regression_task(
     *,
     data: Table | Callable[[], Table],
     noise: Callable[..., NoisyValues] | None = None,
-    num_meta: int = 100,
+    num_meta: int | None = 100,
     num_validation: int = 0,
     num_test: int = 100,
     subset: int | None = None,
+    meta_from: str = "train",
     batch_size: int = 50,
     meta_batch_size: int = 50,
     name: str | None = None,
@@ -45,10 +47,15 @@ def regression_task(
         noise: a function of :mod:`metaloss.tasks.corruption` with its own arguments, such as
             ``rate``, already bound. It is called with ``targets`` and ``generator``, and with
             ``inputs`` if it takes them.
-        num_meta: clean samples in the meta set; 0 for no meta set.
+        num_meta: samples in the meta set; 0 for no meta set; ``None``, with
+            ``meta_from="shared"``, for all training samples.
         num_validation: clean samples in the validation set; 0 for no validation set.
         num_test: samples in the test set.
         subset: training samples; by default, all samples that are left.
+        meta_from: the origin of the meta samples. "train" takes samples with their own values out
+            of the training samples. "noisy" takes them out too and corrupts them as well. "shared"
+            means training samples, which are trained on too. The last two need a noise-tolerant
+            meta loss (:mod:`metaloss.meta_losses`).
         batch_size: training samples in a batch. A last batch that is not full is dropped.
         meta_batch_size: meta samples in a batch, likewise.
         name: the task's name in the records; by default, that of the table.
@@ -73,11 +80,9 @@ def regression_task(
     checked("data", data, Table | Callable[..., Table])
     checked("noise", noise, Callable[..., NoisyValues] | None)
     table = checked("data", data() if callable(data) else data, Table)
-    check_at_least("num_meta", num_meta, 0)
+    meta = MetaSamples(meta_from, num_meta, ("train", "noisy", "shared"))
     check_at_least("num_validation", num_validation, 0)
-    if num_meta:
-        check_batch_size("meta_batch_size", meta_batch_size, num_meta)
-    held_out = {"test": num_test, "meta": num_meta, "validation": num_validation}
+    held_out = {"test": num_test, "meta": meta.held_out, "validation": num_validation}
     parts = split(
         torch.arange(len(table)),
         {part: size for part, size in held_out.items() if size or part == "test"}
@@ -89,9 +94,15 @@ def regression_task(
     sets = {part: table.subset(index) for part, index in parts.items()}
     noisy: Noisy | None = None
     if noise is not None:
-        train, draws = sets["train"], generator(seed, "noise")
-        noisy = make_noise(noise, train.targets, None, draws, train.inputs)
-        sets["train"] = train.with_targets(noisy.targets)
+        draws = generator(seed, "noise")
+        targets, inputs = joined(sets, meta.corrupted)
+        noisy = make_noise(noise, targets, None, draws, inputs)
+        sets, noisy = with_noise(sets, meta.corrupted, noisy)
+    chosen = meta.shared(len(sets["train"]), seed)
+    if chosen is not None:
+        sets["meta"] = sets["train"].subset(chosen)
+    if "meta" in sets:
+        check_batch_size("meta_batch_size", meta_batch_size, len(sets["meta"]))
     loaders = loaders_of(
         sets,
         Transforms(),
@@ -113,6 +124,8 @@ def regression_task(
         train_targets=sets["train"].targets,
         noise=noisy,
         test_checked=table.targets_checked,
+        meta_samples=meta,
+        meta_checked=meta.checked(table.targets_checked, corrupted=noisy is not None),
     )
 
 

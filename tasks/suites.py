@@ -17,7 +17,7 @@ from metaloss.types import Loader, TaskSpec
 
 from .batch_loader import BatchLoader
 from .folder_loader import FolderLoader
-from .make_noise import MakeNoise, make_noise
+from .make_noise import MakeNoise, Noisy, cat, make_noise
 from .task import Task
 
 
@@ -121,16 +121,39 @@ def relabelled(task: Task, noise: MakeNoise, *, name: str, seed: int) -> Task:
     require(task.noise is None, f"task {task.name}: expected one without noise, got noisy targets")
     train = _repeatable(task, task.train)
     meta = None if task.meta is None else _repeatable(task, task.meta)
-    inputs = train.inputs if isinstance(train, BatchLoader) else None
     draws = generator(seed, "noise", name)
-    noisy = make_noise(noise, task.train_targets, task.num_classes, draws, inputs)
+    corrupted = [train, meta] if meta and "meta" in task.meta_samples.corrupted else [train]
+    noisy = _noise_on(corrupted, noise, task.num_classes, draws)
+    of_train = noisy.select(torch.arange(train.num_samples))
+    meta_targets = None
+    if len(corrupted) == 2:
+        meta_targets = noisy.targets[train.num_samples :]
+    elif (chosen := task.meta_samples.shared(train.num_samples, seed)) is not None:
+        meta_targets = of_train.targets[chosen]
     return replace(
         task,
         name=name,
-        train=train.again(derive(seed, "train", name), noisy.targets),
-        meta=None if meta is None else meta.again(derive(seed, "meta", name)),
-        train_targets=noisy.targets,
-        noise=noisy,
+        train=train.again(derive(seed, "train", name), of_train.targets),
+        meta=None if meta is None else meta.again(derive(seed, "meta", name), meta_targets),
+        train_targets=of_train.targets,
+        noise=of_train,
+        meta_checked=task.meta_samples.checked(task.meta_checked, corrupted=True),
+    )
+
+
+def _noise_on(
+    loaders: Sequence[BatchLoader | FolderLoader],
+    noise: MakeNoise,
+    num_classes: int | None,
+    draws: torch.Generator,
+) -> Noisy:
+    """Make noise for the samples of one loader after the other."""
+    targets = [
+        part.targets if isinstance(part, BatchLoader) else part.data.targets for part in loaders
+    ]
+    inputs = [part.inputs for part in loaders if isinstance(part, BatchLoader)]
+    return make_noise(
+        noise, cat(targets).cpu(), num_classes, draws, cat(inputs) if inputs else None
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from metaloss.types import Loader
 
 from .corruption import NoisyValues
+from .meta_samples import MetaSamples
 from .noisy_labels import NoisyLabels
 
 
@@ -24,13 +25,15 @@ class Task:
         class_names: a name for each class; ``None`` if the targets are values.
         sample_shape: the shape of one sample, without the batch dimension.
         train: training samples with the targets to train on.
-        meta: clean samples to meta-train the adjuster on; ``None`` if there are none.
+        meta: samples to meta-train the adjuster on; ``None`` if there are none.
         validation: held-out clean samples for model selection; ``None`` if there are none.
         test: clean samples for the final figures; nothing is selected by them.
         train_targets: the targets of ``train``, indexed by a batch's ``index``, on the CPU:
             ``[samples]``, int64, or values ``[samples, values]``.
         noise: the training targets before and after noise; ``None`` if no noise was added.
         test_checked: whether the targets of ``test`` are known to be right.
+        meta_samples: where the samples of ``meta`` come from.
+        meta_checked: whether the targets of ``meta`` are known to be right.
 
     Example:
         >>> from metaloss.tasks import classification_task, digits
@@ -49,6 +52,8 @@ class Task:
     train_targets: Int[Tensor, " samples"] | Float[Tensor, "samples values"]
     noise: NoisyLabels | NoisyValues | None
     test_checked: bool = True
+    meta_samples: MetaSamples = field(default_factory=MetaSamples)
+    meta_checked: bool = True
 
     @property
     def num_classes(self) -> int | None:

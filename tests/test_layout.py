@@ -24,7 +24,7 @@ LAYERS = [
     {"types"},
     {"files", "kinds", "machine", "seeding", "shim"},
     {"gin_files", "losses", "models", "tasks"},
-    {"conditioners"},
+    {"conditioners", "meta_losses"},
     {"adjusters"},
     {"objective"},
     {"bilevel", "gin_errors", "integrations", "pretrained"},

@@ -18,7 +18,7 @@ from metaloss.bilevel.isolation import isolated
 from metaloss.bilevel.mixed import mixed
 from metaloss.bilevel.optimizers import functional
 from metaloss.bilevel.preconditions import as_batch, check_model, check_no_step_hooks
-from metaloss.bilevel.problem import MetaLoss, Problem, Rehearsal
+from metaloss.bilevel.problem import MetaLossFunction, Problem, Rehearsal
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.unroll import unroll
 from metaloss.checks import check_at_least, check_in_range, require
@@ -54,8 +54,10 @@ class Lookahead:
             ``"difference"`` is the adjoint method with central differences; it is approximate, and
             needs nothing but gradients from the network. ``"auto"`` is mixed, and unroll with a
             warning if an operation has no forward-mode rule.
-        meta_loss: maps the outputs and targets of the clean batch to a scalar; if not given, the
-            mean plain loss of the criterion's kind: cross entropy, or half the squared error.
+        meta_loss: a :mod:`meta loss <metaloss.meta_losses>`, or a function that maps the outputs
+            and targets of the meta batch to a scalar. If not given, the mean plain loss of the
+            criterion's kind: cross entropy, or half the squared error. If nobody checked the labels
+            of the meta batch, use a symmetric one such as :class:`~metaloss.meta_losses.MAE`.
         transform: a TorchOpt gradient transformation to look ahead with, from a fresh state,
             instead of the live optimizer's step. TorchOpt's own momentum remembers in a closure
             whether it has been called: with dampening, use
@@ -90,7 +92,7 @@ class Lookahead:
 
     steps: int = 1
     strategy: str = "mixed"
-    meta_loss: MetaLoss | None = None
+    meta_loss: MetaLossFunction | None = None
     transform: GradientTransformation | None = None
     hold_norm: float = 0.0
     clip: Clip | None = None

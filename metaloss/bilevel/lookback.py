@@ -21,7 +21,7 @@ from metaloss.bilevel.marks import Optimizer, marks, modes, state_marks
 from metaloss.bilevel.mixed import Mixed
 from metaloss.bilevel.network import copied, gradient, leaves
 from metaloss.bilevel.preconditions import as_batch, as_batches
-from metaloss.bilevel.problem import MetaLoss, Problem, theta_of
+from metaloss.bilevel.problem import MetaLossFunction, Problem, theta_of
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.watch import Setting, Watched, Watching
 from metaloss.checks import check_at_least, check_in_range, require
@@ -51,8 +51,7 @@ class Lookback:
 
     Args:
         steps: K, the real steps to look back over; 1 in the paper.
-        meta_loss: maps the outputs and targets of the clean batch to a scalar; if not given, the
-            mean plain loss of the criterion's kind.
+        meta_loss: as for :class:`~metaloss.bilevel.Lookahead`.
         hold_norm: as for :class:`~metaloss.bilevel.Lookahead`.
         clip: how the steps clip their gradients.
         strategy: ``"mixed"``, which is exact and fastest; ``"unroll"``, reverse mode through the
@@ -88,7 +87,7 @@ class Lookback:
     def __init__(
         self,
         steps: int = 1,
-        meta_loss: MetaLoss | None = None,
+        meta_loss: MetaLossFunction | None = None,
         hold_norm: float = 0.0,
         *,
         clip: Clip | None = None,

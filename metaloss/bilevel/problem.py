@@ -18,11 +18,13 @@ from metaloss.bilevel.optimizers import FunctionalOptimizer
 from metaloss.bilevel.solution import Solution
 from metaloss.checks import check_labels, require
 from metaloss.kinds import CLASSIFICATION
+from metaloss.meta_losses import MetaLoss
 from metaloss.objective import AdjustedLoss
 from metaloss.randomness import Randomness
 from metaloss.types import Batch
 
-MetaLoss = Callable[[Tensor, Tensor], Tensor]
+MetaLossFunction = Callable[[Tensor, Tensor], Tensor]
+"""A :class:`~metaloss.meta_losses.MetaLoss`, or a function of outputs and targets like one."""
 Batches = tuple[Batch, ...]
 """The batches of one training step: several if it accumulates gradients over micro-batches."""
 
@@ -43,7 +45,7 @@ class Problem:
     criterion: AdjustedLoss
     theta: dict[str, nn.Parameter]
     meta_batch: Batch
-    meta_loss: MetaLoss
+    meta_loss: MetaLossFunction
 
     @classmethod
     def of(
@@ -51,7 +53,7 @@ class Problem:
         model: nn.Module,
         criterion: AdjustedLoss,
         meta_batch: Batch,
-        meta_loss: MetaLoss | None = None,
+        meta_loss: MetaLossFunction | None = None,
     ) -> Problem:
         """Set up the problem.
 
@@ -62,7 +64,8 @@ class Problem:
             meta_loss: the mean plain loss of the criterion's kind if not given.
 
         Raises:
-            InputError: the adjuster has nothing to learn.
+            InputError: the adjuster has nothing to learn, or the meta loss is for another kind of
+                targets than the criterion.
         """
         theta = theta_of(criterion)
         require(
@@ -70,7 +73,12 @@ class Problem:
             f"criterion: expected an adjuster with parameters to learn, got "
             f"{type(criterion.adjuster).__name__}, which has none",
         )
-        return cls(model, criterion, theta, meta_batch, meta_loss or criterion.loss.kind.mean_loss)
+        kind = criterion.loss.kind
+        require(
+            not isinstance(meta_loss, MetaLoss) or meta_loss.fits(kind),
+            f"meta_loss: expected one for {kind.name}, as the criterion is, got {meta_loss!r}",
+        )
+        return cls(model, criterion, theta, meta_batch, meta_loss or kind.mean_loss)
 
     def outputs(self, params: Params, buffers: Buffers, batches: Batches) -> Tensor:
         """Compute the model's outputs for a step's batches, one after the other.

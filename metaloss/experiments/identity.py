@@ -120,7 +120,8 @@ def _of_object(value: object) -> Any:
         bound = {"args": value.args, "keywords": value.keywords}
         return {"of": identity(value.func), **identity(bound)}
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: identity(getattr(value, field.name)) for field in fields(value)}
+        arguments = {field.name: identity(getattr(value, field.name)) for field in fields(value)}
+        return {"type": _name(type(value)), **arguments}
     return _name(value if isinstance(value, type) or callable(value) else type(value))
 
 

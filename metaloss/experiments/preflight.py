@@ -22,6 +22,7 @@ from metaloss.experiments.rehearsal import (
     nothing_changed,
     rehearse,
 )
+from metaloss.training.meta_labels import check_meta_loss
 from metaloss.training.recipe import Recipe
 from metaloss.training.streams import check_loader
 from metaloss.types import Batch, Loader, TaskLike, TaskSpec
@@ -66,9 +67,11 @@ def check_fit(
     for method in methods:
         require(
             frozen or not method.learns or task.meta is not None,
-            f"{method.name}: expected a task with clean samples to meta-train on, got none in "
-            f"{task.name}",
+            f"{method.name}: expected a task with samples to meta-train on, got none in "
+            f"{task.name}; without clean ones, learn from noisy ones (gin: recipes/no_clean.gin)",
         )
+    if meta:
+        check_meta_loss(task, recipe)
     with nothing_changed(train[0].targets.device):
         model, few = make(), Excerpt.of(task, train, meta)
         outputs = _outputs(model.eval(), few)

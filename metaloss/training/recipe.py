@@ -48,7 +48,10 @@ class Recipe:
         meta_optimizer: makes the adjuster's optimizer from its parameters; Adam with a learning
             rate of 1e-3 and weight decay 1e-4, if not given.
         meta_schedule: makes a scheduler for this optimizer, stepped once per epoch.
-        lookahead: how the hypergradient is computed, for both values of ``meta_update``.
+        lookahead: how the hypergradient is computed, for both values of ``meta_update``, and the
+            meta loss.
+        allow_noisy_meta: whether a meta loss that is not noise-tolerant, such as cross entropy,
+            may judge by meta samples whose targets nobody checked.
         clip: how gradients are clipped in every ordinary step and in the lookahead; not at all if
             not given.
         speed: the options that make training faster.
@@ -76,6 +79,7 @@ class Recipe:
     meta_optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = paper_adam
     meta_schedule: Callable[[torch.optim.Optimizer], Any] | None = None
     lookahead: Lookahead = field(default_factory=Lookahead)
+    allow_noisy_meta: bool = False
     clip: Clip | None = None
     speed: Speed = field(default_factory=Speed)
     snapshots: tuple[float, ...] = (1 / 3, 2 / 3, 1.0)

@@ -13,6 +13,7 @@ from metaloss.losses import plain_loss
 from metaloss.objective import AdjustedLoss
 from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.evaluate import evaluate
+from metaloss.training.meta_labels import check_meta_loss
 from metaloss.training.meta_learner import MetaGradient
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
@@ -39,15 +40,18 @@ class TaskTraining:
         recipe: the training recipe.
 
     Raises:
-        InputError: there is an adjuster to learn and the task has no clean samples, or the lookback
-            covers more steps than an epoch has.
+        InputError: there is an adjuster to learn and the task has no meta samples, or samples that
+            the meta loss may not judge by; or the lookback covers more steps than an epoch has.
     """
 
     def __init__(self, state: TrainState, task: TaskLike, recipe: Recipe) -> None:
         require(
             state.meta_learner is None or task.meta is not None,
-            f"task {task.name}: expected clean samples to meta-train the adjuster on, got none",
+            f"task {task.name}: expected samples to meta-train the adjuster on, got none; "
+            "without clean ones, learn from the noisy ones (gin: recipes/no_clean.gin)",
         )
+        if state.meta_learner is not None:
+            check_meta_loss(task, recipe)
         self.state = state
         self.task = task
         self.recipe = recipe

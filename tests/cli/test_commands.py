@@ -90,7 +90,7 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             ["demo", "--gin_param", "tasks.classification_task.num_meta = 0"],
-            "expected a task with clean samples",
+            "expected a task with samples to meta-train",
         ),
         (
             ["demo", "--gin_param", "tasks.classification_task.num_meta = 1"],
@@ -98,7 +98,7 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             ["demo", "--gin_param", "tasks.classification_task.meta_from = 'shared'"],
-            "allow_overlap",
+            "expected a symmetric meta loss",
         ),
         (
             ["train", "experiments/fashion_mnist.gin", "--gin_param", "DATA = 'nowhere'"],

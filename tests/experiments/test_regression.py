@@ -170,7 +170,7 @@ def test_the_hypergradient_holds(tmp_path) -> None:
             partial(TASK, num_meta=0),
             NETWORK,
             Adjusted(name="A", loss=Barron()),
-            "expected a task with clean samples",
+            "expected a task with samples to meta-train",
         ),
     ],
 )

@@ -113,11 +113,9 @@ def test_augmentation_of_the_training_set_and_optionally_of_the_meta_set():
     assert torch.equal(first(plain, "meta"), first(without_meta, "meta"))
 
 
-@pytest.mark.parametrize(
-    ("meta_from", "first"), [("train", 0), ("test", 1000), ("clean", 2000), ("shared", 0)]
-)
+@pytest.mark.parametrize(("meta_from", "first"), [("train", 0), ("test", 1000), ("clean", 2000)])
 def test_origin_of_the_clean_samples(meta_from, first):
-    task = NUMBERS(noise=SYMMETRIC, meta_from=meta_from, allow_overlap=meta_from == "shared")
+    task = NUMBERS(noise=SYMMETRIC, meta_from=meta_from)
     sets = sets_of(task)
     sizes = {name: len(found) for name, found in sets.items()}
     taken = 32 if meta_from == "train" else 0
@@ -128,7 +126,7 @@ def test_origin_of_the_clean_samples(meta_from, first):
     for name in ("meta", "validation"):
         assert all(first <= number < first + 400 for number in sets[name])
         assert all(label == number % 4 for number, label in sets[name].items())  # clean
-        assert bool(set(sets[name]) <= set(sets["train"])) == (meta_from == "shared")
+        assert not set(sets[name]) & set(sets["train"])
         assert not set(sets[name]) & set(sets["test"])
     assert not set(sets["meta"]) & set(sets["validation"])
     assert all(label == number % 4 for number, label in sets["test"].items())
@@ -136,16 +134,7 @@ def test_origin_of_the_clean_samples(meta_from, first):
     assert wrong == int(task.flipped.sum()) > 100
 
 
-def test_shared_samples_are_training_samples():
-    task = NUMBERS(meta_from="shared", subset=100, allow_overlap=True)
-    sets = sets_of(task)
-    assert len(sets["train"]) == 100
-    assert set(sets["meta"]) | set(sets["validation"]) <= set(sets["train"])
-
-
 def test_overlap_is_refused():
-    with pytest.raises(InputError, match="train and meta: expected no sample in both, got 20"):
-        NUMBERS(meta_from="shared")
     train = rows(400, 0)
     same = Source(train, train.with_targets(train.targets))  # other labels, the same samples
     with pytest.raises(InputError, match="meta and test: expected no sample in both, got 20 "):

@@ -38,7 +38,7 @@ from tests.tasks.test_classification import DIGITS, NUMBERS, SYMMETRIC
             "meta_batch_size: expected at most the 20 samples there are, got 21",
         ),
         (partial(NUMBERS, eval_batch_size=0), "eval_batch_size"),
-        (partial(NUMBERS, meta_from="train set"), "one of train, test, clean, shared"),
+        (partial(NUMBERS, meta_from="train set"), "one of train, test, clean, noisy, shared"),
         (partial(DIGITS, meta_from="clean"), "meta_from: expected digits to have a clean part"),
         (partial(DIGITS, meta_from="test"), "meta_from: expected digits to have a test part"),
         (partial(NUMBERS, noise=SYMMETRIC, noise_file="x"), "one of them at most"),

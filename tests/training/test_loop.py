@@ -144,7 +144,7 @@ def test_frozen_adjuster_takes_no_meta_step() -> None:
 def test_learning_without_clean_samples_is_refused() -> None:
     task = blobs(meta=False)
     recipe = Recipe(epochs=1, optimizer=sgd)
-    with pytest.raises(InputError, match="expected clean samples"):
+    with pytest.raises(InputError, match="expected samples to meta-train"):
         train(start(task, recipe), task, recipe)
 
 

@@ -1,0 +1,81 @@
+"""Any loss family with fixed hyperparameters as a meta loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from metaloss.kinds import CLASSIFICATION, Kind
+from metaloss.losses import Fixed, LossFamily
+from metaloss.meta_losses.base import MetaLoss
+from metaloss.types import Outputs, Targets
+
+
+@dataclass(frozen=True)
+class MeanLoss(MetaLoss):
+    """The mean of a loss family with fixed hyperparameters.
+
+    Args:
+        loss: the loss family.
+        values: hyperparameter values by name; the others have their defaults.
+
+    Raises:
+        InputError: an unknown name, or a value out of range.
+
+    Example:
+        >>> from metaloss.losses import GCE, SL, ActivePassive
+        >>> from metaloss.meta_losses import MeanLoss
+        >>> MeanLoss(GCE(), {"q": 0.7}).symmetric, MeanLoss(GCE(), {"q": 1.0}).symmetric
+        (False, True)
+        >>> MeanLoss(SL(), {"gamma_1": 0.0}).symmetric, MeanLoss(ActivePassive()).symmetric
+        (True, True)
+    """
+
+    loss: LossFamily
+    values: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values, and hold every hyperparameter fixed."""
+        defaults = {h.name: h.default for h in self.loss.hyperparameters}
+        fixed = Fixed(self.loss, {**defaults, **(self.values or {})})
+        object.__setattr__(self, "values", fixed.values)  # a mapping that can be hashed
+
+    @cached_property
+    def symmetric(self) -> bool:  # type: ignore[override]
+        """Whether the sum over all labels is the same for several random outputs."""
+        if self.loss.kind != CLASSIFICATION:
+            return False
+        outputs = 4 * torch.randn(64, 5, generator=torch.Generator().manual_seed(0)).double()
+        labels = torch.arange(5).expand(64, 5)
+        sums = torch.stack([self._losses(outputs, labels[:, j]) for j in range(5)]).sum(dim=0)
+        return bool((sums - sums.mean()).abs().max() <= 1e-9 * sums.abs().max())
+
+    @cached_property
+    def noise_tolerant(self) -> bool:
+        """Whether it is symmetric; for regression, whether its slope is bounded."""
+        if self.loss.kind == CLASSIFICATION:
+            return self.symmetric
+        errors = torch.tensor([[1e3], [1e6]], dtype=torch.float64, requires_grad=True)
+        with torch.enable_grad():
+            losses = self._losses(errors, torch.zeros_like(errors))
+            (slopes,) = torch.autograd.grad(losses.sum(), errors)
+        near, far = slopes.abs().flatten().tolist()
+        return far <= 1.01 * near
+
+    def fits(self, kind: Kind) -> bool:
+        """Whether the loss family is of this kind."""
+        return kind == self.loss.kind
+
+    def __call__(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
+        """Returns the mean loss of a batch."""
+        return self._losses(outputs, targets).mean()
+
+    def _losses(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
+        assert self.values is not None
+        values = [self.values[h.name] for h in self.loss.hyperparameters]
+        return self.loss(outputs, targets, self.loss.constant(len(outputs), values, like=outputs))

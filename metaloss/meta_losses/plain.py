@@ -1,0 +1,61 @@
+"""The plain losses as meta losses, for meta samples whose targets are right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metaloss.kinds import CLASSIFICATION, REGRESSION, Kind
+from metaloss.meta_losses.base import MetaLoss
+
+
+@dataclass(frozen=True)
+class CrossEntropy(MetaLoss):
+    """Cross entropy, the paper's meta loss for clean samples (Eq. 9).
+
+    It is not symmetric: on noisy labels its minimiser is a network that fits the noise.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.meta_losses import CrossEntropy
+        >>> CrossEntropy()(torch.zeros(1, 2), torch.tensor([0])), CrossEntropy().symmetric
+        (tensor(0.6931), False)
+    """
+
+    symmetric = False
+
+    def fits(self, kind: Kind) -> bool:
+        """Whether the targets are classes."""
+        return kind == CLASSIFICATION
+
+    def __call__(
+        self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """Returns the mean loss of a batch."""
+        return CLASSIFICATION.mean_loss(outputs, targets)
+
+
+@dataclass(frozen=True)
+class SquaredError(MetaLoss):
+    """Half the squared error, for regression with targets that are right.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.meta_losses import SquaredError
+        >>> SquaredError()(torch.tensor([[3.0]]), torch.tensor([[1.0]]))
+        tensor(2.)
+    """
+
+    symmetric = False
+
+    def fits(self, kind: Kind) -> bool:
+        """Whether the targets are values."""
+        return kind == REGRESSION
+
+    def __call__(
+        self, outputs: Float[Tensor, "batch values"], targets: Float[Tensor, "batch values"]
+    ) -> Float[Tensor, ""]:
+        """Returns the mean loss of a batch."""
+        return REGRESSION.mean_loss(outputs, targets)

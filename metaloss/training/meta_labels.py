@@ -1,0 +1,41 @@
+"""Which meta losses may judge by which labels."""
+
+from __future__ import annotations
+
+from metaloss.checks import InputError
+from metaloss.kinds import CLASSIFICATION, kind_of
+from metaloss.meta_losses import MetaLoss
+from metaloss.training.recipe import Recipe
+from metaloss.types import TaskLike, has_checked_meta
+
+
+def check_meta_loss(task: TaskLike, recipe: Recipe) -> None:
+    """Raise :class:`~metaloss.checks.InputError` if the meta loss needs clean meta samples.
+
+    It does unless it is noise-tolerant, and the task's meta samples may have wrong targets. A loss
+    that is not noise-tolerant is lowest for a network that has fitted these, and teaches the
+    adjuster to trust them.
+
+    Args:
+        task: the data, with meta samples.
+        recipe: the training recipe.
+    """
+    meta_loss = recipe.lookahead.meta_loss
+    tolerant = isinstance(meta_loss, MetaLoss) and meta_loss.noise_tolerant
+    if has_checked_meta(task) or tolerant or recipe.allow_noisy_meta:
+        return
+    labels = kind_of(task.num_classes) == CLASSIFICATION
+    plain = "cross entropy" if labels else "half the squared error"
+    found = plain if meta_loss is None else _named(meta_loss)
+    raise InputError(
+        f"task {task.name}: expected {'a symmetric' if labels else 'a noise-tolerant'} meta loss, "
+        "as nobody checked the targets of the meta samples, "
+        f"got {found}, which teaches an adjuster to trust wrong targets. Use "
+        "metaloss.meta_losses.MAE() (gin: recipes/no_clean.gin); or, if the targets are right, set "
+        "labels_checked=True of the data; or set allow_noisy_meta=True of the recipe "
+        "(gin: ALLOW_NOISY_META)"
+    )
+
+
+def _named(meta_loss: object) -> str:
+    return repr(meta_loss) if isinstance(meta_loss, MetaLoss) else "a function of your own"

@@ -1,0 +1,98 @@
+"""Where the meta samples of a task come from, and whether somebody checked their targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from metaloss.checks import InputError, check_at_least, require
+from metaloss.seeding import generator
+
+CLEAN = ("train", "test", "clean")
+NOISY = ("noisy", "shared")
+
+
+@dataclass(frozen=True)
+class MetaSamples:
+    """The origin and the number of a task's meta samples.
+
+    Args:
+        origin: "train", "test" or "clean": the part of the source that they are taken out of; they
+            keep their targets. "noisy": taken out of the training samples, with noise like theirs.
+            "shared": training samples, which are trained on too.
+        number: how many; ``None``, for "shared" alone, means all training samples.
+        allowed: the origins that the task has.
+
+    Raises:
+        InputError: an unknown origin, a negative number, or no number for another origin.
+    """
+
+    origin: str = "train"
+    number: int | None = 0
+    allowed: tuple[str, ...] = CLEAN + NOISY
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        require(
+            self.origin in self.allowed,
+            f"meta_from: expected one of {', '.join(self.allowed)}, got {self.origin!r}",
+        )
+        if self.number is not None:
+            check_at_least("num_meta", self.number, 0)
+        elif self.origin != "shared":
+            raise InputError(
+                f"num_meta: expected a number, got None for meta_from={self.origin!r}; None means "
+                "all training samples, for meta_from='shared'"
+            )
+
+    @property
+    def held_out(self) -> int:
+        """The number of samples that are taken out of a part of the source."""
+        return 0 if self.origin == "shared" else self.number or 0
+
+    @property
+    def taken_from(self) -> str:
+        """The part of the source that meta and validation samples are taken out of."""
+        return self.origin if self.origin in CLEAN else "train"
+
+    @property
+    def corrupted(self) -> tuple[str, ...]:
+        """The parts of the task that noise is added to."""
+        return ("train", "meta") if self.origin == "noisy" and self.held_out else ("train",)
+
+    def shared(self, samples: int, seed: int) -> Int[Tensor, " chosen"] | None:
+        """Choose the meta samples among the training samples.
+
+        Args:
+            samples: the number of training samples.
+            seed: the seed of the run.
+
+        Returns:
+            Their positions, ascending; ``None`` unless the origin is "shared".
+
+        Raises:
+            InputError: there are fewer training samples than asked for.
+        """
+        if self.origin != "shared" or self.number == 0:
+            return None
+        number = samples if self.number is None else self.number
+        require(
+            number <= samples,
+            f"num_meta: expected at most the {samples} training samples, got {number}",
+        )
+        order = torch.randperm(samples, generator=generator(seed, "meta samples"))
+        return order[:number].sort().values
+
+    def checked(self, source_checked: bool, corrupted: bool) -> bool:
+        """Return whether the targets of the meta samples are known to be right.
+
+        Args:
+            source_checked: whether those of the source's training samples are, before noise.
+            corrupted: whether noise is added to the training samples.
+        """
+        if self.origin in {"test", "clean"}:
+            return True
+        return source_checked and not (corrupted and self.origin in NOISY)

@@ -1,0 +1,111 @@
+"""Meta losses: their values, which are symmetric, and what that is worth."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from metaloss.checks import InputError
+from metaloss.kinds import CLASSIFICATION, REGRESSION
+from metaloss.losses import GCE, JS, SL, AbsoluteError, ActivePassive, Barron, PolySoft
+from metaloss.meta_losses import MAE, RCE, CrossEntropy, MeanLoss, SquaredError
+
+SYMMETRIC = [
+    MAE(),
+    RCE(),
+    RCE(A=-2.0),
+    MeanLoss(GCE(), {"q": 1.0}),
+    MeanLoss(SL(), {"gamma_1": 0.0}),
+    MeanLoss(ActivePassive()),
+]
+OTHERS = [
+    CrossEntropy(),
+    MeanLoss(GCE()),
+    MeanLoss(SL()),
+    MeanLoss(JS()),
+    MeanLoss(PolySoft()),
+    MeanLoss(GCE(), {"q": 0.999}),
+]
+
+
+@pytest.mark.parametrize("meta_loss", [*SYMMETRIC, *OTHERS], ids=repr)
+@pytest.mark.parametrize("classes", [2, 7])
+def test_a_symmetric_loss_sums_to_a_constant_over_the_labels(meta_loss, classes: int) -> None:
+    draws = torch.Generator().manual_seed(1)
+    sums = []
+    for scale in (0.1, 1.0, 5.0):
+        outputs = scale * torch.randn(1, classes, generator=draws, dtype=torch.float64)
+        each = [meta_loss(outputs, torch.tensor([label])) for label in range(classes)]
+        sums.append(float(sum(each)))
+    assert (max(sums) - min(sums) < 1e-9) == (meta_loss in SYMMETRIC) == meta_loss.symmetric
+
+
+@pytest.mark.parametrize("meta_loss", [*SYMMETRIC, *OTHERS], ids=repr)
+def test_the_minimiser_under_symmetric_noise(meta_loss) -> None:
+    """The noisy risk of one sample over two-class probabilities, by exhaustive search (Theorem 1).
+
+    With 40% wrong labels, a symmetric loss is lowest at probability 1 of the true class; cross
+    entropy at 0.6.
+    """
+    rate = 0.4
+    p = torch.linspace(1e-4, 1 - 1e-4, 999, dtype=torch.float64)
+    logits = torch.stack([p.log(), (1 - p).log()], dim=1)
+    zero, one = torch.tensor([0]), torch.tensor([1])
+    risks = [(1 - rate) * meta_loss(z[None], zero) + rate * meta_loss(z[None], one) for z in logits]
+    lowest = float(p[torch.stack(risks).argmin()])
+    if meta_loss.symmetric:
+        assert lowest == pytest.approx(1 - 1e-4)
+    if meta_loss == CrossEntropy():
+        assert lowest == pytest.approx(0.6, abs=1e-3)
+
+
+def test_values() -> None:
+    outputs = torch.tensor([[1.0, 0.0, -1.0], [0.5, 2.0, 0.0]], dtype=torch.float64)
+    targets = torch.tensor([0, 2])
+    one_hot = F.one_hot(targets, 3)
+    difference = (one_hot - outputs.softmax(dim=1)).abs().sum(dim=1)
+    torch.testing.assert_close(MAE()(outputs, targets), difference.mean())
+    torch.testing.assert_close(RCE(A=-3.0)(outputs, targets), 1.5 * difference.mean())
+    torch.testing.assert_close(CrossEntropy()(outputs, targets), F.cross_entropy(outputs, targets))
+    q = 0.3
+    expected = ((1 - outputs.softmax(dim=1)[[0, 1], targets] ** q) / q).mean()
+    torch.testing.assert_close(MeanLoss(GCE(), {"q": q})(outputs, targets), expected)
+    values = torch.tensor([[0.0, 1.0, 2.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    torch.testing.assert_close(MAE()(outputs, values), F.l1_loss(outputs, values))
+    torch.testing.assert_close(SquaredError()(outputs, values), F.mse_loss(outputs, values) / 2)
+
+
+def test_regression_needs_a_bounded_slope() -> None:
+    assert MAE().noise_tolerant
+    assert MeanLoss(AbsoluteError()).noise_tolerant
+    assert MeanLoss(Barron(), {"alpha": 0.0}).noise_tolerant
+    assert not MeanLoss(Barron(), {"alpha": 1.9}).noise_tolerant
+    assert not SquaredError().noise_tolerant
+    assert not MeanLoss(AbsoluteError()).symmetric
+
+
+def test_kinds() -> None:
+    assert MAE().fits(CLASSIFICATION) and MAE().fits(REGRESSION)
+    assert CrossEntropy().fits(CLASSIFICATION) and not CrossEntropy().fits(REGRESSION)
+    assert RCE().fits(CLASSIFICATION) and not RCE().fits(REGRESSION)
+    assert SquaredError().fits(REGRESSION) and not SquaredError().fits(CLASSIFICATION)
+    assert MeanLoss(Barron()).fits(REGRESSION) and not MeanLoss(Barron()).fits(CLASSIFICATION)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RCE(A=1.0), "A"),
+        (lambda: MeanLoss(GCE(), {"q": 2.0}), r"q: expected a value in \[0, 1\], got 2"),
+        (lambda: MeanLoss(GCE(), {"p": 0.5}), "expected a hyperparameter of"),
+    ],
+)
+def test_bad_input(make, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_equal_meta_losses_are_equal_and_can_be_keys() -> None:
+    assert MeanLoss(GCE()) == MeanLoss(GCE(), {"q": 0.7}) != MeanLoss(GCE(), {"q": 0.6})
+    assert len({MAE(), MAE(), RCE(), RCE(A=-2.0), MeanLoss(GCE()), MeanLoss(GCE())}) == 4
