@@ -74,6 +74,7 @@ api_coverage_modules = [
     "metaloss.diagnostics.gradients",
     "metaloss.experiments",
     "metaloss.losses",
+    "metaloss.meta_losses",
     "metaloss.models",
     "metaloss.pretrained",
     "metaloss.tasks",

@@ -124,10 +124,18 @@ def test_every_experiment_says_all_it_must(name: str) -> None:
         given = {} if config.binds(cls, "methods") else {"methods": [CE]}
         experiment = config.build(cls, **given)
     assert ("methods" in given) == ("transfer_" in name)
-    assert cls is (MetaTraining if "meta_" in name else Comparison if given else Experiment)
+    compared = bool(given) or "study_" in name
+    assert cls is (MetaTraining if "meta_" in name else Comparison if compared else Experiment)
     assert len(experiment.methods) >= 1
     assert experiment.recipe.epochs >= 1
-    expected = {MetaTraining: 18 if "by_heart" in name else 9, Comparison: 6, Experiment: 0}[cls]
+    of_three_kinds = (
+        3 if name in {"experiments/study_fashion_mnist.gin", "experiments/study_cifar10.gin"} else 6
+    )
+    expected = {
+        MetaTraining: 18 if "by_heart" in name else 9,
+        Comparison: of_three_kinds,
+        Experiment: 0,
+    }[cls]
     assert len({spec.name for spec in getattr(experiment, "tasks", ())}) == expected
 
 
@@ -255,7 +263,9 @@ def test_folders_of_the_same_names_do_not_stand_in_the_way(
     assert readers == gin.config._FILE_READERS
 
 
-@pytest.mark.parametrize("folder", ["models", "conditioners", "adjusters", "tables", "runs"])
+@pytest.mark.parametrize(
+    "folder", ["models", "conditioners", "adjusters", "tables", "runs", "recipes"]
+)
 def test_the_documentation_names_every_file(folder: str) -> None:
     page = (Path(__file__).parents[2] / "docs" / "gin.md").read_text()
     assert [name for name in every_file(folder) if f"`{Path(name).stem}`" not in page] == []
