@@ -9,10 +9,12 @@ from torch import nn
 
 from metaloss.experiments.methods import Adjusted
 from metaloss.experiments.transfer import conventional
+from metaloss.losses import LossFamily, plain_loss
 from metaloss.losses.narrowed import widest
+from metaloss.meta_losses import MetaLoss
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import RunInfo
-from metaloss.types import has_checked_test
+from metaloss.types import has_checked_meta, has_checked_test
 
 
 def network_name(model: nn.Module) -> str:
@@ -42,6 +44,27 @@ def rounded(said: Any) -> Any:
     if isinstance(said, (list, tuple)):
         return [rounded(value) for value in said]
     return said
+
+
+def judged_by(trainings: MultiTaskTraining) -> dict[str, Any]:
+    """Return what the steps of a run were judged by, if an adjuster was learned.
+
+    Args:
+        trainings: the trainings of the run.
+
+    Returns:
+        ``meta_loss``, and ``meta_unchecked``, the tasks whose meta samples nobody checked, if there
+        are any. Nothing if no adjuster was learned.
+    """
+    if trainings.meta_learner is None:
+        return {}
+    found = {}
+    for name, training in trainings.trainings.items():
+        given = training.recipe.lookahead.meta_loss
+        found[name] = given or plain_loss(training.state.criterion.loss.kind)
+    unchecked = [name for name, t in trainings.trainings.items() if not has_checked_meta(t.task)]
+    said = {"meta_loss": "; ".join(dict.fromkeys(map(_name, found.values())))}
+    return {**said, "meta_unchecked": unchecked} if unchecked else said
 
 
 def result_of(
@@ -76,6 +99,7 @@ def result_of(
         "epochs": info.epochs,
         "meta_every": sorted({task.recipe.meta_every for task in tasks}),
         "meta_steps": trainings.meta_learner.steps,
+        **judged_by(trainings),
         "seconds": sum(epoch["seconds"] for epoch in epochs),
     }
 
@@ -101,3 +125,10 @@ def held_out_of(method: Adjusted, rows: Sequence[Mapping[str, Any]]) -> dict[str
         for row in rows
         if row["method"] in names
     }
+
+
+def _name(loss: object) -> str:
+    """Return a loss as it is written; a function of the user's has a name alone."""
+    if isinstance(loss, MetaLoss | LossFamily):
+        return repr(loss)
+    return str(getattr(loss, "__qualname__", type(loss).__qualname__))

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from metaloss.arguments import check_arguments
-from metaloss.experiments.cards import rounded
+from metaloss.experiments.cards import judged_by, rounded
 from metaloss.experiments.identity import run_identity
 from metaloss.experiments.makers import make_task
 from metaloss.experiments.methods import Method
@@ -168,6 +168,7 @@ class Experiment:
             "epochs": len(epochs),
             **({} if has_checked_test(task) else {"test_unchecked": True}),
             **method.provenance,
+            **judged_by(trainings),
             "seconds": sum(epoch["seconds"] for epoch in epochs),
         }
         records.write_tensors("model", model.state_dict())
