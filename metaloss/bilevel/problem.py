@@ -59,10 +59,11 @@ class Problem:
             model: the classifier.
             criterion: the adjusted loss.
             meta_batch: clean samples.
-            meta_loss: the mean plain loss of the criterion's kind if not given.
+            meta_loss: the mean plain loss of the criterion's kind if not given; it has the class
+                weights of the criterion.
 
         Raises:
-            InputError: the adjuster has nothing to learn.
+            InputError: the adjuster has nothing to learn, or the criterion does not reduce.
         """
         theta = theta_of(criterion)
         require(
@@ -70,7 +71,12 @@ class Problem:
             f"criterion: expected an adjuster with parameters to learn, got "
             f"{type(criterion.adjuster).__name__}, which has none",
         )
-        return cls(model, criterion, theta, meta_batch, meta_loss or criterion.loss.kind.mean_loss)
+        require(
+            criterion.reduction != "none",
+            "criterion: expected the reduction 'mean' or 'sum', for a hypergradient is that of one "
+            "loss for the batch, got 'none'",
+        )
+        return cls(model, criterion, theta, meta_batch, meta_loss or criterion.plain_loss)
 
     def outputs(self, params: Params, buffers: Buffers, batches: Batches) -> Tensor:
         """Compute the model's outputs for a step's batches, one after the other.
@@ -159,15 +165,15 @@ class Problem:
 
     def _adjusted_loss(self, outputs: Tensor, batch: Batch, features_of: Tensor) -> Tensor:
         self._check_labels("train_batches", outputs, batch.targets)
-        if features_of is outputs:
-            return self.criterion.per_sample(outputs, batch.targets, batch.index).losses.mean()
-        hparams = self.criterion.hparams(features_of, batch.targets, batch.index)
-        return self.criterion.loss(outputs, batch.targets, hparams).mean()
+        return self.criterion.training_loss(
+            outputs, batch.targets, batch.index, features_from=features_of
+        )
 
     def _check_labels(self, name: str, outputs: Tensor, targets: Tensor) -> None:
-        labels = self.criterion.loss.kind == CLASSIFICATION and outputs.ndim == 2
+        labels = self.criterion.loss.kind == CLASSIFICATION and outputs.ndim > 1
         if labels and outputs.device.type == "cpu":  # on a GPU it would wait
-            check_labels(f"{name}: targets", targets, outputs.shape[1])
+            count = targets[targets != self.criterion.ignore_index]
+            check_labels(f"{name}: targets", count, outputs.shape[1])
 
 
 def theta_of(criterion: AdjustedLoss) -> dict[str, nn.Parameter]:

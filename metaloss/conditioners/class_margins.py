@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metaloss.checks import InputError, require
@@ -75,20 +75,22 @@ class ClassMargins(Conditioner):
         outputs: Float[Tensor, "batch classes"],
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
+        kept: Bool[Tensor, " batch"] | None = None,
     ) -> None:
         """Update the means with this batch."""
-        self._move(self._margins(outputs, targets), targets)
+        self._move(self._margins(outputs, targets), targets, kept)
 
     def track(
         self,
         outputs: Float[Tensor, "batch classes"],
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
+        kept: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch 3"]:
         """Returns the features, then updates the means."""
         now = self._margins(outputs, targets)
         features = self._means(now, targets)
-        self._move(now, targets)
+        self._move(now, targets, kept)
         return features
 
     def _margins(
@@ -116,6 +118,10 @@ class ClassMargins(Conditioner):
         # A count of 0 (no batch yet, or no sample of that class) gives 0.
         return means.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
 
-    def _move(self, now: Margins, targets: Int[Tensor, " batch"]) -> None:
+    def _move(
+        self, now: Margins, targets: Int[Tensor, " batch"], kept: Bool[Tensor, " batch"] | None
+    ) -> None:
         one_more = F.pad(now.margin.detach().to(self.totals.dtype), (0, 1), value=1.0)
+        if kept is not None:
+            one_more = one_more.where(kept.unsqueeze(1), 0.0)
         self.totals.mul_(self.decay).index_add_(0, targets, one_more)

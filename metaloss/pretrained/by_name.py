@@ -6,16 +6,26 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from jaxtyping import Float
+from torch import Tensor
+
 from metaloss.checks import InputError
 from metaloss.files import user_path
 from metaloss.objective import AdjustedLoss
+from metaloss.objective.reduction import IGNORED
 from metaloss.pretrained.bundled import FOLDER, list_pretrained
 from metaloss.pretrained.files import load_adjuster
 from metaloss.pretrained.hub import REPOSITORY, download
 
 
 def from_pretrained(
-    name: str | Path, *, components: Iterable[type] = (), strength: float = 1.0
+    name: str | Path,
+    *,
+    components: Iterable[type] = (),
+    strength: float = 1.0,
+    reduction: str = "mean",
+    ignore_index: int = IGNORED,
+    weight: Float[Tensor, " classes"] | None = None,
 ) -> AdjustedLoss:
     """Returns a criterion with a learned, frozen adjuster, which needs no clean data (Algorithm 2).
 
@@ -26,14 +36,17 @@ def from_pretrained(
         components: your own classes that its card names.
         strength: scales the distance of its hyperparameters from the loss's defaults, in (0, 1].
             A smaller strength is safer on unfamiliar data, and gains less.
+        reduction: as for :class:`~metaloss.AdjustedLoss`, and so are the others.
+        ignore_index: the label of samples that count nowhere.
+        weight: a weight for each class, ``[classes]``.
 
     Returns:
         The criterion. ``criterion.progress(fraction)`` selects the snapshot during training; before
         the first call it is the last one.
 
     Raises:
-        InputError: there is no such adjuster, its files are invalid, or ``strength`` is out of
-            range.
+        InputError: there is no such adjuster, its files are invalid, ``strength`` is out of range,
+            or a setting is not one of :class:`~metaloss.AdjustedLoss`.
 
     Example:
         >>> import torch
@@ -42,7 +55,16 @@ def from_pretrained(
         >>> criterion(torch.zeros(2, 10), torch.tensor([3, 5])).ndim
         0
     """
-    return load_adjuster(folder_of(name), components=components, strength=strength)
+    saved = load_adjuster(folder_of(name), components=components, strength=strength)
+    return AdjustedLoss(
+        saved.loss,
+        saved.conditioner,
+        saved.adjuster,
+        saved.detach,
+        reduction=reduction,
+        ignore_index=ignore_index,
+        weight=weight,
+    )
 
 
 def folder_of(name: str | Path) -> Path:
