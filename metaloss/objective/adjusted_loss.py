@@ -44,12 +44,12 @@ class AdjustedLoss(nn.Module):
     .. math:: L(w; \theta) = \frac{\sum_i w_{y_i} \mathcal{L}\bigl(f(x_i; w), y_i;
               h(m(x_i, y_i); \theta)\bigr)}{\sum_i w_{y_i}}
 
-    Use it where ``nn.CrossEntropyLoss`` was: it takes the same outputs and targets, and reduces in
-    the same way. A call in training mode with gradients enabled updates the conditioner's memory,
-    if it has one. Some conditioners and adjusters need two more calls from a training loop:
-    :meth:`prepare` before training (moving averages, class groups) and :meth:`progress` during
-    training (snapshots). If ``progress`` is needed and was not called, the first training step
-    warns.
+    Use it where ``nn.CrossEntropyLoss`` was: it takes the same outputs and targets, reduces in the
+    same way, and moves itself to the device of the outputs. A call in training mode with gradients
+    enabled updates the conditioner's memory, if it has one. Some conditioners and adjusters need
+    two more calls from a training loop: :meth:`prepare` before training (those that remember
+    samples by their ids, class groups) and :meth:`progress` during training (snapshots). If
+    ``progress`` is needed and was not called, the first training step warns.
 
     Args:
         loss: the loss family.
@@ -253,6 +253,9 @@ class AdjustedLoss(nn.Module):
     ) -> Samples:
         kind = self.loss.kind
         samples = as_samples(kind, outputs, targets, index, self.ignore_index)
+        device = samples.outputs.device
+        if self.adjuster.low.device != device:  # nn.CrossEntropyLoss has nothing to move
+            self.to(device)
         if checked and samples.readable:
             kind.check_values(samples.outputs, samples.targets)
         return samples
