@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
-from metaloss.adjusters import BaseAdjuster, ConstantAdjuster
-from metaloss.checks import check_in_range
-from metaloss.conditioners import Conditioner
+from metaloss.adjusters import ConstantAdjuster
 from metaloss.losses import LossFamily
-from metaloss.objective.parts import (
-    check_parts,
-    check_training_targets,
-    features_of,
-    predicted,
-    remember,
-)
-from metaloss.objective.progress import warn_of_progress
-from metaloss.objective.reduction import IGNORED, check_settings, reduced, weighted
-from metaloss.objective.samples import Samples, as_samples
-from metaloss.types import Labels, Logits, Targets
+from metaloss.objective.criterion import Criterion
+from metaloss.objective.parts import features_of, predicted
+from metaloss.objective.reduction import IGNORED, plain, reduced, weighted
+from metaloss.objective.samples import Samples
+from metaloss.types import Labels, Logits
 
 
 class PerSample(NamedTuple):
@@ -38,18 +29,21 @@ class PerSample(NamedTuple):
     hparams: Float[Tensor, "*shape hyperparameters"]
 
 
-class AdjustedLoss(nn.Module):
+class AdjustedLoss(Criterion):
     r"""A loss whose hyperparameters an adjuster predicts for each sample (Eq. 8).
+
+    A call in training mode with gradients enabled returns the adjusted loss. A call in evaluation
+    mode, ``criterion.eval()``, or with gradients disabled returns the plain loss of the kind, cross
+    entropy for classes, so that validation losses can be compared with anybody's.
 
     .. math:: L(w; \theta) = \frac{\sum_i w_{y_i} \mathcal{L}\bigl(f(x_i; w), y_i;
               h(m(x_i, y_i); \theta)\bigr)}{\sum_i w_{y_i}}
 
     Use it where ``nn.CrossEntropyLoss`` was: it takes the same outputs and targets, reduces in the
-    same way, and moves itself to the device of the outputs. A call in training mode with gradients
-    enabled updates the conditioner's memory, if it has one. Some conditioners and adjusters need
-    two more calls from a training loop: :meth:`prepare` before training (those that remember
-    samples by their ids, class groups) and :meth:`progress` during training (snapshots). If
-    ``progress`` is needed and was not called, the first training step warns.
+    same way, and moves itself to the device of the outputs. A call in training updates the
+    conditioner's memory, if it has one, and moves the snapshots on, if ``total_steps`` is known;
+    if not, :meth:`progress` does, and the first training step warns where neither was said.
+    Conditioners that remember samples by their ids need a call of :meth:`prepare` before training.
 
     Args:
         loss: the loss family.
@@ -61,49 +55,28 @@ class AdjustedLoss(nn.Module):
         ignore_index: the label of samples that count nowhere: neither in the loss nor in the
             conditioner's memory.
         weight: a weight for each class, ``[classes]``.
+        total_steps: how many calls there will be in training, ``len(loader) * epochs``. The number
+            of calls made is part of ``state_dict``.
 
     Raises:
         InputError: the adjuster predicts other hyperparameters than the loss's, or reads another
             number of features than the conditioner's; loss and conditioner are of different kinds;
-            or an unknown reduction, or a weight that is negative or not finite, or a weight or
-            another ``ignore_index`` for regression.
+            an unknown reduction, a weight that is negative or not finite, or a weight or another
+            ``ignore_index`` for regression; or ``total_steps`` below 1.
 
     Example:
         >>> import torch
+        >>> import torch.nn.functional as F
         >>> from metaloss import Adjuster, AdjustedLoss
         >>> from metaloss.conditioners import Margin
         >>> from metaloss.losses import GCE
         >>> criterion = AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
-        >>> outputs = torch.randn(8, 10, requires_grad=True)
-        >>> criterion(outputs, torch.randint(10, (8,))).backward()
+        >>> outputs, labels = torch.randn(8, 10, requires_grad=True), torch.randint(10, (8,))
+        >>> criterion(outputs, labels).backward()
+        >>> with torch.no_grad():
+        ...     torch.equal(criterion(outputs, labels), F.cross_entropy(outputs, labels))
+        True
     """
-
-    _checked_progress = False
-    weight: Tensor | None
-
-    def __init__(
-        self,
-        loss: LossFamily,
-        conditioner: Conditioner | None,
-        adjuster: BaseAdjuster,
-        detach: bool = True,
-        *,
-        reduction: str = "mean",
-        ignore_index: int = IGNORED,
-        weight: Float[Tensor, " classes"] | None = None,
-    ) -> None:
-        super().__init__()
-        check_parts(loss, conditioner, adjuster)
-        check_settings(loss.kind, reduction, ignore_index, weight)
-        self.loss = loss
-        self.conditioner = conditioner
-        self.adjuster = adjuster
-        self.detach = detach
-        self.reduction = reduction
-        self.ignore_index = ignore_index
-        self.register_buffer("weight", weight)
-        # Called with the outputs and targets of each batch that the conditioner remembers.
-        self.listeners: list[Callable[[Tensor, Tensor], None]] = []
 
     @classmethod
     def fixed(
@@ -137,7 +110,7 @@ class AdjustedLoss(nn.Module):
     def forward(
         self, outputs: Logits, targets: Labels, index: Int[Tensor, " *positions"] | None = None
     ) -> Float[Tensor, " *losses"]:
-        """Returns the loss of a batch.
+        """Returns the loss of a batch, the adjusted one in training and the plain one otherwise.
 
         Args:
             outputs: logits ``[batch, classes]``; ``[batch, classes, d1, ...]``, of which each
@@ -155,13 +128,15 @@ class AdjustedLoss(nn.Module):
                 not checked, which would synchronize with it.
         """
         samples = self._samples(outputs, targets, index, checked=True)
-        losses = self._adjusted(samples, track=self._learns).losses
+        if not self._learns:
+            return plain(self.loss.kind, samples, self.weight, self.reduction)
+        losses = self._adjusted(samples, track=True).losses
         return reduced(losses, samples, self.weight, self.reduction)
 
     def losses(
         self, outputs: Logits, targets: Labels, index: Int[Tensor, " *positions"] | None = None
     ) -> Float[Tensor, " *losses"]:
-        """Returns the loss of each sample; otherwise the same as a call of the criterion.
+        """Returns the adjusted loss of each sample, in training as a call of the criterion does.
 
         For loops that do their own averaging, over accumulated batches for example. A loss is
         multiplied by the weight of its class, and is 0 where the label is ignored.
@@ -178,13 +153,14 @@ class AdjustedLoss(nn.Module):
         *,
         track: bool = False,
     ) -> PerSample:
-        """Returns the loss, as :meth:`losses` does, and the hyperparameters of each sample.
+        """Returns the adjusted loss and the hyperparameters of each sample.
 
         Args:
             outputs: logits or values, as for a call.
             targets: labels or values.
             index: the sample ids.
-            track: update the conditioner's memory too; faster than :meth:`observe` afterwards.
+            track: update the memory and count a step too, as a call in training does; faster than
+                :meth:`observe` afterwards.
 
         Raises:
             InputError: a wrong shape or dtype; on the CPU also a label out of range.
@@ -223,10 +199,7 @@ class AdjustedLoss(nn.Module):
         It has the criterion's class weights and ignored labels. The arguments are those of a call.
         """
         samples = self._samples(outputs, targets, None)
-        if self.weight is None and samples.kept is None:
-            return self.loss.kind.mean_loss(samples.outputs, samples.targets)
-        losses = self.loss.kind.losses(samples.outputs, samples.targets)
-        return reduced(losses, samples, self.weight, "mean")
+        return plain(self.loss.kind, samples, self.weight, "mean")
 
     def hparams(
         self, outputs: Logits, targets: Labels, index: Int[Tensor, " *positions"] | None = None
@@ -243,23 +216,6 @@ class AdjustedLoss(nn.Module):
         samples = self._samples(outputs, targets, index)
         return samples.shaped(features_of(self.conditioner, samples, detach=self.detach))
 
-    @property
-    def _learns(self) -> bool:
-        """Whether a call is one of training, which updates the conditioner's memory."""
-        return self.training and torch.is_grad_enabled()
-
-    def _samples(
-        self, outputs: Any, targets: Any, index: Tensor | None, *, checked: bool = False
-    ) -> Samples:
-        kind = self.loss.kind
-        samples = as_samples(kind, outputs, targets, index, self.ignore_index)
-        device = samples.outputs.device
-        if self.adjuster.low.device != device:  # nn.CrossEntropyLoss has nothing to move
-            self.to(device)
-        if checked and samples.readable:
-            kind.check_values(samples.outputs, samples.targets)
-        return samples
-
     def _adjusted(self, samples: Samples, *, track: bool, read: Samples | None = None) -> PerSample:
         """Returns the losses and hyperparameters, a row for each sample and without weights."""
         outputs, targets = samples.outputs, samples.targets
@@ -271,45 +227,8 @@ class AdjustedLoss(nn.Module):
         except (IndexError, RuntimeError):
             self.loss.kind.check_range(outputs, targets)
             raise
-        if not self._checked_progress and self.training and outputs.requires_grad:
+        if self.training and outputs.requires_grad:
             self._check_progress()
         if track:
-            for listener in self.listeners:
-                listener(*samples.given)
+            self._called(samples)
         return PerSample(losses, hparams)
-
-    def prepare(self, targets: Targets, num_classes: int | None) -> None:
-        """Pass the training targets to the conditioner, once before training.
-
-        Args:
-            targets: the training set's targets, in the order of the sample ids.
-            num_classes: number of classes; ``None`` for regression.
-
-        Raises:
-            InputError: invalid targets, or the loss is for another kind of targets.
-        """
-        check_training_targets(self.loss, targets, num_classes)
-        if self.conditioner is not None:
-            self.conditioner.prepare(targets, num_classes)
-
-    def observe(
-        self, outputs: Logits, targets: Labels, index: Int[Tensor, " *positions"] | None = None
-    ) -> None:
-        """Update the conditioner's memory with a batch, as a call of the criterion does.
-
-        For loops that use :meth:`per_sample` without ``track``, once in each ordinary step.
-        """
-        remember(self.conditioner, self._samples(outputs, targets, index))
-
-    def progress(self, fraction: float) -> None:
-        """Set the fraction of training that is done, which selects the snapshot."""
-        check_in_range("progress", fraction, 0.0, 1.0)
-        self.adjuster.set_progress(fraction)
-        if self.conditioner is not None:
-            self.conditioner.set_progress(fraction)
-
-    def _check_progress(self) -> None:
-        """Warn in the first training step if a module needs ``progress``, which was not called."""
-        self._checked_progress = True
-        if any(getattr(module, "awaits_progress", False) for module in self.modules()):
-            warn_of_progress()

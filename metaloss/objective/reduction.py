@@ -10,6 +10,7 @@ from torch import Tensor
 
 from metaloss.checks import InputError, is_number, require, seen
 from metaloss.kinds import CLASSIFICATION, Kind
+from metaloss.losses.numerics import full_precision
 from metaloss.objective.samples import Samples
 
 IGNORED = -100
@@ -59,6 +60,7 @@ def reduced(
     samples: Samples,
     weight: Float[Tensor, " classes"] | None,
     reduction: str,
+    count: int | Tensor | None = None,
 ) -> Float[Tensor, " *losses"]:
     r"""Reduces the losses of samples.
 
@@ -70,6 +72,7 @@ def reduced(
         samples: the samples, of which those that are kept count.
         weight: :math:`w`; 1 for each class if ``None``.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        count: the number to divide the sum by instead, that of several accumulated batches.
 
     Returns:
         A scalar; for ``"none"`` the losses in the shape of the targets.
@@ -87,14 +90,32 @@ def reduced(
         >>> reduced(torch.tensor([1.0, 2.0, 9.0]), samples, torch.tensor([1.0, 3.0]), "mean")
         tensor(1.7500)
     """
-    if reduction == "mean" and weight is None and samples.kept is None:
+    if reduction == "mean" and weight is None and samples.kept is None and count is None:
         return losses.mean()
     each = weighted(losses, samples, weight)
+    if count is not None:
+        return each.sum() / torch.as_tensor(count, device=each.device)
     if reduction == "none":
         return samples.shaped(each)
     if reduction == "sum":
         return each.sum()
     return each.sum() / _total(losses, samples, weight)
+
+
+def plain(
+    kind: Kind,
+    samples: Samples,
+    weight: Float[Tensor, " classes"] | None,
+    reduction: str,
+    count: int | Tensor | None = None,
+) -> Float[Tensor, " *losses"]:
+    """Returns the plain loss of a kind, cross entropy for classes; arguments as for reduced."""
+    outputs = full_precision(samples.outputs)
+    simple = weight is None and samples.kept is None and count is None
+    if simple and reduction == "mean":
+        return kind.mean_loss(outputs, samples.targets)
+    losses = kind.losses(outputs, samples.targets)
+    return reduced(losses, samples, weight, reduction, count)
 
 
 def _weights(losses: Tensor, samples: Samples, weight: Tensor) -> Tensor:

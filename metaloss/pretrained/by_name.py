@@ -26,6 +26,7 @@ def from_pretrained(
     reduction: str = "mean",
     ignore_index: int = IGNORED,
     weight: Float[Tensor, " classes"] | None = None,
+    total_steps: int | None = None,
 ) -> AdjustedLoss:
     """Returns a criterion with a learned, frozen adjuster, which needs no clean data (Algorithm 2).
 
@@ -39,10 +40,11 @@ def from_pretrained(
         reduction: as for :class:`~metaloss.AdjustedLoss`, and so are the others.
         ignore_index: the label of samples that count nowhere.
         weight: a weight for each class, ``[classes]``.
+        total_steps: how many calls there will be in training, ``len(loader) * epochs``.
 
     Returns:
-        The criterion. ``criterion.progress(fraction)`` selects the snapshot during training; before
-        the first call it is the last one.
+        The criterion. With ``total_steps`` its calls in training move the snapshots. Without,
+        ``criterion.progress(fraction)`` does; before the first call it is the last one.
 
     Raises:
         InputError: there is no such adjuster, its files are invalid, ``strength`` is out of range,
@@ -51,7 +53,7 @@ def from_pretrained(
     Example:
         >>> import torch
         >>> import metaloss
-        >>> criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
+        >>> criterion = metaloss.from_pretrained("gce-fashion-mnist-margin", total_steps=390 * 60)
         >>> criterion(torch.zeros(2, 10), torch.tensor([3, 5])).ndim
         0
     """
@@ -64,6 +66,7 @@ def from_pretrained(
         reduction=reduction,
         ignore_index=ignore_index,
         weight=weight,
+        total_steps=total_steps,
     )
 
 

@@ -135,6 +135,18 @@ def test_a_step_on_another_mean_is_refused() -> None:
         lookback.hypergradient(clean)
 
 
+def test_a_step_on_the_plain_loss_is_refused() -> None:
+    model, criterion, (x, y), _ = problem("weights")
+    criterion.eval()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+    with (
+        pytest.raises(InputError, match=r"expected training mode, .* call criterion.train\(\)"),
+        Lookback().step(model, optimizer, criterion, (x, y)),
+    ):
+        criterion(model(x), y).backward()
+        optimizer.step()
+
+
 @pytest.mark.bad_input
 def test_losses_that_are_not_reduced_are_refused() -> None:
     model, criterion, batch, clean = problem("weights")
