@@ -108,16 +108,24 @@ class AdjustedLoss(Criterion):
         return cls(loss, None, adjuster, weight=weight, **settings)
 
     def forward(
-        self, outputs: Logits, targets: Labels, index: Int[Tensor, " *positions"] | None = None
+        self,
+        outputs: Logits,
+        targets: Labels,
+        index: Int[Tensor, " *positions"] | None = None,
+        *,
+        num_items_in_batch: int | Tensor | None = None,
     ) -> Float[Tensor, " *losses"]:
         """Returns the loss of a batch, the adjusted one in training and the plain one otherwise.
 
         Args:
             outputs: logits ``[batch, classes]``; ``[batch, classes, d1, ...]``, of which each
                 position is a sample; or ``[classes]``. For regression values ``[batch, values]``.
+                Or what holds logits: a mapping with ``"logits"``, an object with ``.logits``.
             targets: int64 labels ``[batch]``, ``[batch, d1, ...]`` or ``[]``; or values shaped as
                 ``outputs``.
             index: int64 sample ids shaped as the labels, if the conditioner needs them.
+            num_items_in_batch: the number of labels in several accumulated batches, by which the
+                sum is divided instead; the Trainer of transformers passes it.
 
         Returns:
             A scalar; with ``reduction="none"`` the losses in the shape of the labels.
@@ -128,10 +136,10 @@ class AdjustedLoss(Criterion):
                 not checked, which would synchronize with it.
         """
         samples = self._samples(outputs, targets, index, checked=True)
+        settings = self.weight, self.reduction, num_items_in_batch
         if not self._learns:
-            return plain(self.loss.kind, samples, self.weight, self.reduction)
-        losses = self._adjusted(samples, track=True).losses
-        return reduced(losses, samples, self.weight, self.reduction)
+            return plain(self.loss.kind, samples, *settings)
+        return reduced(self._adjusted(samples, track=True).losses, samples, *settings)
 
     def losses(
         self, outputs: Logits, targets: Labels, index: Int[Tensor, " *positions"] | None = None
