@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -16,6 +16,20 @@ Outputs: TypeAlias = Float[Tensor, "batch outputs"]
 
 Targets: TypeAlias = Int[Tensor, " batch"] | Float[Tensor, "batch outputs"]
 """Class labels, or values."""
+
+
+@runtime_checkable
+class HasLogits(Protocol):
+    """The output of a model that holds logits among other things."""
+
+    logits: Tensor
+
+
+Logits: TypeAlias = Float[Tensor, " *logits"] | Mapping[str, Any] | HasLogits
+"""What a criterion is called with: outputs, also of several positions, or what holds them."""
+
+Labels: TypeAlias = Int[Tensor, " *positions"] | Float[Tensor, "batch outputs"]
+"""The targets of a call: class labels, also of several positions, or values."""
 
 
 class Batch(NamedTuple):

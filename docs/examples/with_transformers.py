@@ -14,7 +14,7 @@ from transformers import (
     set_seed,
 )
 
-from metaloss.integrations.transformers import ProgressCallback, loss_func
+from metaloss.integrations.transformers import CriterionCallback
 
 
 class Sentences(torch.utils.data.Dataset):
@@ -58,8 +58,8 @@ def main(epochs: int = 2) -> Trainer:
                 disable_tqdm=True,
             ),
             train_dataset=Sentences(),
-            compute_loss_func=loss_func(criterion),
-            callbacks=[ProgressCallback(criterion)],
+            compute_loss_func=criterion,
+            callbacks=[CriterionCallback(criterion)],
         )
         trainer.train()
     return trainer

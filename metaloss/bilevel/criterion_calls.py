@@ -24,6 +24,7 @@ class CriterionCalls:
         self._outputs: list[Tensor] = []
         self._targets: list[Tensor] = []
         self._slopes: dict[int, Tensor] = {}
+        self._in_training = True
 
     @contextmanager
     def recorded(self, criterion: AdjustedLoss) -> Iterator[None]:
@@ -31,6 +32,7 @@ class CriterionCalls:
         criterion.listeners.append(self._called)
         try:
             yield
+            self._in_training = criterion.training or bool(self._outputs)
         finally:
             criterion.listeners.remove(self._called)
 
@@ -41,8 +43,13 @@ class CriterionCalls:
             batches: of the step.
 
         Raises:
-            InputError: another number of calls, or other targets.
+            InputError: another number of calls, other targets, or a criterion that evaluates.
         """
+        require(
+            self._in_training,
+            "criterion: expected training mode, in which a call returns the adjusted loss, got "
+            "evaluation mode; call criterion.train()",
+        )
         if not self._outputs:  # the step calls the losses in some way that is not recorded
             return
         calls = len(self._outputs)

@@ -61,11 +61,12 @@ class Problem:
             model: the classifier.
             criterion: the adjusted loss.
             meta_batch: clean samples.
-            meta_loss: the mean plain loss of the criterion's kind if not given.
+            meta_loss: the mean plain loss of the criterion's kind if not given; it has the class
+                weights of the criterion.
 
         Raises:
-            InputError: the adjuster has nothing to learn, or the meta loss is for another kind of
-                targets than the criterion.
+            InputError: the adjuster has nothing to learn, the criterion does not reduce, or the
+                meta loss is for another kind of targets than the criterion.
         """
         theta = theta_of(criterion)
         require(
@@ -73,12 +74,17 @@ class Problem:
             f"criterion: expected an adjuster with parameters to learn, got "
             f"{type(criterion.adjuster).__name__}, which has none",
         )
+        require(
+            criterion.reduction != "none",
+            "criterion: expected the reduction 'mean' or 'sum', for a hypergradient is that of one "
+            "loss for the batch, got 'none'",
+        )
         kind = criterion.loss.kind
         require(
             not isinstance(meta_loss, MetaLoss) or meta_loss.fits(kind),
             f"meta_loss: expected one for {kind.name}, as the criterion is, got {meta_loss!r}",
         )
-        return cls(model, criterion, theta, meta_batch, meta_loss or kind.mean_loss)
+        return cls(model, criterion, theta, meta_batch, meta_loss or criterion.plain_loss)
 
     def outputs(self, params: Params, buffers: Buffers, batches: Batches) -> Tensor:
         """Compute the model's outputs for a step's batches, one after the other.
@@ -167,15 +173,15 @@ class Problem:
 
     def _adjusted_loss(self, outputs: Tensor, batch: Batch, features_of: Tensor) -> Tensor:
         self._check_labels("train_batches", outputs, batch.targets)
-        if features_of is outputs:
-            return self.criterion.per_sample(outputs, batch.targets, batch.index).losses.mean()
-        hparams = self.criterion.hparams(features_of, batch.targets, batch.index)
-        return self.criterion.loss(outputs, batch.targets, hparams).mean()
+        return self.criterion.training_loss(
+            outputs, batch.targets, batch.index, features_from=features_of
+        )
 
     def _check_labels(self, name: str, outputs: Tensor, targets: Tensor) -> None:
-        labels = self.criterion.loss.kind == CLASSIFICATION and outputs.ndim == 2
+        labels = self.criterion.loss.kind == CLASSIFICATION and outputs.ndim > 1
         if labels and outputs.device.type == "cpu":  # on a GPU it would wait
-            check_labels(f"{name}: targets", targets, outputs.shape[1])
+            count = targets[targets != self.criterion.ignore_index]
+            check_labels(f"{name}: targets", count, outputs.shape[1])
 
 
 def theta_of(criterion: AdjustedLoss) -> dict[str, nn.Parameter]:

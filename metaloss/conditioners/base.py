@@ -3,17 +3,19 @@
 A conditioner computes features from a batch's outputs and labels. Most are pure functions. Those
 with a memory have three hooks, which the criterion calls: ``prepare`` once before training,
 ``observe`` in every ordinary step (never in a lookahead; ``track`` combines it with ``forward``),
-and ``set_progress`` during training.
+and ``set_progress`` during training. Samples whose label is ignored are not remembered:
+:func:`tracked` and :func:`observed` see to that.
 """
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from metaloss.checks import InputError, check_in_range, require, seen
@@ -32,14 +34,23 @@ class Conditioner(nn.Module, ABC):
         needs_index: whether ``forward`` needs the sample ids.
         kind: the kind of targets that it reads; ``None`` for any.
         awaits_progress: whether it needs ``set_progress``, which has not been called.
+        takes_kept: whether its ``observe`` and ``track`` have the argument ``kept``. If not, they
+            are given the samples that are kept alone, and selecting these waits for an accelerator.
     """
 
     num_features: int
     needs_index: bool = False
     kind: Kind | None = CLASSIFICATION
     awaits_progress: bool = False
+    takes_kept: ClassVar[bool] = True
     # Buffers whose size depends on the data; a checkpoint may hold another size.
     sized_by_data: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        """Look up whether the hooks of the subclass take ``kept``."""
+        super().__init_subclass__()
+        hooks = (cls.observe, cls.track)
+        cls.takes_kept = all("kept" in inspect.signature(hook).parameters for hook in hooks)
 
     @abstractmethod
     def forward(
@@ -72,21 +83,31 @@ class Conditioner(nn.Module, ABC):
         outputs: Outputs,
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
+        kept: Bool[Tensor, " batch"] | None = None,
     ) -> None:
-        """Update the memory with the batch of an ordinary step; arguments as for ``forward``."""
+        """Update the memory with the batch of an ordinary step.
+
+        Args:
+            outputs: as for ``forward``.
+            targets: as for ``forward``; any class where the label is ignored.
+            index: as for ``forward``.
+            kept: which samples to remember, ``[batch]``; ``None`` for all.
+        """
 
     def track(
         self,
         outputs: Outputs,
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
+        kept: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """Returns the features of a batch and updates the memory: ``forward``, then ``observe``.
 
-        Override it where one pass can do both. The arguments are those of ``forward``.
+        Override it where one pass can do both. The arguments are those of ``observe``.
         """
         features = self(outputs, targets, index)
-        self.observe(outputs.detach() if outputs.requires_grad else outputs, targets, index)
+        seen = outputs.detach() if outputs.requires_grad else outputs
+        observed(self, seen, targets, index, kept)
         return features
 
     def set_progress(self, fraction: float) -> None:
@@ -106,6 +127,49 @@ class Conditioner(nn.Module, ABC):
             if loaded is not None:
                 setattr(self, name, getattr(self, name).new_empty(loaded.shape))
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def observed(
+    conditioner: Conditioner,
+    outputs: Outputs,
+    targets: Targets,
+    index: Int[Tensor, " batch"] | None = None,
+    kept: Bool[Tensor, " batch"] | None = None,
+) -> None:
+    """Calls ``observe`` of any conditioner, also of one that does not take ``kept``.
+
+    The arguments are those of :meth:`Conditioner.observe`.
+    """
+    if kept is None:
+        conditioner.observe(outputs, targets, index)
+    elif conditioner.takes_kept:
+        conditioner.observe(outputs, targets, index, kept)
+    else:
+        index = None if index is None else index[kept]
+        conditioner.observe(outputs[kept], targets[kept], index)
+
+
+def tracked(
+    conditioner: Conditioner,
+    outputs: Outputs,
+    targets: Targets,
+    index: Int[Tensor, " batch"] | None = None,
+    kept: Bool[Tensor, " batch"] | None = None,
+) -> Float[Tensor, "batch features"]:
+    """Calls ``track`` of any conditioner, also of one that does not take ``kept``.
+
+    The arguments are those of :meth:`Conditioner.observe`.
+
+    Returns:
+        The features of all samples of the batch, ``[batch, num_features]``.
+    """
+    if kept is None:
+        return conditioner.track(outputs, targets, index)
+    if conditioner.takes_kept:
+        return conditioner.track(outputs, targets, index, kept)
+    features = conditioner(outputs, targets, index)
+    observed(conditioner, outputs.detach(), targets, index, kept)
+    return features
 
 
 def check_decay(decay: float) -> float:

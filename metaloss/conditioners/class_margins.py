@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metaloss.checks import InputError, require
+from metaloss.checks import InputError
 from metaloss.conditioners.base import Conditioner, check_decay
 from metaloss.conditioners.margin import Margins, margins
 
@@ -25,7 +25,8 @@ class ClassMargins(Conditioner):
     network predicts the other class for the rest of it. There, samples with a low margin have the
     right label.
 
-    ``forward`` reads the means; only ``observe`` and ``track`` update them.
+    ``forward`` reads the means; only ``observe`` and ``track`` update them. The first batch that is
+    observed sets the number of classes; ``prepare`` sets it before, and resets the means.
 
     Args:
         decay: :math:`\rho`, in [0, 1), the weight of a batch relative to the next one.
@@ -35,7 +36,6 @@ class ClassMargins(Conditioner):
         >>> from metaloss.conditioners import ClassMargins
         >>> conditioner = ClassMargins()
         >>> outputs, labels = torch.tensor([[4.0, 0.0], [3.0, 2.0]]), torch.tensor([0, 1])
-        >>> conditioner.prepare(targets=labels, num_classes=2)
         >>> conditioner.observe(outputs, labels)
         >>> conditioner(outputs, labels)
         tensor([[ 1.5000,  2.5000, -2.5000],
@@ -75,39 +75,38 @@ class ClassMargins(Conditioner):
         outputs: Float[Tensor, "batch classes"],
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
+        kept: Bool[Tensor, " batch"] | None = None,
     ) -> None:
         """Update the means with this batch."""
-        self._move(self._margins(outputs, targets), targets)
+        self._move(self._margins(outputs, targets), targets, kept, outputs.shape[1])
 
     def track(
         self,
         outputs: Float[Tensor, "batch classes"],
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
+        kept: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch 3"]:
         """Returns the features, then updates the means."""
         now = self._margins(outputs, targets)
         features = self._means(now, targets)
-        self._move(now, targets)
+        self._move(now, targets, kept, outputs.shape[1])
         return features
 
     def _margins(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
     ) -> Margins:
         classes = len(self.totals)
-        require(
-            classes > 0,
-            "ClassMargins: there are no classes yet; call prepare(targets, num_classes) with the "
-            "training labels before training",
-        )
-        if classes != outputs.shape[1]:
+        if classes not in {0, outputs.shape[1]}:
             raise InputError(
-                f"ClassMargins: expected outputs of {classes} classes, as prepare was told, "
+                f"ClassMargins: expected outputs of {classes} classes, as before, "
                 f"got {outputs.shape[1]}"
             )
         return margins(outputs, targets)
 
     def _means(self, now: Margins, targets: Int[Tensor, " batch"]) -> Float[Tensor, "batch 3"]:
+        if len(self.totals) == 0:
+            return now.margin.new_zeros(len(targets), 3)
         sums, counts = self.totals.tensor_split(2, dim=1)
         of_all = sums.sum() / counts.sum()
         apart = sums / counts - of_all
@@ -116,6 +115,16 @@ class ClassMargins(Conditioner):
         # A count of 0 (no batch yet, or no sample of that class) gives 0.
         return means.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
 
-    def _move(self, now: Margins, targets: Int[Tensor, " batch"]) -> None:
+    def _move(
+        self,
+        now: Margins,
+        targets: Int[Tensor, " batch"],
+        kept: Bool[Tensor, " batch"] | None,
+        num_classes: int,
+    ) -> None:
+        if len(self.totals) == 0:
+            self.totals = self.totals.new_zeros(num_classes, 2)
         one_more = F.pad(now.margin.detach().to(self.totals.dtype), (0, 1), value=1.0)
+        if kept is not None:
+            one_more = one_more.where(kept.unsqueeze(1), 0.0)
         self.totals.mul_(self.decay).index_add_(0, targets, one_more)

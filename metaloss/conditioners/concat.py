@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from metaloss.checks import require
-from metaloss.conditioners.base import Conditioner
+from metaloss.conditioners.base import Conditioner, observed, tracked
 from metaloss.types import Outputs, Targets
 
 
@@ -52,19 +52,22 @@ class Concat(Conditioner):
         outputs: Outputs,
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
+        kept: Bool[Tensor, " batch"] | None = None,
     ) -> None:
         """Call ``observe`` of each."""
         for conditioner in self._parts():
-            conditioner.observe(outputs, targets, index)
+            observed(conditioner, outputs, targets, index, kept)
 
     def track(
         self,
         outputs: Outputs,
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
+        kept: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """Returns the features and updates the memory of each."""
-        return torch.cat([c.track(outputs, targets, index) for c in self._parts()], dim=1)
+        parts = [tracked(c, outputs, targets, index, kept) for c in self._parts()]
+        return torch.cat(parts, dim=1)
 
     def set_progress(self, fraction: float) -> None:
         """Call ``set_progress`` of each."""

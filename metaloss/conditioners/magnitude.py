@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from metaloss.conditioners.base import tracked
 from metaloss.conditioners.wrapper import Wrapper
 from metaloss.types import Outputs, Targets
 
@@ -40,6 +41,7 @@ class Magnitude(Wrapper):
         outputs: Outputs,
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
+        kept: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """Returns the absolute features and updates the other conditioner's memory."""
-        return self.conditioner.track(outputs, targets, index).abs()
+        return tracked(self.conditioner, outputs, targets, index, kept).abs()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metaloss.checks import InputError, require
-from metaloss.conditioners.base import Conditioner, check_decay, checked_index
+from metaloss.conditioners.base import Conditioner, check_decay, checked_index, tracked
 from metaloss.conditioners.wrapper import Wrapper
 from metaloss.types import Outputs, Targets
 
@@ -71,22 +71,31 @@ class MovingAverage(Wrapper):
         outputs: Outputs,
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
+        kept: Bool[Tensor, " batch"] | None = None,
     ) -> None:
         """Store the averages of this batch."""
-        self.track(outputs, targets, index)
+        self.track(outputs, targets, index, kept)
 
     def track(
         self,
         outputs: Outputs,
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
+        kept: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """Returns the averages and stores them."""
         index = self._ids(index, targets)
-        averages = self._averages(self.conditioner.track(outputs, targets, index), index)
+        current = tracked(self.conditioner, outputs, targets, index, kept)
+        averages = self._averages(current, index)
         with torch.no_grad():
-            self.memory.index_copy_(0, index, averages.to(self.memory.dtype))
-            self.seen.index_fill_(0, index, True)
+            latest = averages.to(self.memory.dtype)
+            if kept is None:
+                self.memory.index_copy_(0, index, latest)
+                self.seen.index_fill_(0, index, True)
+            else:
+                past, seen = self.memory[index], self.seen[index]
+                self.memory.index_copy_(0, index, latest.where(kept.unsqueeze(1), past))
+                self.seen.index_copy_(0, index, seen | kept)
         return averages
 
     def _ids(self, index: Int[Tensor, " batch"] | None, targets: Targets) -> Int[Tensor, " batch"]:

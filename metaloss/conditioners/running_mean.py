@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metaloss.conditioners.base import Conditioner, check_decay
+from metaloss.conditioners.base import Conditioner, check_decay, tracked
 from metaloss.conditioners.wrapper import Wrapper
 from metaloss.types import Outputs, Targets
 
@@ -62,20 +62,28 @@ class RunningMean(Wrapper):
         outputs: Outputs,
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
+        kept: Bool[Tensor, " batch"] | None = None,
     ) -> None:
         """Update the mean with this batch."""
-        self.track(outputs, targets, index)
+        self.track(outputs, targets, index, kept)
 
     def track(
         self,
         outputs: Outputs,
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
+        kept: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
         """Returns the mean, then updates it."""
-        current = self.conditioner.track(outputs, targets, index)
+        current = tracked(self.conditioner, outputs, targets, index, kept)
         features = self._mean_as(current)
-        self.mean.lerp_(current.detach().mean(dim=0).to(self.mean.dtype), 1 - self.decay)
+        latest = current.detach().to(self.mean.dtype)
+        if kept is None:
+            self.mean.lerp_(latest.mean(dim=0), 1 - self.decay)
+        else:  # without a sample that is kept the mean stays
+            total = latest.where(kept.unsqueeze(1), 0.0).sum(dim=0)
+            found = total / kept.sum().clamp_min(1)
+            self.mean.lerp_(torch.where(kept.any(), found, self.mean), 1 - self.decay)
         return features
 
     def _mean_as(self, current: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features"]:

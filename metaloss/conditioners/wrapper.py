@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from metaloss.conditioners.base import Conditioner
+from metaloss.conditioners.base import Conditioner, observed
 from metaloss.types import Outputs, Targets
 
 
@@ -32,9 +32,10 @@ class Wrapper(Conditioner):
         outputs: Outputs,
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
+        kept: Bool[Tensor, " batch"] | None = None,
     ) -> None:
         """Update the wrapped conditioner's memory."""
-        self.conditioner.observe(outputs, targets, index)
+        observed(self.conditioner, outputs, targets, index, kept)
 
     def set_progress(self, fraction: float) -> None:
         """Set the wrapped conditioner's progress."""

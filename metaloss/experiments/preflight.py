@@ -85,7 +85,7 @@ def check_fit(
                 check_meta_optimizer(criterion, recipe)
                 criterion.prepare(task.train_targets, task.num_classes)
                 with torch.no_grad():
-                    criterion(outputs, train[0].targets, train[0].index)
+                    criterion.losses(outputs, train[0].targets, train[0].index)
                 if first_steps:
                     again = method.criterion(task).to(outputs.device)
                     compared.add(method.name, criterion)

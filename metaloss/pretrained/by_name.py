@@ -6,16 +6,27 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from jaxtyping import Float
+from torch import Tensor
+
 from metaloss.checks import InputError
 from metaloss.files import user_path
 from metaloss.objective import AdjustedLoss
+from metaloss.objective.reduction import IGNORED
 from metaloss.pretrained.bundled import FOLDER, list_pretrained
 from metaloss.pretrained.files import load_adjuster
 from metaloss.pretrained.hub import REPOSITORY, download
 
 
 def from_pretrained(
-    name: str | Path, *, components: Iterable[type] = (), strength: float = 1.0
+    name: str | Path,
+    *,
+    components: Iterable[type] = (),
+    strength: float = 1.0,
+    reduction: str = "mean",
+    ignore_index: int = IGNORED,
+    weight: Float[Tensor, " classes"] | None = None,
+    total_steps: int | None = None,
 ) -> AdjustedLoss:
     """Returns a criterion with a learned, frozen adjuster, which needs no clean data (Algorithm 2).
 
@@ -26,23 +37,37 @@ def from_pretrained(
         components: your own classes that its card names.
         strength: scales the distance of its hyperparameters from the loss's defaults, in (0, 1].
             A smaller strength is safer on unfamiliar data, and gains less.
+        reduction: as for :class:`~metaloss.AdjustedLoss`, and so are the others.
+        ignore_index: the label of samples that count nowhere.
+        weight: a weight for each class, ``[classes]``.
+        total_steps: how many calls there will be in training, ``len(loader) * epochs``.
 
     Returns:
-        The criterion. ``criterion.progress(fraction)`` selects the snapshot during training; before
-        the first call it is the last one.
+        The criterion. With ``total_steps`` its calls in training move the snapshots. Without,
+        ``criterion.progress(fraction)`` does; before the first call it is the last one.
 
     Raises:
-        InputError: there is no such adjuster, its files are invalid, or ``strength`` is out of
-            range.
+        InputError: there is no such adjuster, its files are invalid, ``strength`` is out of range,
+            or a setting is not one of :class:`~metaloss.AdjustedLoss`.
 
     Example:
         >>> import torch
         >>> import metaloss
-        >>> criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
+        >>> criterion = metaloss.from_pretrained("gce-fashion-mnist-margin", total_steps=390 * 60)
         >>> criterion(torch.zeros(2, 10), torch.tensor([3, 5])).ndim
         0
     """
-    return load_adjuster(folder_of(name), components=components, strength=strength)
+    saved = load_adjuster(folder_of(name), components=components, strength=strength)
+    return AdjustedLoss(
+        saved.loss,
+        saved.conditioner,
+        saved.adjuster,
+        saved.detach,
+        reduction=reduction,
+        ignore_index=ignore_index,
+        weight=weight,
+        total_steps=total_steps,
+    )
 
 
 def folder_of(name: str | Path) -> Path:

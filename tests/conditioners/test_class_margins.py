@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -88,12 +90,37 @@ def test_it_tells_labels_that_moved_from_labels_that_are_random() -> None:
     assert (own[moved == 1] == 4.0 - mean).all()
 
 
+def test_it_needs_no_preparation() -> None:
+    conditioner, past = ClassMargins().double(), []
+    empty = copy.deepcopy(conditioner.state_dict())
+    for seed in range(3):
+        batch = drawn(CLASSES, seed=seed)
+        torch.testing.assert_close(conditioner(*batch), expected(past, batch, 0.98))
+        tracked = conditioner.track(*batch)
+        torch.testing.assert_close(tracked, expected(past, batch, 0.98))
+        past.append(batch)
+    fresh = ClassMargins().double()
+    fresh.load_state_dict(conditioner.state_dict())
+    assert torch.equal(fresh(*batch), conditioner(*batch))
+    fresh.load_state_dict(empty)  # of one that has seen nothing
+    assert torch.equal(fresh(*batch), torch.zeros(7, 3).double())
+
+
+def test_reading_does_not_set_the_number_of_classes() -> None:
+    conditioner = ClassMargins()
+    conditioner(*drawn(num_classes=4))
+    conditioner.observe(*drawn())
+    assert conditioner.totals.shape == (CLASSES, 2)
+
+
 @pytest.mark.bad_input
 def test_outputs_of_other_classes_than_it_was_prepared_for() -> None:
     with pytest.raises(InputError, match=r"outputs of 5 classes, .* got 4"):
         prepared()(*drawn(num_classes=4))
-    with pytest.raises(InputError, match=r"call prepare\(targets, num_classes\)"):
-        ClassMargins()(*drawn(num_classes=4))
+    unprepared = ClassMargins()
+    unprepared.observe(*drawn(num_classes=4))
+    with pytest.raises(InputError, match=r"outputs of 4 classes, .* got 5"):
+        unprepared(*drawn())
     with pytest.raises(InputError, match="expected a task with classes, got a regression"):
         ClassMargins().prepare(torch.zeros(3, 1), None)
 

@@ -12,9 +12,8 @@ import pytest
 import torch
 
 import metaloss
-from metaloss import Adjuster
-from metaloss.conditioners import Margin, RunningMean
-from metaloss.losses import GCE, CrossEntropy
+from metaloss.conditioners import Margin
+from metaloss.losses import CrossEntropy
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
@@ -93,54 +92,6 @@ def test_the_trainer_with_ids(progress: list[float]) -> None:
     assert losses[-1] == pytest.approx(plain.item(), rel=0.2)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_a_trainer_that_would_drop_the_ids(tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers")
-    from metaloss.integrations.transformers import IndexedTrainer
-
-    args = transformers.TrainingArguments(tmp_path, report_to=[], use_cpu=True)
-    with pytest.raises(metaloss.InputError, match=r"expected .*remove_unused_columns=False"):
-        IndexedTrainer(
-            criterion=metaloss.AdjustedLoss.fixed(GCE()), model=torch.nn.Linear(2, 2), args=args
-        )
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_trainers_batches_are_remembered() -> None:
-    pytest.importorskip("transformers")
-    from metaloss.integrations.transformers import loss_func
-
-    conditioner = RunningMean(Margin(), decay=0.0)
-    adjuster = Adjuster.for_loss(GCE(), conditioner)
-    compute = loss_func(metaloss.AdjustedLoss(GCE(), conditioner, adjuster))
-    outputs, labels = {"logits": torch.randn(6, 10, requires_grad=True)}, torch.arange(6)
-    compute(outputs, labels)
-    torch.testing.assert_close(
-        conditioner.mean, Margin()(outputs["logits"].detach(), labels).mean(dim=0)
-    )
-    with torch.no_grad():  # an evaluation
-        compute({"logits": torch.randn(6, 10)}, labels)
-    torch.testing.assert_close(
-        conditioner.mean, Margin()(outputs["logits"].detach(), labels).mean(dim=0)
-    )
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_accumulated_batches_are_one_large_one() -> None:
-    pytest.importorskip("transformers")
-    from metaloss.integrations.transformers import loss_func
-
-    criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
-    compute = loss_func(criterion)
-    outputs, labels = {"logits": torch.randn(12, 10)}, torch.arange(12) % 10
-    whole = compute(outputs, labels)
-    halves = [
-        compute({"logits": outputs["logits"][part]}, labels[part], num_items_in_batch=12)
-        for part in (slice(0, 5), slice(5, 12))
-    ]
-    torch.testing.assert_close(sum(halves), whole)
-
-
 @pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore")
 def test_learn2learn(tmp_path: Path) -> None:
@@ -173,14 +124,3 @@ def test_an_example_runs_by_itself(name: str, needs: str, tmp_path: Path) -> Non
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_criterion_goes_where_the_trainer_put_the_model() -> None:
-    pytest.importorskip("transformers")
-    from metaloss.integrations.transformers import loss_func
-
-    criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
-    outputs = {"logits": torch.zeros(6, 10, device="meta")}
-    loss = loss_func(criterion)(outputs, torch.zeros(6, dtype=torch.int64, device="meta"))
-    assert loss.device.type == "meta"

@@ -151,7 +151,7 @@ def test_calling_it_to_evaluate_changes_nothing():
     criterion.eval()
     state, rng = states.of_module(criterion), torch.get_rng_state()
     first = criterion(outputs, targets, torch.arange(6))
-    criterion(outputs + 1, targets, torch.arange(6)).backward()
+    criterion.losses(outputs + 1, targets, torch.arange(6)).sum().backward()
     criterion.zero_grad(set_to_none=True)
     assert torch.equal(criterion(outputs, targets, torch.arange(6)), first)
     assert states.same(states.of_module(criterion), state)

@@ -8,6 +8,7 @@ import torch
 
 from metaloss import AdjustedLoss, Adjuster, ConstantAdjuster, ScheduledAdjuster
 from metaloss.conditioners import (
+    ClassMargins,
     Concat,
     Conditioner,
     Margin,
@@ -119,3 +120,39 @@ def test_it_remembers_what_it_is_trained_on_and_nothing_else():
     assert conditioner.mean.item() == 2.0
     criterion(outputs, targets).backward()
     assert conditioner.mean.item() == 3.0
+
+
+def by_class() -> AdjustedLoss:
+    conditioner = Concat([Margin(), ClassMargins(), RunningMean(Margin())])
+    return AdjustedLoss(GCE(), conditioner, Adjuster.for_loss(GCE(), conditioner, 4))
+
+
+def test_what_needs_the_number_of_classes_alone_needs_no_preparation() -> None:
+    fresh, prepared = by_class(), by_class()
+    prepared.load_state_dict(fresh.state_dict())
+    outputs, targets = logits()
+    prepared.prepare(targets, 4)
+    for _ in range(3):
+        assert torch.equal(fresh(outputs, targets), prepared(outputs, targets))
+    again = by_class()
+    again.load_state_dict(fresh.state_dict())
+    assert torch.equal(again(outputs, targets), fresh(outputs, targets))
+    again.prepare(targets, 4)  # begins anew
+    assert not again.conditioner.state_dict()["conditioners.1.totals"].any()
+
+
+def test_it_goes_to_the_device_of_the_outputs() -> None:
+    criterion = AdjustedLoss.fixed(GCE(), weight=torch.ones(4))
+    outputs, targets = logits()
+    assert criterion(outputs, targets).device.type == "cpu"
+    there = criterion(outputs.to("meta"), targets.to("meta"))
+    assert there.device.type == criterion.weight.device.type == "meta"
+
+
+def test_an_optimizer_of_the_adjuster_survives_a_move() -> None:
+    criterion = by_class()
+    optimizer = torch.optim.SGD(criterion.adjuster.parameters(), lr=1.0)
+    criterion.double()  # a move of the same kind as one to another device
+    held = optimizer.param_groups[0]["params"]
+    assert all(p is q for p, q in zip(held, criterion.adjuster.parameters(), strict=True))
+    assert held[0].dtype == torch.float64

@@ -12,12 +12,13 @@ import torch
 
 import metaloss
 from metaloss import AdjustedLoss, Adjuster, ScheduledAdjuster
+from metaloss.bilevel import Lookback
 from metaloss.conditioners import Concat, Margin, MovingAverage, Progress
 from metaloss.losses import GCE
 from tests.adjusters.cases import constant
 
 OUTPUTS, TARGETS, INDEX = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 1, 0]), torch.arange(6)
-WORDS = r"criterion.progress\(fraction\) was never called"
+WORDS = r"total_steps, and criterion.progress\(fraction\) was never called"
 
 
 def scheduled(count: int) -> AdjustedLoss:
@@ -83,6 +84,114 @@ def test_nor_who_has_nothing_to_be_told(build):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         step(build())
+
+
+def counting(total: object = 6, conditioner=None) -> AdjustedLoss:
+    adjuster = ScheduledAdjuster([constant(0.1 * (k + 1)) for k in range(3)])
+    return AdjustedLoss(GCE(), conditioner, adjuster, total_steps=total)
+
+
+def test_its_own_calls_move_the_snapshots():
+    criterion, used = counting(), []
+    for _ in range(6):
+        used.append(criterion.adjuster.current)
+        step(criterion)
+        with torch.no_grad():
+            criterion(OUTPUTS, TARGETS)
+        criterion.per_sample(OUTPUTS, TARGETS)
+        criterion.hparams(OUTPUTS, TARGETS)
+    assert used == [0, 0, 1, 1, 2, 2]
+
+
+def test_the_feature_is_that_of_the_call():
+    """As after criterion.progress(k / 6) before call k."""
+    criterion = counting(conditioner=Progress())
+    for k in range(6):
+        assert criterion.features(OUTPUTS, TARGETS)[0].item() == pytest.approx(k / 6)
+        criterion.losses(OUTPUTS, TARGETS)
+    criterion.per_sample(OUTPUTS, TARGETS)  # one that does not train is not counted
+    assert criterion.features(OUTPUTS, TARGETS)[0].item() == 1.0
+
+
+def test_the_count_is_resumed():
+    criterion = counting()
+    for _ in range(3):
+        step(criterion)
+    saved = criterion.state_dict()
+    assert all(isinstance(value, torch.Tensor) for value in saved.values())
+    again = counting()
+    again.load_state_dict(saved)
+    assert again.adjuster.current == criterion.adjuster.current == 1
+    step(again)
+    assert again.adjuster.current == 2
+    without = scheduled(3)
+    without.load_state_dict(saved)  # by hand from here on
+    assert without.adjuster.current == 2
+    again.load_state_dict(without.state_dict())
+    assert "steps_done" not in without.state_dict()
+
+
+def test_a_module_resumes_its_criterions_count():
+    module, again = (torch.nn.ModuleDict({"criterion": counting()}) for _ in range(2))
+    for _ in range(4):
+        step(module["criterion"])
+    again.load_state_dict(module.state_dict())
+    assert again["criterion"].steps.done == 4
+
+
+def test_progress_by_hand_sets_the_count():
+    criterion = counting()
+    criterion.progress(0.5)
+    assert criterion.adjuster.current == 1
+    step(criterion)
+    assert (criterion.steps.done, criterion.adjuster.current) == (4, 2)
+
+
+def test_more_calls_than_there_were_to_be_warn_once():
+    criterion = counting(2)
+    step(criterion)
+    step(criterion)
+    with pytest.warns(UserWarning, match="total_steps=2 calls in training") as said:
+        for _ in range(3):
+            step(criterion)
+    assert len(said) == 1 and "\n" not in str(said[0].message)
+    assert criterion.adjuster.current == 2
+
+
+def test_one_from_the_package_counts_too():
+    criterion = metaloss.from_pretrained("gce-fashion-mnist-margin", total_steps=6)
+    used = []
+    for _ in range(6):
+        used.append(criterion.adjuster.current)
+        step(criterion)
+    assert used == sorted(used) and set(used) == {0, 1, 2}
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("total", [0, -1, 2.5, "10", True])
+def test_totals_that_are_no_number_of_calls(total):
+    with pytest.raises(metaloss.InputError, match="total_steps: expected a whole number of at le"):
+        counting(total)
+
+
+def test_a_lookback_differentiates_the_call_that_was_made():
+    """The count moves after the call, so that a second pass reads the same features."""
+    torch.manual_seed(0)
+    conditioner = Concat([Margin(), Progress()])
+    adjuster = Adjuster.for_loss(GCE(), conditioner, 4)
+    torch.nn.init.normal_(adjuster.net[2].weight)
+    criterion = AdjustedLoss(GCE(), conditioner, adjuster, total_steps=4).double()
+    model = torch.nn.Linear(3, 4).double()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x, y = torch.randn(6, 3).double(), TARGETS
+    for _ in range(3):
+        lookback = Lookback()
+        with lookback.step(model, optimizer, criterion, (x, y)):
+            optimizer.zero_grad()
+            criterion(model(x), y).backward()
+            optimizer.step()
+        assert lookback.hypergradient((x, y))["net.0.weight"].abs().sum() > 0
+    assert criterion.steps.done == 3
 
 
 # In a Python of its own: the tests' checks of types cannot be traced.

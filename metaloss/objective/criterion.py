@@ -1,0 +1,150 @@
+"""What an adjusted loss is made of, and what it remembers between its calls."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from metaloss.adjusters import BaseAdjuster
+from metaloss.checks import check_in_range
+from metaloss.conditioners import Conditioner
+from metaloss.losses import LossFamily
+from metaloss.objective.parts import check_parts, check_training_targets, remember
+from metaloss.objective.progress import StepCount, warn_of_progress
+from metaloss.objective.reduction import IGNORED, check_settings
+from metaloss.objective.samples import Samples, as_samples
+from metaloss.types import Labels, Logits, Targets
+
+STEPS = "steps_done"
+"""The name of the number of calls in a checkpoint."""
+
+
+class Criterion(nn.Module, ABC):
+    """The parts and settings of an adjusted loss, its memory and its count of calls.
+
+    The arguments are those of :class:`~metaloss.AdjustedLoss`, which defines the calls.
+    """
+
+    _checked_progress = False
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        loss: LossFamily,
+        conditioner: Conditioner | None,
+        adjuster: BaseAdjuster,
+        detach: bool = True,
+        *,
+        reduction: str = "mean",
+        ignore_index: int = IGNORED,
+        weight: Float[Tensor, " classes"] | None = None,
+        total_steps: int | None = None,
+    ) -> None:
+        super().__init__()
+        check_parts(loss, conditioner, adjuster)
+        check_settings(loss.kind, reduction, ignore_index, weight)
+        self.loss = loss
+        self.conditioner = conditioner
+        self.adjuster = adjuster
+        self.detach = detach
+        self.reduction = reduction
+        self.ignore_index = ignore_index
+        self.register_buffer("weight", weight)
+        self.steps = StepCount(total_steps)
+        if total_steps is not None:
+            self._move(0.0)
+        # Called with the outputs and targets of each batch that the conditioner remembers.
+        self.listeners: list[Callable[[Tensor, Tensor], None]] = []
+
+    @abstractmethod
+    def forward(
+        self, outputs: Logits, targets: Labels, index: Int[Tensor, " *positions"] | None = None
+    ) -> Float[Tensor, " *losses"]:
+        """Returns the loss of a batch."""
+
+    @property
+    def _learns(self) -> bool:
+        """Whether a call is one of training: it returns the adjusted loss, and remembers."""
+        return self.training and torch.is_grad_enabled()
+
+    def _samples(
+        self, outputs: Any, targets: Any, index: Tensor | None, *, checked: bool = False
+    ) -> Samples:
+        kind = self.loss.kind
+        samples = as_samples(kind, outputs, targets, index, self.ignore_index)
+        device = samples.outputs.device
+        if self.adjuster.low.device != device:  # nn.CrossEntropyLoss has nothing to move
+            self.to(device)
+        if checked and samples.readable:
+            kind.check_values(samples.outputs, samples.targets)
+        return samples
+
+    def prepare(self, targets: Targets, num_classes: int | None) -> None:
+        """Pass the training targets to the conditioner, once before training.
+
+        Args:
+            targets: the training set's targets, in the order of the sample ids.
+            num_classes: number of classes; ``None`` for regression.
+
+        Raises:
+            InputError: invalid targets, or the loss is for another kind of targets.
+        """
+        check_training_targets(self.loss, targets, num_classes)
+        if self.conditioner is not None:
+            self.conditioner.prepare(targets, num_classes)
+
+    def observe(
+        self, outputs: Logits, targets: Labels, index: Int[Tensor, " *positions"] | None = None
+    ) -> None:
+        """Update the conditioner's memory with a batch, as a call of the criterion does.
+
+        For loops that use :meth:`per_sample` without ``track``, once in each ordinary step.
+        """
+        remember(self.conditioner, self._samples(outputs, targets, index))
+
+    def progress(self, fraction: float) -> None:
+        """Set the fraction of training that is done, which selects the snapshot."""
+        self.steps.set_fraction(check_in_range("progress", fraction, 0.0, 1.0))
+        self._move(fraction)
+
+    def _called(self, samples: Samples) -> None:
+        """Tell the listeners of a call in training, and count it."""
+        for listener in self.listeners:
+            listener(*samples.given)
+        if self.steps.total is not None:
+            self._count()
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # a graph would hold the number
+    def _count(self) -> None:
+        self.steps.add()
+        self._move(self.steps.fraction)
+
+    def _move(self, fraction: float) -> None:
+        self.adjuster.set_progress(fraction)
+        if self.conditioner is not None:
+            self.conditioner.set_progress(fraction)
+
+    def _check_progress(self) -> None:
+        """Warn in the first training step if a module needs ``progress``, which was not called."""
+        if self._checked_progress:
+            return
+        self._checked_progress = True
+        if any(getattr(module, "awaits_progress", False) for module in self.modules()):
+            warn_of_progress()
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.steps.total is not None:
+            destination[prefix + STEPS] = torch.tensor(self.steps.done)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        done = state_dict.pop(prefix + STEPS, None)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        if done is not None and self.steps.total is not None:
+            self.steps.done = int(done)
+            self._move(self.steps.fraction)

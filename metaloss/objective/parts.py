@@ -1,0 +1,107 @@
+"""How the parts of an adjusted loss fit together, and what passes between them."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from metaloss.adjusters import BaseAdjuster
+from metaloss.checks import check_at_least, check_labels, require
+from metaloss.conditioners import Conditioner
+from metaloss.conditioners.base import observed, tracked
+from metaloss.kinds import kind_of
+from metaloss.losses import LossFamily
+from metaloss.losses.hyperparameter import ranges
+from metaloss.objective.samples import Samples
+from metaloss.types import Targets
+
+
+def check_parts(loss: LossFamily, conditioner: Conditioner | None, adjuster: BaseAdjuster) -> None:
+    """Raises :class:`~metaloss.checks.InputError` unless the three parts fit together."""
+    predicted, expected = adjuster.hyperparameters, loss.hyperparameters
+    require(
+        predicted == expected,
+        f"adjuster: expected one for {loss.family}'s {ranges(expected)}, "
+        f"got one for {ranges(predicted)}",
+    )
+    given = 0 if conditioner is None else conditioner.num_features
+    require(
+        adjuster.num_features in {None, given},
+        f"adjuster: expected one that reads the conditioner's {given} features, "
+        f"got one that reads {adjuster.num_features}",
+    )
+    kind = None if conditioner is None else conditioner.kind
+    require(
+        kind in {None, loss.kind},
+        f"conditioner: expected one for {loss.kind.name}, as {loss.family} is, "
+        f"got {type(conditioner).__name__}, which is for {kind and kind.name}",
+    )
+
+
+def check_training_targets(loss: LossFamily, targets: Targets, num_classes: int | None) -> None:
+    """Raises :class:`~metaloss.checks.InputError` unless the targets are of the loss's kind.
+
+    Args:
+        loss: the loss family.
+        targets: of the training set.
+        num_classes: number of classes; ``None`` for regression.
+    """
+    if num_classes is not None:
+        check_at_least("num_classes", num_classes, 2)
+        check_labels("targets", targets, num_classes)
+    expected = kind_of(num_classes)
+    require(
+        loss.kind == expected,
+        f"loss: expected one for {expected.name}, as the targets are, "
+        f"got {loss.family}, which is for {loss.kind.name}",
+    )
+
+
+def features_of(
+    conditioner: Conditioner | None, samples: Samples, *, detach: bool, track: bool = False
+) -> Float[Tensor, "samples features"]:
+    """Returns the features of each sample.
+
+    Args:
+        conditioner: computes them; ``None`` for no features.
+        samples: the samples.
+        detach: whether the features are constants in derivatives.
+        track: whether the conditioner remembers the samples.
+    """
+    outputs = samples.outputs
+    if conditioner is None:
+        return outputs.new_empty(len(outputs), 0)
+    outputs = outputs.detach() if detach else outputs
+    if track:
+        return tracked(conditioner, finite(outputs), samples.targets, samples.index, samples.kept)
+    return conditioner(outputs, samples.targets, samples.index)
+
+
+def remember(conditioner: Conditioner | None, samples: Samples) -> None:
+    """Updates the conditioner's memory."""
+    if conditioner is not None:
+        outputs = finite(samples.outputs.detach())
+        observed(conditioner, outputs, samples.targets, samples.index, samples.kept)
+
+
+def predicted(
+    adjuster: BaseAdjuster, features: Float[Tensor, "samples features"]
+) -> Float[Tensor, "samples hyperparameters"]:
+    """Returns the hyperparameters of each sample."""
+    # In the adjuster's precision: half-precision logits must not round its constants.
+    features = features.to(adjuster.low.dtype)
+    device = features.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        with torch.autocast(device, enabled=False):
+            return adjuster(features)
+    return adjuster(features)
+
+
+def finite(outputs: Tensor) -> Tensor:
+    """Returns the outputs with 0 in place of NaN and infinity, which a memory would keep forever.
+
+    They can occur on an accelerator, where values are not checked: a gradient scaler skips a step
+    that overflows. The loss is computed from the outputs as they are.
+    """
+    return outputs.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)

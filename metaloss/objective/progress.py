@@ -1,0 +1,66 @@
+"""How far training has come, counted in calls of the criterion."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+
+from metaloss.checks import check_at_least
+
+
+class StepCount:
+    """The number of calls in training, of which there are a known number in all.
+
+    Args:
+        total: how many there are; ``None`` if nobody has said it.
+
+    Raises:
+        InputError: a total below 1.
+
+    Example:
+        >>> from metaloss.objective.progress import StepCount
+        >>> steps = StepCount(4)
+        >>> steps.add()
+        >>> steps.fraction
+        0.25
+    """
+
+    def __init__(self, total: int | None) -> None:
+        self.total = None if total is None else check_at_least("total_steps", total, 1)
+        self.done = 0
+        self._warned = False
+
+    @property
+    def fraction(self) -> float:
+        """The fraction of training that is done; 0 if the total is not known."""
+        return 0.0 if self.total is None else min(self.done / self.total, 1.0)
+
+    def set_fraction(self, fraction: float) -> None:
+        """Sets the count to this fraction of the total."""
+        self.done = 0 if self.total is None else round(fraction * self.total)
+
+    def add(self) -> None:
+        """Counts a call, and warns once of more than there were to be."""
+        self.done += 1
+        if self.total is not None and self.done > self.total and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"this criterion was made for total_steps={self.total} calls in training, and this "
+                "is one more: it stays as it is at the end of training. Count a call for each "
+                "batch, total_steps=len(loader) * epochs",
+                stacklevel=2,
+            )
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def warn_of_progress() -> None:
+    """Warns that nobody says how far training has come."""
+    warnings.warn(
+        "this criterion changes as training proceeds, but it was given no total_steps, and "
+        "criterion.progress(fraction) was never called: it stays as it is at one point of training "
+        "(snapshots: the last one; the Progress feature: 0). Make it with "
+        "total_steps=len(loader) * epochs; or call criterion.progress(step / total_steps) before "
+        "each step or epoch, or criterion.progress(1.0) once if that is what you want",
+        stacklevel=2,
+    )

@@ -1,0 +1,153 @@
+"""The samples of a call: every position of dense outputs is one, and some may be ignored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from metaloss.checks import InputError, require, seen
+from metaloss.kinds import CLASSIFICATION, Kind
+from metaloss.types import Outputs, Targets
+
+
+class Samples(NamedTuple):
+    """Outputs and targets with one row for each sample.
+
+    Attributes:
+        outputs: ``[samples, outputs]``.
+        targets: labels ``[samples]``, 0 where they are ignored; or values as ``outputs``.
+        index: the sample ids, ``[samples]``, if there are any.
+        kept: which samples are not ignored, ``[samples]``; ``None`` if all are kept.
+        shape: the shape of the losses.
+        given: the outputs and targets that were given.
+    """
+
+    outputs: Outputs
+    targets: Targets
+    index: Int[Tensor, " samples"] | None  # type: ignore[assignment]  # hides a method of tuples
+    kept: Bool[Tensor, " samples"] | None
+    shape: tuple[int, ...]
+    given: tuple[Tensor, Tensor]
+
+    @property
+    def readable(self) -> bool:
+        """Whether values can be read without waiting for a device."""
+        return readable(self.outputs)
+
+    def shaped(self, rows: Float[Tensor, " samples *rest"]) -> Float[Tensor, " *shape"]:
+        """Returns one value or row for each sample in the shape of the targets."""
+        if len(self.shape) == 1:
+            return rows
+        return rows.reshape((*self.shape, *rows.shape[1:]))
+
+
+def as_samples(
+    kind: Kind, outputs: Any, targets: Any, index: Tensor | None, ignore_index: int
+) -> Samples:
+    """Returns the samples of a call.
+
+    Args:
+        kind: the kind of the targets.
+        outputs: logits ``[batch, classes]``, ``[batch, classes, d1, ...]`` or ``[classes]``, or
+            what :func:`logits_in` reads them from; values ``[batch, values]`` for regression.
+        targets: labels ``[batch]``, ``[batch, d1, ...]`` or ``[]``; values ``[batch, values]``.
+        index: sample ids, shaped as the labels.
+        ignore_index: the label of samples that do not count.
+
+    Raises:
+        InputError: a wrong shape or dtype, or probabilities instead of labels.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.kinds import CLASSIFICATION
+        >>> from metaloss.objective.samples import as_samples
+        >>> labels = torch.tensor([[0, 1, -100]])
+        >>> samples = as_samples(CLASSIFICATION, torch.zeros(1, 4, 3), labels, None, -100)
+        >>> samples.outputs.shape, samples.targets, samples.kept
+        (torch.Size([3, 4]), tensor([0, 1, 0]), tensor([ True,  True, False]))
+    """
+    outputs = logits_in(outputs, targets)
+    if kind != CLASSIFICATION:
+        kind.check(outputs, targets)
+        return Samples(outputs, targets, index, None, (len(targets),), (outputs, targets))
+    _refuse_probabilities(outputs, targets)
+    given = outputs, targets
+    if getattr(outputs, "ndim", 2) != 2 and isinstance(targets, Tensor):
+        outputs, targets, index = _rows(outputs, targets, index)
+    kind.check(outputs, targets)
+    shape = tuple(given[1].shape)
+    ignored = targets == ignore_index
+    if readable(targets) and not bool(ignored.any()):
+        return Samples(outputs, targets, index, None, shape, given)
+    kept = targets.masked_fill(ignored, 0)
+    return Samples(outputs, kept, index, ~ignored, shape, given)
+
+
+def readable(values: Tensor) -> bool:
+    """Whether values can be read at once: they are on the CPU, and nothing is being compiled."""
+    return values.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def logits_in(outputs: Any, targets: Any) -> Any:
+    """Returns the logits that a model's output holds, and any other outputs as they are.
+
+    The models of Hugging Face's transformers return a mapping, and put the classes last if there is
+    a label for each token: logits ``[batch, tokens, classes]`` become ``[batch, classes, tokens]``.
+
+    Args:
+        outputs: a tensor, a mapping with an entry ``"logits"``, or an object that has ``logits``.
+        targets: the labels.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.objective.samples import logits_in
+        >>> logits_in({"logits": torch.zeros(2, 7, 3)}, torch.zeros(2, 7).long()).shape
+        torch.Size([2, 3, 7])
+    """
+    if isinstance(outputs, Tensor):
+        return outputs
+    held = outputs.get("logits") if isinstance(outputs, Mapping) else None
+    logits = getattr(outputs, "logits", None) if held is None else held
+    if not isinstance(logits, Tensor):
+        return outputs
+    by_token = logits.ndim == 3 and getattr(targets, "shape", None) == logits.shape[:-1]
+    return logits.movedim(-1, 1) if by_token else logits
+
+
+def _rows(
+    outputs: Tensor, targets: Tensor, index: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Returns a row for each position, or what was given if there is no position for a label."""
+    if targets.ndim != max(outputs.ndim - 1, 0) or outputs.ndim == 0:
+        return outputs, targets, index
+    if outputs.ndim == 1:
+        return outputs.unsqueeze(0), targets.reshape(1), index if index is None else index.view(-1)
+    expected = [*outputs.shape[:1], *outputs.shape[2:]]
+    require(
+        list(targets.shape) == expected,
+        f"targets: expected a label for each position of outputs {list(outputs.shape)}, "
+        f"{expected}, got {list(targets.shape)}",
+    )
+    if isinstance(index, Tensor) and index.shape == targets.shape:
+        index = index.reshape(-1)
+    return _classes_last(outputs), targets.reshape(-1), index
+
+
+def _classes_last(outputs: Tensor) -> Tensor:
+    classes, positions = outputs.shape[1], math.prod([outputs.shape[0], *outputs.shape[2:]])
+    return outputs.movedim(1, -1).reshape(positions, classes)
+
+
+def _refuse_probabilities(outputs: Any, targets: Any) -> None:
+    both = isinstance(outputs, Tensor) and isinstance(targets, Tensor)
+    if both and targets.is_floating_point() and targets.shape == outputs.shape and targets.ndim > 0:
+        raise InputError(
+            f"targets: expected int64 labels, for a loss of each sample reads one label, got "
+            f"{seen(targets)}: probabilities of classes, as mixup and label smoothing make; pass "
+            "the labels, and smooth with metaloss.losses.LabelSmoothing"
+        )
