@@ -89,10 +89,14 @@ class Comparison:
         self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
     ) -> list[dict[str, Any]]:
         experiments = self.experiments()
+        remarks = _Remarks()
         with threads(self.settings.threads):
             for name, experiment in experiments.items():
+                remarks.task = name
                 with refusing(name):
-                    experiment.check()
+                    experiment.check(observer=remarks)
+        for line in remarks.lines():
+            observer.remark(line)
         folder.begin(documents)
         found = {}
         for i, (name, experiment) in enumerate(experiments.items()):
@@ -137,6 +141,24 @@ def across(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, A
     return table
 
 
+class _Remarks(Observer):
+    """Collects remarks on several tasks, to make each of them once."""
+
+    def __init__(self) -> None:
+        self.task = ""
+        self.tasks: dict[str, list[str]] = {}
+
+    def remark(self, line: str) -> None:
+        self.tasks.setdefault(line, []).append(self.task)
+
+    def lines(self) -> list[str]:
+        """Return each remark, with the first of its tasks and the number of the others."""
+        return [
+            f"{first}{f' and {len(others)} more' if others else ''}: {line}"
+            for line, (first, *others) in self.tasks.items()
+        ]
+
+
 class _TaskObserver(Observer):
     """Reports the runs on one task to the observer of a whole comparison.
 
@@ -170,4 +192,4 @@ class _TaskObserver(Observer):
         self.observer.end({**record, "method": f"{self.task}, {record['method']}"})
 
     def remark(self, line: str) -> None:
-        self.observer.remark(line)
+        self.observer.remark(f"{self.task}: {line}")

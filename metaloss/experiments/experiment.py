@@ -13,6 +13,7 @@ from metaloss.arguments import check_arguments
 from metaloss.experiments.cards import judged_by, rounded
 from metaloss.experiments.identity import run_identity
 from metaloss.experiments.makers import make_task
+from metaloss.experiments.meta_steps import too_few
 from metaloss.experiments.methods import Method
 from metaloss.experiments.names import check_names
 from metaloss.experiments.preflight import check_fit
@@ -62,11 +63,12 @@ class Experiment:
         check_names("methods", [method.name for method in self.methods])
         self.settings.check_recipe(self.recipe)
 
-    def check(self, *, first_steps: bool = True) -> TaskLike:
+    def check(self, *, first_steps: bool = True, observer: Observer | None = None) -> TaskLike:
         """Try the data, the network, the optimizers and each method on one batch.
 
         Args:
             first_steps: also take the first steps of each method's run.
+            observer: told, by ``remark``, what the runs are unlikely to learn.
 
         Returns:
             The first seed's task.
@@ -78,6 +80,10 @@ class Experiment:
         task = self._task(self.settings.seeds[0])
         make = partial(self._model, self.settings.seeds[0])
         check_fit(task, make, self.recipe, self.methods, first_steps=first_steps)
+        if observer is not None:
+            name = task.name
+            for line in too_few(self.methods, {name: self.recipe}, {name: len(task.train)}):
+                observer.remark(line)
         return task
 
     def run(
@@ -94,8 +100,8 @@ class Experiment:
             folder: the folder to write to.
             observer: the observer to report progress to.
             documents: texts to write to the folder, by file name, such as the configuration.
-            first_steps: try the first steps of each method beforehand; not needed after
-                :meth:`check`.
+            first_steps: try the first steps of each method beforehand, and say what the runs are
+                unlikely to learn; not needed after :meth:`check`.
 
         Returns:
             One row per method, as written to ``results.json``.
@@ -103,10 +109,11 @@ class Experiment:
         Raises:
             InputError: As for :meth:`check`, or another process writes to the folder.
         """
+        observer = observer or Observer()
         with threads(self.settings.threads), folder:
-            task = self.check(first_steps=first_steps)
+            task = self.check(first_steps=first_steps, observer=observer if first_steps else None)
             folder.begin(documents or {})
-            return self._run(task, folder, observer or Observer())
+            return self._run(task, folder, observer)
 
     def _run(self, task: TaskLike, folder: RunFolder, observer: Observer) -> list[dict[str, Any]]:
         results: dict[str, list[dict[str, Any]]] = {method.name: [] for method in self.methods}

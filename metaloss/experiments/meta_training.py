@@ -17,6 +17,7 @@ from metaloss.experiments.comparison import Comparison
 from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.identity import run_identity
 from metaloss.experiments.makers import make_task
+from metaloss.experiments.meta_steps import too_few
 from metaloss.experiments.methods import Adjusted, Method, Transferred
 from metaloss.experiments.names import check_names
 from metaloss.experiments.preflight import check_fit, check_specs
@@ -137,6 +138,8 @@ class MetaTraining:
             for spec in self.held_out:  # now rather than after hours
                 task = self._task(spec, self.held_out_seeds[0])
                 self._check(spec, task, frozen=True)
+            for line in self._too_few(tasks):
+                observer.remark(line)
             folder.begin(documents)
             results = []
             for s, seed in enumerate(self.settings.seeds):
@@ -261,6 +264,12 @@ class MetaTraining:
         make = partial(self._model, spec, self.settings.seeds[0])
         with refusing(spec.name):
             check_fit(task, make, recipe, self.methods, frozen=frozen)
+
+    def _too_few(self, tasks: Mapping[str, TaskLike]) -> list[str]:
+        recipes = {spec.name: self._recipe(spec) for spec in self.tasks}
+        per_epoch = {name: len(task.train) for name, task in tasks.items()}
+        at_once = min(self.sampler.tasks_per_step, len(tasks))
+        return too_few(self.methods, recipes, per_epoch, at_once)
 
     def _task(self, spec: TaskSpec, seed: int) -> TaskLike:
         with refusing(spec.name):

@@ -22,11 +22,14 @@ from tests.helpers.tasks import blobs
 
 
 class Listen(Observer):
+    """Collects the remarks on checkpoints."""
+
     def __init__(self) -> None:
         self.remarks: list[str] = []
 
     def remark(self, line: str) -> None:
-        self.remarks.append(line)
+        if "checkpoint" in line:
+            self.remarks.append(line)
 
 
 def flip(path: Path, position: int) -> None:
