@@ -47,9 +47,7 @@ def main() -> None:
     )
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(
-        Path(__file__).parent / "_static" / "noisy-risk.svg", metadata={"Date": None}
-    )
+    figure.savefig(Path(__file__).parent / "_static" / "noisy-risk.svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from metaloss import Adjuster, AdjustedLoss
+from metaloss import AdjustedLoss, Adjuster
 from metaloss.bilevel import Lookahead
 from metaloss.conditioners import Margin
 from metaloss.losses import GCE
