@@ -138,20 +138,33 @@ def check_labels(name: str, targets: Tensor, num_classes: int) -> None:
 
     It reads the values, which waits for the device. So do not call it at every step.
     """
-    require(
-        _is_tensor(targets, 1) and targets.dtype == torch.int64,
-        f"{name}: expected int64 labels [samples], got {seen(targets)}",
-    )
-    require(targets.numel() > 0, f"{name}: expected at least one sample, got none")
-    low, high = int(targets.min()), int(targets.max())
-    require(
-        low >= 0 and high < num_classes,
-        f"{name}: expected labels in 0..{num_classes - 1}, got {low}..{high}",
-    )
+    # Without ``require``, as above.
+    if not _is_tensor(targets, 1) or targets.dtype != torch.int64:
+        raise InputError(f"{name}: expected int64 labels [samples], got {seen(targets)}")
+    if targets.numel() == 0:
+        raise InputError(f"{name}: expected at least one sample, got none")
+    low, high = extremes(targets)
+    if low < 0 or high >= num_classes:
+        raise InputError(f"{name}: expected labels in 0..{num_classes - 1}, got {low}..{high}")
+
+
+def extremes(labels: Tensor) -> tuple[int, int]:
+    """Return the smallest and the largest of some labels; it waits for the device.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.checks import extremes
+        >>> extremes(torch.tensor([3, 1, 2]))
+        (1, 3)
+    """
+    low, high = labels.aminmax()
+    return int(low), int(high)
 
 
 def check_finite(name: str, values: Tensor) -> None:
     """Raise :class:`InputError` if ``values`` holds a NaN or an infinity (waits for the device)."""
+    if math.isfinite(values.sum().item()):  # one pass; a sum of finite values may overflow
+        return
     bad = int((~torch.isfinite(values)).sum())
     require(
         bad == 0,

@@ -1,4 +1,4 @@
-"""A learned adjuster in a training loop of one's own: what changes is four lines."""
+"""A learned adjuster that remembers samples, in a training loop of one's own."""
 
 import torch
 from torch import nn

@@ -4,7 +4,6 @@ import metaloss  # first: it mends torchvision beside a CPU build of torch
 
 # isort: split
 import torch
-import torch.nn.functional as F
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -26,9 +25,9 @@ class Classifier(LightningModule):
         return self.criterion(self.net(inputs), targets, index)
 
     def validation_step(self, batch, _batch_idx):
-        """By plain cross entropy: what the criterion remembers is of the training samples."""
+        """Plain cross entropy, as the criterion is in evaluation mode; no ids are needed."""
         inputs, targets = batch
-        self.log("val_loss", F.cross_entropy(self.net(inputs), targets))
+        self.log("val_loss", self.criterion(self.net(inputs), targets))
 
     def configure_optimizers(self):
         """The adjuster is frozen: it is not among what is optimized."""

@@ -62,7 +62,7 @@ class BaseAdjuster(nn.Module, ABC):
         The logits are clamped, so that predictions stay 2e-12 of the range away from its ends:
         a CPU is several times slower with subnormal numbers, which gradients would become.
         """
-        return self.low + (self.high - self.low) * torch.sigmoid(logits.clamp(-27.0, 27.0))
+        return torch.lerp(self.low, self.high, torch.sigmoid(logits.clamp(-27.0, 27.0)))
 
 
 def row(values: Iterable[float]) -> Float[Tensor, " hyperparameters"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -124,7 +123,8 @@ class ClassMargins(Conditioner):
     ) -> None:
         if len(self.totals) == 0:
             self.totals = self.totals.new_zeros(num_classes, 2)
-        one_more = F.pad(now.margin.detach().to(self.totals.dtype), (0, 1), value=1.0)
+        margin = now.margin.detach().to(self.totals.dtype)
+        one_more = torch.cat([margin, torch.ones_like(margin)], dim=1)
         if kept is not None:
             one_more = one_more.where(kept.unsqueeze(1), 0.0)
         self.totals.mul_(self.decay).index_add_(0, targets, one_more)

@@ -12,6 +12,7 @@ from metaloss.losses.hyperparameter import Hyperparameter
 from metaloss.losses.js import JS
 from metaloss.losses.label_smoothing import LabelSmoothing
 from metaloss.losses.narrowed import Fixed, Ranged, toward_defaults
+from metaloss.losses.of_label import OfLabel
 from metaloss.losses.plain import plain_loss
 from metaloss.losses.polysoft import PolySoft
 from metaloss.losses.sl import SL
@@ -34,6 +35,7 @@ __all__ = [
     "LabelSmoothing",
     "LossFamily",
     "NormalizedCE",
+    "OfLabel",
     "PolySoft",
     "Ranged",
     "SoftBootstrapping",

@@ -52,6 +52,18 @@ class LossFamily(ABC):
         The arguments are those of a call, checked and in float32 or float64.
         """
 
+    def of_constants(
+        self,
+        outputs: Outputs,
+        targets: Targets,
+        hparams: Float[Tensor, "batch hyperparameters"],
+    ) -> Float[Tensor, " batch"]:
+        """Returns the same as ``per_sample``, for hyperparameters without derivatives.
+
+        A family may override it where that is quicker.
+        """
+        return self.per_sample(outputs, targets, hparams)
+
     def __call__(
         self,
         outputs: Outputs,
@@ -81,15 +93,25 @@ class LossFamily(ABC):
         outputs: Outputs,
         targets: Targets,
         hparams: Float[Tensor, "batch hyperparameters"],
+        *,
+        constant: bool = False,
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample, for outputs and targets that have been checked."""
+        """Returns the loss of each sample, for outputs and targets that have been checked.
+
+        Args:
+            outputs: as for a call.
+            targets: as for a call.
+            hparams: as for a call.
+            constant: whether no derivative is taken in the hyperparameters.
+        """
         expected = [outputs.shape[0], len(self.hyperparameters)]
         if list(hparams.shape) != expected:
             raise InputError(
                 f"hparams of {type(self).__name__}: expected shape {expected} for "
                 f"({', '.join(h.name for h in self.hyperparameters)}), got {list(hparams.shape)}"
             )
-        return self.per_sample(full_precision(outputs), targets, full_precision(hparams))
+        compute = self.of_constants if constant else self.per_sample
+        return compute(full_precision(outputs), targets, full_precision(hparams))
 
     @property
     def family(self) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from metaloss.losses.base import LossFamily
 from metaloss.losses.hyperparameter import Hyperparameter
-from metaloss.losses.numerics import expm1_quotient, true_class_log_prob
+from metaloss.losses.numerics import expm1_quotient
+from metaloss.losses.of_label import OfLabel
 
 
 @dataclass(frozen=True)
-class GCE(LossFamily):
+class GCE(OfLabel):
     r"""Generalized cross entropy, from cross entropy (:math:`q \to 0`) to half MAE (:math:`q = 1`).
 
     .. math:: \mathcal{L}_{GCE} = \frac{1 - f_y^q}{q}    \qquad\text{(Eq. 2)}
@@ -34,13 +35,17 @@ class GCE(LossFamily):
         Hyperparameter("q", low=0.0, high=1.0, default=0.7, clean=0.0, noisy=1.0),
     )
 
-    def per_sample(
-        self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
-        hparams: Float[Tensor, "batch 1"],
+    def of_log_prob(
+        self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch 1"]
     ) -> Float[Tensor, " batch"]:
         """Returns the loss of each sample."""
         (q,) = hparams.unbind(dim=1)
         # 1 - p^q = -expm1(q log p)
-        return -expm1_quotient(true_class_log_prob(outputs, targets), q)
+        return -expm1_quotient(log_p, q)
+
+    def weight(
+        self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch 1"]
+    ) -> Float[Tensor, " batch"]:
+        """Returns :math:`f_y^q`."""
+        (q,) = hparams.unbind(dim=1)
+        return torch.exp(q * log_p)

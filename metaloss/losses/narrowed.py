@@ -70,6 +70,13 @@ class Fixed(_Narrowed):
 
     def per_sample(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
         """Returns the original loss, with the fixed columns filled in."""
+        return self.loss.per_sample(outputs, targets, self._filled(hparams))
+
+    def of_constants(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
+        """Returns the original loss, with the fixed columns filled in."""
+        return self.loss.of_constants(outputs, targets, self._filled(hparams))
+
+    def _filled(self, hparams: Tensor) -> Tensor:
         predicted = iter(hparams.unbind(dim=1))
         columns = [
             hparams.new_full((hparams.shape[0],), self.values[h.name])
@@ -77,7 +84,7 @@ class Fixed(_Narrowed):
             else next(predicted)
             for h in self.loss.hyperparameters
         ]
-        return self.loss.per_sample(outputs, targets, torch.stack(columns, dim=1))
+        return torch.stack(columns, dim=1)
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,10 @@ class Ranged(_Narrowed):
     def per_sample(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
         """Returns the original loss."""
         return self.loss.per_sample(outputs, targets, hparams)
+
+    def of_constants(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
+        """Returns the original loss."""
+        return self.loss.of_constants(outputs, targets, hparams)
 
 
 def check_strength(strength: float) -> float:

@@ -67,7 +67,21 @@ def true_class_log_prob(
         >>> true_class_log_prob(torch.zeros(1, 4), torch.tensor([2])).exp()
         tensor([0.2500])
     """
-    return -F.cross_entropy(outputs, targets, reduction="none", ignore_index=_NO_LABEL)
+    return -cross_entropy(outputs, targets)
+
+
+def cross_entropy(
+    outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    """Returns ``-log f_y``; no label is ignored.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.losses.numerics import cross_entropy
+        >>> cross_entropy(torch.zeros(1, 2), torch.tensor([0]))
+        tensor([0.6931])
+    """
+    return F.cross_entropy(outputs, targets, reduction="none", ignore_index=_NO_LABEL)
 
 
 def other_classes_log_prob(
@@ -103,10 +117,11 @@ def expm1_quotient(
     product = q * x
     small = product.abs() < _SERIES_BELOW
     # Near 0 the quotient's derivative by q suffers from cancellation. Use x times the first terms
-    # of sum (q x)^n / (n + 1)! there.
-    series = torch.where(small, product, 0.0)
-    total = torch.full_like(product, 1 / math.factorial(_TERMS))
-    for n in range(_TERMS - 1, 0, -1):
-        total = total * series + 1 / math.factorial(n)
+    # of sum (q x)^n / (n + 1)! there, as 1 + (q x / 2) (1 + (q x / 3) (1 + ...)).
+    series = product.clamp(-_SERIES_BELOW, _SERIES_BELOW)
+    one = torch.ones_like(product)
+    total = one
+    for n in range(_TERMS, 1, -1):
+        total = torch.addcmul(one, series, total, value=1 / n)
     far = torch.expm1(product) / torch.where(small, 1.0, q)
     return torch.where(small, x * total, far)

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from metaloss.losses.base import LossFamily
 from metaloss.losses.hyperparameter import Hyperparameter
-from metaloss.losses.numerics import true_class_log_prob
+from metaloss.losses.of_label import OfLabel
 
 
 @dataclass(frozen=True)
-class PolySoft(LossFamily):
+class PolySoft(OfLabel):
     r"""The latent loss of polynomial soft weighting, constant beyond :math:`\lambda`.
 
     .. math:: \mathcal{L}_{Poly} = \frac{(d - 1) \lambda}{d}
@@ -43,17 +42,26 @@ class PolySoft(LossFamily):
         Hyperparameter("d", low=1.1, high=5.0, default=2.0),
     )
 
-    def per_sample(
-        self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
-        hparams: Float[Tensor, "batch 2"],
+    def of_log_prob(
+        self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch 2"]
     ) -> Float[Tensor, " batch"]:
         """Returns the loss of each sample."""
         lam, d = hparams.unbind(dim=1)
-        ce = -true_class_log_prob(outputs, targets)
-        inside = ce < lam
-        # log(1 - CE / lambda), and 0 where the loss is constant and the log is not defined
-        log_rest = torch.log1p(-torch.where(inside, ce, 0.0) / torch.where(inside, lam, 1.0))
+        log_rest, inside = _log_rest(-log_p, lam)
         rise = -torch.expm1(d / (d - 1) * log_rest)
         return (d - 1) / d * lam * torch.where(inside, rise, 1.0)
+
+    def weight(
+        self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch 2"]
+    ) -> Float[Tensor, " batch"]:
+        r"""Returns :math:`(1 - \mathcal{L}_{CE} / \lambda)_+^{1 / (d - 1)}`."""
+        lam, d = hparams.unbind(dim=1)
+        log_rest, inside = _log_rest(-log_p, lam)
+        return torch.where(inside, torch.exp(log_rest / (d - 1)), 0.0)
+
+
+def _log_rest(ce: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns log(1 - CE / lambda) and where it is defined; it is 0 where the loss is constant."""
+    inside = ce < lam
+    rest = torch.log1p(-torch.where(inside, ce, 0.0) / torch.where(inside, lam, 1.0))
+    return rest, inside

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from metaloss.checks import check_in_range, require
-from metaloss.losses.base import LossFamily
 from metaloss.losses.hyperparameter import Hyperparameter
-from metaloss.losses.numerics import true_class_log_prob
+from metaloss.losses.of_label import OfLabel
 
 
 @dataclass(frozen=True)
-class SL(LossFamily):
+class SL(OfLabel):
     r"""Symmetric cross entropy, a weighted sum of cross entropy and reverse cross entropy.
 
     .. math:: \mathcal{L}_{SL} = \gamma_1 \mathcal{L}_{CE} + \gamma_2 \mathcal{L}_{RCE},
@@ -53,13 +52,16 @@ class SL(LossFamily):
         check_in_range("A", self.A, high=0.0)
         require(self.A < 0, f"A: expected a negative number, got {self.A}")
 
-    def per_sample(
-        self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
-        hparams: Float[Tensor, "batch 2"],
+    def of_log_prob(
+        self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch 2"]
     ) -> Float[Tensor, " batch"]:
         """Returns the loss of each sample."""
         gamma_1, gamma_2 = hparams.unbind(dim=1)
-        log_p = true_class_log_prob(outputs, targets)
         return -gamma_1 * log_p + gamma_2 * self.A * torch.expm1(log_p)
+
+    def weight(
+        self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch 2"]
+    ) -> Float[Tensor, " batch"]:
+        r"""Returns :math:`\gamma_1 - \gamma_2 A f_y`."""
+        gamma_1, gamma_2 = hparams.unbind(dim=1)
+        return gamma_1 - gamma_2 * self.A * log_p.exp()

@@ -21,12 +21,13 @@ class PerSample(NamedTuple):
     """The loss and the hyperparameters of each sample.
 
     Attributes:
-        losses: the losses, in the shape of the targets.
-        hparams: the hyperparameters, in the order of ``loss.hyperparameters`` along a last axis.
+        losses: the losses, ``[batch]``, or in the shape of the labels.
+        hparams: the hyperparameters, ``[batch, d']``, or with more axes as the labels, in the order
+            of ``loss.hyperparameters``.
     """
 
-    losses: Float[Tensor, "*shape"]
-    hparams: Float[Tensor, "*shape hyperparameters"]
+    losses: Tensor
+    hparams: Tensor
 
 
 class AdjustedLoss(Criterion):
@@ -231,7 +232,8 @@ class AdjustedLoss(Criterion):
         try:
             features = features_of(self.conditioner, read, detach=self.detach, track=track)
             hparams = predicted(self.adjuster, features)
-            losses = self.loss.evaluate(outputs, targets, hparams)
+            constant = track and self.detach and not hparams.requires_grad
+            losses = self.loss.evaluate(outputs, targets, hparams, constant=constant)
         except (IndexError, RuntimeError):
             self.loss.kind.check_range(outputs, targets)
             raise

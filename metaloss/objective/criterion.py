@@ -82,6 +82,7 @@ class Criterion(nn.Module, ABC):
             self.to(device)
         if checked and samples.readable:
             kind.check_values(samples.outputs, samples.targets)
+            return Samples(*samples[:-1], finite=True)
         return samples
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:

@@ -74,7 +74,8 @@ def features_of(
         return outputs.new_empty(len(outputs), 0)
     outputs = outputs.detach() if detach else outputs
     if track:
-        return tracked(conditioner, finite(outputs), samples.targets, samples.index, samples.kept)
+        outputs = outputs if samples.finite else finite(outputs)
+        return tracked(conditioner, outputs, samples.targets, samples.index, samples.kept)
     return conditioner(outputs, samples.targets, samples.index)
 
 

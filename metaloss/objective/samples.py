@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metaloss.checks import InputError, require, seen
+from metaloss.checks import InputError, extremes, require, seen
 from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.types import Outputs, Targets
 
@@ -25,6 +25,7 @@ class Samples(NamedTuple):
         kept: which samples are not ignored, ``[samples]``; ``None`` if all are kept.
         shape: the shape of the losses.
         given: the outputs and targets that were given.
+        finite: whether the outputs are known to be finite.
     """
 
     outputs: Outputs
@@ -33,6 +34,7 @@ class Samples(NamedTuple):
     kept: Bool[Tensor, " samples"] | None
     shape: tuple[int, ...]
     given: tuple[Tensor, Tensor]
+    finite: bool = False
 
     @property
     def readable(self) -> bool:
@@ -72,18 +74,17 @@ def as_samples(
         (torch.Size([3, 4]), tensor([0, 1, 0]), tensor([ True,  True, False]))
     """
     outputs = logits_in(outputs, targets)
-    if kind != CLASSIFICATION:
-        kind.check(outputs, targets)
-        return Samples(outputs, targets, index, None, (len(targets),), (outputs, targets))
-    _refuse_probabilities(outputs, targets)
     given = outputs, targets
-    if getattr(outputs, "ndim", 2) != 2 and isinstance(targets, Tensor):
+    if kind == CLASSIFICATION and not (_has(outputs, 2) and _has(targets, 1)):
+        _refuse_probabilities(outputs, targets)
         outputs, targets, index = _rows(outputs, targets, index)
     kind.check(outputs, targets)
+    if kind != CLASSIFICATION:
+        return Samples(outputs, targets, index, None, (len(targets),), given)
     shape = tuple(given[1].shape)
-    ignored = targets == ignore_index
-    if readable(targets) and not bool(ignored.any()):
+    if readable(targets) and not _holds(targets, ignore_index):
         return Samples(outputs, targets, index, None, shape, given)
+    ignored = targets == ignore_index
     kept = targets.masked_fill(ignored, 0)
     return Samples(outputs, kept, index, ~ignored, shape, given)
 
@@ -119,11 +120,24 @@ def logits_in(outputs: Any, targets: Any) -> Any:
     return logits.movedim(-1, 1) if by_token else logits
 
 
+def _holds(targets: Tensor, label: int) -> bool:
+    if len(targets) == 0:
+        return False
+    low, high = extremes(targets)  # quicker than a comparison with each
+    return low <= label <= high
+
+
+def _has(value: Any, axes: int) -> bool:
+    return isinstance(value, Tensor) and value.ndim == axes
+
+
 def _rows(
     outputs: Tensor, targets: Tensor, index: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Returns a row for each position, or what was given if there is no position for a label."""
-    if targets.ndim != max(outputs.ndim - 1, 0) or outputs.ndim == 0:
+    if not isinstance(outputs, Tensor) or outputs.ndim in {0, 2}:
+        return outputs, targets, index
+    if not _has(targets, outputs.ndim - 1):
         return outputs, targets, index
     if outputs.ndim == 1:
         return outputs.unsqueeze(0), targets.reshape(1), index if index is None else index.view(-1)

@@ -52,6 +52,22 @@ def test_a_loop_written_by_hand(progress: list[float], monkeypatch: pytest.Monke
     assert module.main() < learned - 1
 
 
+def test_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = example("one_line")
+    loss, accuracy = module.main()
+    assert accuracy > 92 and loss < 0.4
+    fixed = metaloss.AdjustedLoss.fixed(CrossEntropy())
+    monkeypatch.setattr(metaloss, "from_pretrained", lambda *_, **settings: fixed)
+    plain_loss, plain = module.main()
+    assert accuracy > plain + 2 and loss < plain_loss
+
+
+def test_the_cost_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    ratios = example("criterion_cost").main(steps=2)
+    assert len(ratios) == 9 and ratios["nn.CrossEntropyLoss"] == 1.0
+    assert len(capsys.readouterr().out.splitlines()) == 9
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_lightning(progress: list[float]) -> None:
     classifier = example("with_lightning", "lightning").main()

@@ -1,0 +1,134 @@
+"""Collect the runs of the study of ``no-clean-set.md``, and draw its picture.
+
+    python docs/no_clean_study.py RUNS...  # folders named DATA-VARIANT, one of them DATA-defaults
+    python docs/no_clean_study.py          # draw the picture from results/no-clean.csv
+
+A folder is the result of ``metaloss train experiments/study_DATA.gin``. Its name says what was varied.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+
+HERE = Path(__file__).parent
+FIGURES = HERE / "results" / "no-clean.csv"
+FAMILIES = ("GCE", "SL", "PolySoft", "JS")
+VARIANTS = {
+    "clean": ("clean samples, cross entropy", "#8a8a8a", "o"),
+    "shared": ("the noisy training samples, MAE", "#3d78c9", "D"),
+}
+
+
+class Run(NamedTuple):
+    """A line of the table.
+
+    Attributes:
+        data: the data set.
+        variant: what the adjusters were judged by, and what else was varied; ``defaults`` for the
+            losses with their default hyperparameters.
+        noise: the kind of noise and its rate.
+        method: the method.
+        seed: the seed.
+        accuracy: the test accuracy in percent, a mean over the last five epochs.
+    """
+
+    data: str
+    variant: str
+    noise: str
+    method: str
+    seed: int
+    accuracy: float
+
+
+def collect(folders: Iterable[Path]) -> list[Run]:
+    """Read the results of every run below these folders."""
+    runs = []
+    for folder in folders:
+        data, _, variant = folder.name.partition("-")
+        for path in folder.glob("*/*/seed-*/result.json"):
+            found = json.loads(path.read_text())
+            accuracy = round(found["accuracy"], 2)
+            runs.append(Run(data, variant, found["task"], found["method"], found["seed"], accuracy))
+    return sorted(runs)
+
+
+def read() -> list[Run]:
+    """Read the table."""
+    with FIGURES.open(newline="") as file:
+        return [
+            Run(**{**row, "seed": int(row["seed"]), "accuracy": float(row["accuracy"])})
+            for row in csv.DictReader(file)
+        ]
+
+
+def write(runs: Iterable[Run]) -> None:
+    """Write the table."""
+    with FIGURES.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Run._fields)
+        writer.writerows(runs)
+
+
+def means(runs: Iterable[Run]) -> dict[tuple[str, str, str, str], float]:
+    """Mean accuracies over seeds, by data, variant, noise and method."""
+    found = defaultdict(list)
+    for run in runs:
+        found[run[:4]].append(run.accuracy)
+    return {key: statistics.mean(values) for key, values in found.items()}
+
+
+def draw(runs: list[Run], path: Path) -> None:
+    """Draw each adjusted loss's gain over its default, by data set and noise."""
+    found = means(runs)
+    cells = sorted({(data, noise) for data, variant, noise, _ in found if variant in VARIANTS})
+    plt.rcParams["svg.hashsalt"] = "metaloss"  # the same file each time
+    figure, axes = plt.subplots(
+        1, len(FAMILIES), figsize=(9, 0.8 + 0.28 * len(cells)), sharey=True, layout="constrained"
+    )
+    for axis, family in zip(axes, FAMILIES, strict=True):
+        for variant, (label, color, marker) in VARIANTS.items():
+            points = [
+                (
+                    found[data, variant, noise, f"A-{family}"]
+                    - found[data, "defaults", noise, family],
+                    row,
+                )
+                for row, (data, noise) in enumerate(cells)
+                if (data, variant, noise, f"A-{family}") in found
+            ]
+            axis.plot(*zip(*points, strict=True), marker, color=color, label=label, markersize=5)
+        against = [
+            (found[data, "defaults", noise, "CE"] - found[data, "defaults", noise, family], row)
+            for row, (data, noise) in enumerate(cells)
+        ]
+        axis.plot(*zip(*against, strict=True), "x", color="#d1583d", label="cross entropy")
+        axis.axvline(0, color="#bbbbbb", linewidth=1, zorder=0)
+        axis.set_title(f"A-{family}")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_yticks(range(len(cells)), [f"{data}, {noise}" for data, noise in cells])
+    axes[0].invert_yaxis()
+    figure.supxlabel("test accuracy less that of the default, in points", fontsize=10)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def main() -> None:
+    """Collect the folders given, if there are any, and draw."""
+    if len(sys.argv) > 1:
+        write(collect(map(Path, sys.argv[1:])))
+    draw(read(), HERE / "_static" / "no-clean.svg")
+
+
+if __name__ == "__main__":
+    main()
