@@ -12,6 +12,7 @@ from torch import nn
 from metaloss.arguments import check_arguments
 from metaloss.experiments.cards import rounded
 from metaloss.experiments.identity import run_identity
+from metaloss.experiments.learned import doubts
 from metaloss.experiments.makers import make_task
 from metaloss.experiments.meta_steps import too_few
 from metaloss.experiments.methods import Method
@@ -149,6 +150,8 @@ class Experiment:
             run_resumable(trainings, identity, records, observer, self.settings.checkpoint_every)
             done = self._finish(trainings, method, info.seed, records)
             observer.end(done)
+            for line in done.get("warnings", ()):
+                observer.remark(f"{method.name}, seed {info.seed}: {line}")
         return done
 
     def _start(self, method: Method, task: TaskLike, seed: int) -> MultiTaskTraining:
@@ -183,6 +186,10 @@ class Experiment:
             if task.flipped is not None:
                 samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
             records.write_tensors("samples", samples)
+            if state.meta_learner is not None:
+                hold_norm = self.recipe.lookahead.hold_norm
+                warnings = doubts(criterion.loss.hyperparameters, samples, hold_norm)
+                result |= {"warnings": warnings} if warnings else {}
         if state.meta_learner is not None:
             about = {**rounded(result), **environment(self.settings.device)}
             save_adjuster(records.adjuster, criterion, state.meta_learner.snapshots, about)
