@@ -17,6 +17,7 @@ from metaloss.experiments.makers import make_task
 from metaloss.experiments.meta_steps import too_few
 from metaloss.experiments.methods import Method
 from metaloss.experiments.names import check_names
+from metaloss.experiments.noise_limit import too_noisy
 from metaloss.experiments.preflight import check_fit
 from metaloss.experiments.results import last_epochs_mean, row
 from metaloss.experiments.resume import run_resumable
@@ -83,7 +84,8 @@ class Experiment:
         check_fit(task, make, self.recipe, self.methods, first_steps=first_steps)
         if observer is not None:
             name = task.name
-            for line in too_few(self.methods, {name: self.recipe}, {name: len(task.train)}):
+            few = too_few(self.methods, {name: self.recipe}, {name: len(task.train)})
+            for line in (*few, *too_noisy(task, self.methods)):
                 observer.remark(line)
         return task
 
