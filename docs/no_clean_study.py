@@ -3,7 +3,7 @@
     python docs/no_clean_study.py RUNS...  # folders named DATA-VARIANT, one of them DATA-defaults
     python docs/no_clean_study.py          # draw the picture from results/no-clean.csv
 
-A folder is the result of ``metaloss train experiments/study_DATA.gin``. Its name says what was varied.
+A folder is of ``metaloss train experiments/study_DATA.gin``, and its name says what was varied.
 """
 
 from __future__ import annotations

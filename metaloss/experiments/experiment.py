@@ -12,10 +12,12 @@ from torch import nn
 from metaloss.arguments import check_arguments
 from metaloss.experiments.cards import judged_by, rounded
 from metaloss.experiments.identity import run_identity
+from metaloss.experiments.learned import doubts
 from metaloss.experiments.makers import make_task
 from metaloss.experiments.meta_steps import too_few
 from metaloss.experiments.methods import Method
 from metaloss.experiments.names import check_names
+from metaloss.experiments.noise_limit import too_noisy
 from metaloss.experiments.preflight import check_fit
 from metaloss.experiments.results import last_epochs_mean, row
 from metaloss.experiments.resume import run_resumable
@@ -82,7 +84,8 @@ class Experiment:
         check_fit(task, make, self.recipe, self.methods, first_steps=first_steps)
         if observer is not None:
             name = task.name
-            for line in too_few(self.methods, {name: self.recipe}, {name: len(task.train)}):
+            few = too_few(self.methods, {name: self.recipe}, {name: len(task.train)})
+            for line in (*few, *too_noisy(task, self.methods)):
                 observer.remark(line)
         return task
 
@@ -149,6 +152,8 @@ class Experiment:
             run_resumable(trainings, identity, records, observer, self.settings.checkpoint_every)
             done = self._finish(trainings, method, info.seed, records)
             observer.end(done)
+            for line in done.get("warnings", ()):
+                observer.remark(f"{method.name}, seed {info.seed}: {line}")
         return done
 
     def _start(self, method: Method, task: TaskLike, seed: int) -> MultiTaskTraining:
@@ -184,6 +189,10 @@ class Experiment:
             if task.flipped is not None:
                 samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
             records.write_tensors("samples", samples)
+            if state.meta_learner is not None:
+                hold_norm = self.recipe.lookahead.hold_norm
+                warnings = doubts(criterion.loss.hyperparameters, samples, hold_norm)
+                result |= {"warnings": warnings} if warnings else {}
         if state.meta_learner is not None:
             about = {**rounded(result), **environment(self.settings.device)}
             save_adjuster(records.adjuster, criterion, state.meta_learner.snapshots, about)

@@ -20,6 +20,7 @@ from metaloss.experiments.makers import make_task
 from metaloss.experiments.meta_steps import too_few
 from metaloss.experiments.methods import Adjusted, Method, Transferred
 from metaloss.experiments.names import check_names
+from metaloss.experiments.noise_limit import too_noisy
 from metaloss.experiments.preflight import check_fit, check_specs
 from metaloss.experiments.resume import run_resumable
 from metaloss.experiments.run_folder import RunFolder
@@ -138,7 +139,8 @@ class MetaTraining:
             for spec in self.held_out:  # now rather than after hours
                 task = self._task(spec, self.held_out_seeds[0])
                 self._check(spec, task, frozen=True)
-            for line in self._too_few(tasks):
+            noisy = [f"{n}: {line}" for n in tasks for line in too_noisy(tasks[n], self.methods)]
+            for line in (*self._too_few(tasks), *noisy):
                 observer.remark(line)
             folder.begin(documents)
             results = []
