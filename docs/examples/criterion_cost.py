@@ -12,7 +12,7 @@ from torch import nn
 
 import metaloss  # noqa: F401 - first: it mends torchvision beside a CPU build of torch
 from metaloss import AdjustedLoss, Adjuster
-from metaloss.conditioners import ClassMargins, Concat, Margin, RunningMean
+from metaloss.conditioners import Margin, MarginStatistics
 from metaloss.losses import GCE, JS, SL, PolySoft
 
 BATCH, CLASSES = 128, 10
@@ -22,8 +22,7 @@ def criteria() -> dict[str, nn.Module]:
     """Cross entropy, and frozen adjusters that need no ids."""
     found: dict[str, nn.Module] = {"nn.CrossEntropyLoss": nn.CrossEntropyLoss()}
     for loss in (GCE(), SL(), PolySoft(), JS()):
-        by_class = Concat([Margin(), ClassMargins(), RunningMean(Margin())])
-        for name, conditioner in (("margin", Margin()), ("margin, class, mean", by_class)):
+        for name, conditioner in (("margin", Margin()), ("statistics", MarginStatistics())):
             adjuster = Adjuster.for_loss(loss, conditioner).requires_grad_(False)
             found[f"{loss.family}, {name}"] = AdjustedLoss(loss, conditioner, adjuster)
     return found

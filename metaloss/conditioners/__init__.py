@@ -8,6 +8,7 @@ from metaloss.conditioners.flipped import Flipped
 from metaloss.conditioners.loss_value import LossValue
 from metaloss.conditioners.magnitude import Magnitude
 from metaloss.conditioners.margin import Margin
+from metaloss.conditioners.margin_statistics import MarginStatistics
 from metaloss.conditioners.moving_average import MovingAverage
 from metaloss.conditioners.plain import Plain, plain_conditioner
 from metaloss.conditioners.probability_margin import ProbabilityMargin
@@ -25,6 +26,7 @@ __all__ = [
     "LossValue",
     "Magnitude",
     "Margin",
+    "MarginStatistics",
     "MovingAverage",
     "Plain",
     "ProbabilityMargin",
