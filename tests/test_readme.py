@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 from metaloss import Adjuster
 from metaloss.conditioners import Margin
 from metaloss.losses import GCE
+from metaloss.meta_losses import MAE
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -66,6 +67,26 @@ def test_the_loop_runs_and_moves_the_network_and_the_adjuster() -> None:
     assert len(passes.orders) == 3  # all of the clean samples in each, and in another order
     assert all(sorted(order) == list(range(8)) for order in passes.orders)
     assert len({tuple(order) for order in passes.orders}) > 1
+
+
+def test_the_loop_without_clean_samples_runs_and_moves_the_adjuster() -> None:
+    loop, changed, *_ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    for line in changed.splitlines():
+        name = line.split(" = ")[0]
+        loop, count = re.subn(rf"(?m)^{name} = .*$", line.replace("\\", "\\\\"), loop)
+        assert count == 1, line
+    torch.manual_seed(0)
+    names = {
+        "MAE": MAE,
+        "model": nn.Linear(5, 3),
+        "noisy_loader": DataLoader(samples(220), batch_size=4, shuffle=True),
+    }
+    torch.manual_seed(0)
+    exec(loop, names)
+    assert names["step"] == 54
+    torch.manual_seed(0)
+    fresh = Adjuster.for_loss(GCE(), Margin())
+    assert not torch.equal(fresh.net[2].bias, names["criterion"].adjuster.net[2].bias)
 
 
 def test_its_links_into_the_repository_lead_somewhere() -> None:
