@@ -195,7 +195,7 @@ def transfer(
     config: Config,
     adjuster: Annotated[
         list[str],
-        typer.Option(help="A name (metaloss.list_pretrained()) or a folder. Repeatable."),
+        typer.Option(help="A name (metaloss adjusters) or a folder. Repeatable."),
     ],
     *,
     compare: Annotated[
@@ -223,6 +223,26 @@ def transfer(
     bindings = [*said, *(gin_param or [])]
     name = f"transfer-{Path(config).stem}"
     _run(config, name, out, files=files, bindings=bindings, resume=resume)
+
+
+@app.command()
+def adjusters(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: one object for each adjuster.")
+    ] = False,
+) -> None:
+    """List the learned adjusters of the package: loss, features, data and held-out figures."""
+    import json
+
+    from metaloss.diagnostics.adjusters import listing
+    from metaloss.pretrained import list_pretrained
+    from metaloss.pretrained.summary import summary
+
+    found = [summary(each) for each in list_pretrained()]
+    if as_json:
+        typer.echo(json.dumps([each._asdict() for each in found], indent=1))
+    else:
+        Console().print(listing(found), highlight=False)
 
 
 def _run(

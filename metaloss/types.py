@@ -36,13 +36,14 @@ class Batch(NamedTuple):
     """A batch of samples.
 
     Attributes:
-        inputs: the inputs of the model, ``[batch, ...]``.
+        inputs: the inputs of the model, ``[batch, ...]``. Lookaheads and lookbacks also take a
+            mapping of tensors, and call the model with its entries as keyword arguments.
         targets: class labels, ``[batch]``, int64; for regression values, ``[batch, values]``.
         index: each sample's position in its data set, ``[batch]``, int64; ``None`` if it is not
             needed.
     """
 
-    inputs: Tensor
+    inputs: Tensor | Mapping[str, Tensor]
     targets: Tensor
     index: Tensor | None = None  # type: ignore[assignment]  # hides a method of tuples
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,18 +12,18 @@ from torchopt.base import GradientTransformation
 
 from metaloss.arguments import check_arguments
 from metaloss.bilevel.auto import auto
+from metaloss.bilevel.batches import AnyBatch, as_batch
 from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.difference import difference
 from metaloss.bilevel.isolation import isolated
 from metaloss.bilevel.mixed import mixed
 from metaloss.bilevel.optimizers import functional
-from metaloss.bilevel.preconditions import as_batch, check_model, check_no_step_hooks
+from metaloss.bilevel.preconditions import check_model, check_no_step_hooks
 from metaloss.bilevel.problem import MetaLossFunction, Problem, Rehearsal
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.unroll import unroll
 from metaloss.checks import check_at_least, check_in_range, require
 from metaloss.objective import AdjustedLoss
-from metaloss.types import Batch
 
 STRATEGIES: dict[str, Callable[[Problem, Rehearsal], Solution]] = {
     "mixed": mixed,
@@ -109,8 +109,8 @@ class Lookahead:
         model: nn.Module,
         optimizer: torch.optim.Optimizer | torchopt.Optimizer,
         criterion: AdjustedLoss,
-        train_batches: Sequence[Batch | Sequence[Tensor]],
-        meta_batch: Batch | Sequence[Tensor],
+        train_batches: Sequence[AnyBatch],
+        meta_batch: AnyBatch,
     ) -> dict[str, Tensor]:
         """Compute the gradient of the clean loss in the adjuster's parameters.
 
@@ -118,8 +118,11 @@ class Lookahead:
             model: any module, in the mode (training or evaluation) to use for the lookahead.
             optimizer: the live optimizer of the model's parameters.
             criterion: the adjusted loss.
-            train_batches: K batches ``(inputs, targets)`` or ``(inputs, targets, index)``.
-            meta_batch: clean ``(inputs, targets)``.
+            train_batches: K batches ``(inputs, targets)`` or ``(inputs, targets, index)``. The
+                inputs may be a dictionary, whose entries the model is called with as keyword
+                arguments. Or the whole batch is one, with the targets under ``"labels"`` and the
+                samples' positions, if they are needed, under ``"index"``.
+            meta_batch: a clean batch, likewise.
 
         Returns:
             A tensor for each of the adjuster's trainable parameters, by name.
@@ -131,8 +134,9 @@ class Lookahead:
         """
         solution = self.solve(model, optimizer, criterion, train_batches, meta_batch)
         solution.check_consistent()
-        named = {f"train_batches[{k}]": Batch(*b) for k, b in enumerate(train_batches)}
-        solution.check_finite({"meta_batch": Batch(*meta_batch), **named})
+        given = {"meta_batch": meta_batch}
+        given |= {f"train_batches[{k}]": batch for k, batch in enumerate(train_batches)}
+        solution.check_finite({name: as_batch(name, batch) for name, batch in given.items()})
         return solution.hypergradient
 
     def solve(
@@ -140,15 +144,16 @@ class Lookahead:
         model: nn.Module,
         optimizer: torch.optim.Optimizer | torchopt.Optimizer,
         criterion: AdjustedLoss,
-        train_batches: Sequence[Batch | Sequence[Tensor]],
-        meta_batch: Batch | Sequence[Tensor],
+        train_batches: Sequence[AnyBatch],
+        meta_batch: AnyBatch,
     ) -> Solution:
         """Compute the hypergradient and the clean loss, without checks of the result.
 
         The arguments are those of :meth:`hypergradient`.
         """
         require(
-            not (train_batches and isinstance(train_batches[0], Tensor)),
+            not isinstance(train_batches, Mapping)
+            and not (train_batches and isinstance(train_batches[0], Tensor)),
             "train_batches: expected a sequence of batches, got a single one; put it in a list",
         )
         require(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from metaloss.bilevel.adjoint import Derivatives, Step, pull_back
 from metaloss.bilevel.auto import auto
+from metaloss.bilevel.batches import AnyBatch, as_batch, as_batches
 from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.difference import CentralDifferences
 from metaloss.bilevel.double_backward import DoubleBackward
@@ -20,13 +21,11 @@ from metaloss.bilevel.lookahead import check_strategy
 from metaloss.bilevel.marks import Optimizer, marks, modes, state_marks
 from metaloss.bilevel.mixed import Mixed
 from metaloss.bilevel.network import copied, gradient, leaves
-from metaloss.bilevel.preconditions import as_batch, as_batches
 from metaloss.bilevel.problem import MetaLossFunction, Problem, theta_of
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.watch import Setting, Watched, Watching
 from metaloss.checks import check_at_least, check_in_range, require
 from metaloss.objective import AdjustedLoss
-from metaloss.types import Batch
 
 DERIVATIVES: dict[str, Callable[[], Derivatives]] = {
     "mixed": Mixed,
@@ -82,6 +81,23 @@ class Lookback:
         ...     optimizer.step()
         >>> sorted(lookback.hypergradient((x, y)))
         ['net.0.bias', 'net.0.weight', 'net.2.bias', 'net.2.weight']
+
+        For a model that takes its inputs by name and returns an object with ``logits``, as those of
+        Hugging Face do, the batch is a dictionary:
+
+        >>> class Named(torch.nn.Linear):
+        ...     def forward(self, x):
+        ...         return SimpleNamespace(logits=super().forward(x))
+        >>> from types import SimpleNamespace
+        >>> model = Named(5, 3)
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+        >>> batch = {"x": x, "labels": y}
+        >>> with lookback.step(model, optimizer, criterion, batch):
+        ...     optimizer.zero_grad()
+        ...     criterion(model(x=x).logits, y).backward()
+        ...     optimizer.step()
+        >>> len(lookback.hypergradient(batch))
+        4
     """
 
     def __init__(
@@ -124,7 +140,7 @@ class Lookback:
         model: nn.Module,
         optimizer: torch.optim.Optimizer | torchopt.Optimizer,
         criterion: AdjustedLoss,
-        batch: Batch | Sequence[Tensor] | Sequence[Batch | Sequence[Tensor]],
+        batch: AnyBatch | Sequence[AnyBatch],
         due: bool = True,
         *,
         scaler: torch.amp.GradScaler | None = None,
@@ -135,10 +151,11 @@ class Lookback:
             model: any module.
             optimizer: the optimizer of the model's parameters.
             criterion: the adjusted loss.
-            batch: the batch of the step, ``(inputs, targets)`` or ``(inputs, targets, index)``; or
-                a list of batches, if the step accumulates the mean of their losses, each divided by
-                their number. The forward pass has to come before anything else that draws random
-                numbers.
+            batch: the batch of the step, in a form that :class:`~metaloss.bilevel.Lookahead` takes
+                too: ``(inputs, targets)``, ``(inputs, targets, index)`` or a dictionary with
+                ``"labels"``; or a list of batches, if the step accumulates the mean of their
+                losses, each divided by their number. The forward pass has to come before anything
+                else that draws random numbers.
             due: whether a hypergradient is wanted after the step. With ``steps=1``, a step that is
                 not due costs nothing; with more, every step is watched and ``due`` is ignored.
             scaler: the gradient scaler that the step uses, if any. A step that it skips is not
@@ -171,14 +188,14 @@ class Lookback:
             self.forget()
             raise
 
-    def hypergradient(self, meta_batch: Batch | Sequence[Tensor]) -> dict[str, Tensor]:
+    def hypergradient(self, meta_batch: AnyBatch) -> dict[str, Tensor]:
         """Compute the gradient of the clean loss in the adjuster's parameters.
 
         If the adjuster changed between the steps, the result is the sum of the derivatives in theta
         at each step, each taken at the step's own theta.
 
         Args:
-            meta_batch: clean ``(inputs, targets)``.
+            meta_batch: clean ``(inputs, targets)``, or a dictionary with ``"labels"``.
 
         Returns:
             A tensor for each of the adjuster's trainable parameters, by name.
@@ -195,10 +212,10 @@ class Lookback:
         }
         solution = self.solve(meta_batch)
         solution.check_consistent()
-        solution.check_finite({"meta_batch": Batch(*meta_batch), **batches})
+        solution.check_finite({"meta_batch": as_batch("meta_batch", meta_batch), **batches})
         return solution.hypergradient
 
-    def solve(self, meta_batch: Batch | Sequence[Tensor]) -> Solution:
+    def solve(self, meta_batch: AnyBatch) -> Solution:
         """Compute the hypergradient and the clean loss, without checks of the result.
 
         The argument is that of :meth:`hypergradient`.

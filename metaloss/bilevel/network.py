@@ -17,27 +17,34 @@ Params = dict[str, Tensor]
 Buffers = dict[str, Tensor]
 
 
-def outputs_of(model: nn.Module, params: Params, buffers: Buffers, inputs: Tensor) -> Tensor:
+def outputs_of(
+    model: nn.Module, params: Params, buffers: Buffers, inputs: Tensor | Mapping[str, Tensor]
+) -> Tensor:
     """Compute a model's outputs at given weights.
 
     Args:
         model: the module; its own parameters and buffers are not used.
         params: the weights by name.
         buffers: the buffers by name; the forward pass updates them in place.
-        inputs: ``[batch, ...]``.
+        inputs: ``[batch, ...]``, or the model's keyword arguments.
+
+    Returns:
+        The tensor that the model returns, or the ``logits`` of the object that it returns.
 
     Raises:
         InputError: the model uses activation checkpointing, writes its weights in the forward pass,
-            or does not return a tensor.
+            or returns neither.
     """
     tensors = {**params, **buffers}
     before = _versions(params)
+    args, kwargs = ((), dict(inputs)) if isinstance(inputs, Mapping) else ((inputs,), {})
     with _DifferentiableKernels():
-        outputs = torch.func.functional_call(model, tensors, (inputs,))
+        outputs = torch.func.functional_call(model, tensors, args, kwargs)
+    outputs = getattr(outputs, "logits", outputs)
     require(
         isinstance(outputs, Tensor),
-        f"model: expected a tensor of outputs, got a {type(outputs).__name__}; wrap the model "
-        "so that it returns the logits alone",
+        f"model: expected a tensor of outputs or an object with logits, got a "
+        f"{type(outputs).__name__}; wrap the model so that it returns the logits alone",
     )
     after = _versions({name: tensors[name] for name in params})
     written = [name for name in params if after[name] != before[name]]

@@ -1,18 +1,17 @@
-"""Checks that refuse models, optimizers and batches a lookahead cannot handle."""
+"""Checks that refuse models and optimizers a lookahead cannot handle."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torchopt
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
-from metaloss.checks import InputError, require, seen
-from metaloss.types import Batch
+from metaloss.checks import InputError, require
 
 _CLIPPING = "to clip gradients, give the lookahead clip=ClipNorm(...) or ClipValue(...)"
 
@@ -88,74 +87,6 @@ def check_no_step_hooks(optimizer: torch.optim.Optimizer | torchopt.Optimizer) -
         f"optimizer: expected a step without hooks, got {_names(hooks)}, which a lookahead cannot "
         f"differentiate; remove it; {_CLIPPING}",
     )
-
-
-def as_batch(name: str, given: Any) -> Batch:
-    """Return the given batch as a :class:`~metaloss.types.Batch`.
-
-    Args:
-        name: the name of the batch in errors.
-        given: ``(inputs, targets)`` or ``(inputs, targets, index)``.
-
-    Raises:
-        InputError: ``given`` has another form, or its inputs or targets are not tensors.
-
-    Example:
-        >>> import torch
-        >>> from metaloss.bilevel.preconditions import as_batch
-        >>> as_batch("meta_batch", (torch.zeros(2, 3), torch.zeros(2))).index is None
-        True
-    """
-    wanted = "(inputs, targets) or (inputs, targets, index)"
-    if isinstance(given, Mapping):
-        keys = ", ".join(map(str, given))
-        raise InputError(
-            f"{name}: expected {wanted}, got a {type(given).__name__} with the keys {keys}"
-        )
-    require(
-        isinstance(given, tuple | list),
-        f"{name}: expected {wanted}, got a {type(given).__name__}",
-    )
-    require(len(given) in {2, 3}, f"{name}: expected {wanted}, got {len(given)} parts")
-    batch = Batch(*given)
-    for part, value in (("inputs", batch.inputs), ("targets", batch.targets)):
-        if isinstance(value, Mapping):
-            raise InputError(
-                f"{name}: expected {part} as one tensor, got a {type(value).__name__} with the "
-                f"keys {', '.join(map(str, value))}; wrap the model so that it takes one tensor"
-            )
-        require(
-            isinstance(value, Tensor), f"{name}: expected {part} as a tensor, got {seen(value)}"
-        )
-        require(
-            not value.is_inference(),
-            f"{name}: expected {part} that gradients can be computed with, got a tensor made "
-            "under torch.inference_mode(); make it under torch.no_grad(), or clone it",
-        )
-    return batch
-
-
-def as_batches(name: str, given: Any) -> tuple[Batch, ...]:
-    """Return a step's batch or micro-batches as a tuple of :class:`~metaloss.types.Batch`.
-
-    Args:
-        name: the name of the batches in errors.
-        given: a batch as for :func:`as_batch`, or a list or tuple of batches.
-
-    Raises:
-        InputError: ``given`` has another form.
-
-    Example:
-        >>> import torch
-        >>> from metaloss.bilevel.preconditions import as_batches
-        >>> batch = torch.zeros(2, 3), torch.zeros(2)
-        >>> len(as_batches("batch", batch)), len(as_batches("batch", [batch, batch]))
-        (1, 2)
-    """
-    several = isinstance(given, list | tuple) and given and isinstance(given[0], list | tuple)
-    if not several:
-        return (as_batch(name, given),)
-    return tuple(as_batch(f"{name}[{k}]", each) for k, each in enumerate(given))
 
 
 @contextmanager

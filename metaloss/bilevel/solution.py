@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from metaloss.bilevel.batches import parts_of
 from metaloss.checks import check_finite, require
 from metaloss.types import Batch
 
@@ -56,8 +57,8 @@ class Solution:
         if bool(finite.all()):
             return
         for name, batch in batches.items():
-            check_finite(f"{name}: inputs", batch.inputs)
-            check_finite(f"{name}: targets", batch.targets)
+            for part, values in parts_of(batch).items():
+                check_finite(f"{name}: {part}", values)
         check_finite("meta loss", self.meta_loss)
         for name, grad in self.hypergradient.items():
             check_finite(f"hypergradient of {name}", grad)

@@ -14,7 +14,7 @@ from metaloss.arguments import check_arguments
 from metaloss.checks import InputError, check_in_range, require
 from metaloss.types import Batch
 
-Forward = Callable[[Tensor], Tensor]
+Forward = Callable[..., Tensor]
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
 
@@ -72,9 +72,10 @@ class Speed:
 
     def laid_out(self, batch: Batch) -> Batch:
         """Return the batch, with images in the memory format that was asked for."""
-        if not self.channels_last or batch.inputs.ndim != 4:
+        images = batch.inputs
+        if not self.channels_last or not isinstance(images, Tensor) or images.ndim != 4:
             return batch
-        return batch._replace(inputs=batch.inputs.contiguous(memory_format=torch.channels_last))
+        return batch._replace(inputs=images.contiguous(memory_format=torch.channels_last))
 
 
 def _compiled(model: nn.Module, mode: str) -> Forward:

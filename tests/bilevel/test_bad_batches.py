@@ -23,9 +23,15 @@ every_strategy = pytest.mark.parametrize("strategy", list(STRATEGIES))
 @pytest.mark.parametrize(
     ("batches", "words"),
     [
-        ([{"pixels": torch.zeros(2), "labels": 1}], ["a dict with the keys pixels, labels"]),
-        ([UserDict(pixels=1)], ["train_batches[0]", "a UserDict with the keys pixels"]),
-        ([({"pixels": 1}, torch.zeros(2))], ["inputs", "a dict with the keys pixels", "wrap"]),
+        ([{"pixels": torch.zeros(2), "labels": 1}], ["train_batches[0]: expected targets as a"]),
+        ([UserDict(pixels=1)], ["train_batches[0]", "'labels'", "a UserDict with the keys pixels"]),
+        ([({"pixels": 1}, torch.zeros(2))], ["train_batches[0]: expected inputs['pixels'] as a"]),
+        (
+            [{"labels": torch.zeros(2)}],
+            ["train_batches[0]: expected inputs of the model"],
+        ),
+        ([({}, torch.zeros(2))], ["train_batches[0]: expected inputs of the model"]),
+        ({"pixels": torch.zeros(2)}, ["a single one", "put it in a list"]),
         ([([1.0], torch.zeros(2))], ["inputs as a tensor", "a list"]),
         ([torch.zeros(3)], ["a single one", "put it in a list"]),
         ((torch.zeros(3), torch.zeros(3)), ["a single one", "put it in a list"]),

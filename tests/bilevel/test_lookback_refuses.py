@@ -230,4 +230,4 @@ def test_batches() -> None:
         with lookback.step(here.model, here.optimizer, here.criterion, here.train_batches[0]):
             pass
 
-    refused(enter, "batch: expected (inputs, targets)", "keys pixels")
+    refused(enter, "batch: expected the key 'labels'", "keys pixels")

@@ -17,7 +17,7 @@ from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.optimizers import functional
 from metaloss.bilevel.preconditions import check_model
 from metaloss.bilevel.problem import Problem, Rehearsal
-from metaloss.checks import InputError, check_at_least, require
+from metaloss.checks import InputError, check_at_least, require, seen
 from metaloss.experiments import Experiment, Method
 from metaloss.objective import AdjustedLoss
 from metaloss.randomness import randomness_restored
@@ -208,9 +208,11 @@ def _subject(experiment: Experiment, task: TaskLike, method: Method, size: Size)
 
 def _small(batch: Batch, size: Size) -> Batch:
     """Return the first samples, with floating-point tensors in the dtype."""
-    inputs, targets, index = (None if t is None else t[: size.batch] for t in batch)
-    assert isinstance(inputs, Tensor)
-    assert isinstance(targets, Tensor)
+    given = batch.inputs
+    require(isinstance(given, Tensor), f"batch: expected inputs as one tensor, got {seen(given)}")
+    assert isinstance(given, Tensor)
+    inputs, targets = given[: size.batch], batch.targets[: size.batch]
+    index = None if batch.index is None else batch.index[: size.batch]
     if inputs.is_floating_point():
         inputs = inputs.to(size.dtype)
     if targets.is_floating_point():

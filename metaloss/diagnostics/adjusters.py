@@ -1,0 +1,63 @@
+"""Tables of learned adjusters and their held-out figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from metaloss.kinds import METRICS
+from metaloss.pretrained.summary import Summary
+
+COLUMNS = {"plain": "CE", "fixed": "default", "adjusted": "adjusted"}
+
+
+def listing(adjusters: Sequence[Summary]) -> RenderableType:
+    """Return a table for all adjusters that were learned on the same data with the same features.
+
+    Args:
+        adjusters: in any order.
+    """
+    ordered = sorted(adjusters, key=lambda each: (each.source, each.reads, each.name))
+    groups = [
+        list(group) for _, group in groupby(ordered, key=lambda each: (each.source, each.reads))
+    ]
+    tables = [part for group in groups for part in _table(group)]
+    return Group(
+        *tables,
+        Text(
+            "Figures: means over noisy held-out tasks, not the same ones in each table.\n"
+            "CE: cross entropy. Default: the loss with its default hyperparameters.\n"
+            "To use one: metaloss.from_pretrained(NAME), metaloss transfer --adjuster NAME."
+        ),
+    )
+
+
+def _table(group: Sequence[Summary]) -> list[RenderableType]:
+    first = group[0]
+    ids = "needs sample ids" if first.needs_index else "no sample ids needed"
+    metric = METRICS[first.metric]
+    seeds = len(first.held_out_seeds)
+    tried = f"{first.held_out_tasks} held-out tasks, {seeds} seed{'s' if seeds != 1 else ''}"
+    heading = Text.assemble(
+        (f"Learned on {first.source}", "bold"),
+        f", {first.tasks} tasks; {ids}\nreads {', '.join(first.reads)}\n{metric.title}, {tried}",
+    )
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("name", min_width=30)
+    table.add_column("loss", min_width=8)
+    for title in COLUMNS.values():
+        table.add_column(title, justify="right")
+    for each in group:
+        best = metric.best(list(each.held_out.values())) if each.held_out else None
+        cells = []
+        for row in COLUMNS:
+            value = each.held_out.get(row)
+            said = "-" if value is None else f"{value:.1f}"
+            cells.append(Text(said, "bold" if value is not None and value == best else ""))
+        table.add_row(Text(each.name), each.loss, *cells)
+    return [heading, table]
