@@ -117,7 +117,7 @@ def classification_task(
         "noise and noise_file: expected one of them at most, got both",
     )
     check_at_least("eval_batch_size", eval_batch_size, 1)
-    meta = MetaSamples(meta_from, num_meta)
+    meta = MetaSamples(meta_from, num_meta, seed=seed)
     parts = divide(
         source,
         num_train=subset,
@@ -140,7 +140,7 @@ def classification_task(
         noisy = load_noise(user_path(noise_file), Part(source.train, index))
     if noisy is not None:
         sets, noisy = with_noise(sets, meta.corrupted, noisy)
-    chosen = meta.shared(len(sets["train"]), seed)
+    chosen = meta.shared(len(sets["train"]))
     if chosen is not None:
         sets["meta"] = sets["train"].subset(chosen)
     if "meta" in sets:

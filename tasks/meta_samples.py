@@ -25,6 +25,7 @@ class MetaSamples:
             "shared": training samples, which are trained on too.
         number: how many; ``None``, for "shared" alone, means all training samples.
         allowed: the origins that the task has.
+        seed: the seed that "shared" samples are chosen by.
 
     Raises:
         InputError: an unknown origin, a negative number, or no number for another origin.
@@ -33,6 +34,7 @@ class MetaSamples:
     origin: str = "train"
     number: int | None = 0
     allowed: tuple[str, ...] = CLEAN + NOISY
+    seed: int = 0
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -63,12 +65,11 @@ class MetaSamples:
         """The parts of the task that noise is added to."""
         return ("train", "meta") if self.origin == "noisy" and self.held_out else ("train",)
 
-    def shared(self, samples: int, seed: int) -> Int[Tensor, " chosen"] | None:
+    def shared(self, samples: int) -> Int[Tensor, " chosen"] | None:
         """Choose the meta samples among the training samples.
 
         Args:
             samples: the number of training samples.
-            seed: the seed of the run.
 
         Returns:
             Their positions, ascending; ``None`` unless the origin is "shared".
@@ -83,7 +84,7 @@ class MetaSamples:
             number <= samples,
             f"num_meta: expected at most the {samples} training samples, got {number}",
         )
-        order = torch.randperm(samples, generator=generator(seed, "meta samples"))
+        order = torch.randperm(samples, generator=generator(self.seed, "meta samples"))
         return order[:number].sort().values
 
     def checked(self, source_checked: bool, corrupted: bool) -> bool:

@@ -80,7 +80,7 @@ def regression_task(
     checked("data", data, Table | Callable[..., Table])
     checked("noise", noise, Callable[..., NoisyValues] | None)
     table = checked("data", data() if callable(data) else data, Table)
-    meta = MetaSamples(meta_from, num_meta, ("train", "noisy", "shared"))
+    meta = MetaSamples(meta_from, num_meta, ("train", "noisy", "shared"), seed)
     check_at_least("num_validation", num_validation, 0)
     held_out = {"test": num_test, "meta": meta.held_out, "validation": num_validation}
     parts = split(
@@ -98,7 +98,7 @@ def regression_task(
         targets, inputs = joined(sets, meta.corrupted)
         noisy = make_noise(noise, targets, None, draws, inputs)
         sets, noisy = with_noise(sets, meta.corrupted, noisy)
-    chosen = meta.shared(len(sets["train"]), seed)
+    chosen = meta.shared(len(sets["train"]))
     if chosen is not None:
         sets["meta"] = sets["train"].subset(chosen)
     if "meta" in sets:

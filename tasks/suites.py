@@ -128,7 +128,7 @@ def relabelled(task: Task, noise: MakeNoise, *, name: str, seed: int) -> Task:
     meta_targets = None
     if len(corrupted) == 2:
         meta_targets = noisy.targets[train.num_samples :]
-    elif (chosen := task.meta_samples.shared(train.num_samples, seed)) is not None:
+    elif (chosen := task.meta_samples.shared(train.num_samples)) is not None:
         meta_targets = of_train.targets[chosen]
     return replace(
         task,

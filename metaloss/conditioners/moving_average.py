@@ -93,9 +93,14 @@ class MovingAverage(Wrapper):
                 self.memory.index_copy_(0, index, latest)
                 self.seen.index_fill_(0, index, True)
             else:
+                # An ignored sample may have the id of one that is kept. So each of them writes what
+                # the first kept one does; if there is none, that is what was there.
+                first = kept.byte().argmax(keepdim=True)
+                row = torch.where(kept, torch.arange(len(kept), device=kept.device), first)
                 past, seen = self.memory[index], self.seen[index]
-                self.memory.index_copy_(0, index, latest.where(kept.unsqueeze(1), past))
-                self.seen.index_copy_(0, index, seen | kept)
+                written = latest.where(kept.unsqueeze(1), past)
+                self.memory.index_copy_(0, index[row], written[row])
+                self.seen.index_copy_(0, index[row], (seen | kept)[row])
         return averages
 
     def _ids(self, index: Int[Tensor, " batch"] | None, targets: Targets) -> Int[Tensor, " batch"]:

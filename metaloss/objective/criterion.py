@@ -88,6 +88,8 @@ class Criterion(nn.Module, ABC):
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
         """Pass the training targets to the conditioner, once before training.
 
+        Called again, it begins another run: the memory is reset, and the count of calls too.
+
         Args:
             targets: the training set's targets, in the order of the sample ids.
             num_classes: number of classes; ``None`` for regression.
@@ -98,6 +100,8 @@ class Criterion(nn.Module, ABC):
         check_training_targets(self.loss, targets, num_classes)
         if self.conditioner is not None:
             self.conditioner.prepare(targets, num_classes)
+        if self.steps.total is not None:
+            self.progress(0.0)
 
     def observe(
         self, outputs: Logits, targets: Labels, index: Int[Tensor, " *positions"] | None = None

@@ -21,7 +21,7 @@ class Samples(NamedTuple):
     Attributes:
         outputs: ``[samples, outputs]``.
         targets: labels ``[samples]``, 0 where they are ignored; or values as ``outputs``.
-        index: the sample ids, ``[samples]``, if there are any.
+        index: the sample ids, ``[samples]``, 0 where labels are ignored; if there are any.
         kept: which samples are not ignored, ``[samples]``; ``None`` if all are kept.
         shape: the shape of the losses.
         given: the outputs and targets that were given.
@@ -85,6 +85,8 @@ def as_samples(
     if readable(targets) and not _holds(targets, ignore_index):
         return Samples(outputs, targets, index, None, shape, given)
     ignored = targets == ignore_index
+    if isinstance(index, Tensor) and index.shape == ignored.shape:
+        index = index.masked_fill(ignored, 0)  # padding may have any id
     kept = targets.masked_fill(ignored, 0)
     return Samples(outputs, kept, index, ~ignored, shape, given)
 

@@ -62,7 +62,18 @@ class TrainState:
             recipe: the training recipe.
             meta_learner: the training of the adjuster that several networks share; a new one if not
                 given.
+
+        Raises:
+            InputError: the criterion has class weights, or another reduction than the mean.
         """
+        plain = criterion.weight is None and criterion.reduction == "mean"
+        require(
+            plain,
+            "criterion: expected no class weights and the reduction 'mean', for the training loop "
+            "takes the mean over samples itself, got "
+            + ("" if criterion.weight is None else "class weights and ")
+            + f"the reduction {criterion.reduction!r}",
+        )
         criterion.prepare(task.train_targets, task.num_classes)
         optimizer = recipe.optimizer(p for p in model.parameters() if p.requires_grad)
         schedules = [] if recipe.schedule is None else [recipe.schedule(optimizer)]

@@ -216,3 +216,15 @@ def test_a_compiled_criterion_warns_too_and_is_one_graph():
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False
     )
     assert done.stdout == "1\n0\n", done.stderr
+
+
+def test_prepare_begins_another_run():
+    criterion = counting()
+    for _ in range(6):
+        step(criterion)
+    criterion.prepare(TARGETS, 10)
+    assert criterion.adjuster.current == 0 and criterion.state_dict()["steps_done"] == 0
+    by_hand = counting(total=None)
+    by_hand.progress(1.0)
+    by_hand.prepare(TARGETS, 10)
+    assert by_hand.adjuster.current == 2  # nobody said that it counts

@@ -18,6 +18,7 @@ from metaloss.tasks import (
     noise,
     noise_grid,
     regression_task,
+    relabelled,
 )
 
 SAMPLES = 400
@@ -107,6 +108,15 @@ def test_a_suite_with_some_of_the_training_samples() -> None:
     train, meta = members(task.train), members(task.meta)
     assert len(meta) == 60 and wrong(meta) > 10
     assert all(train[number] == label for number, label in meta.items())
+
+
+@pytest.mark.parametrize("meta_from", ["noisy", "shared"])
+def test_labels_stay_with_their_samples_if_the_noise_has_another_seed(meta_from: str) -> None:
+    clean = TASK(meta_from=meta_from, num_meta=60, seed=0)
+    task = relabelled(clean, partial(noise.symmetric, rate=0.1), name="noisy", seed=5)
+    train, meta = members(task.train), members(task.meta)
+    assert set(meta) == set(members(clean.meta)) and wrong(meta) < 20
+    assert meta_from == "noisy" or all(train[number] == label for number, label in meta.items())
 
 
 def test_noise_from_a_file(tmp_path) -> None:

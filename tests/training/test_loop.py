@@ -148,6 +148,20 @@ def test_learning_without_clean_samples_is_refused() -> None:
         train(start(task, recipe), task, recipe)
 
 
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"weight": torch.ones(3)}, "got class weights and the reduction 'mean'"),
+        ({"reduction": "sum"}, "got the reduction 'sum'"),
+    ],
+)
+def test_a_criterion_that_does_not_take_the_plain_mean_is_refused(settings, found: str):
+    criterion = AdjustedLoss.fixed(GCE(), **settings)
+    with pytest.raises(InputError, match=f"expected no class weights and the reduction.*{found}"):
+        start(blobs(), Recipe(epochs=1), criterion)
+
+
 def test_warm_up_is_cross_entropy_without_meta_steps() -> None:
     task = blobs(dtype=torch.float64)
     recipe = Recipe(epochs=2, optimizer=sgd, warmup_epochs=1, meta_every=1)
