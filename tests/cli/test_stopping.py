@@ -16,6 +16,7 @@ import pytest
 
 from metaloss import cli, files
 from metaloss.console import Lines
+from tests.helpers.exhaustive import mostly_exhaustive
 
 QUICK = [
     *("--gin_param", "experiments.Experiment.methods = [@ce/experiments.Conventional()]"),
@@ -56,11 +57,21 @@ def at_epoch(number: int, act: Callable[[], None], monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Lines, "epoch", epoch)
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("out", [[], ["--out", "my run"]])
+SIGNALS = {
+    "interrupted": (signal.SIGINT, 130, []),
+    "interrupted, with a folder": (signal.SIGINT, 130, ["--out", "my run"]),
+    "terminated": (signal.SIGTERM, 143, []),
+    "terminated, with a folder": (signal.SIGTERM, 143, ["--out", "my run"]),
+}
+
+
+@pytest.mark.parametrize(
+    "case", mostly_exhaustive(SIGNALS, "interrupted", "terminated, with a folder")
+)
 def test_a_signal_ends_in_one_line_that_says_how_to_go_on(
-    sent: signal.Signals, code: int, out: list[str], command: Command, tmp_path: Path, monkeypatch
+    case: tuple[signal.Signals, int, list[str]], command: Command, tmp_path: Path, monkeypatch
 ) -> None:
+    sent, code, out = case
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with monkeypatch.context() as patch:
         at_epoch(2, lambda: os.kill(os.getpid(), sent), patch)

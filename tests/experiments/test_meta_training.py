@@ -103,6 +103,7 @@ def test_the_held_out_report(tmp_path) -> None:
     assert mean == pytest.approx(rows[3]["tasks"]["third"]["accuracy_mean"])
 
 
+@pytest.mark.exhaustive
 def test_what_is_held_out_may_be_another_data_set(tmp_path) -> None:
     elsewhere = noise_grid(
         task=partial(classification_task, data=digits, subset=200, num_meta=0, num_test=100),

@@ -21,7 +21,7 @@ TOLERANCES = {torch.float64: (1e-12, 2e-13), torch.float32: (1e-5, 1e-6)}
 POINTS = [
     (torch.float64, 2, 3),
     (torch.float64, 3, 3),
-    (torch.float64, 1000, 1),
+    pytest.param(torch.float64, 1000, 1, marks=pytest.mark.exhaustive),
     (torch.float32, 3, 3),
     (torch.float32, 10, 3),
 ]

@@ -24,6 +24,7 @@ from metaloss.training import (
     TaskTraining,
     TrainState,
 )
+from tests.helpers.exhaustive import mostly_exhaustive
 from tests.helpers.tasks import Blobs, blobs
 
 SIZES = {"one": 60, "two": 40, "three": 60}
@@ -119,12 +120,20 @@ def assert_same(ours: nn.Module, theirs: nn.Module) -> None:
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("update", ["before", "after"])
+TURNS = [("round-robin", 1, 1), ("round-robin", 3, 2), ("shuffled", 2, 1), ("shuffled", 1, 2)]
+BY_HAND = {
+    f"{order}-{together}-{every}-{update}": (order, together, every, update)
+    for order, together, every in TURNS
+    for update in ("before", "after")
+}
+
+
 @pytest.mark.parametrize(
-    ("order", "tasks_per_step", "meta_every"),
-    [("round-robin", 1, 1), ("round-robin", 3, 2), ("shuffled", 2, 1), ("shuffled", 1, 2)],
+    "turns",
+    mostly_exhaustive(BY_HAND, "round-robin-3-2-after", "shuffled-1-2-before"),
 )
-def test_as_written_by_hand(order: str, tasks_per_step: int, meta_every: int, update: str) -> None:
+def test_as_written_by_hand(turns: tuple[str, int, int, str]) -> None:
+    order, tasks_per_step, meta_every, update = turns
     recipe = settings(meta_every=meta_every, meta_update=update)
     sampler = TaskSampler(order=order, tasks_per_step=tasks_per_step)
     ours = start(recipe, sampler)
@@ -171,10 +180,18 @@ def test_snapshots_are_taken_by_the_steps_of_all_tasks() -> None:
         assert torch.equal(snapshot["net.0.weight"], seen[step])
 
 
-@pytest.mark.parametrize("conditioner", [Margin, lambda: MovingAverage(Margin())])
-@pytest.mark.parametrize("order", ["round-robin", "shuffled"])
-def test_stopped_and_taken_up_again_it_is_the_same(tmp_path, order: str, conditioner) -> None:
+STOPPED = {
+    "round-robin": ("round-robin", Margin),
+    "round-robin-average": ("round-robin", lambda: MovingAverage(Margin())),
+    "shuffled": ("shuffled", Margin),
+    "shuffled-average": ("shuffled", lambda: MovingAverage(Margin())),
+}
+
+
+@pytest.mark.parametrize("case", mostly_exhaustive(STOPPED, "round-robin", "shuffled-average"))
+def test_stopped_and_taken_up_again_it_is_the_same(tmp_path, case) -> None:
     """The tasks' epochs end at different steps, so that some are in the midst of one."""
+    order, conditioner = case
     recipe, sampler = settings(epochs=3), TaskSampler(order=order)
     whole = start(recipe, sampler, conditioner())
     expected = whole.run()
