@@ -16,6 +16,7 @@ from .folder_set import FolderSet
 from .image_folders import image_files, image_folder
 from .image_set import ImageSet
 from .learn2learn_tasks import NoisyLabelsTransform, taskset_suite
+from .meta_samples import MetaSamples
 from .noisy_labels import NoisyLabels
 from .regression import regression_task
 from .set_loaders import TransformFactory
@@ -38,6 +39,7 @@ __all__ = [
     "FolderLoader",
     "FolderSet",
     "ImageSet",
+    "MetaSamples",
     "NoisyLabels",
     "NoisyLabelsTransform",
     "NoisyValues",

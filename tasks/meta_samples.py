@@ -29,6 +29,12 @@ class MetaSamples:
 
     Raises:
         InputError: an unknown origin, a negative number, or no number for another origin.
+
+    Example:
+        >>> from metaloss.tasks import classification_task, digits
+        >>> task = classification_task(data=digits, meta_from="shared", num_test=360)
+        >>> task.meta_samples.origin, task.meta_samples.number
+        ('shared', 1000)
     """
 
     origin: str = "train"

@@ -81,7 +81,9 @@ def too_noisy(task: TaskLike, methods: Sequence[Method]) -> list[str]:
         return []
     first, names = lost[0], getattr(task, "class_names", None)
     label, other = (repr(names[k]) if names else f"class {k}" for k in (first.label, first.other))
-    more = f" (and {len(lost) - 1} more classes are like it)" if len(lost) > 1 else ""
+    others = len(lost) - 1
+    like = "one more class is" if others == 1 else f"{others} more classes are"
+    more = f" (and {like} like it)" if others else ""
     return [
         f"{', '.join(learning)}: expected meta samples whose classes keep their own labels most "
         f"often (Theorem 2), as nobody checked them, but {label} keeps its own with probability "

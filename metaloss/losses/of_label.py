@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.autograd.forward_ad as fwd
@@ -24,6 +24,16 @@ class OfLabel(LossFamily, ABC):
     The weight has a short formula where the loss has a long one. With hyperparameters that are
     constants, a backward pass needs nothing else.
     """
+
+    _weight_fits: ClassVar[bool]
+
+    def __init_subclass__(cls) -> None:
+        """Look up whether ``weight`` is that of the subclass's loss."""
+        super().__init_subclass__()
+        # A subclass of a family may have another loss, and inherit the weight.
+        methods = {"per_sample", "of_log_prob", "weight"}
+        latest = next(methods & vars(c).keys() for c in cls.__mro__ if methods & vars(c).keys())
+        cls._weight_fits = "weight" in latest and "per_sample" not in latest
 
     @abstractmethod
     def of_log_prob(
@@ -53,7 +63,7 @@ class OfLabel(LossFamily, ABC):
         hparams: Float[Tensor, "batch hyperparameters"],
     ) -> Float[Tensor, " batch"]:
         """Returns the loss of each sample; its gradient is computed from the weight."""
-        if _transformed():
+        if _transformed() or not self._weight_fits:
             return self.per_sample(outputs, targets, hparams)
         found: Tensor = _Weighted.apply(  # type: ignore[no-untyped-call]
             self, cross_entropy(outputs, targets), hparams

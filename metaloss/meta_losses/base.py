@@ -22,8 +22,9 @@ class MetaLoss(ABC):
 
     Attributes:
         symmetric: whether the sum of its values over all labels is constant (Definition 2). Its
-            minimiser under symmetric label noise is then that without noise (Theorem 1), and under
-            class-dependent noise too if each class keeps its own label most often (Theorem 2).
+            minimiser under symmetric label noise is then that without noise, at rates below
+            :math:`1 - 1/c` (Theorem 1). Under class-dependent noise it is too, if each class keeps
+            its own label most often and the loss can be 0 without noise (Theorem 2).
     """
 
     symmetric: bool

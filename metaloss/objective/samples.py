@@ -92,8 +92,9 @@ def as_samples(
 
 
 def readable(values: Tensor) -> bool:
-    """Whether values can be read at once: they are on the CPU, and nothing is being compiled."""
-    return values.device.type == "cpu" and not torch.compiler.is_compiling()
+    """Whether values can be read at once: on the CPU, neither compiled nor under torch.func."""
+    transformed = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    return values.device.type == "cpu" and not transformed
 
 
 def logits_in(outputs: Any, targets: Any) -> Any:

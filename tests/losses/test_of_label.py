@@ -105,3 +105,26 @@ def test_a_call_has_the_gradient_of_the_training_loss(family, detach: bool, froz
     )
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+class Doubled(GCE):
+    """A family of a user's own, which says only what the loss is."""
+
+    def per_sample(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
+        return 2 * super().per_sample(outputs, targets, hparams)
+
+
+class Squared(GCE):
+    def of_log_prob(self, log_p: Tensor, hparams: Tensor) -> Tensor:
+        return super().of_log_prob(log_p, hparams).square()
+
+
+@pytest.mark.parametrize("family", [Doubled(), Squared()])
+def test_a_subclass_with_another_loss_does_not_inherit_the_weight(family: GCE) -> None:
+    outputs, targets = batch(6)
+    hparams = spread(family, 6)
+    one = family.evaluate(outputs, targets, hparams, constant=True)
+    other = family.evaluate(outputs, targets, hparams)
+    assert torch.equal(one, other) and not torch.equal(one, GCE()(outputs, targets, hparams))
+    slopes = (torch.autograd.grad(losses.sum(), outputs) for losses in (one, other))
+    torch.testing.assert_close(*slopes)

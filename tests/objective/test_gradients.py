@@ -85,3 +85,15 @@ def test_features_are_held_fixed_by_default():
     assert not criterion.features(outputs, targets).requires_grad
     criterion.detach = False
     assert criterion.features(outputs, targets).requires_grad
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_gradients_of_each_sample_by_vmap(detach: bool):
+    criterion, outputs, targets = problem(detach)
+
+    def one(z: Tensor, y: Tensor) -> Tensor:
+        return criterion(z[None], y[None])
+
+    found = torch.func.vmap(torch.func.grad(one))(outputs.detach(), targets)
+    (expected,) = torch.autograd.grad(criterion(outputs, targets), outputs)
+    torch.testing.assert_close(found / BATCH, expected, rtol=1e-12, atol=1e-15)
