@@ -102,7 +102,7 @@ def too_few(
     steps = sum(per_epoch.values()) // at_once
     on = f" on {len(recipes)} tasks" if len(recipes) > 1 else ""
     warm = f", {recipe.warmup_epochs} of them warm-up" if recipe.warmup_epochs else ""
-    slow = f", or a higher learning rate (META_LR: {wanted} are needed at this one)"
+    slow = ", or a higher learning rate of the meta optimizer (gin: META_LR)"
     return [
         f"{', '.join(learning)}: expected {wanted} meta steps or more, got {made} "
         f"({recipe.epochs} epochs of {steps} steps{on}{warm}, and a meta step every "
