@@ -132,6 +132,10 @@ class Problem:
         """Compute the meta loss at ``params`` (Eq. 9)."""
         outputs = outputs_of(self.model, params, buffers, self.meta_batch.inputs)
         self._check_labels("meta_batch", outputs, self.meta_batch.targets)
+        if isinstance(self.meta_loss, MetaLoss):
+            return self.criterion.mean_of(
+                self.meta_loss.per_sample, outputs, self.meta_batch.targets
+            )
         return self.meta_loss(outputs, self.meta_batch.targets)
 
     @contextmanager

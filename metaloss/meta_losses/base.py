@@ -18,7 +18,8 @@ class MetaLoss(ABC):
     ``meta_loss``. They take any function of outputs and targets too; a meta loss also says what
     labels it may judge by.
 
-    To define one, subclass it as a frozen dataclass and set ``symmetric``.
+    To define one, subclass it as a frozen dataclass, set ``symmetric`` and implement ``fits`` and
+    ``per_sample``.
 
     Attributes:
         symmetric: whether the sum of its values over all labels is constant (Definition 2). Its
@@ -43,6 +44,9 @@ class MetaLoss(ABC):
         """Whether it is for targets of this kind."""
 
     @abstractmethod
+    def per_sample(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
+        """Returns the loss of each sample; the arguments are those of a call."""
+
     def __call__(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
         """Returns the mean loss of a batch.
 
@@ -50,3 +54,4 @@ class MetaLoss(ABC):
             outputs: logits ``[batch, classes]``, or values ``[batch, values]`` for regression.
             targets: int64 labels ``[batch]``, or values shaped as ``outputs``.
         """
+        return self.per_sample(outputs, targets).mean()

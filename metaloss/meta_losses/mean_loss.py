@@ -52,7 +52,7 @@ class MeanLoss(MetaLoss):
             return False
         outputs = 4 * torch.randn(64, 5, generator=torch.Generator().manual_seed(0)).double()
         labels = torch.arange(5).expand(64, 5)
-        sums = torch.stack([self._losses(outputs, labels[:, j]) for j in range(5)]).sum(dim=0)
+        sums = torch.stack([self.per_sample(outputs, labels[:, j]) for j in range(5)]).sum(dim=0)
         return bool((sums - sums.mean()).abs().max() <= 1e-9 * sums.abs().max())
 
     @cached_property
@@ -62,7 +62,7 @@ class MeanLoss(MetaLoss):
             return self.symmetric
         errors = torch.tensor([[1e3], [1e6]], dtype=torch.float64, requires_grad=True)
         with torch.enable_grad():
-            losses = self._losses(errors, torch.zeros_like(errors))
+            losses = self.per_sample(errors, torch.zeros_like(errors))
             (slopes,) = torch.autograd.grad(losses.sum(), errors)
         near, far = slopes.abs().flatten().tolist()
         return far <= 1.01 * near
@@ -71,11 +71,8 @@ class MeanLoss(MetaLoss):
         """Whether the loss family is of this kind."""
         return kind == self.loss.kind
 
-    def __call__(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
-        """Returns the mean loss of a batch."""
-        return self._losses(outputs, targets).mean()
-
-    def _losses(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
+    def per_sample(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
+        """Returns the loss of each sample."""
         assert self.values is not None
         values = [self.values[h.name] for h in self.loss.hyperparameters]
         return self.loss(outputs, targets, self.loss.constant(len(outputs), values, like=outputs))

@@ -30,11 +30,11 @@ class CrossEntropy(MetaLoss):
         """Whether the targets are classes."""
         return kind == CLASSIFICATION
 
-    def __call__(
+    def per_sample(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
-    ) -> Float[Tensor, ""]:
-        """Returns the mean loss of a batch."""
-        return CLASSIFICATION.mean_loss(outputs, targets)
+    ) -> Float[Tensor, " batch"]:
+        """Returns the loss of each sample."""
+        return CLASSIFICATION.losses(outputs, targets)
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class SquaredError(MetaLoss):
         """Whether the targets are values."""
         return kind == REGRESSION
 
-    def __call__(
+    def per_sample(
         self, outputs: Float[Tensor, "batch values"], targets: Float[Tensor, "batch values"]
-    ) -> Float[Tensor, ""]:
-        """Returns the mean loss of a batch."""
-        return REGRESSION.mean_loss(outputs, targets)
+    ) -> Float[Tensor, " batch"]:
+        """Returns the loss of each sample."""
+        return REGRESSION.losses(outputs, targets)

@@ -41,11 +41,11 @@ class MAE(MetaLoss):
         """Whether the targets are classes or values."""
         return kind in {CLASSIFICATION, REGRESSION}
 
-    def __call__(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
-        """Returns the mean loss of a batch."""
+    def per_sample(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
+        """Returns the loss of each sample."""
         if targets.is_floating_point():
-            return REGRESSION.score(outputs, targets).mean()
-        return -2 * torch.expm1(true_class_log_prob(full_precision(outputs), targets)).mean()
+            return REGRESSION.score(outputs, targets)
+        return -2 * torch.expm1(true_class_log_prob(full_precision(outputs), targets))
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,8 @@ class RCE(MetaLoss):
         """Whether the targets are classes."""
         return kind == CLASSIFICATION
 
-    def __call__(
+    def per_sample(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
-    ) -> Float[Tensor, ""]:
-        """Returns the mean loss of a batch."""
-        log_p = true_class_log_prob(full_precision(outputs), targets)
-        return self.A * torch.expm1(log_p).mean()
+    ) -> Float[Tensor, " batch"]:
+        """Returns the loss of each sample."""
+        return self.A * torch.expm1(true_class_log_prob(full_precision(outputs), targets))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from jaxtyping import Float, Int
@@ -209,6 +209,23 @@ class AdjustedLoss(Criterion):
         """
         samples = self._samples(outputs, targets, None)
         return plain(self.loss.kind, samples, self.weight, "mean")
+
+    def mean_of(
+        self,
+        per_sample: Callable[[Tensor, Tensor], Tensor],
+        outputs: Logits,
+        targets: Labels,
+    ) -> Float[Tensor, ""]:
+        """Returns the mean of another loss, over the samples whose labels are not ignored.
+
+        Args:
+            per_sample: maps rows of outputs and targets to the loss of each sample.
+            outputs: logits or values, as for a call.
+            targets: labels or values.
+        """
+        samples = self._samples(outputs, targets, None)
+        losses = per_sample(samples.outputs, samples.targets)
+        return reduced(losses, samples, None, "mean")
 
     def hparams(
         self, outputs: Logits, targets: Labels, index: Int[Tensor, " *positions"] | None = None

@@ -13,7 +13,8 @@ from metaloss import AdjustedLoss, Adjuster
 from metaloss.bilevel import Lookahead, Lookback
 from metaloss.checks import InputError
 from metaloss.conditioners import Concat, LossValue, Margin, RunningMean
-from metaloss.losses import SL
+from metaloss.losses import GCE, SL
+from metaloss.meta_losses import MAE, CrossEntropy, MeanLoss
 from tests.helpers.exhaustive import mostly_exhaustive
 
 WEIGHT = torch.tensor([0.3, 2.0, 1.0, 0.0]).double()
@@ -164,3 +165,17 @@ def test_labels_out_of_range_are_still_refused() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
     with pytest.raises(InputError, match=r"train_batches: targets: expected labels in 0..3"):
         Lookahead().hypergradient(model, optimizer, criterion, [(x, y)], clean)
+
+
+@pytest.mark.parametrize("meta_loss", [MAE(), CrossEntropy(), MeanLoss(GCE())], ids=repr)
+def test_a_meta_loss_ignores_the_labels_that_the_criterion_ignores(meta_loss) -> None:
+    model, criterion, batch, _ = problem("ignored")
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+    x, y = batch[0].detach(), batch[1]
+    kept = y != criterion.ignore_index
+    assert 0 < int(kept.sum()) < len(y)
+    look = Lookahead(meta_loss=meta_loss)
+    found = look.hypergradient(model, optimizer, criterion, [batch], (x, y))
+    wanted = look.hypergradient(model, optimizer, criterion, [batch], (x[kept], y[kept]))
+    for name, grad in wanted.items():
+        torch.testing.assert_close(found[name], grad, rtol=1e-9, atol=1e-12)
