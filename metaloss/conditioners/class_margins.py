@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaloss.checks import InputError
-from metaloss.conditioners.base import Conditioner, check_decay
-from metaloss.conditioners.margin import Margins, margins
+from metaloss.conditioners.class_totals import ClassTotals
+from metaloss.conditioners.margin import Margins
 
 
-class ClassMargins(Conditioner):
+class ClassMargins(ClassTotals):
     r"""The mean margin of recent batches, and the deviations of the label's class and of its rival.
 
     .. math:: \mu_c = \frac{\sum_t \rho^{T-t} \sum_{i \in B_t, y_i = c} m_i}
@@ -42,68 +43,14 @@ class ClassMargins(Conditioner):
     """
 
     num_features = 3
-    sized_by_data = ("totals",)
-    totals: Tensor  # [classes, 2]: the decayed sum of each class's margins, and their decayed count
+    num_sums: ClassVar[int] = 1
 
-    def __init__(self, decay: float = 0.98) -> None:
-        super().__init__()
-        self.decay = check_decay(decay)
-        self.register_buffer("totals", torch.zeros(0, 2))
+    def summed(self, margin: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+        """Returns the margin."""
+        return margin
 
-    def prepare(
-        self,
-        targets: Int[Tensor, " samples"],  # noqa: ARG002
-        num_classes: int | None,
-    ) -> None:
-        """Reset the means."""
-        if num_classes is None:
-            raise InputError("ClassMargins: expected a task with classes, got a regression")
-        self.totals = self.totals.new_zeros(num_classes, 2)
-
-    def forward(
-        self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
-        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
-    ) -> Float[Tensor, "batch 3"]:
+    def features(self, now: Margins, targets: Int[Tensor, " batch"]) -> Float[Tensor, "batch 3"]:
         """Returns the mean, and the deviations of the label's class and of the rival."""
-        return self._means(self._margins(outputs, targets), targets)
-
-    def observe(
-        self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
-        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
-        kept: Bool[Tensor, " batch"] | None = None,
-    ) -> None:
-        """Update the means with this batch."""
-        self._move(self._margins(outputs, targets), targets, kept, outputs.shape[1])
-
-    def track(
-        self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
-        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
-        kept: Bool[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "batch 3"]:
-        """Returns the features, then updates the means."""
-        now = self._margins(outputs, targets)
-        features = self._means(now, targets)
-        self._move(now, targets, kept, outputs.shape[1])
-        return features
-
-    def _margins(
-        self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
-    ) -> Margins:
-        classes = len(self.totals)
-        if classes not in {0, outputs.shape[1]}:
-            raise InputError(
-                f"ClassMargins: expected outputs of {classes} classes, as before, "
-                f"got {outputs.shape[1]}"
-            )
-        return margins(outputs, targets)
-
-    def _means(self, now: Margins, targets: Int[Tensor, " batch"]) -> Float[Tensor, "batch 3"]:
         if len(self.totals) == 0:
             return now.margin.new_zeros(len(targets), 3)
         sums, counts = self.totals.tensor_split(2, dim=1)
@@ -113,18 +60,3 @@ class ClassMargins(Conditioner):
         means = torch.cat([of_all.expand_as(own), own, its], dim=1).to(now.margin.dtype)
         # A count of 0 (no batch yet, or no sample of that class) gives 0.
         return means.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
-
-    def _move(
-        self,
-        now: Margins,
-        targets: Int[Tensor, " batch"],
-        kept: Bool[Tensor, " batch"] | None,
-        num_classes: int,
-    ) -> None:
-        if len(self.totals) == 0:
-            self.totals = self.totals.new_zeros(num_classes, 2)
-        margin = now.margin.detach().to(self.totals.dtype)
-        one_more = torch.cat([margin, torch.ones_like(margin)], dim=1)
-        if kept is not None:
-            one_more = one_more.where(kept.unsqueeze(1), 0.0)
-        self.totals.mul_(self.decay).index_add_(0, targets, one_more)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaloss.checks import InputError
-from metaloss.conditioners.base import Conditioner, check_decay
-from metaloss.conditioners.margin import Margins, margins
+from metaloss.conditioners.class_totals import ClassTotals
+from metaloss.conditioners.margin import Margins
 
 
-class MarginStatistics(Conditioner):
+class MarginStatistics(ClassTotals):
     r"""The margin, and what margins were like in recent batches; it needs no sample ids.
 
     .. math:: (m,\ \mu,\ \mu_y - \mu,\ \mu_r - \mu,\ \nu), \qquad
@@ -39,68 +40,14 @@ class MarginStatistics(Conditioner):
     """
 
     num_features = 5
-    sized_by_data = ("totals",)
-    totals: Tensor  # [classes, 3]: decayed sums of margins and of their sizes, and decayed counts
+    num_sums: ClassVar[int] = 2
 
-    def __init__(self, decay: float = 0.98) -> None:
-        super().__init__()
-        self.decay = check_decay(decay)
-        self.register_buffer("totals", torch.zeros(0, 3))
+    def summed(self, margin: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 2"]:
+        """Returns the margin and its absolute value."""
+        return torch.cat([margin, margin.abs()], dim=1)
 
-    def prepare(
-        self,
-        targets: Int[Tensor, " samples"],  # noqa: ARG002
-        num_classes: int | None,
-    ) -> None:
-        """Reset the means."""
-        if num_classes is None:
-            raise InputError("MarginStatistics: expected a task with classes, got a regression")
-        self.totals = self.totals.new_zeros(num_classes, 3)
-
-    def forward(
-        self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
-        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
-    ) -> Float[Tensor, "batch 5"]:
-        """Returns the margin, the two means and the two deviations of each sample."""
-        return self._features(self._margins(outputs, targets), targets)
-
-    def observe(
-        self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
-        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
-        kept: Bool[Tensor, " batch"] | None = None,
-    ) -> None:
-        """Update the means with this batch."""
-        self._move(self._margins(outputs, targets), targets, kept, outputs.shape[1])
-
-    def track(
-        self,
-        outputs: Float[Tensor, "batch classes"],
-        targets: Int[Tensor, " batch"],
-        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
-        kept: Bool[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "batch 5"]:
-        """Returns the features, then updates the means."""
-        now = self._margins(outputs, targets)
-        features = self._features(now, targets)
-        self._move(now, targets, kept, outputs.shape[1])
-        return features
-
-    def _margins(
-        self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
-    ) -> Margins:
-        classes = len(self.totals)
-        if classes not in {0, outputs.shape[1]}:
-            raise InputError(
-                f"MarginStatistics: expected outputs of {classes} classes, as before, "
-                f"got {outputs.shape[1]}"
-            )
-        return margins(outputs, targets)
-
-    def _features(self, now: Margins, targets: Int[Tensor, " batch"]) -> Float[Tensor, "batch 5"]:
+    def features(self, now: Margins, targets: Int[Tensor, " batch"]) -> Float[Tensor, "batch 5"]:
+        """Returns the margin, the mean, the two deviations and the mean absolute margin."""
         margin, rival = now
         if len(self.totals) == 0:
             return torch.cat([margin, margin.new_zeros(len(margin), 4)], dim=1)
@@ -112,18 +59,3 @@ class MarginStatistics(Conditioner):
         means = both.expand(len(margin), 3)
         columns = [margin, means[:, :1], apart[classes], means[:, 1:2]]
         return torch.cat([column.to(margin.dtype) for column in columns], dim=1)
-
-    def _move(
-        self,
-        now: Margins,
-        targets: Int[Tensor, " batch"],
-        kept: Bool[Tensor, " batch"] | None,
-        num_classes: int,
-    ) -> None:
-        if len(self.totals) == 0:
-            self.totals = self.totals.new_zeros(num_classes, 3)
-        margin = now.margin.detach().to(self.totals.dtype)
-        one_more = torch.cat([margin, margin.abs(), torch.ones_like(margin)], dim=1)
-        if kept is not None:
-            one_more = one_more.where(kept.unsqueeze(1), 0.0)
-        self.totals.mul_(self.decay).index_add_(0, targets, one_more)

@@ -37,8 +37,12 @@ class StepCount:
         return 0.0 if self.total is None else min(self.done / self.total, 1.0)
 
     def set_fraction(self, fraction: float) -> None:
-        """Sets the count to this fraction of the total."""
+        """Sets the count to this fraction of the total.
+
+        Further calls after a fraction of 1 are meant, and give no warning.
+        """
         self.done = 0 if self.total is None else round(fraction * self.total)
+        self._warned = fraction == 1.0
 
     def add(self) -> None:
         """Counts a call, and warns once of more than there were to be."""

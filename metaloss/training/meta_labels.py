@@ -26,13 +26,14 @@ def check_meta_loss(task: TaskLike, recipe: Recipe) -> None:
         return
     labels = kind_of(task.num_classes) == CLASSIFICATION
     plain = "cross entropy" if labels else "half the squared error"
+    checked = "labels_checked" if labels else "targets_checked"
     found = plain if meta_loss is None else _named(meta_loss)
     raise InputError(
         f"task {task.name}: expected {'a symmetric' if labels else 'a noise-tolerant'} meta loss, "
         "as nobody checked the targets of the meta samples, "
         f"got {found}, which teaches an adjuster to trust wrong targets. Use "
         "metaloss.meta_losses.MAE() (gin: recipes/no_clean.gin); or, if the targets are right, set "
-        "labels_checked=True of the data; or set allow_noisy_meta=True of the recipe "
+        f"{checked}=True of the data; or set allow_noisy_meta=True of the recipe "
         "(gin: ALLOW_NOISY_META)"
     )
 

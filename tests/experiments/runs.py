@@ -31,6 +31,25 @@ def experiment(**changes: Any) -> Experiment:
     return Experiment(**{**settings, **changes})
 
 
+class Remarks(Observer):
+    """Keeps the warnings that are not about something else, and when runs begin."""
+
+    def __init__(self, *others: str) -> None:
+        self.others = others
+        self.heard: list[str] = []
+
+    def begin(self, info: Any) -> None:
+        self.heard.append("begin")
+
+    def remark(self, line: str) -> None:
+        if not any(words in line for words in self.others):
+            self.heard.append(line)
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for line in self.heard if line != "begin"]
+
+
 class Stop(Observer):
     """Ends a run after an epoch."""
 

@@ -25,8 +25,8 @@ from metaloss.experiments import (
 from metaloss.experiments.learned import doubts, rank_correlation, trust
 from metaloss.losses import GCE, SL, Barron, Focal, PolySoft
 from metaloss.tasks import classification_task, digits, noise
-from metaloss.training import Observer, Recipe
-from tests.experiments.runs import Stop
+from metaloss.training import Recipe
+from tests.experiments.runs import Remarks, Stop
 
 MARGIN = torch.linspace(-8, 8, 200)
 SIGMOID = torch.sigmoid(MARGIN)
@@ -185,17 +185,8 @@ RUN = Experiment(
 )
 
 
-class Listen(Observer):
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def remark(self, line: str) -> None:
-        if "meta steps or more" not in line:  # that is said before
-            self.heard.append(line)
-
-
 def test_runs_say_so_and_keep_it(tmp_path) -> None:
-    listen = Listen()
+    listen = Remarks("meta steps or more")
     RUN.run(RunFolder(tmp_path / "run"), listen)
     kept = {}
     for method in METHODS:
@@ -210,7 +201,7 @@ def test_runs_say_so_and_keep_it(tmp_path) -> None:
         (line,) = kept[name]
         assert words in line
     names = ("constant", "saturated", "reversed")
-    assert listen.heard == [f"{name}, seed 0: {kept[name][0]}" for name in names]
+    assert listen.lines == [f"{name}, seed 0: {kept[name][0]}" for name in names]
 
 
 def test_a_resumed_run_has_the_same_warnings(tmp_path) -> None:
@@ -218,14 +209,14 @@ def test_a_resumed_run_has_the_same_warnings(tmp_path) -> None:
     one.run(RunFolder(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
         one.run(RunFolder(tmp_path / "parts"), Stop(1))
-    listen = Listen()
+    listen = Remarks("meta steps or more")
     one.run(RunFolder(tmp_path / "parts", resume=True), listen)
     whole, parts = (
         json.loads((tmp_path / each / "reversed/seed-0/result.json").read_text())["warnings"]
         for each in ("whole", "parts")
     )
     assert whole == parts
-    assert len(listen.heard) == 1
+    assert len(listen.lines) == 1
 
 
 def test_a_comparison_names_the_task(tmp_path) -> None:
@@ -233,7 +224,7 @@ def test_a_comparison_names_the_task(tmp_path) -> None:
     ours = Comparison(
         tasks=[spec], methods=METHODS[:1], recipe=RECIPE, model=network, settings=RUN.settings
     )
-    listen = Listen()
+    listen = Remarks("meta steps or more")
     ours.run(RunFolder(tmp_path / "run"), listen)
-    (line,) = listen.heard
+    (line,) = listen.lines
     assert line.startswith("digits: constant, seed 0: q: expected")

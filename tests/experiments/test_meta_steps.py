@@ -20,24 +20,12 @@ from metaloss.experiments import (
 )
 from metaloss.experiments.meta_steps import fewest, meta_steps, too_few
 from metaloss.losses import GCE, JS, CrossEntropy
-from metaloss.training import Observer, Recipe, TaskSampler
-from tests.experiments.runs import experiment, meta_training, network
+from metaloss.training import Recipe, TaskSampler
+from tests.experiments.runs import Remarks, experiment, meta_training, network
 from tests.helpers.tasks import blobs
 
 METHODS = (Adjusted(name="A", loss=GCE()), Adjusted(name="B", loss=JS()))
 ENOUGH = Recipe(epochs=20, meta_every=1)  # 6 steps an epoch
-
-
-class Listen(Observer):
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def begin(self, info: Any) -> None:
-        self.heard.append("begin")
-
-    def remark(self, line: str) -> None:
-        if ", seed 0: " not in line and ", seed 1: " not in line:  # those are said after a run
-            self.heard.append(line)
 
 
 def told(methods: Any = METHODS, **changes: Any) -> str:
@@ -105,13 +93,13 @@ def test_slow_optimizers_need_more() -> None:
 
 
 def test_an_experiment_says_so_once_before_it_begins(tmp_path) -> None:
-    listen = Listen()
+    listen = Remarks(", seed 0: ", ", seed 1: ")
     few = experiment(methods=METHODS, settings=RunSettings(seeds=(0, 1), device="cpu"))
     few.run(RunFolder(tmp_path / "few"), listen)
     first, *rest = listen.heard
     assert first.startswith("A, B: expected 100 meta steps or more, got 3 (4 epochs of 6 steps")
     assert rest == ["begin"] * 4
-    listen = Listen()
+    listen = Remarks(", seed 0: ", ", seed 1: ")
     experiment(recipe=ENOUGH).check(observer=listen)
     assert listen.heard == []
 
@@ -121,7 +109,7 @@ def test_a_comparison_says_so_once_for_all_tasks(tmp_path) -> None:
     tasks = [TaskSpec(name=n, task=partial(blobs, samples=size)) for n, size in sizes.items()]
     recipe = Recipe(epochs=1, meta_every=1)
     ours = Comparison(tasks=tasks, methods=METHODS, recipe=recipe, model=network)
-    listen = Listen()
+    listen = Remarks(", seed 0: ", ", seed 1: ")
     ours.run(RunFolder(tmp_path / "run"), listen)
     large, small, *rest = listen.heard
     assert large.startswith("large: A, B: expected 100 meta steps or more, got 8 ")
@@ -130,7 +118,7 @@ def test_a_comparison_says_so_once_for_all_tasks(tmp_path) -> None:
 
 
 def test_meta_training_counts_the_steps_on_all_tasks(tmp_path) -> None:
-    listen = Listen()
+    listen = Remarks(", seed 0: ", ", seed 1: ")
     meta_training().run(RunFolder(tmp_path / "run"), listen)
     first, *rest = listen.heard
     assert first.startswith("A-GCE, A-JS: expected 100 meta steps or more, got 15 (3 epochs of 10")

@@ -24,7 +24,8 @@ from metaloss.losses import GCE, CrossEntropy
 from metaloss.meta_losses import MAE
 from metaloss.tasks import Source, classification_task, diabetes, digits, noise, regression_task
 from metaloss.tasks.corruption import shifted
-from metaloss.training import Observer, Recipe
+from metaloss.training import Recipe
+from tests.experiments.runs import Remarks
 
 METHODS = (Adjusted(name="A", loss=GCE()), Conventional(name="CE", loss=CrossEntropy()))
 SHARED = {"meta_from": "shared", "num_meta": None}
@@ -99,17 +100,6 @@ def test_values_have_no_classes_to_lose() -> None:
     assert too_noisy(values, METHODS) == []
 
 
-class Listen(Observer):
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def begin(self, info: Any) -> None:
-        self.heard.append("begin")
-
-    def remark(self, line: str) -> None:
-        self.heard.append(line)
-
-
 def network() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
 
@@ -123,14 +113,14 @@ def made(rate: float = 0.95, **context: Any) -> Any:
 
 
 def test_an_experiment_says_so_before_it_begins() -> None:
-    listen = Listen()
+    listen = Remarks()
     ours = Experiment(task=made, model=network, methods=METHODS, recipe=RECIPE, settings=SETTINGS)
     ours.check(first_steps=False, observer=listen)
     assert sum("Theorem 2" in line for line in listen.heard) == 1
 
 
 def test_meta_training_says_so_before_it_begins(tmp_path) -> None:
-    listen = Listen()
+    listen = Remarks()
     specs = [TaskSpec(name=f"at-{rate}", task=partial(made, rate)) for rate in (0.4, 0.95)]
     ours = MetaTraining(
         tasks=specs, methods=METHODS[:1], recipe=RECIPE, model=network, settings=SETTINGS

@@ -228,3 +228,12 @@ def test_prepare_begins_another_run():
     by_hand.progress(1.0)
     by_hand.prepare(TARGETS, 10)
     assert by_hand.adjuster.current == 2  # nobody said that it counts
+
+
+def test_the_end_that_was_asked_for_gives_no_warning_of_more_calls():
+    criterion = counting()
+    criterion.progress(1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        step(criterion)
+    assert criterion.adjuster.current == 2

@@ -129,8 +129,7 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize(
-    "turns",
-    mostly_exhaustive(BY_HAND, "round-robin-3-2-after", "shuffled-1-2-before"),
+    "turns", mostly_exhaustive(BY_HAND, "round-robin-3-2-after", "shuffled-1-2-before")
 )
 def test_as_written_by_hand(turns: tuple[str, int, int, str]) -> None:
     order, tasks_per_step, meta_every, update = turns

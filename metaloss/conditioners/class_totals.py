@@ -1,0 +1,121 @@
+"""Sums over the margins of recent batches, class by class."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from metaloss.checks import InputError
+from metaloss.conditioners.base import Conditioner, check_decay
+from metaloss.conditioners.margin import Margins, margins
+
+
+class ClassTotals(Conditioner, ABC):
+    r"""Remembers decayed sums over the samples of each class, and their decayed numbers.
+
+    .. math:: \sum_t \rho^{T-t} \sum_{i \in B_t, y_i = c} (s(m_i), 1)
+
+    A subclass says what is summed, and computes its features from the sums. ``forward`` reads them;
+    only ``observe`` and ``track`` update them. The first batch that is observed sets the number of
+    classes; ``prepare`` sets it before, and resets the sums.
+
+    Args:
+        decay: :math:`\rho`, in [0, 1), the weight of a batch relative to the next one.
+
+    Attributes:
+        num_sums: the number of sums for each class.
+        totals: the sums and the number of samples, ``[classes, num_sums + 1]``.
+    """
+
+    num_sums: ClassVar[int]
+    sized_by_data = ("totals",)
+    totals: Tensor
+
+    def __init__(self, decay: float = 0.98) -> None:
+        super().__init__()
+        self.decay = check_decay(decay)
+        self.register_buffer("totals", torch.zeros(0, self.num_sums + 1))
+
+    @abstractmethod
+    def summed(self, margin: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch sums"]:
+        """Returns what is summed, from the margin of each sample."""
+
+    @abstractmethod
+    def features(
+        self, now: Margins, targets: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch features"]:
+        """Returns the features of each sample, from the margins and the sums so far."""
+
+    def prepare(
+        self,
+        targets: Int[Tensor, " samples"],  # noqa: ARG002
+        num_classes: int | None,
+    ) -> None:
+        """Reset the sums."""
+        if num_classes is None:
+            raise InputError(
+                f"{type(self).__name__}: expected a task with classes, got a regression"
+            )
+        self.totals = self.totals.new_zeros(num_classes, self.num_sums + 1)
+
+    def forward(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
+    ) -> Float[Tensor, "batch features"]:
+        """Returns the features of each sample."""
+        return self.features(self._margins(outputs, targets), targets)
+
+    def observe(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
+        kept: Bool[Tensor, " batch"] | None = None,
+    ) -> None:
+        """Update the sums with this batch."""
+        self._add(self._margins(outputs, targets), targets, kept, outputs.shape[1])
+
+    def track(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
+        kept: Bool[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch features"]:
+        """Returns the features, then updates the sums."""
+        now = self._margins(outputs, targets)
+        features = self.features(now, targets)
+        self._add(now, targets, kept, outputs.shape[1])
+        return features
+
+    def _margins(
+        self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
+    ) -> Margins:
+        classes = len(self.totals)
+        if classes not in {0, outputs.shape[1]}:
+            raise InputError(
+                f"{type(self).__name__}: expected outputs of {classes} classes, as before, "
+                f"got {outputs.shape[1]}"
+            )
+        return margins(outputs, targets)
+
+    def _add(
+        self,
+        now: Margins,
+        targets: Int[Tensor, " batch"],
+        kept: Bool[Tensor, " batch"] | None,
+        num_classes: int,
+    ) -> None:
+        if len(self.totals) == 0:
+            self.totals = self.totals.new_zeros(num_classes, self.num_sums + 1)
+        margin = now.margin.detach().to(self.totals.dtype)
+        one_more = torch.cat([self.summed(margin), torch.ones_like(margin)], dim=1)
+        if kept is not None:
+            one_more = one_more.where(kept.unsqueeze(1), 0.0)
+        self.totals.mul_(self.decay).index_add_(0, targets, one_more)
