@@ -165,6 +165,7 @@ def test_on_the_command_line(image_root, tmp_path, checked) -> None:
         "SEEDS = (0,)",
         "tasks.image_folder.test = None",
         f"tasks.image_folder.labels_checked = {checked}",
+        "ALLOW_NOISY_META = True",  # the meta samples are unchecked too
         "tasks.classification_task.num_test = 30",
         "tasks.classification_task.num_meta = 30",
         "tasks.classification_task.batch_size = 20",
