@@ -11,6 +11,7 @@ from metaloss.adjusters import (
 from metaloss.checks import InputError
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import from_pretrained, list_pretrained
+from metaloss.recommendation import recommended
 from metaloss.shim import install as _mend_torchvision
 
 _mend_torchvision()  # here, so that whatever imports torchvision afterwards can
@@ -28,4 +29,5 @@ __all__ = [
     "ScheduledAdjuster",
     "from_pretrained",
     "list_pretrained",
+    "recommended",
 ]

@@ -28,7 +28,7 @@ LAYERS = [
     {"adjusters"},
     {"objective"},
     {"bilevel", "gin_errors", "integrations", "pretrained"},
-    {"training"},
+    {"recommendation", "training"},
     {"experiments"},
     {"bench", "diagnostics", "console", "config"},
     {"runner", "stopping"},

@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+FAMILIES = ("GCE", "JS", "PolySoft", "SL")
 FOLDER = Path(__file__).parent / "adjusters"
+SHORT = {family.lower(): f"{family.lower()}-fashion-mnist-statistics" for family in FAMILIES}
+"""The recommended adjuster of each family, which needs no sample ids."""
 
 
 class Pretrained(NamedTuple):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jaxtyping import Float
 from torch import Tensor
 
+from metaloss import losses
 from metaloss.checks import InputError
 from metaloss.files import user_path
 from metaloss.objective import AdjustedLoss
 from metaloss.objective.reduction import IGNORED
-from metaloss.pretrained.bundled import FOLDER, list_pretrained
+from metaloss.pretrained.bundled import FOLDER, SHORT, list_pretrained
 from metaloss.pretrained.files import load_adjuster
 from metaloss.pretrained.hub import REPOSITORY, download
 
@@ -32,8 +33,10 @@ def from_pretrained(
 
     Args:
         name: the folder of a saved adjuster, such as ``RUN/A-GCE/seed-0/adjuster``; or the name of
-            one that comes with the package (:func:`~metaloss.pretrained.list_pretrained`); or a
-            repository ``"user/name"`` of the Hugging Face Hub. They are tried in this order.
+            one that comes with the package (:func:`~metaloss.pretrained.list_pretrained`); or
+            ``"gce"``, ``"js"``, ``"polysoft"`` or ``"sl"``, the one that is recommended for this
+            loss and needs no sample ids; or a repository ``"user/name"`` of the Hugging Face Hub.
+            They are tried in this order.
         components: your own classes that its card names.
         strength: scales the distance of its hyperparameters from the loss's defaults, in (0, 1].
             A smaller strength is safer on unfamiliar data, and gains less.
@@ -53,7 +56,7 @@ def from_pretrained(
     Example:
         >>> import torch
         >>> import metaloss
-        >>> criterion = metaloss.from_pretrained("gce-fashion-mnist-margin", total_steps=390 * 60)
+        >>> criterion = metaloss.from_pretrained("sl", total_steps=390 * 60)
         >>> criterion(torch.zeros(2, 10), torch.tensor([3, 5])).ndim
         0
     """
@@ -83,11 +86,24 @@ def folder_of(name: str | Path) -> Path:
     names = [adjuster.name for adjuster in list_pretrained()]
     if str(name) in names:
         return FOLDER / str(name)
+    if str(name).lower() in SHORT:
+        return FOLDER / SHORT[str(name).lower()]
     if isinstance(name, str) and REPOSITORY.fullmatch(name):
         return download(name)
-    close = difflib.get_close_matches(str(name), names, n=1)
+    raise InputError(_unknown(str(name), [*SHORT, *names]))
+
+
+def _unknown(name: str, names: Sequence[str]) -> str:
+    """Returns what is wrong with a name that stands for nothing."""
+    families = {family.lower() for family in losses.__all__}
+    if name.lower() in families:
+        return (
+            f"{name}: expected a loss with a bundled adjuster ({', '.join(SHORT)}), got one "
+            "without; metaloss train learns one for it"
+        )
+    close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    raise InputError(
+    return (
         f"{name}: expected the folder of a saved adjuster, user/name on the Hugging Face Hub, or "
         f"one of {', '.join(names)}, got nothing there{hint}"
     )

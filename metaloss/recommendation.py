@@ -1,0 +1,117 @@
+"""The composition that is recommended to begin with: loss, features, meta loss and settings."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from metaloss.adjusters import Adjuster
+from metaloss.bilevel import Lookback
+from metaloss.bilevel.clipping import Clip
+from metaloss.checks import check_at_least
+from metaloss.conditioners import MarginStatistics
+from metaloss.losses import LossFamily, PolySoft, Ranged
+from metaloss.meta_losses import MAE, CrossEntropy
+from metaloss.objective import AdjustedLoss
+from metaloss.objective.reduction import IGNORED
+
+HOLD_NORM = 0.9
+HIGHEST = 9.0  # of the lower end of lambda's range, which ends at 10
+
+
+class Recommended(NamedTuple):
+    """What a training loop needs to learn an adjuster.
+
+    Attributes:
+        criterion: the adjusted loss of the network's steps.
+        lookback: differentiates the meta loss through these steps.
+        meta_optimizer: updates the adjuster.
+    """
+
+    criterion: AdjustedLoss
+    lookback: Lookback
+    meta_optimizer: torch.optim.Optimizer
+
+
+def recommended(
+    num_classes: int,
+    *,
+    clean: bool = True,
+    meta_lr: float = 1e-3,
+    clip: Clip | None = None,
+    ignore_index: int = IGNORED,
+    weight: Float[Tensor, " classes"] | None = None,
+) -> Recommended:
+    """Returns the composition that was best in the study of the documentation, "Recommended".
+
+    It is PolySoft, adjusted by :class:`~metaloss.conditioners.MarginStatistics`, which need no
+    sample ids. In gin it is ``recipes/recommended.gin``, and without clean labels
+    ``recipes/no_clean.gin`` after it.
+
+    Args:
+        num_classes: the number of classes.
+        clean: whether the meta samples have clean labels. If not, MAE is the meta loss, and the
+            meta samples may be the noisy training samples.
+        meta_lr: the learning rate of Adam for the adjuster.
+        clip: how the training steps clip their gradients.
+        ignore_index: as for :class:`~metaloss.AdjustedLoss`.
+        weight: as for :class:`~metaloss.AdjustedLoss`.
+
+    Returns:
+        The criterion, the lookback and the meta optimizer.
+
+    Raises:
+        InputError: fewer than two classes, or a setting of a part is out of its range.
+
+    Example:
+        >>> import torch
+        >>> import metaloss
+        >>> criterion, lookback, meta_optimizer = metaloss.recommended(num_classes=3)
+        >>> model = torch.nn.Linear(5, 3)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> x, y = torch.randn(8, 5), torch.randint(3, (8,))
+        >>> with lookback.step(model, optimizer, criterion, (x, y)):
+        ...     optimizer.zero_grad()
+        ...     criterion(model(x), y).backward()
+        ...     optimizer.step()
+        >>> grads = lookback.hypergradient((x, y))  # of clean samples
+    """
+    loss, conditioner = recommended_loss(num_classes), MarginStatistics()
+    criterion = AdjustedLoss(
+        loss,
+        conditioner,
+        Adjuster.for_loss(loss, conditioner),
+        ignore_index=ignore_index,
+        weight=weight,
+    )
+    conditioner.prepare(torch.empty(0, dtype=torch.int64), num_classes)
+    meta_loss = CrossEntropy() if clean else MAE()
+    return Recommended(
+        criterion,
+        Lookback(meta_loss=meta_loss, hold_norm=HOLD_NORM, clip=clip),
+        torch.optim.Adam(criterion.adjuster.parameters(), lr=meta_lr, weight_decay=1e-4),
+    )
+
+
+def recommended_loss(num_classes: int) -> LossFamily:
+    r"""Returns PolySoft, with a range of :math:`\lambda` for this number of classes.
+
+    A network that knows nothing has a cross entropy of :math:`\log c` on every sample. PolySoft is
+    constant from :math:`\lambda` on, so the range begins at :math:`1 + \log c`: otherwise such a
+    network would learn nothing.
+
+    Args:
+        num_classes: c, at least 2.
+
+    Example:
+        >>> from metaloss.recommendation import recommended_loss
+        >>> recommended_loss(10).hyperparameters[0].low.__round__(3)
+        3.303
+    """
+    check_at_least("num_classes", num_classes, 2)
+    lowest = min(1 + math.log(num_classes), HIGHEST)
+    return Ranged(PolySoft(), {"lam": (lowest, 10.0)})
