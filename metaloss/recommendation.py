@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from metaloss.adjusters import Adjuster
-from metaloss.bilevel import Lookback
-from metaloss.bilevel.clipping import Clip
-from metaloss.checks import check_at_least
+from metaloss.checks import check_at_least, require
 from metaloss.conditioners import MarginStatistics
 from metaloss.losses import LossFamily, PolySoft, Ranged
 from metaloss.meta_losses import MAE, CrossEntropy
 from metaloss.objective import AdjustedLoss
 from metaloss.objective.reduction import IGNORED
 
+if TYPE_CHECKING:
+    from metaloss.bilevel import Clip, Lookback
+
 HOLD_NORM = 0.9
-HIGHEST = 9.0  # of the lower end of lambda's range, which ends at 10
+MOST_CLASSES = 8000  # for which 1 + log c is less than 10, the highest lambda of PolySoft
 
 
 class Recommended(NamedTuple):
@@ -53,7 +54,7 @@ def recommended(
     ``recipes/no_clean.gin`` after it.
 
     Args:
-        num_classes: the number of classes.
+        num_classes: the number of classes, from 2 to 8,000.
         clean: whether the meta samples have clean labels. If not, MAE is the meta loss, and the
             meta samples may be the noisy training samples.
         meta_lr: the learning rate of Adam for the adjuster.
@@ -65,7 +66,7 @@ def recommended(
         The criterion, the lookback and the meta optimizer.
 
     Raises:
-        InputError: fewer than two classes, or a setting of a part is out of its range.
+        InputError: another number of classes, or a setting of a part is out of its range.
 
     Example:
         >>> import torch
@@ -80,6 +81,8 @@ def recommended(
         ...     optimizer.step()
         >>> grads = lookback.hypergradient((x, y))  # of clean samples
     """
+    from metaloss.bilevel import Lookback  # not above: it imports TorchOpt, and `metaloss` is light
+
     loss, conditioner = recommended_loss(num_classes), MarginStatistics()
     criterion = AdjustedLoss(
         loss,
@@ -105,7 +108,10 @@ def recommended_loss(num_classes: int) -> LossFamily:
     network would learn nothing.
 
     Args:
-        num_classes: c, at least 2.
+        num_classes: c, from 2 to 8,000.
+
+    Raises:
+        InputError: another number of classes.
 
     Example:
         >>> from metaloss.recommendation import recommended_loss
@@ -113,5 +119,9 @@ def recommended_loss(num_classes: int) -> LossFamily:
         3.303
     """
     check_at_least("num_classes", num_classes, 2)
-    lowest = min(1 + math.log(num_classes), HIGHEST)
-    return Ranged(PolySoft(), {"lam": (lowest, 10.0)})
+    require(
+        num_classes <= MOST_CLASSES,
+        f"num_classes: expected at most {MOST_CLASSES:,}, beyond which PolySoft teaches a new "
+        f"network nothing, got {num_classes:,}",
+    )
+    return Ranged(PolySoft(), {"lam": (1 + math.log(num_classes), 10.0)})

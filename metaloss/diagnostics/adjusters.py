@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from rich import box
@@ -15,29 +15,39 @@ from metaloss.pretrained.summary import Summary
 
 COLUMNS = {"plain": "CE", "fixed": "default", "adjusted": "adjusted"}
 
+COST = (
+    "Cost: forward and backward pass of the criterion with 128 samples and 10\n"
+    "classes, relative to nn.CrossEntropyLoss; one thread of this CPU.\n"
+)
 
-def listing(adjusters: Sequence[Summary]) -> RenderableType:
+
+def listing(
+    adjusters: Sequence[Summary], costs: Mapping[str, float] | None = None
+) -> RenderableType:
     """Return a table for all adjusters that were learned on the same data with the same features.
 
     Args:
         adjusters: in any order.
+        costs: by name, what each costs in a training step, relative to cross entropy.
     """
+    costs = costs or {}
     ordered = sorted(adjusters, key=lambda each: (each.source, each.reads, each.name))
     groups = [
         list(group) for _, group in groupby(ordered, key=lambda each: (each.source, each.reads))
     ]
-    tables = [part for group in groups for part in _table(group)]
+    tables = [part for group in groups for part in _table(group, costs)]
     return Group(
         *tables,
         Text(
             "Figures: means over noisy held-out tasks, not the same ones in each table.\n"
             "CE: cross entropy. Default: the loss with its default hyperparameters.\n"
-            "To use one: metaloss.from_pretrained(NAME), metaloss transfer --adjuster NAME."
+            + (COST if costs else "")
+            + "To use one: metaloss.from_pretrained(NAME), metaloss transfer --adjuster NAME."
         ),
     )
 
 
-def _table(group: Sequence[Summary]) -> list[RenderableType]:
+def _table(group: Sequence[Summary], costs: Mapping[str, float]) -> list[RenderableType]:
     first = group[0]
     ids = "needs sample ids" if first.needs_index else "no sample ids needed"
     metric = METRICS[first.metric]
@@ -52,6 +62,8 @@ def _table(group: Sequence[Summary]) -> list[RenderableType]:
     table.add_column("loss", min_width=8)
     for title in COLUMNS.values():
         table.add_column(title, justify="right")
+    if costs:
+        table.add_column("cost", justify="right")
     for each in group:
         best = metric.best(list(each.held_out.values())) if each.held_out else None
         cells = []
@@ -59,5 +71,7 @@ def _table(group: Sequence[Summary]) -> list[RenderableType]:
             value = each.held_out.get(row)
             said = "-" if value is None else f"{value:.1f}"
             cells.append(Text(said, "bold" if value is not None and value == best else ""))
+        if costs:
+            cells.append(Text(f"{costs[each.name]:.1f}"))
         table.add_row(Text(each.name), each.loss, *cells)
     return [heading, table]

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import metaloss
 from metaloss.cli import app
 from metaloss.conditioners import ClassMargins, Concat, Margin, RunningMean
+from metaloss.diagnostics import criterion_cost
 from metaloss.pretrained.bundled import _as_code
 from metaloss.pretrained.spec import describe
 from metaloss.pretrained.summary import Summary, summary
@@ -85,3 +86,17 @@ def test_a_card_without_held_out_figures_has_none() -> None:
     about = {k: v for k, v in first.card["about"].items() if not k.startswith("held_out")}
     bare = summary(first._replace(card={**first.card, "about": about}))
     assert (bare.held_out, bare.held_out_tasks, bare.held_out_seeds) == ({}, 0, [])
+
+
+def test_the_cost_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(criterion_cost, "BATCH", 8)
+    monkeypatch.setattr(
+        metaloss.pretrained, "list_pretrained", lambda: metaloss.list_pretrained()[:3]
+    )
+    costs = {each["name"]: each["cost"] for each in json.loads(shown("--json", "--cost"))}
+    assert list(costs) == NAMES[:3]
+    assert min(costs.values()) > 1  # a criterion does more than cross entropy
+    table = shown("--cost")
+    assert max(map(len, table.splitlines())) <= 80
+    assert "relative to nn.CrossEntropyLoss" in table and "cost" in table
+    assert "cost" not in shown()

@@ -62,12 +62,6 @@ def test_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert accuracy > plain + 2 and loss < plain_loss
 
 
-def test_the_cost_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    ratios = example("criterion_cost").main(steps=2)
-    assert len(ratios) == 9 and ratios["nn.CrossEntropyLoss"] == 1.0
-    assert len(capsys.readouterr().out.splitlines()) == 9
-
-
 @pytest.mark.filterwarnings("ignore")
 def test_lightning(progress: list[float]) -> None:
     classifier = example("with_lightning", "lightning").main()

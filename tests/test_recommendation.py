@@ -1,0 +1,67 @@
+"""The recommended composition: as a function, as a recipe, and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import metaloss
+from metaloss import InputError
+from metaloss.config import configuration
+from metaloss.experiments import Experiment
+from metaloss.meta_losses import MAE, CrossEntropy
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_training_loop_learns_an_adjuster(clean: bool) -> None:
+    torch.manual_seed(0)
+    criterion, lookback, meta_optimizer = metaloss.recommended(num_classes=3, clean=clean)
+    assert lookback.meta_loss == (CrossEntropy() if clean else MAE())
+    model = nn.Linear(5, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x, y = torch.randn(32, 5), torch.randint(3, (32,))
+    before = [theta.detach().clone() for theta in criterion.adjuster.parameters()]
+    for _ in range(2):
+        with lookback.step(model, optimizer, criterion, (x, y)):
+            optimizer.zero_grad()
+            criterion(model(x), y).backward()
+            optimizer.step()
+        grads = lookback.hypergradient((x, y))
+        for name, theta in criterion.adjuster.named_parameters():
+            theta.grad = grads[name]
+        meta_optimizer.step()
+    after = criterion.adjuster.parameters()
+    assert not any(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_the_recipe_is_the_same(clean: bool) -> None:
+    files = ["experiments/demo.gin", "recipes/recommended.gin", "recipes/no_clean.gin"]
+    with configuration(files[:2] if clean else files) as config:
+        experiment = config.build(Experiment)
+        (method,), lookahead = experiment.methods, experiment.recipe.lookahead
+    ours = metaloss.recommended(num_classes=10, clean=clean)
+    assert method.loss == ours.criterion.loss
+    assert type(method.conditioner) is type(ours.criterion.conditioner)
+    assert lookahead.hold_norm == ours.lookback.hold_norm
+    assert (lookahead.meta_loss or CrossEntropy()) == ours.lookback.meta_loss
+
+
+@pytest.mark.parametrize("num_classes", [2, 10, 8000])
+def test_a_network_that_knows_nothing_learns(num_classes: int) -> None:
+    criterion = metaloss.recommended(num_classes).criterion
+    outputs = torch.zeros(4, num_classes, requires_grad=True)
+    criterion(outputs, torch.arange(4) % num_classes).backward()
+    assert outputs.grad is not None
+    assert (outputs.grad.abs().sum(dim=1) > 0).all()
+
+
+def test_bad_input() -> None:
+    with pytest.raises(InputError, match="num_classes: expected a whole number of at least 2"):
+        metaloss.recommended(1)
+    with pytest.raises(InputError, match=r"expected at most 8,000, .* got 21,841"):
+        metaloss.recommended(21_841)
+    criterion = metaloss.recommended(3).criterion
+    with pytest.raises(InputError, match="expected outputs of 3 classes"):
+        criterion(torch.randn(4, 5, requires_grad=True), torch.arange(4))
