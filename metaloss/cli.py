@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 
 DEMO = "experiments/demo.gin"
+NO_CLEAN = "recipes/no_clean.gin"
 TRANSFERRED = "adjusters/transferred.gin"
 
 Config = Annotated[
@@ -63,9 +64,18 @@ def _common(
 
 
 @app.command()
-def demo(out: Out = None, gin_param: Params = None, resume: Resume = False) -> None:
-    """Train on digits with 40% wrong labels: cross entropy, GCE, adjusted GCE and PolySoft."""
-    _run(DEMO, "demo", out, bindings=gin_param or [], resume=resume)
+def demo(
+    *,
+    no_clean: Annotated[
+        bool, typer.Option("--no-clean", help="Learn from the noisy labels: no clean samples.")
+    ] = False,
+    out: Out = None,
+    gin_param: Params = None,
+    resume: Resume = False,
+) -> None:
+    """Train on digits with 40% wrong labels: cross entropy, GCE, and two adjusted losses."""
+    files = [NO_CLEAN] if no_clean else []
+    _run(DEMO, "demo", out, files=files, bindings=gin_param or [], resume=resume)
 
 
 @app.command()

@@ -41,12 +41,12 @@ def test_the_demo_holds(tmp_path: Path) -> None:
     file = tmp_path / "found.json"
     done = CliRunner().invoke(app, [*SMALL, "--json", str(file)])
     assert done.exit_code == 0, done.output
-    for words in ("A-GCE", "A-PolySoft", "mixed against unroll", "unroll against real training"):
+    for words in ("A-GCE", "recommended", "mixed against unroll", "unroll against real training"):
         assert words in done.output
     written = json.loads(file.read_text())
     assert written["holds"] is True
     assert written["config"] == "experiments/demo.gin"
-    assert list(written["methods"]) == ["A-GCE", "A-PolySoft"]
+    assert list(written["methods"]) == ["A-GCE", "recommended"]
     for report in written["methods"].values():
         assert report["length"] > 0
         assert {check["status"] for check in report["checks"]} == {"ok"}
@@ -57,7 +57,7 @@ def test_one_method_in_single_precision_before_any_step() -> None:
     options = ["--method", "A-GCE", "--dtype", "float32", "--steps-before", "0"]
     done = CliRunner().invoke(app, [*SMALL, *options])
     assert done.exit_code == 0, done.output
-    assert "A-PolySoft" not in done.output
+    assert "recommended" not in done.output
     assert "5e-02" in done.output  # single precision's threshold
 
 
@@ -89,7 +89,7 @@ def test_what_does_not_hold_is_exit_code_1(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--method", "GCE"], "expected one that learns (A-GCE, A-PolySoft), got 'GCE'"),
+        (["--method", "GCE"], "expected one that learns (A-GCE, recommended), got 'GCE'"),
         (["--batch", "1"], "batch: expected a whole number of at least 2, got 1"),
         (["--steps-before", "-1"], "steps_before: expected a whole number of at least 0"),
         (["--directions", "0"], "directions: expected a whole number of at least 1, got 0"),

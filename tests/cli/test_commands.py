@@ -16,6 +16,8 @@ from metaloss.cli import app
 QUICK = ["--gin_param", "EPOCHS = 2", "--gin_param", "SEEDS = (0,)"]
 GCE = ["--gin_param", "experiments.Experiment.methods = [@gce/experiments.Conventional()]"]
 
+LEARNING = ["--gin_param", "experiments.Experiment.methods = [@recommended/experiments.Adjusted()]"]
+
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The installed command in a process of its own, away from a terminal."""
@@ -31,7 +33,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_demo_shows_the_table_and_writes_everything(tmp_path: Path) -> None:
     done = run("demo", "--out", "out", *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for name in ("CE", "GCE", "A-GCE", "A-PolySoft"):
+    for name in ("CE", "GCE", "A-GCE", "recommended"):
         assert name in done.stdout
     assert "epoch 2/2" in done.stderr  # a plain log, as this is no terminal
     assert "\x1b" not in done.stdout + done.stderr
@@ -39,11 +41,18 @@ def test_demo_shows_the_table_and_writes_everything(tmp_path: Path) -> None:
     assert "results: out" in done.stdout and "results" not in done.stderr
     out = tmp_path / "out"
     rows = json.loads((out / "results.json").read_text())["rows"]
-    assert [row["method"] for row in rows] == ["CE", "GCE", "A-GCE", "A-PolySoft"]
+    assert [row["method"] for row in rows] == ["CE", "GCE", "A-GCE", "recommended"]
     assert all(row["seeds"] == [0] and 0 <= row["accuracy_mean"] <= 100 for row in rows)
     assert (out / "hyperparameters.png").read_bytes().startswith(b"\x89PNG")
     assert "EPOCHS = 2" in (out / "config.gin").read_text()
     assert "Recipe.warmup_epochs = 0" in (out / "operative.gin").read_text()
+
+
+def test_the_demo_without_clean_samples(tmp_path: Path) -> None:
+    done = run("demo", "--no-clean", "--out", "out", *QUICK, *LEARNING, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "out" / "recommended" / "seed-0" / "result.json").read_text())
+    assert result["meta_loss"] == "MAE()"
 
 
 def test_without_out_each_run_gets_a_folder_of_its_own(
