@@ -16,6 +16,7 @@ from metaloss.experiments.cards import held_out_of, result_of, rounded
 from metaloss.experiments.comparison import Comparison
 from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.identity import run_identity
+from metaloss.experiments.learned import doubts
 from metaloss.experiments.makers import make_task
 from metaloss.experiments.meta_steps import too_few
 from metaloss.experiments.methods import Adjusted, Method, Transferred
@@ -25,6 +26,7 @@ from metaloss.experiments.preflight import check_fit, check_specs
 from metaloss.experiments.resume import run_resumable
 from metaloss.experiments.run_folder import RunFolder
 from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.samples import pooled
 from metaloss.experiments.settings import RunSettings
 from metaloss.experiments.transfer import conventional
 from metaloss.losses import toward_defaults
@@ -216,6 +218,8 @@ class MetaTraining:
             run_resumable(trainings, identity, records, observer, self.settings.checkpoint_every)
             done = self._finish(trainings, info, records)
             observer.end(done)
+            for line in done.get("warnings", ()):
+                observer.remark(f"{info.method}, seed {info.seed}: {line}")
         return done
 
     def _finish(
@@ -223,14 +227,16 @@ class MetaTraining:
     ) -> dict[str, Any]:
         epochs = records.metrics.read(trainings.epochs_finished)
         result = result_of(trainings, epochs, info)
-        about = {**rounded(result), **environment(self.settings.device), **self.about}
         strength = self.strengths.get(info.method, 1.0)
-        if strength != 1:
-            about["strength"] = strength
+        about = {**rounded(result), **environment(self.settings.device), **self.about}
+        about |= {"strength": strength} if strength != 1 else {}
         assert trainings.meta_learner is not None
         criterion = next(iter(trainings.trainings.values())).state.criterion
         snapshots = trainings.meta_learner.snapshots
         save_adjuster(records.adjuster, criterion, snapshots, about, strength)
+        samples, hold_norm = pooled(trainings.trainings.values()), self.recipe.lookahead.hold_norm
+        warnings = doubts(criterion.loss.hyperparameters, samples, hold_norm)
+        result |= {"warnings": warnings} if warnings else {}
         records.finish(result)
         return result
 

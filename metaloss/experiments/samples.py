@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,7 @@ from metaloss.conditioners import plain_conditioner
 from metaloss.objective import AdjustedLoss
 from metaloss.training.evaluate import evaluating
 from metaloss.training.streams import check_loader
+from metaloss.training.task_training import TaskTraining
 from metaloss.types import Loader, Reviewable
 
 
@@ -49,3 +52,14 @@ def collect(model: nn.Module, criterion: AdjustedLoss, loader: Loader) -> dict[s
     order = columns[0].argsort()
     names = ("index", "targets", name, "losses", "hparams")
     return {name: column[order] for name, column in zip(names, columns, strict=True)}
+
+
+def pooled(trainings: Iterable[TaskTraining]) -> dict[str, Tensor]:
+    """Return the margins or residuals and the hyperparameters of all tasks' training samples.
+
+    Args:
+        trainings: of tasks of one kind, whose adjuster is the same.
+    """
+    parts = [collect(t.state.model, t.state.criterion, t.task.train) for t in trainings]
+    names = [name for name in parts[0] if name in {"margin", "residual", "hparams"}]
+    return {name: torch.cat([part[name] for part in parts]) for name in names}

@@ -18,6 +18,7 @@ from metaloss.experiments import (
     Comparison,
     Conventional,
     Experiment,
+    MetaTraining,
     RunFolder,
     RunSettings,
     TaskSpec,
@@ -228,3 +229,23 @@ def test_a_comparison_names_the_task(tmp_path) -> None:
     ours.run(RunFolder(tmp_path / "run"), listen)
     (line,) = listen.lines
     assert line.startswith("digits: constant, seed 0: q: expected")
+
+
+def test_a_meta_training_looks_at_all_of_its_tasks(tmp_path) -> None:
+    other = partial(TASK, noise=partial(noise.symmetric, rate=0.2))
+    ours = MetaTraining(
+        tasks=[TaskSpec(name="more", task=TASK), TaskSpec(name="less", task=other)],
+        methods=METHODS[2:4],
+        recipe=RECIPE,
+        model=network,
+        settings=RUN.settings,
+    )
+    listen = Remarks("meta steps or more")
+    ours.run(RunFolder(tmp_path / "run"), listen)
+    (line,) = listen.lines
+    assert line.startswith("reversed, seed 0: q: expected low margins")
+    kept = [
+        json.loads((tmp_path / "run" / name / "seed-0/result.json").read_text()).get("warnings")
+        for name in ("reversed", "right")
+    ]
+    assert kept == [[line.removeprefix("reversed, seed 0: ")], None]
