@@ -11,6 +11,8 @@ from torch import Tensor
 from metaloss.conditioners.class_totals import ClassTotals
 from metaloss.conditioners.margin import Margins
 
+TINY = torch.finfo(torch.float32).tiny  # below the smallest count that batches can decay to
+
 
 class MarginStatistics(ClassTotals):
     r"""The margin, and what margins were like in recent batches; it needs no sample ids.
@@ -52,10 +54,10 @@ class MarginStatistics(ClassTotals):
         if len(self.totals) == 0:
             return torch.cat([margin, margin.new_zeros(len(margin), 4)], dim=1)
         # A count of 0 (no batch yet, or no sample of that class) gives 0.
-        both = (self.totals.sum(0) / self.totals[:, 2].sum()).nan_to_num(nan=0.0)
-        sums, _, counts = self.totals.unbind(dim=1)
-        apart = (sums / counts - both[0]).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        sums, sizes, counts = self.totals.unbind(dim=1)
+        seen = counts.sum().clamp_min(TINY)
+        mean, size = sums.sum() / seen, sizes.sum() / seen
+        apart = (sums - mean * counts) / counts.clamp_min(TINY)
         classes = torch.cat([targets.unsqueeze(1), rival], dim=1)
-        means = both.expand(len(margin), 3)
-        columns = [margin, means[:, :1], apart[classes], means[:, 1:2]]
-        return torch.cat([column.to(margin.dtype) for column in columns], dim=1)
+        columns = [mean.expand_as(margin), apart[classes], size.expand_as(margin)]
+        return torch.cat([margin, *(column.to(margin.dtype) for column in columns)], dim=1)
