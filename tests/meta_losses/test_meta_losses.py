@@ -9,14 +9,7 @@ import torch.nn.functional as F
 from metaloss.checks import InputError
 from metaloss.kinds import CLASSIFICATION, REGRESSION
 from metaloss.losses import GCE, JS, SL, AbsoluteError, ActivePassive, Barron, PolySoft
-from metaloss.meta_losses import (
-    MAE,
-    RCE,
-    CorrectedCrossEntropy,
-    CrossEntropy,
-    MeanLoss,
-    SquaredError,
-)
+from metaloss.meta_losses import MAE, RCE, CrossEntropy, MeanLoss, SquaredError
 
 SYMMETRIC = [
     MAE(),
@@ -28,7 +21,6 @@ SYMMETRIC = [
 ]
 OTHERS = [
     CrossEntropy(),
-    CorrectedCrossEntropy(rate=0.4),
     MeanLoss(GCE()),
     MeanLoss(SL()),
     MeanLoss(JS()),
@@ -53,8 +45,8 @@ def test_a_symmetric_loss_sums_to_a_constant_over_the_labels(meta_loss, classes:
 def test_the_minimiser_under_symmetric_noise(meta_loss) -> None:
     """The noisy risk of one sample over two-class probabilities, by exhaustive search (Theorem 1).
 
-    With 40% wrong labels, a symmetric loss is lowest at probability 1 of the true class, and so is
-    cross entropy that is corrected for them; cross entropy at 0.6.
+    With 40% wrong labels, a symmetric loss is lowest at probability 1 of the true class; cross
+    entropy at 0.6.
     """
     rate = 0.4
     p = torch.linspace(1e-4, 1 - 1e-4, 999, dtype=torch.float64)
@@ -62,7 +54,7 @@ def test_the_minimiser_under_symmetric_noise(meta_loss) -> None:
     zero, one = torch.tensor([0]), torch.tensor([1])
     risks = [(1 - rate) * meta_loss(z[None], zero) + rate * meta_loss(z[None], one) for z in logits]
     lowest = float(p[torch.stack(risks).argmin()])
-    if meta_loss.symmetric or meta_loss == CorrectedCrossEntropy(rate=rate):
+    if meta_loss.symmetric:
         assert lowest == pytest.approx(1 - 1e-4)
     if meta_loss == CrossEntropy():
         assert lowest == pytest.approx(0.6, abs=1e-3)
@@ -117,61 +109,3 @@ def test_bad_input(make, message: str) -> None:
 def test_equal_meta_losses_are_equal_and_can_be_keys() -> None:
     assert MeanLoss(GCE()) == MeanLoss(GCE(), {"q": 0.7}) != MeanLoss(GCE(), {"q": 0.6})
     assert len({MAE(), MAE(), RCE(), RCE(A=-2.0), MeanLoss(GCE()), MeanLoss(GCE())}) == 4
-
-
-def test_corrected_cross_entropy_is_that_of_the_noisy_label() -> None:
-    outputs = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
-    targets = torch.tensor([0, 2, 1, 1])
-    noise = torch.tensor([[0.7, 0.3, 0.0], [0.0, 1.0, 0.0], [0.1, 0.1, 0.8]], dtype=torch.float64)
-    expected = F.nll_loss((outputs.softmax(dim=1) @ noise).log(), targets)
-    found = CorrectedCrossEntropy(transition=noise.tolist())(outputs, targets)
-    torch.testing.assert_close(found, expected)
-    (slope,) = torch.autograd.grad(found, outputs)  # zeros of the matrix make no NaN
-    torch.testing.assert_close(slope, torch.autograd.grad(expected, outputs)[0])
-    symmetric = torch.full((3, 3), 0.2, dtype=torch.float64).fill_diagonal_(0.6)
-    torch.testing.assert_close(
-        CorrectedCrossEntropy(rate=0.4)(outputs, targets),
-        CorrectedCrossEntropy(transition=symmetric.tolist())(outputs, targets),
-    )
-    clean = CorrectedCrossEntropy(rate=0.0)(outputs, targets)
-    torch.testing.assert_close(clean, F.cross_entropy(outputs, targets))
-
-
-def test_corrected_cross_entropy_under_class_dependent_noise() -> None:
-    """Over half of the labels of class 0 are wrong, and the minimiser is still the true class."""
-    noise = ((0.4, 0.6), (0.0, 1.0))
-    p = torch.linspace(1e-4, 1 - 1e-4, 999, dtype=torch.float64)
-    logits = torch.stack([p.log(), (1 - p).log()], dim=1)
-    labels = torch.zeros(999, dtype=torch.int64)
-    for meta_loss, best in ((CorrectedCrossEntropy(transition=noise), 1.0), (MAE(), 0.0)):
-        risk = sum(
-            share * meta_loss.per_sample(logits, labels + label)
-            for label, share in enumerate(noise[0])
-        )
-        assert isinstance(risk, torch.Tensor)
-        assert float(p[risk.argmin()]) == pytest.approx(best, abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({}, "expected either rate or transition, got rate=None and transition=None"),
-        ({"rate": 0.1, "transition": ((1.0,),)}, "got rate=0.1 and transition=a matrix"),
-        ({"rate": 1.5}, r"rate: expected a number in \[0, 1\], got 1.5"),
-        ({"transition": ((1.0, 0.0),)}, r"expected a square matrix, got shape \[1, 2\]"),
-        ({"transition": ((0.5, 0.6), (0.0, 1.0))}, "expected rows that are >= 0 and sum to 1"),
-        ({"transition": ((0.5, 0.5), (0.5, 0.5))}, "expected a matrix that can be inverted"),
-    ],
-)
-def test_noise_that_cannot_be_corrected(settings, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        CorrectedCrossEntropy(**settings)
-
-
-def test_corrected_cross_entropy_refuses_other_outputs() -> None:
-    outputs, targets = torch.zeros(1, 2), torch.tensor([0])
-    with pytest.raises(InputError, match="for outputs of 2 classes, got 0"):
-        CorrectedCrossEntropy(rate=0.6)(outputs, targets)
-    three = CorrectedCrossEntropy(transition=torch.eye(3).tolist())
-    with pytest.raises(InputError, match="expected 3 classes as in transition, got 2"):
-        three(outputs, targets)
