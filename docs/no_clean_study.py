@@ -1,6 +1,6 @@
 """Collect the runs of the study of ``no-clean-set.md``, and draw its picture.
 
-    python docs/no_clean_study.py RUNS...  # folders named DATA-VARIANT, one of them DATA-defaults
+    python docs/no_clean_study.py RUNS...  # folders named DATA-VARIANT; adds them to the table
     python docs/no_clean_study.py          # draw the picture from results/no-clean.csv
 
 A folder is of ``metaloss train experiments/study_DATA.gin``, and its name says what was varied.
@@ -126,7 +126,8 @@ def draw(runs: list[Run], path: Path) -> None:
 def main() -> None:
     """Collect the folders given, if there are any, and draw."""
     if len(sys.argv) > 1:
-        write(collect(map(Path, sys.argv[1:])))
+        runs = {run[:5]: run for run in [*read(), *collect(map(Path, sys.argv[1:]))]}
+        write(sorted(runs.values()))
     draw(read(), HERE / "_static" / "no-clean.svg")
 
 

@@ -138,6 +138,30 @@ class TestThoseOfThePackage:
         assert sum(p.stat().st_size for p in FOLDER.rglob("*") if p.is_file()) < 200_000
 
 
+@pytest.mark.parametrize("short", ["gce", "js", "polysoft", "sl", "SL"])
+def test_a_short_name_is_an_adjuster_that_needs_nothing_else(short: str) -> None:
+    """No ids, no ``prepare``, any number of classes, and few or many samples."""
+    torch.manual_seed(0)
+    criterion = metaloss.from_pretrained(short, total_steps=4)
+    assert criterion.loss.family.lower() == short.lower()
+    assert not criterion.conditioner.needs_index
+    for size in (1, 7, 64, 3):
+        outputs = torch.randn(size, 5, requires_grad=True)
+        criterion(outputs, torch.randint(5, (size,))).backward()
+        assert outputs.grad.isfinite().all() and outputs.grad.abs().sum() > 0
+    assert criterion.adjuster.current == len(criterion.adjuster.until) - 1
+    with pytest.raises(InputError, match="expected outputs of 5 classes, as before, got 6"):
+        criterion(torch.randn(4, 6), torch.arange(4))
+
+
+def test_a_family_without_an_adjuster_says_so() -> None:
+    with pytest.raises(
+        InputError,
+        match=r"focal: expected a loss with a bundled adjuster \(gce, js, polysoft, sl\), got one",
+    ):
+        metaloss.from_pretrained("focal")
+
+
 def test_a_folder_comes_first(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     criterion = saved(tmp_path / "gce-fashion-mnist-margin")
