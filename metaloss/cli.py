@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 
 DEMO = "experiments/demo.gin"
-NO_CLEAN = "recipes/no_clean.gin"
+DEMO_NO_CLEAN = "experiments/demo_no_clean.gin"
 TRANSFERRED = "adjusters/transferred.gin"
 
 Config = Annotated[
@@ -74,8 +74,8 @@ def demo(
     resume: Resume = False,
 ) -> None:
     """Train on digits with 40% wrong labels: cross entropy, GCE, and two adjusted losses."""
-    files = [NO_CLEAN] if no_clean else []
-    _run(DEMO, "demo", out, files=files, bindings=gin_param or [], resume=resume)
+    config = DEMO_NO_CLEAN if no_clean else DEMO
+    _run(config, "demo", out, bindings=gin_param or [], resume=resume)
 
 
 @app.command()

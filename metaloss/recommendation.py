@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metaloss.adjusters import Adjuster
 from metaloss.checks import check_at_least, require
-from metaloss.conditioners import MarginStatistics
+from metaloss.conditioners import Margin, MarginStatistics
 from metaloss.losses import LossFamily, PolySoft, Ranged
 from metaloss.meta_losses import MAE, CrossEntropy
 from metaloss.objective import AdjustedLoss
@@ -47,16 +47,17 @@ def recommended(
     ignore_index: int = IGNORED,
     weight: Float[Tensor, " classes"] | None = None,
 ) -> Recommended:
-    """Returns the composition that was best in the study of the documentation, "Recommended".
+    """Returns the composition to begin with, which the page "Recommended" compares with others.
 
-    It is PolySoft, adjusted by :class:`~metaloss.conditioners.MarginStatistics`, which need no
-    sample ids. In gin it is ``recipes/recommended.gin``, and without clean labels
-    ``recipes/no_clean.gin`` after it.
+    It is PolySoft, and reads :class:`~metaloss.conditioners.MarginStatistics`; or, without clean
+    labels, :class:`~metaloss.conditioners.Margin` alone. Neither needs sample ids. In gin it is
+    ``recipes/recommended.gin`` or ``recipes/recommended_no_clean.gin``.
 
     Args:
         num_classes: the number of classes, from 2 to 8,000.
-        clean: whether the meta samples have clean labels. If not, MAE is the meta loss, and the
-            meta samples may be the noisy training samples.
+        clean: whether the meta samples have clean labels. If not, MAE is the meta loss. Hold
+            noisy samples out for it: a network that learns the labels of its training samples by
+            heart cannot be judged by them.
         meta_lr: the learning rate of Adam for the adjuster.
         clip: how the training steps clip their gradients.
         ignore_index: as for :class:`~metaloss.AdjustedLoss`.
@@ -83,7 +84,8 @@ def recommended(
     """
     from metaloss.bilevel import Lookback  # not above: it imports TorchOpt, and `metaloss` is light
 
-    loss, conditioner = recommended_loss(num_classes), MarginStatistics()
+    loss = recommended_loss(num_classes)
+    conditioner = MarginStatistics() if clean else Margin()
     criterion = AdjustedLoss(
         loss,
         conditioner,
@@ -91,7 +93,7 @@ def recommended(
         ignore_index=ignore_index,
         weight=weight,
     )
-    conditioner.prepare(torch.empty(0, dtype=torch.int64), num_classes)
+    conditioner.prepare(torch.empty(0, dtype=torch.int64), num_classes)  # sizes it
     meta_loss = CrossEntropy() if clean else MAE()
     return Recommended(
         criterion,

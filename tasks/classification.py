@@ -29,7 +29,7 @@ def classification_task(
     data: AnySource | Callable[[], AnySource],
     noise: Callable[..., NoisyLabels] | None = None,
     noise_file: str | Path | None = None,
-    num_meta: int | None = 1000,
+    num_meta: float | None = 1000,
     num_validation: int = 0,
     num_test: int | None = None,
     subset: int | None = None,
@@ -62,7 +62,8 @@ def classification_task(
         noise_file: saved noisy labels, in place of ``noise``. They are for all training samples of
             the source, or for those of exactly this split.
         num_meta: samples in the meta set; 0 for no meta set; ``None``, with
-            ``meta_from="shared"``, for all training samples.
+            ``meta_from="shared"``, for all training samples; or, with ``meta_from="noisy"``, a
+            fraction of the training samples, in (0, 1).
         num_validation: clean samples in the validation set; 0 for no validation set.
         num_test: samples in the test set, taken out of the training samples. It is given if and
             only if the source has no test set. :class:`Source` says which labels are checked.
@@ -118,6 +119,7 @@ def classification_task(
     )
     check_at_least("eval_batch_size", eval_batch_size, 1)
     meta = MetaSamples(meta_from, num_meta, seed=seed)
+    meta, subset = meta.counted(len(source.train), (num_validation, num_test), subset)
     parts = divide(
         source,
         num_train=subset,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Int
@@ -23,7 +24,8 @@ class MetaSamples:
         origin: "train", "test" or "clean": the part of the source that they are taken out of; they
             keep their targets. "noisy": taken out of the training samples, with noise like theirs.
             "shared": training samples, which are trained on too.
-        number: how many; ``None``, for "shared" alone, means all training samples.
+        number: how many; ``None``, for "shared" alone, means all training samples; a fraction in
+            (0, 1), for "noisy" alone, means that part of the training samples.
         allowed: the origins that the task has.
         seed: the seed that "shared" samples are chosen by.
 
@@ -38,7 +40,7 @@ class MetaSamples:
     """
 
     origin: str = "train"
-    number: int | None = 0
+    number: float | None = 0
     allowed: tuple[str, ...] = CLEAN + NOISY
     seed: int = 0
 
@@ -48,7 +50,13 @@ class MetaSamples:
             self.origin in self.allowed,
             f"meta_from: expected one of {', '.join(self.allowed)}, got {self.origin!r}",
         )
-        if self.number is not None:
+        if isinstance(self.number, float):
+            require(
+                self.origin == "noisy" and 0 < self.number < 1,
+                "num_meta: expected a whole number, or for meta_from='noisy' a fraction in (0, 1), "
+                f"got {self.number}",
+            )
+        elif self.number is not None:
             check_at_least("num_meta", self.number, 0)
         elif self.origin != "shared":
             raise InputError(
@@ -56,10 +64,29 @@ class MetaSamples:
                 "all training samples, for meta_from='shared'"
             )
 
+    def counted(
+        self, samples: int, others: Iterable[int | None], subset: int | None
+    ) -> tuple[MetaSamples, int | None]:
+        """Turn a fraction into a number.
+
+        Args:
+            samples: the training samples of the source.
+            others: how many of them other parts of the task take.
+            subset: how many of the rest the task has; ``None`` for all.
+
+        Returns:
+            These meta samples with their number, and the subset that is left to train on.
+        """
+        if not isinstance(self.number, float):
+            return self, subset
+        mine = samples - sum(other or 0 for other in others) if subset is None else subset
+        number = round(self.number * mine)
+        return replace(self, number=number), None if subset is None else subset - number
+
     @property
     def held_out(self) -> int:
         """The number of samples that are taken out of a part of the source."""
-        return 0 if self.origin == "shared" else self.number or 0
+        return 0 if self.origin == "shared" else int(self.number or 0)
 
     @property
     def taken_from(self) -> str:
@@ -85,7 +112,7 @@ class MetaSamples:
         """
         if self.origin != "shared" or self.number == 0:
             return None
-        number = samples if self.number is None else self.number
+        number = samples if self.number is None else int(self.number)
         require(
             number <= samples,
             f"num_meta: expected at most the {samples} training samples, got {number}",

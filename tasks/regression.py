@@ -26,7 +26,7 @@ def regression_task(
     *,
     data: Table | Callable[[], Table],
     noise: Callable[..., NoisyValues] | None = None,
-    num_meta: int | None = 100,
+    num_meta: float | None = 100,
     num_validation: int = 0,
     num_test: int = 100,
     subset: int | None = None,
@@ -48,7 +48,8 @@ def regression_task(
             ``rate``, already bound. It is called with ``targets`` and ``generator``, and with
             ``inputs`` if it takes them.
         num_meta: samples in the meta set; 0 for no meta set; ``None``, with
-            ``meta_from="shared"``, for all training samples.
+            ``meta_from="shared"``, for all training samples; or, with ``meta_from="noisy"``, a
+            fraction of the training samples, in (0, 1).
         num_validation: clean samples in the validation set; 0 for no validation set.
         num_test: samples in the test set.
         subset: training samples; by default, all samples that are left.
@@ -82,6 +83,7 @@ def regression_task(
     table = checked("data", data() if callable(data) else data, Table)
     meta = MetaSamples(meta_from, num_meta, ("train", "noisy", "shared"), seed)
     check_at_least("num_validation", num_validation, 0)
+    meta, subset = meta.counted(len(table), (num_validation, num_test), subset)
     held_out = {"test": num_test, "meta": meta.held_out, "validation": num_validation}
     parts = split(
         torch.arange(len(table)),

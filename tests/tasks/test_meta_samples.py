@@ -51,6 +51,21 @@ def wrong(labels: dict[float, float]) -> int:
     return sum(label != number % 4 for number, label in labels.items())
 
 
+@pytest.mark.parametrize(
+    ("changes", "train", "meta"),
+    [({}, 320, 80), ({"subset": 200}, 160, 40), ({"num_validation": 100}, 240, 60)],
+)
+def test_a_fraction_of_the_training_samples(changes, train: int, meta: int) -> None:
+    task = TASK(noise=SYMMETRIC, meta_from="noisy", num_meta=0.2, **changes)
+    assert (len(members(task.train)), len(members(task.meta))) == (train, meta)
+    assert task.meta_samples.number == meta
+
+
+def test_a_fraction_of_the_training_samples_of_a_table() -> None:
+    task = REGRESSION(meta_from="noisy", num_meta=0.25)
+    assert (task.train.num_samples, task.meta.num_samples) == (60, 20)
+
+
 def test_held_out_noisy_samples_keep_their_noise() -> None:
     task = TASK(noise=SYMMETRIC, meta_from="noisy", num_meta=200)
     train, meta = members(task.train), members(task.meta)
@@ -171,6 +186,8 @@ def test_values(meta_from: str) -> None:
         ),
         (partial(TASK, num_meta=401, meta_from="shared"), "at most the 400 training samples"),
         (partial(TASK, num_meta=-1, meta_from="shared"), "num_meta"),
+        (partial(TASK, num_meta=0.2), "num_meta: expected a whole number"),
+        (partial(TASK, num_meta=1.5, meta_from="noisy"), r"a fraction in \(0, 1\), got 1.5"),
         (partial(TASK, num_meta=10, meta_from="noisy"), "meta_batch_size"),
         (partial(REGRESSION, meta_from="clean"), "meta_from: expected one of train, noisy, shared"),
     ],
