@@ -103,12 +103,10 @@ def recommended(
 
 
 def recommended_loss(num_classes: int) -> LossFamily:
-    r"""Returns PolySoft with ranges in which a network that knows nothing learns.
+    r"""Returns PolySoft with a range of :math:`\lambda` in which a new network learns.
 
-    Such a network has a cross entropy of :math:`\log c` on every sample. PolySoft is constant from
-    :math:`\lambda` on, so the range of :math:`\lambda` begins at :math:`1 + \log c`. A weight is
-    :math:`(1 - \mathcal{L}_{CE} / \lambda)^{1 / (d - 1)}`, next to nothing for a :math:`d` near 1,
-    so the range of :math:`d` begins at its default, 2.
+    A network that knows nothing has a cross entropy of :math:`\log c` on every sample. PolySoft is
+    constant from :math:`\lambda` on, so the range begins at :math:`1 + \log c`.
 
     Args:
         num_classes: c, from 2 to 8,000.
@@ -127,4 +125,4 @@ def recommended_loss(num_classes: int) -> LossFamily:
         f"num_classes: expected at most {MOST_CLASSES:,}, beyond which PolySoft teaches a new "
         f"network nothing, got {num_classes:,}",
     )
-    return Ranged(PolySoft(), {"lam": (1 + math.log(num_classes), 10.0), "d": (2.0, 5.0)})
+    return Ranged(PolySoft(), {"lam": (1 + math.log(num_classes), 10.0)})
