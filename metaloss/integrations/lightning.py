@@ -26,7 +26,7 @@ class ProgressCallback(Callback):
         >>> import metaloss
         >>> from lightning.pytorch import Trainer  # doctest: +SKIP
         >>> from metaloss.integrations.lightning import ProgressCallback  # doctest: +SKIP
-        >>> criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
+        >>> criterion = metaloss.from_pretrained("gce-fashion-mnist-statistics")
         >>> Trainer(callbacks=[ProgressCallback(criterion)])  # doctest: +SKIP
     """
 

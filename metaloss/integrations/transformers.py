@@ -44,7 +44,7 @@ class CriterionCallback(TrainerCallback):
     Example:
         >>> import metaloss
         >>> from metaloss.integrations.transformers import CriterionCallback  # doctest: +SKIP
-        >>> criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
+        >>> criterion = metaloss.from_pretrained("gce-fashion-mnist-statistics")
         >>> transformers.Trainer(
         ...     model,
         ...     train_dataset=train,

@@ -39,8 +39,8 @@ def list_pretrained() -> list[Pretrained]:
 
     Example:
         >>> import metaloss
-        >>> metaloss.list_pretrained()[1]
-        Pretrained(gce-cifar10-margin: GCE on Margin, from CIFAR-10)
+        >>> metaloss.list_pretrained()[2]
+        Pretrained(gce-fashion-mnist-statistics: GCE on MarginStatistics, from Fashion-MNIST)
     """
     found = []
     for path in sorted(FOLDER.glob("*/card.json")):

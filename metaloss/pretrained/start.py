@@ -35,7 +35,7 @@ def start_from(criterion: AdjustedLoss, name: str | Path, components: Iterable[t
         >>> from metaloss.losses import GCE
         >>> from metaloss.pretrained import start_from
         >>> criterion = AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
-        >>> start_from(criterion, "gce-fashion-mnist-margin")
+        >>> start_from(criterion, "gce-fashion-mnist-statistics")
     """
     saved = from_pretrained(name, components=components)
     last = saved.adjuster

@@ -67,7 +67,7 @@ def test_the_table_has_all_of_them_whole_at_80_columns(found: dict[str, dict[str
 def test_adjusters_stand_under_what_they_read() -> None:
     whole = shown(width=200)
     groups = whole.split("Learned on ")[1:]
-    assert len(groups) == 4
+    assert len(groups) == 3
     for group in groups:
         kinds = {name.endswith("-context") for name in NAMES if name in group.split()}
         assert kinds == {"; needs sample ids" in group.splitlines()[0]}

@@ -131,9 +131,9 @@ def test_transfer_needs_no_clean_samples(tmp_path: Path) -> None:
         (["--adjuster", "gce-imagenet"], "gce-imagenet: expected the folder of a saved adjuster"),
         (["--adjuster", "."], "expected a file of a learned adjuster, got nothing there"),
         (["--adjuster", ""], "expected the folder of a saved adjuster"),
-        (["--adjuster", "gce-fashion-margin"], "did you mean gce-fashion-mnist-margin?"),
+        (["--adjuster", "gce-fashion-statistics"], "did you mean gce-fashion-mnist-statistics?"),
         (
-            ["--adjuster", "gce-fashion-mnist-margin", "--strength", "2"],
+            ["--adjuster", "gce-fashion-mnist-statistics", "--strength", "2"],
             "strength: expected a number in",
         ),
     ],
@@ -147,7 +147,7 @@ def test_an_adjuster_that_is_not_there(
 def test_adjusters_are_not_put_on_the_tasks_that_they_are_learned_on(
     refused: Callable[..., str],
 ) -> None:
-    asked = ["--adjuster", "gce-fashion-mnist-margin", "--out", "out"]
+    asked = ["--adjuster", "gce-fashion-mnist-statistics", "--out", "out"]
     message = refused("transfer", "experiments/meta_digits.gin", *asked)
     assert "got one that meta-trains them" in message
 
@@ -209,7 +209,7 @@ def test_from_images_of_ones_own_to_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("binding", "message"),
     [
-        ("ADJUSTERS = 'gce-cifar10-margin'", "adjusters: expected a list of texts, got 'gce-"),
+        ("ADJUSTERS = 'gce-cifar10-context'", "adjusters: expected a list of texts, got 'gce-"),
         ("COMPARE = 'yes'", "compare: expected True or False, got 'yes'"),
         ("STRENGTH = 'half'", "strength"),
     ],
@@ -217,7 +217,7 @@ def test_from_images_of_ones_own_to_others(tmp_path: Path) -> None:
 def test_settings_of_the_wrong_kind(
     refused: Callable[..., str], binding: str, message: str
 ) -> None:
-    name = ["--adjuster", "gce-cifar10-margin"]
+    name = ["--adjuster", "gce-cifar10-context"]
     words = ["experiments/transfer_digits.gin", *name, "--gin_param", binding, "--out", "out"]
     assert message in refused("transfer", *words)
 

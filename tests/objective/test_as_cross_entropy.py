@@ -213,9 +213,9 @@ def test_it_is_saved_with_its_weights() -> None:
 def test_a_learned_adjuster_takes_the_same_settings() -> None:
     weight = torch.rand(CLASSES)
     settings = {"reduction": "none", "ignore_index": 3, "weight": weight}
-    criterion = metaloss.from_pretrained("gce-fashion-mnist-margin", **settings)
+    criterion = metaloss.from_pretrained("gce-fashion-mnist-statistics", **settings)
     criterion.progress(1.0)
-    plain = metaloss.from_pretrained("gce-fashion-mnist-margin")
+    plain = metaloss.from_pretrained("gce-fashion-mnist-statistics")
     plain.progress(1.0)
     outputs, targets = drawn((2, 3, 4), 3)
     found = criterion(outputs, targets)

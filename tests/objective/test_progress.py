@@ -34,7 +34,7 @@ def reading(conditioner) -> AdjustedLoss:
 
 WAITING: dict[str, Callable[[], AdjustedLoss]] = {
     "snapshots": lambda: scheduled(3),
-    "from the package": lambda: metaloss.from_pretrained("gce-fashion-mnist-margin"),
+    "from the package": lambda: metaloss.from_pretrained("gce-fashion-mnist-statistics"),
     "feature": lambda: reading(Progress()),
     "feature inside": lambda: reading(Concat([Margin(), MovingAverage(Progress())])),
 }
@@ -159,12 +159,12 @@ def test_more_calls_than_there_were_to_be_warn_once():
 
 
 def test_one_from_the_package_counts_too():
-    criterion = metaloss.from_pretrained("gce-fashion-mnist-margin", total_steps=6)
+    criterion = metaloss.from_pretrained("gce-fashion-mnist-statistics", total_steps=6)
     used = []
     for _ in range(6):
         used.append(criterion.adjuster.current)
         step(criterion)
-    assert used == sorted(used) and set(used) == {0, 1, 2}
+    assert used == sorted(used) and set(used) == {0, 1, 2, 3}
 
 
 @pytest.mark.bad_input
@@ -198,7 +198,7 @@ def test_a_lookback_differentiates_the_call_that_was_made():
 PROGRAM = """
 import warnings, torch, metaloss
 for told in (False, True):
-    criterion = metaloss.from_pretrained("gce-fashion-mnist-margin")
+    criterion = metaloss.from_pretrained("gce-fashion-mnist-statistics")
     if told:
         criterion.progress(0.0)
     compiled = torch.compile(criterion, backend="eager", fullgraph=True)

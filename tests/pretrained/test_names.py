@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -17,7 +16,7 @@ from metaloss.config import configuration, find
 from metaloss.experiments import Comparison, Conventional, MetaTraining
 from metaloss.losses import GCE, CrossEntropy, toward_defaults
 from metaloss.pretrained import save_adjuster, upload
-from metaloss.pretrained.bundled import FOLDER
+from metaloss.pretrained.bundled import FAMILIES, FOLDER, SHORT
 
 
 def saved(folder: Path) -> AdjustedLoss:
@@ -100,11 +99,14 @@ class TestThoseOfThePackage:
                 assert (found.low, found.high) == pytest.approx((made.low, made.high))
 
     def test_all_four_families(self) -> None:
-        """For each data set, one that reads only the margin and one that reads class margins."""
-        found = {(a.loss, a.source, "ClassMargins" in a.reads) for a in metaloss.list_pretrained()}
-        losses, sources = ("GCE", "SL", "PolySoft", "JS"), ("Fashion-MNIST", "CIFAR-10")
-        assert found == set(itertools.product(losses, sources, (False, True)))
+        """For each data set one that needs ids, and one that does not, under a short name."""
+        found = {
+            (a.loss, a.source, a.reads == "MarginStatistics") for a in metaloss.list_pretrained()
+        }
+        kinds = (("Fashion-MNIST", False), ("CIFAR-10", False), ("Fashion-MNIST", True))
+        assert found == {(loss, *kind) for loss in FAMILIES for kind in kinds}
         assert len(metaloss.list_pretrained()) == len(found)
+        assert set(SHORT.values()) <= {a.name for a in metaloss.list_pretrained()}
 
     @pytest.mark.parametrize(
         "adjuster",
@@ -135,7 +137,7 @@ class TestThoseOfThePackage:
         assert robbed > 1.1 * robber
 
     def test_together_they_are_small(self) -> None:
-        assert sum(p.stat().st_size for p in FOLDER.rglob("*") if p.is_file()) < 200_000
+        assert sum(p.stat().st_size for p in FOLDER.rglob("*") if p.is_file()) < 200 * 1024
 
 
 @pytest.mark.parametrize("short", ["gce", "js", "polysoft", "sl", "SL"])
@@ -164,14 +166,14 @@ def test_a_family_without_an_adjuster_says_so() -> None:
 
 def test_a_folder_comes_first(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    criterion = saved(tmp_path / "gce-fashion-mnist-margin")
-    assert same(metaloss.from_pretrained("gce-fashion-mnist-margin"), criterion)
+    criterion = saved(tmp_path / "gce-fashion-mnist-statistics")
+    assert same(metaloss.from_pretrained("gce-fashion-mnist-statistics"), criterion)
 
 
 @pytest.mark.parametrize("name", ["gce-imagenet", "", "a/b/c", Path("user/name")])
 def test_an_unknown_name_says_which_there_are(name) -> None:
     with pytest.raises(
-        InputError, match=r"expected the folder of a saved adjuster.*gce-fashion-mnist-margin"
+        InputError, match=r"expected the folder of a saved adjuster.*gce-fashion-mnist-statistics"
     ):
         metaloss.from_pretrained(name)
 
