@@ -66,9 +66,7 @@ def _common(
 @app.command()
 def demo(
     *,
-    no_clean: Annotated[
-        bool, typer.Option("--no-clean", help="Learn from the noisy labels: no clean samples.")
-    ] = False,
+    no_clean: Annotated[bool, typer.Option("--no-clean", help="Without clean samples.")] = False,
     out: Out = None,
     gin_param: Params = None,
     resume: Resume = False,

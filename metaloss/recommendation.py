@@ -11,9 +11,8 @@ from torch import Tensor
 
 from metaloss.adjusters import Adjuster
 from metaloss.checks import check_at_least, require
-from metaloss.conditioners import Margin, MarginStatistics
+from metaloss.conditioners import MarginStatistics
 from metaloss.losses import LossFamily, PolySoft, Ranged
-from metaloss.meta_losses import MAE, CrossEntropy
 from metaloss.objective import AdjustedLoss
 from metaloss.objective.reduction import IGNORED
 
@@ -41,7 +40,6 @@ class Recommended(NamedTuple):
 def recommended(
     num_classes: int,
     *,
-    clean: bool = True,
     meta_lr: float = 1e-3,
     clip: Clip | None = None,
     ignore_index: int = IGNORED,
@@ -49,15 +47,13 @@ def recommended(
 ) -> Recommended:
     """Returns the composition to begin with, which the page "Recommended" compares with others.
 
-    It is PolySoft, and reads :class:`~metaloss.conditioners.MarginStatistics`; or, without clean
-    labels, :class:`~metaloss.conditioners.Margin` alone. Neither needs sample ids. In gin it is
-    ``recipes/recommended.gin`` or ``recipes/recommended_no_clean.gin``.
+    It is PolySoft, adjusted by :class:`~metaloss.conditioners.MarginStatistics`, which need no
+    sample ids, and judged by the cross entropy of clean samples. In gin it is
+    ``recipes/recommended.gin``. Without clean samples ``metaloss.from_pretrained("gce")`` is
+    recommended, in gin ``recipes/recommended_no_clean.gin``.
 
     Args:
         num_classes: the number of classes, from 2 to 8,000.
-        clean: whether the meta samples have clean labels. If not, MAE is the meta loss. Hold
-            noisy samples out for it: a network that learns the labels of its training samples by
-            heart cannot be judged by them.
         meta_lr: the learning rate of Adam for the adjuster.
         clip: how the training steps clip their gradients.
         ignore_index: as for :class:`~metaloss.AdjustedLoss`.
@@ -84,8 +80,7 @@ def recommended(
     """
     from metaloss.bilevel import Lookback  # not above: it imports TorchOpt, and `metaloss` is light
 
-    loss = recommended_loss(num_classes)
-    conditioner = MarginStatistics() if clean else Margin()
+    loss, conditioner = recommended_loss(num_classes), MarginStatistics()
     criterion = AdjustedLoss(
         loss,
         conditioner,
@@ -94,10 +89,9 @@ def recommended(
         weight=weight,
     )
     conditioner.prepare(torch.empty(0, dtype=torch.int64), num_classes)  # sizes it
-    meta_loss = CrossEntropy() if clean else MAE()
     return Recommended(
         criterion,
-        Lookback(meta_loss=meta_loss, hold_norm=HOLD_NORM, clip=clip),
+        Lookback(hold_norm=HOLD_NORM, clip=clip),
         torch.optim.Adam(criterion.adjuster.parameters(), lr=meta_lr, weight_decay=1e-4),
     )
 

@@ -10,14 +10,11 @@ import metaloss
 from metaloss import InputError
 from metaloss.config import configuration
 from metaloss.experiments import Experiment
-from metaloss.meta_losses import MAE, CrossEntropy
 
 
-@pytest.mark.parametrize("clean", [True, False])
-def test_a_training_loop_learns_an_adjuster(clean: bool) -> None:
+def test_a_training_loop_learns_an_adjuster() -> None:
     torch.manual_seed(0)
-    criterion, lookback, meta_optimizer = metaloss.recommended(num_classes=3, clean=clean)
-    assert lookback.meta_loss == (CrossEntropy() if clean else MAE())
+    criterion, lookback, meta_optimizer = metaloss.recommended(num_classes=3)
     model = nn.Linear(5, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     x, y = torch.randn(32, 5), torch.randint(3, (32,))
@@ -35,17 +32,22 @@ def test_a_training_loop_learns_an_adjuster(clean: bool) -> None:
     assert not any(torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
-@pytest.mark.parametrize("clean", [True, False])
-def test_the_recipe_is_the_same(clean: bool) -> None:
-    recipe = "recipes/recommended.gin" if clean else "recipes/recommended_no_clean.gin"
-    with configuration(["experiments/demo.gin", recipe]) as config:
+def test_the_recipe_is_the_same() -> None:
+    with configuration(["experiments/demo.gin", "recipes/recommended.gin"]) as config:
         experiment = config.build(Experiment)
         (method,), lookahead = experiment.methods, experiment.recipe.lookahead
-    ours = metaloss.recommended(num_classes=10, clean=clean)
+    ours = metaloss.recommended(num_classes=10)
     assert method.loss == ours.criterion.loss
     assert type(method.conditioner) is type(ours.criterion.conditioner)
-    assert lookahead.hold_norm == ours.lookback.hold_norm
-    assert (lookahead.meta_loss or CrossEntropy()) == ours.lookback.meta_loss
+    assert (lookahead.hold_norm, lookahead.meta_loss) == (ours.lookback.hold_norm, None)
+    assert ours.lookback.meta_loss is None
+
+
+def test_the_recipe_without_clean_samples_is_a_short_name() -> None:
+    with configuration(["experiments/demo.gin", "recipes/recommended_no_clean.gin"]) as config:
+        experiment = config.build(Experiment)
+        (method,), task = experiment.methods, experiment.task(seed=0, device="cpu")
+    assert (method.adjuster, method.learns, task.meta) == ("gce", False, None)
 
 
 @pytest.mark.parametrize("num_classes", [2, 10, 8000])

@@ -16,7 +16,7 @@ from metaloss.cli import app
 QUICK = ["--gin_param", "EPOCHS = 2", "--gin_param", "SEEDS = (0,)"]
 GCE = ["--gin_param", "experiments.Experiment.methods = [@gce/experiments.Conventional()]"]
 
-LEARNING = ["--gin_param", "experiments.Experiment.methods = [@recommended/experiments.Adjusted()]"]
+LEARNING = ["--gin_param", "experiments.Experiment.methods = [@a_gce/experiments.Adjusted()]"]
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -51,7 +51,7 @@ def test_demo_shows_the_table_and_writes_everything(tmp_path: Path) -> None:
 def test_the_demo_without_clean_samples(tmp_path: Path) -> None:
     done = run("demo", "--no-clean", "--out", "out", *QUICK, *LEARNING, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    result = json.loads((tmp_path / "out" / "recommended" / "seed-0" / "result.json").read_text())
+    result = json.loads((tmp_path / "out" / "A-GCE" / "seed-0" / "result.json").read_text())
     assert result["meta_loss"] == "MAE()"
 
 

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import metaloss
 from metaloss import AdjustedLoss, Adjuster, InputError
 from metaloss.conditioners import ClassMargins, Concat, Margin, RunningMean
 from metaloss.losses import GCE, CrossEntropy
