@@ -22,16 +22,15 @@ METHODS = {
     "JS": ("defaults", "JS", "4", "#8a8a8a"),
     "MW-Net": ("others", "MW-Net", "o", "#8a8a8a"),
     "recommended, clean": ("recommended-clean", "recommended", "o", "#3d78c9"),
-    "recommended, no clean": ("recommended-shared", "recommended", "D", "#8fb6e8"),
+    "recommended, no clean": ("recommended-pretrained", "recommended", "D", "#8fb6e8"),
 }
-CLEAN = {"MW-Net", "recommended, clean"}  # these see clean samples
 Cell = tuple[str, str]
 
 
 def figures() -> dict[Cell, dict[str, float]]:
     """Return each method's mean accuracy by data set and noise."""
     found = means(read())
-    cells = sorted({key[0::2][:2] for key in found if key[1] == "recommended-clean"})
+    cells = sorted({key[0::2][:2] for key in found if key[1] == "defaults"})
     return {
         (data, noise): {
             name: found[data, variant, noise, method]
