@@ -57,8 +57,8 @@ def _table(group: Sequence[Summary], costs: Mapping[str, float]) -> list[Rendera
         (f"Learned on {first.source}", "bold"),
         f", {first.tasks} tasks; {ids}\nreads {', '.join(first.reads)}\n{metric.title}, {tried}",
     )
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("name", min_width=30)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("name", min_width=32, no_wrap=True)
     table.add_column("loss", min_width=8)
     for title in COLUMNS.values():
         table.add_column(title, justify="right")
