@@ -31,11 +31,12 @@ def start_from(criterion: AdjustedLoss, name: str | Path, components: Iterable[t
 
     Example:
         >>> from metaloss import Adjuster, AdjustedLoss
-        >>> from metaloss.conditioners import Margin
+        >>> from metaloss.conditioners import MarginStatistics
         >>> from metaloss.losses import GCE
         >>> from metaloss.pretrained import start_from
-        >>> criterion = AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
-        >>> start_from(criterion, "gce-fashion-mnist-statistics")
+        >>> loss, conditioner = GCE(), MarginStatistics()
+        >>> criterion = AdjustedLoss(loss, conditioner, Adjuster.for_loss(loss, conditioner))
+        >>> start_from(criterion, "gce")
     """
     saved = from_pretrained(name, components=components)
     last = saved.adjuster
