@@ -188,7 +188,7 @@ def accuracy(data: Data, kind: str, make: Callable[[int], nn.Module], seed: int)
 
 def main(seeds: int, out: Path | None) -> None:
     """Train everything, and print a table."""
-    print(f"{'':18}{'noise':16}" + "".join(f"{name:>14}" for name in CRITERIA))
+    print(f"{'':22}{'noise':16}" + "".join(f"{name:>14}" for name in CRITERIA))
     rows = []
     for each in data():
         for kind in NOISES:
@@ -198,7 +198,7 @@ def main(seeds: int, out: Path | None) -> None:
                 cells[name] = [round(statistics.fmean(found), 1), round(statistics.stdev(found), 1)]
             rows.append({"data": each.name, "noise": kind, **cells})
             print(
-                f"{each.name:18}{kind:16}"
+                f"{each.name:22}{kind:16}"
                 + "".join(f"{m:8.1f} ({s:3.1f})" for m, s in cells.values()),
                 flush=True,
             )
