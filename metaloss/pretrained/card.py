@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ TENSORS = "adjuster.safetensors"
 CARD = "card.json"
 # An adjuster with 100 hidden units has 2 KB; a larger file is not an adjuster.
 MOST_BYTES = 16 * 2**20
+# A list without lists in it. Line breaks are JSON's own: those of a text are escaped.
+FLAT_LIST = re.compile(r"\[\n([^\[\]{}]*?)\n\s*\]")
 
 
 def sealed(card: Mapping[str, Any], tensors: bytes) -> dict[str, Any]:
@@ -89,15 +92,20 @@ def fingerprint(folder: str | Path) -> str:
 
 
 def card_text(card: Mapping[str, Any]) -> bytes:
-    """Returns the card's JSON.
+    """Returns the card's JSON, with a list of numbers or texts on one line.
 
     Raises:
         InputError: an entry is not JSON.
     """
     try:
-        return json.dumps(card, indent=1).encode()
+        text = json.dumps(card, indent=1)
     except (TypeError, ValueError) as error:
         raise InputError(f"about: expected what JSON can hold: {error}") from None
+    return FLAT_LIST.sub(_on_one_line, text).encode()
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    return "[" + ", ".join(item.strip() for item in found[1].split(",\n")) + "]"
 
 
 def read_card(path: Path) -> dict[str, Any]:

@@ -137,7 +137,7 @@ class TestThoseOfThePackage:
         assert robbed > 1.1 * robber
 
     def test_together_they_are_small(self) -> None:
-        assert sum(p.stat().st_size for p in FOLDER.rglob("*") if p.is_file()) < 200 * 1024
+        assert sum(p.stat().st_size for p in FOLDER.rglob("*") if p.is_file()) < 200_000
 
 
 @pytest.mark.parametrize("short", ["gce", "js", "polysoft", "sl", "SL"])

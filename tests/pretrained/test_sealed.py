@@ -114,7 +114,7 @@ def test_those_of_the_package_are_todays(name: str, tmp_path: Path):
 
 
 def test_those_of_the_package_are_small():
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*.*")) < 200 * 1024
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*.*")) < 200_000
 
 
 # Adjusters whose loss is no number
