@@ -15,6 +15,7 @@ from rich.text import Text
 
 from metaloss import __version__
 from metaloss.checks import InputError, require
+from metaloss.cli_options import Config, Files, Out, Params, Resume
 from metaloss.files import user_path
 
 app = typer.Typer(
@@ -26,24 +27,6 @@ app = typer.Typer(
 DEMO = "experiments/demo.gin"
 DEMO_NO_CLEAN = "experiments/demo_no_clean.gin"
 TRANSFERRED = "adjusters/transferred.gin"
-
-Config = Annotated[
-    str,
-    typer.Argument(metavar="CONFIG.gin", help="A path, or the name of a file of the package."),
-]
-Out = Annotated[
-    Path | None,
-    typer.Option(help="A new folder for the results.", show_default="runs/NAME-TIME"),
-]
-Files = Annotated[
-    list[str] | None,
-    typer.Option("--gin_file", help="Another gin file, read after CONFIG.gin. Repeatable."),
-]
-Params = Annotated[
-    list[str] | None,
-    typer.Option("--gin_param", help="A binding, such as 'EPOCHS = 3'. Repeatable."),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Resume the run in the folder --out.")]
 
 
 def _version(wanted: bool) -> bool:
@@ -252,11 +235,8 @@ def adjusters(
     found = [summary(each) for each in list_pretrained()]
     costs: dict[str, float] = {}
     if cost:
-        import torch
-
         from metaloss.diagnostics.criterion_cost import criterion_costs
 
-        torch.set_num_threads(1)
         costs = criterion_costs({each.name: from_pretrained(each.name) for each in found})
     if as_json:
         rows = [each._asdict() | ({"cost": costs[each.name]} if cost else {}) for each in found]

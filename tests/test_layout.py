@@ -28,10 +28,10 @@ LAYERS = [
     {"adjusters"},
     {"objective"},
     {"bilevel", "gin_errors", "integrations", "pretrained"},
-    {"recommendation", "training"},
-    {"experiments"},
+    {"training"},
+    {"experiments", "recommendation"},
     {"bench", "diagnostics", "console", "config"},
-    {"runner", "stopping"},
+    {"cli_options", "runner", "stopping"},
     {"cli"},
     {"__main__"},
 ]

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from metaloss.checks import check_at_least
+from metaloss.machine import threads
 from metaloss.objective import AdjustedLoss
 
 BATCH, CLASSES = 128, 10
@@ -35,6 +36,11 @@ def criterion_costs(criteria: Mapping[str, AdjustedLoss], steps: int = 50) -> di
         True
     """
     check_at_least("steps", steps, 1)
+    with threads(1):
+        return _costs(criteria, steps)
+
+
+def _costs(criteria: Mapping[str, AdjustedLoss], steps: int) -> dict[str, float]:
     block = [nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.AdaptiveAvgPool2d(1)]
     net = nn.Sequential(*block, nn.Flatten(), nn.Linear(16, CLASSES))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
