@@ -28,6 +28,7 @@ from torch import Tensor, nn
 import metaloss
 from metaloss import AdjustedLoss
 from metaloss.losses import GCE, JS, SL, PolySoft
+from metaloss.models import MLP
 from metaloss.tasks import NoisyLabels, noise
 
 PACKAGES = ("numpy", "scipy", "sklearn", "matplotlib", "torch", "torchvision")
@@ -102,11 +103,6 @@ class TinyTransformer(nn.Module):
         return self.last(self.encoder(self.words(words) + self.positions).mean(dim=1))
 
 
-def mlp(features: int, classes: int) -> nn.Module:
-    """Return a network for tables, wide enough to learn the wrong labels by heart."""
-    return nn.Sequential(nn.Linear(features, 256), nn.ReLU(), nn.Linear(256, classes))
-
-
 def docstrings(package: str) -> Iterator[str]:
     """Yield the different docstrings of a package's public functions and classes."""
     root, seen = importlib.import_module(package), set()
@@ -152,7 +148,7 @@ def data() -> Iterator[Data]:
         inputs, labels = load(return_X_y=True)
         x, y = torch.tensor(inputs, dtype=torch.float32), torch.tensor(labels)
         x = (x - x.mean(dim=0)) / x.std(dim=0)
-        network = partial(mlp, x.shape[1], int(y.max()) + 1)
+        network = partial(MLP, x.shape[1], int(y.max()) + 1)
         yield Data(f"table, {name}", x, y, network, 60)
 
 
@@ -195,7 +191,8 @@ def main(seeds: int, out: Path | None) -> None:
             cells = {}
             for name, make in CRITERIA.items():
                 found = [accuracy(each, kind, make, seed) for seed in range(seeds)]
-                cells[name] = [round(statistics.fmean(found), 1), round(statistics.stdev(found), 1)]
+                spread = statistics.stdev(found) if seeds > 1 else 0.0
+                cells[name] = [round(statistics.fmean(found), 1), round(spread, 1)]
             rows.append({"data": each.name, "noise": kind, **cells})
             print(
                 f"{each.name:22}{kind:16}"

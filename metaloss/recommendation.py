@@ -40,7 +40,6 @@ class Recommended(NamedTuple):
 def recommended(
     num_classes: int,
     *,
-    meta_lr: float = 1e-3,
     clip: Clip | None = None,
     ignore_index: int = IGNORED,
     weight: Float[Tensor, " classes"] | None = None,
@@ -54,13 +53,12 @@ def recommended(
 
     Args:
         num_classes: the number of classes, from 2 to 8,000.
-        meta_lr: the learning rate of Adam for the adjuster.
         clip: how the training steps clip their gradients.
         ignore_index: as for :class:`~metaloss.AdjustedLoss`.
         weight: as for :class:`~metaloss.AdjustedLoss`.
 
     Returns:
-        The criterion, the lookback and the meta optimizer.
+        The criterion, the lookback and the meta optimizer, which is the paper's (Section 4.1).
 
     Raises:
         InputError: another number of classes, or a setting of a part is out of its range.
@@ -78,7 +76,9 @@ def recommended(
         ...     optimizer.step()
         >>> grads = lookback.hypergradient((x, y))  # of clean samples
     """
-    from metaloss.bilevel import Lookback  # not above: it imports TorchOpt, and `metaloss` is light
+    # Not above: they import TorchOpt, and `import metaloss` is light.
+    from metaloss.bilevel import Lookback
+    from metaloss.training.recipe import paper_adam
 
     loss, conditioner = recommended_loss(num_classes), MarginStatistics()
     criterion = AdjustedLoss(
@@ -92,7 +92,7 @@ def recommended(
     return Recommended(
         criterion,
         Lookback(hold_norm=HOLD_NORM, clip=clip),
-        torch.optim.Adam(criterion.adjuster.parameters(), lr=meta_lr, weight_decay=1e-4),
+        paper_adam(criterion.adjuster.parameters()),
     )
 
 

@@ -62,6 +62,8 @@ def test_the_loop_runs_and_moves_the_network_and_the_adjuster() -> None:
     torch.manual_seed(0)
     exec(loop, names)
     assert names["step"] == 54
+    # Weight decay alone would move the adjuster too.
+    assert all(grad.abs().sum() > 0 for grad in names["grads"].values())
     assert not torch.equal(before["weight"], model.weight)
     theta = names["criterion"].adjuster
     torch.manual_seed(0)  # the adjuster as it was at first: made from the same seed
@@ -86,6 +88,8 @@ def test_the_loop_without_clean_samples_runs_and_moves_the_adjuster() -> None:
     torch.manual_seed(0)
     exec(loop, names)
     assert names["step"] == 54
+    # Weight decay alone would move the adjuster too.
+    assert all(grad.abs().sum() > 0 for grad in names["grads"].values())
     torch.manual_seed(0)
     fresh = Adjuster.for_loss(GCE(), Margin())
     assert not torch.equal(fresh.net[2].bias, names["criterion"].adjuster.net[2].bias)

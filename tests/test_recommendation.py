@@ -25,6 +25,7 @@ def test_a_training_loop_learns_an_adjuster() -> None:
             criterion(model(x), y).backward()
             optimizer.step()
         grads = lookback.hypergradient((x, y))
+        assert all(grad.abs().sum() > 0 for grad in grads.values())
         for name, theta in criterion.adjuster.named_parameters():
             theta.grad = grads[name]
         meta_optimizer.step()

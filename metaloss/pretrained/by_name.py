@@ -12,6 +12,7 @@ from torch import Tensor
 from metaloss import losses
 from metaloss.checks import InputError
 from metaloss.files import user_path
+from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss
 from metaloss.objective.reduction import IGNORED
 from metaloss.pretrained.bundled import FOLDER, SHORT, list_pretrained
@@ -95,8 +96,8 @@ def folder_of(name: str | Path) -> Path:
 
 def _unknown(name: str, names: Sequence[str]) -> str:
     """Returns what is wrong with a name that stands for nothing."""
-    families = {family.lower() for family in losses.__all__}
-    if name.lower() in families:
+    known = (value for value in vars(losses).values() if isinstance(value, type))
+    if name.lower() in {each.__name__.lower() for each in known if issubclass(each, LossFamily)}:
         return (
             f"{name}: expected a loss with a bundled adjuster ({', '.join(SHORT)}), got one "
             "without; metaloss train learns one for it"
