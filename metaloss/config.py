@@ -62,12 +62,20 @@ class Config:
 
 
 @contextmanager
-def configuration(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> Iterator[Config]:
+def configuration(
+    files: Sequence[str | Path],
+    bindings: Sequence[str] = (),
+    *,
+    text: str = "",
+    importable: Sequence[str] = (),
+) -> Iterator[Config]:
     """Parse gin files and single bindings; later ones override earlier ones.
 
     Args:
         files: paths, or names of files shipped with the package.
         bindings: bindings such as ``"Recipe.epochs = 3"``, with the names that the files import.
+        text: the text of a gin file that is read first, such as another :attr:`Config.text`.
+        importable: further folders that modules can be imported from.
 
     Yields:
         The configuration, which is cleared when the block ends.
@@ -76,10 +84,12 @@ def configuration(files: Sequence[str | Path], bindings: Sequence[str] = ()) -> 
         InputError: A file or a binding is invalid; the message names the file and the line.
     """
     paths = [find(name).resolve() for name in files]
-    importable = [str(path.parent) for path in paths] + [str(Path.cwd())]
+    importable = [*(str(path.parent) for path in paths), *importable, str(Path.cwd())]
     gin.clear_config(clear_constants=True)
     with _importing_from(importable), _including_from([*importable, str(shipped())]):
         try:
+            with gin_errors():
+                gin.parse_config(text)
             for path in paths:
                 with gin_errors():
                     gin.parse_config_file(str(path))

@@ -15,6 +15,7 @@ from metaloss.console import across_table, observer, results_table
 from metaloss.diagnostics import Learned, draw_learned
 from metaloss.experiments import Comparison, Experiment, MetaTraining, RunFolder, transferred
 from metaloss.pretrained import load_adjuster
+from metaloss.training import Observer
 from metaloss.training.speed import keep_freed_memory
 
 
@@ -37,13 +38,42 @@ def run(
     """
     keep_freed_memory()
     with folder, configuration([config, *files], bindings) as parsed:
-        experiment = build(parsed)
-        if folder.resumed:
-            _check_same(folder, parsed.text)
         with observer(Console(stderr=True)) as watching:
-            rows = experiment.run(folder, watching, {"config.gin": parsed.text})
-        folder.write("operative.gin", parsed.operative)
+            experiment, rows = run_parsed(parsed, folder, watching)
         _show(Console(), experiment, folder, rows)
+
+
+def run_parsed(
+    parsed: Config,
+    folder: RunFolder,
+    observer: Observer | None = None,
+    *,
+    any_text: bool = False,
+) -> tuple[Any, list[dict[str, Any]]]:
+    """Run a configuration that has been parsed.
+
+    Args:
+        parsed: the configuration.
+        folder: the folder to write to.
+        observer: the observer to report progress to.
+        any_text: whether a resumed run may have been started with a configuration of another text,
+            if it describes the same run.
+
+    Returns:
+        The experiment, comparison or meta-training, and the rows of its table.
+
+    Raises:
+        InputError: As for :func:`run`.
+    """
+    experiment = build(parsed)
+    if folder.resumed and not any_text:
+        _check_same(folder, parsed.text)
+    # The text of a run that turns out to be another one is not replaced.
+    documents = {} if folder.resumed else {"config.gin": parsed.text}
+    rows = experiment.run(folder, observer, documents)
+    folder.write("config.gin", parsed.text)
+    folder.write("operative.gin", parsed.operative)
+    return experiment, rows
 
 
 def experiment_class(parsed: Config) -> type[Any]:

@@ -15,6 +15,8 @@ from http.client import HTTPException
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from metaloss.checks import InputError, require
 from metaloss.files import user_path
@@ -22,6 +24,7 @@ from metaloss.shim import import_torchvision
 
 from .class_names import DIGITS_CLASSES, FASHION_MNIST_CLASSES
 from .idx import find_idx, read_idx
+from .image_folders import image_folder
 from .image_set import ImageSet
 from .sources import Source
 
@@ -86,12 +89,14 @@ def fashion_mnist(root: str | Path) -> Source[ImageSet]:
     return _read_fashion_mnist(*stamps)
 
 
-def cifar10(root: str | Path, download: bool = False) -> Source[ImageSet]:
+def cifar10(root: str | Path, download: bool = False, size: int = 32) -> Source[ImageSet]:
     """CIFAR-10: 50,000 and 10,000 colour 32x32 images of ten classes.
 
     Args:
-        root: the folder that torchvision downloads to, which holds ``cifar-10-batches-py``.
+        root: the folder that torchvision downloads to, which holds ``cifar-10-batches-py``; or one
+            with image files in ``train/CLASS`` and ``test/CLASS``.
         download: whether to download the data if it is missing.
+        size: height and width of the images; 32, or less for a quick run.
 
     Raises:
         InputError: the data is missing, cannot be downloaded, or its checksums are not the
@@ -101,15 +106,17 @@ def cifar10(root: str | Path, download: bool = False) -> Source[ImageSet]:
         >>> from metaloss.tasks import cifar10
         >>> source = cifar10("data", download=True)  # doctest: +SKIP
     """
-    return _cifar("CIFAR10", "cifar10", user_path(root), download)
+    return _cifar("CIFAR10", "cifar10", user_path(root), download, size)
 
 
-def cifar100(root: str | Path, download: bool = False) -> Source[ImageSet]:
+def cifar100(root: str | Path, download: bool = False, size: int = 32) -> Source[ImageSet]:
     """CIFAR-100: 50,000 and 10,000 colour 32x32 images of a hundred classes.
 
     Args:
-        root: the folder that torchvision downloads to, which holds ``cifar-100-python``.
+        root: the folder that torchvision downloads to, which holds ``cifar-100-python``; or one
+            with image files in ``train/CLASS`` and ``test/CLASS``.
         download: whether to download the data if it is missing.
+        size: height and width of the images; 32, or less for a quick run.
 
     Raises:
         InputError: the data is missing, cannot be downloaded, or its checksums are not the
@@ -119,7 +126,7 @@ def cifar100(root: str | Path, download: bool = False) -> Source[ImageSet]:
         >>> from metaloss.tasks import cifar100
         >>> source = cifar100("data", download=True)  # doctest: +SKIP
     """
-    return _cifar("CIFAR100", "cifar100", user_path(root), download)
+    return _cifar("CIFAR100", "cifar100", user_path(root), download, size)
 
 
 @functools.lru_cache(_CACHE_SIZE)
@@ -147,19 +154,22 @@ def _stamp(path: Path) -> Stamp:
     return str(path.resolve()), status.st_mtime_ns, status.st_size
 
 
-def _cifar(kind: str, name: str, root: Path, download: bool) -> Source[ImageSet]:
+def _cifar(kind: str, name: str, root: Path, download: bool, size: int) -> Source[ImageSet]:
     folder = root / getattr(import_torchvision().datasets, kind).base_folder
+    if not folder.is_dir() and (root / "train").is_dir():
+        return image_folder(root, size, labels_checked=True, name=name)
     require(
         download or folder.is_dir(),
-        f"{folder}: expected the folder that torchvision unpacks {kind} to, found none",
+        f"{folder}: expected the folder that torchvision unpacks {kind} to, found none; or image "
+        f"files in {root / 'train'} and {root / 'test'}",
     )
     stamps = tuple(_stamp(file) for file in sorted(folder.glob("*"))) if folder.is_dir() else ()
-    return _read_cifar(kind, name, root, download, stamps)
+    return _read_cifar(kind, name, root, download, size, stamps)
 
 
 @functools.lru_cache(_CACHE_SIZE)
 def _read_cifar(
-    kind: str, name: str, root: Path, download: bool, _stamps: tuple[Stamp, ...]
+    kind: str, name: str, root: Path, download: bool, size: int, _stamps: tuple[Stamp, ...]
 ) -> Source[ImageSet]:
     data = getattr(import_torchvision().datasets, kind)
 
@@ -174,6 +184,17 @@ def _read_cifar(
             ) from error
         images = torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous()
         called = name if train else f"{name} (test)"
+        if size != images.shape[-1]:
+            images = _resized(images, size)
         return ImageSet(images, torch.tensor(part.targets), tuple(part.classes), called)
 
     return Source(read(train=True), read(train=False), labels_checked=True)
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    """Return square uint8 images of another size, interpolated with antialiasing."""
+    parts = [
+        F.interpolate(part.float(), size, mode="bilinear", antialias=True).round().to(torch.uint8)
+        for part in torch.split(images, 5000)
+    ]
+    return torch.cat(parts)

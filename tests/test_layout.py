@@ -32,6 +32,9 @@ LAYERS = [
     {"experiments", "recommendation"},
     {"bench", "diagnostics", "console", "config"},
     {"cli_options", "runner", "stopping"},
+    {"sweeps"},
+    {"reproduce"},
+    {"cli_sweeps"},
     {"cli"},
     {"__main__"},
 ]

@@ -2,11 +2,14 @@
 
 from metaloss.experiments.comparison import Comparison
 from metaloss.experiments.experiment import Experiment
+from metaloss.experiments.forward import Forward
 from metaloss.experiments.meta_training import MetaTraining
 from metaloss.experiments.methods import Adjusted, Conventional, Method, Oracle, Transferred
 from metaloss.experiments.run_folder import RunFolder
 from metaloss.experiments.samples import collect
+from metaloss.experiments.searched import Searched
 from metaloss.experiments.settings import RunSettings
+from metaloss.experiments.staged import Staged
 from metaloss.experiments.transfer import transferred
 from metaloss.types import TaskSpec
 
@@ -15,11 +18,14 @@ __all__ = [
     "Comparison",
     "Conventional",
     "Experiment",
+    "Forward",
     "MetaTraining",
     "Method",
     "Oracle",
     "RunFolder",
     "RunSettings",
+    "Searched",
+    "Staged",
     "TaskSpec",
     "Transferred",
     "collect",

@@ -10,29 +10,21 @@ from typing import Any
 from torch import nn
 
 from metaloss.arguments import check_arguments
-from metaloss.experiments.cards import judged_by, rounded
-from metaloss.experiments.identity import run_identity
-from metaloss.experiments.learned import doubts
 from metaloss.experiments.makers import make_task
 from metaloss.experiments.meta_steps import too_few
 from metaloss.experiments.methods import Method
 from metaloss.experiments.names import check_names
 from metaloss.experiments.noise_limit import too_noisy
 from metaloss.experiments.preflight import check_fit
-from metaloss.experiments.results import last_epochs_mean, row
-from metaloss.experiments.resume import run_resumable
+from metaloss.experiments.results import row
 from metaloss.experiments.run_folder import RunFolder
-from metaloss.experiments.run_records import RunRecords
-from metaloss.experiments.samples import collect
 from metaloss.experiments.settings import RunSettings
+from metaloss.experiments.trainer import Trainer
 from metaloss.machine import environment, threads
-from metaloss.pretrained import save_adjuster
-from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
-from metaloss.training.state import TrainState, fresh
-from metaloss.training.task_training import TaskTraining
-from metaloss.types import TaskLike, has_checked_test
+from metaloss.training.state import fresh
+from metaloss.types import TaskLike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,84 +112,27 @@ class Experiment:
 
     def _run(self, task: TaskLike, folder: RunFolder, observer: Observer) -> list[dict[str, Any]]:
         results: dict[str, list[dict[str, Any]]] = {method.name: [] for method in self.methods}
-        number = 0
+        number, runs = 1, sum(method.num_trainings for method in self.methods)
+        train = Trainer(self.model, self.recipe, self.settings)
         for seed in self.settings.seeds:
             if seed != self.settings.seeds[0]:
                 task = self._task(seed)
             for method in self.methods:
-                number += 1
                 info = RunInfo(
                     method=method.name,
                     seed=seed,
                     number=number,
-                    runs=len(self.settings.seeds) * len(self.methods),
+                    runs=runs * len(self.settings.seeds),
                     steps=self.recipe.epochs * len(task.train),
                     epochs=self.recipe.epochs,
                 )
                 records = folder.run(method.name, seed)
-                results[method.name].append(self._one(method, task, info, records, observer))
+                results[method.name].append(train.run(method, task, info, records, observer))
+                number += method.num_trainings
         rows = [row(name, runs, runs[0]["metric"]) for name, runs in results.items()]
         last, about = min(self.settings.last, self.recipe.epochs), environment(self.settings.device)
         folder.write_json("results.json", {"rows": rows, "last": last, **about})
         return rows
-
-    def _one(
-        self, method: Method, task: TaskLike, info: RunInfo, records: RunRecords, observer: Observer
-    ) -> dict[str, Any]:
-        trainings = self._start(method, task, info.seed)
-        identity = {**run_identity(trainings, method), "last": self.settings.last}
-        done = records.result(identity)
-        if done is None:
-            observer.begin(info)
-            run_resumable(trainings, identity, records, observer, self.settings.checkpoint_every)
-            done = self._finish(trainings, method, info.seed, records)
-            observer.end(done)
-            for line in done.get("warnings", ()):
-                observer.remark(f"{method.name}, seed {info.seed}: {line}")
-        return done
-
-    def _start(self, method: Method, task: TaskLike, seed: int) -> MultiTaskTraining:
-        model = self._model(seed)
-        criterion = method.criterion(task).to(self.settings.torch_device)
-        state = TrainState.start(model, criterion, task, self.recipe)
-        return MultiTaskTraining({task.name: TaskTraining(state, task, self.recipe)})
-
-    def _finish(
-        self, trainings: MultiTaskTraining, method: Method, seed: int, records: RunRecords
-    ) -> dict[str, Any]:
-        (training,) = trainings.trainings.values()
-        state, task = training.state, training.task
-        model, criterion = state.model, state.criterion
-        epochs = records.metrics.read(trainings.epochs_finished)
-        metric = criterion.loss.kind.metric.name
-        result = {
-            "method": method.name,
-            "seed": seed,
-            "task": task.name,
-            "metric": metric,
-            metric: last_epochs_mean(epochs, f"test_{metric}", self.settings.last),
-            "last": min(self.settings.last, len(epochs)),
-            "epochs": len(epochs),
-            **({} if has_checked_test(task) else {"test_unchecked": True}),
-            **method.provenance,
-            **judged_by(trainings),
-            "seconds": sum(epoch["seconds"] for epoch in epochs),
-        }
-        records.write_tensors("model", model.state_dict())
-        if criterion.loss.hyperparameters:
-            samples = collect(model, criterion, task.train)
-            if task.flipped is not None:
-                samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
-            records.write_tensors("samples", samples)
-            if state.meta_learner is not None:
-                hold_norm = self.recipe.lookahead.hold_norm
-                warnings = doubts(criterion.loss.hyperparameters, samples, hold_norm)
-                result |= {"warnings": warnings} if warnings else {}
-        if state.meta_learner is not None:
-            about = {**rounded(result), **environment(self.settings.device)}
-            save_adjuster(records.adjuster, criterion, state.meta_learner.snapshots, about)
-        records.finish(result)
-        return result
 
     def _task(self, seed: int) -> TaskLike:
         return make_task(self.task, seed, self.settings.torch_device)

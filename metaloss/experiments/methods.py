@@ -45,6 +45,11 @@ class Method(ABC):
         """Entries of a run's result that say where its criterion comes from."""
         return {}
 
+    @property
+    def num_trainings(self) -> int:
+        """The number of networks trained for one run."""
+        return 1
+
     @abstractmethod
     def criterion(self, task: TaskLike) -> AdjustedLoss:
         """Return a new criterion for one run on ``task``."""

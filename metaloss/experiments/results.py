@@ -72,8 +72,8 @@ def row(method: str, runs: Sequence[Mapping[str, Any]], metric: str = "accuracy"
         metric: the name of the metric that the table shows; see :class:`metaloss.kinds.Metric`.
 
     Returns:
-        The mean and the sample standard deviation over seeds (``None`` for one seed), and the
-        seeds; also ``test_unchecked`` if nobody checked the test targets of a run.
+        The mean and the sample standard deviation over seeds (``None`` for one seed), the seeds
+        and their values; also ``test_unchecked`` if nobody checked the test targets of a run.
 
     Example:
         >>> from metaloss.experiments.results import row
@@ -89,5 +89,6 @@ def row(method: str, runs: Sequence[Mapping[str, Any]], metric: str = "accuracy"
         f"{metric}_mean": statistics.fmean(values),
         f"{metric}_std": statistics.stdev(values) if len(values) > 1 else None,
         "seeds": [run["seed"] for run in runs],
+        "values": values,
         **({"test_unchecked": True} if unchecked else {}),
     }

@@ -14,6 +14,7 @@ from metaloss.checks import InputError, is_number, require
 from metaloss.experiments.checkpoint import earlier
 from metaloss.experiments.identity import difference
 from metaloss.experiments.metrics_file import MetricsFile
+from metaloss.experiments.names import slug
 from metaloss.files import make_folder, read_text, write_atomically
 from metaloss.kinds import METRICS
 
@@ -98,6 +99,16 @@ class RunRecords:
             return safetensors.torch.load(path.read_bytes())
         except safetensors.SafetensorError as error:
             raise InputError(f"{path}: expected the file of a finished run: {error}") from None
+
+    def preliminary(self, name: str) -> RunRecords:
+        """Return the folder of a preliminary run, inside this one."""
+        return RunRecords(self.path / "preliminary" / slug(name))
+
+    def adopt(self, other: RunRecords) -> None:
+        """Copy what another run learned and recorded, without its identity and its result."""
+        for path in other.path.iterdir():
+            if path.is_file() and path.name not in {"identity.json", "result.json"}:
+                write_atomically(self.path / path.name, path.read_bytes())
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result, and delete the checkpoints."""

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from metaloss.conditioners import plain_conditioner
 from metaloss.objective import AdjustedLoss
 from metaloss.training.evaluate import evaluating
-from metaloss.training.streams import check_loader
+from metaloss.training.streams import check_loader, in_order
 from metaloss.training.task_training import TaskTraining
-from metaloss.types import Loader, Reviewable
+from metaloss.types import Loader
 
 
 @torch.no_grad()
@@ -34,7 +34,7 @@ def collect(model: nn.Module, criterion: AdjustedLoss, loader: Loader) -> dict[s
         InputError: ``loader`` is not a :class:`~metaloss.types.Loader`.
     """
     check_loader("loader", loader)
-    loader = loader.in_order() if isinstance(loader, Reviewable) else loader
+    loader = in_order(loader)
     name, conditioner = plain_conditioner(criterion.loss.kind)
     parts = []
     count = 0

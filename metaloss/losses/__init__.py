@@ -7,6 +7,7 @@ from metaloss.losses.bootstrapping import HardBootstrapping, SoftBootstrapping
 from metaloss.losses.cross_entropy import MAE, CrossEntropy
 from metaloss.losses.errors import AbsoluteError, SquaredError
 from metaloss.losses.focal import Focal
+from metaloss.losses.forward_corrected import ForwardCorrected
 from metaloss.losses.gce import GCE
 from metaloss.losses.hyperparameter import Hyperparameter
 from metaloss.losses.js import JS
@@ -30,6 +31,7 @@ __all__ = [
     "CrossEntropy",
     "Fixed",
     "Focal",
+    "ForwardCorrected",
     "HardBootstrapping",
     "Hyperparameter",
     "LabelSmoothing",

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from metaloss.arguments import shown
 from metaloss.checks import InputError, require
-from metaloss.types import Batch, Loader
+from metaloss.types import Batch, Loader, Reviewable
 
 
 def check_loader(name: str, loader: object) -> None:
@@ -33,6 +33,16 @@ def check_loader(name: str, loader: object) -> None:
         isinstance(loader, Loader),
         f"{name}: expected a metaloss.types.Loader, got {shown(loader)}",
     )
+
+
+def in_order(loader: Loader) -> Loader:
+    """Return a loader of the same samples in order and without augmentation, if there is one.
+
+    Args:
+        loader: the loader; it is returned itself unless it is
+            :class:`~metaloss.types.Reviewable`.
+    """
+    return loader.in_order() if isinstance(loader, Reviewable) else loader
 
 
 def stream(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Batch]:

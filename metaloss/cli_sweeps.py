@@ -1,0 +1,106 @@
+"""The commands that run grids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="AXIS=PATTERN, such as 'method=A-*' or seed=0: the runs to make. Repeatable.",
+        show_default="all",
+    ),
+]
+Params = Annotated[
+    list[str] | None,
+    typer.Option("--gin_param", help="A binding for every run, such as 'EPOCHS = 3'. Repeatable."),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        help="Run several at once with Ray: 'local', 'auto' or a cluster's address.",
+        show_default="one after another",
+    ),
+]
+Cpus = Annotated[float, typer.Option(help="With --ray: CPU cores for each run.")]
+Gpus = Annotated[float, typer.Option(help="With --ray: GPUs for each run, such as 0.25.")]
+Retries = Annotated[
+    int, typer.Option(help="With --ray: how often to start a run again whose worker died.")
+]
+
+
+def sweep(
+    grid: Annotated[
+        str,
+        typer.Argument(metavar="GRID.gin", help="A path, or the name of a file of the package."),
+    ],
+    *,
+    out: Annotated[
+        Path, typer.Option(help="The folder for the results, new or that of this sweep.")
+    ],
+    only: Only = None,
+    gin_param: Params = None,
+    ray: Ray = None,
+    cpus: Cpus = 1,
+    gpus: Gpus = 0,
+    retries: Retries = 2,
+) -> None:
+    """Run a grid of gin files and bindings, and write the table. Finished runs are kept."""
+    from metaloss.config import configuration
+    from metaloss.sweeps import Grid, Sweep
+    from metaloss.sweeps.command import Machine, carry_out, parsed_only
+
+    with configuration([grid]) as parsed:
+        built = parsed.build(Grid)
+    machine = Machine.given(ray, cpus=cpus, gpus=gpus, retries=retries)
+    done = carry_out(Sweep(built, out, gin_param or [], parsed_only(only or [])), machine)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+def reproduce(
+    target: Annotated[
+        str,
+        typer.Argument(help="table1 to table5, figure1, 2, 3, 7 to 10, theorems or all."),
+    ],
+    *,
+    scale: Annotated[
+        str,
+        typer.Option(help="smoke (minutes, embedded data), laptop (hours) or paper (a GPU)."),
+    ] = "smoke",
+    data: Annotated[
+        Path | None, typer.Option(help="The folder that holds the data sets as published.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder for the results, new or that of an earlier call.",
+            show_default="reproduction-SCALE",
+        ),
+    ] = None,
+    only: Only = None,
+    gin_param: Params = None,
+    ray: Ray = None,
+    cpus: Cpus = 1,
+    gpus: Gpus = 0,
+    retries: Retries = 2,
+) -> None:
+    """Reproduce a table, a figure or the theorems of the paper, beside its own numbers."""
+    from metaloss.reproduce.command import Reproduction
+    from metaloss.reproduce.targets import chosen
+    from metaloss.sweeps.command import Machine, parsed_only
+
+    reproduction = Reproduction(
+        scale=scale,
+        out=out or Path(f"reproduction-{scale}"),
+        data=data,
+        bindings=gin_param or [],
+        only=parsed_only(only or []),
+        machine=Machine.given(ray, cpus=cpus, gpus=gpus, retries=retries),
+    )
+    failed = [each for each in chosen(target) if not reproduction.run(each)]
+    if failed:
+        raise typer.Exit(1)

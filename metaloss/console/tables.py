@@ -1,0 +1,118 @@
+"""Tables of results on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from metaloss.experiments.score_table import ScoreTable
+from metaloss.experiments.table_formats import NOTHING, beside, shown
+from metaloss.kinds import CLASSIFICATION, METRICS, Metric
+
+STYLES = {"best": "bold", "tied": "italic", "": ""}
+
+
+def score_table(table: ScoreTable) -> Table:
+    """Return a table with a row for each method and a column for each task.
+
+    A published mean and the difference from it stand below a score.
+
+    Args:
+        table: the scores.
+    """
+    lines = Table(title=table.title, min_width=min(len(table.title), 80), show_lines=False)
+    lines.add_column("method", overflow="fold")
+    for task in table.tasks:
+        lines.add_column(task, justify="right", overflow="fold")
+    for method in table.methods:
+        cells = [table.cell(method, task) for task in table.tasks]
+        row: list[Text] = [Text(method)]
+        for cell in cells:
+            if cell is None:
+                row.append(Text(NOTHING))
+                continue
+            said = Text(shown(table.metric, cell.mean, cell.std), STYLES[cell.mark])
+            published = beside(table.metric, cell)
+            row.append(
+                said.append(f"\n{published}", "dim not bold not italic") if published else said
+            )
+        lines.add_row(*row)
+    if table.published:
+        lines.caption = "below each score: the paper's mean, and the difference from it"
+    return lines
+
+
+def across_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
+    """Return the table of methods on several tasks, with the longer of the two as its rows.
+
+    Args:
+        rows: the rows of ``results.json``.
+        last: the number of last epochs that results are means of.
+    """
+    metric = METRICS[rows[0]["metric"]]
+    mean, std = f"{metric.name}_mean", f"{metric.name}_std"
+    names = list(rows[0]["tasks"])
+    best = {name: metric.best([row["tasks"][name][mean] for row in rows]) for name in names}
+
+    def cell(name: str, own: Mapping[str, Any]) -> Text:
+        spread = f" ± {metric.format(own[std])}" if len(own["seeds"]) > 1 else ""
+        bold = "bold" if own[mean] == best[name] else ""
+        return Text(metric.format(own[mean]) + spread, bold)
+
+    first = rows[0]["tasks"]
+    headings = [n + (" (unchecked)" if first[n].get("test_unchecked") else "") for n in names]
+    lines = [["method", *headings, "mean"]]
+    for row in rows:
+        cells = [cell(name, row["tasks"][name]) for name in names]
+        lines.append([Text(row["method"]), *cells, metric.format(row[mean])])
+    if len(names) > len(rows):
+        lines = [["task", *lines[0][1:]], *lines[1:]]
+        lines = [list(column) for column in zip(*lines, strict=True)]
+    table = _titled(metric, last, lines[0][0])
+    if headings != names:
+        table.caption = f"unchecked: by {_targets(metric)} that nobody checked"
+    for heading in lines[0][1:]:
+        table.add_column(heading, justify="right", overflow="fold")
+    for line in lines[1:]:
+        table.add_row(*line)
+    return table
+
+
+def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
+    """Return the table of an experiment.
+
+    Args:
+        rows: the rows of ``results.json``.
+        last: the number of last epochs that results are means of.
+    """
+    metric = METRICS[rows[0]["metric"]]
+    by = f" by unchecked {_targets(metric)}" if rows[0].get("test_unchecked") else ""
+    table = _titled(metric, last, by=by)
+    table.add_column("mean", justify="right")
+    table.add_column("std", justify="right")
+    table.add_column("seeds", justify="right")
+    mean, std = f"{metric.name}_mean", f"{metric.name}_std"
+    best = metric.best([row[mean] for row in rows])
+    for row in rows:
+        table.add_row(
+            Text(row["method"]),
+            metric.format(row[mean]),
+            metric.format(row[std]) if len(row["seeds"]) > 1 else "-",
+            str(len(row["seeds"])),
+            style="bold" if row[mean] == best else None,
+        )
+    return table
+
+
+def _targets(metric: Metric) -> str:
+    return "labels" if metric == CLASSIFICATION.metric else "values"
+
+
+def _titled(metric: Metric, last: int, first: str = "method", by: str = "") -> Table:
+    title = f"{metric.title}{by}, mean of the last {last} epochs"
+    table = Table(title=title, min_width=len(title))
+    table.add_column(first, overflow="fold")
+    return table

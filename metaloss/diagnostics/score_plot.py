@@ -1,0 +1,95 @@
+"""A picture of a table of scores."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from metaloss.experiments.score_table import ScoreTable
+from metaloss.files import user_path, write_atomically
+
+SEED, MEAN, BEST, PUBLISHED = "#9aa7b1", "#2f6f9f", "#c8553d", "#24333d"
+
+
+def draw_scores(table: ScoreTable, path: str | Path) -> None:
+    """Draw a panel for each task, with the scores of every seed and their mean.
+
+    A published mean is a hollow diamond. The best mean of a task has another colour.
+
+    Args:
+        table: the scores.
+        path: the picture's, with an ending that matplotlib knows.
+    """
+    across = min(len(table.tasks), 4)
+    down = -(-len(table.tasks) // across)
+    height = 0.8 + 0.24 * len(table.methods)
+    figure = Figure(figsize=(2.2 + 2.4 * across, 0.6 + height * down), layout="constrained")
+    axes = figure.subplots(down, across, sharey=True, squeeze=False)
+    for axis, task in zip(axes.flat, table.tasks, strict=False):
+        _panel(axis, table, task)
+    for axis in axes.flat[len(table.tasks) :]:
+        axis.set_visible(False)
+    figure.suptitle(table.title, fontsize="medium")
+    artists: dict[str, Artist] = {}
+    for axis in axes.flat:
+        for artist, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            artists.setdefault(label, artist)
+    figure.legend(
+        list(artists.values()),
+        list(artists),
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        fontsize="small",
+    )
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=140, format=Path(path).suffix.removeprefix(".") or None)
+    write_atomically(user_path(path), drawn.getvalue())
+
+
+def _panel(axis: Axes, table: ScoreTable, task: str) -> None:
+    for row, method in enumerate(table.methods):
+        cell = table.cell(method, task)
+        if cell is None:
+            continue
+        several = len(cell.scores) > 1
+        if several:
+            axis.plot(
+                list(cell.scores.values()),
+                [row] * len(cell.scores),
+                "o",
+                color=SEED,
+                markersize=3.5,
+                label="a seed",
+            )
+        best = cell.mark == "best"
+        axis.plot(
+            [cell.mean],
+            [row],
+            "|" if several else "o",
+            color=BEST if best else MEAN,
+            markersize=11 if several else 5,
+            markeredgewidth=2,
+            label="best mean" if best else "mean over seeds" if several else "score",
+        )
+        if cell.published is not None:
+            axis.plot(
+                [cell.published.mean],
+                [row],
+                "D",
+                markerfacecolor="none",
+                color=PUBLISHED,
+                markersize=5,
+                label="the paper's mean",
+            )
+    axis.set_yticks(range(len(table.methods)), table.methods, fontsize="small")
+    axis.set_ylim(len(table.methods) - 0.4, -0.6)
+    axis.set_xlabel(table.metric.title, fontsize="small")
+    axis.set_title(task, fontsize="medium")
+    axis.grid(axis="x", color="#e4e8eb", linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)

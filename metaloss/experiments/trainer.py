@@ -1,0 +1,163 @@
+"""One run: a method with a seed on a task, from its first step to its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from metaloss.experiments.cards import judged_by, rounded
+from metaloss.experiments.identity import run_identity
+from metaloss.experiments.learned import doubts
+from metaloss.experiments.methods import Method
+from metaloss.experiments.results import last_epochs_mean
+from metaloss.experiments.resume import run_resumable
+from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.samples import collect
+from metaloss.experiments.settings import RunSettings
+from metaloss.experiments.staged import PreliminaryRun, Staged
+from metaloss.machine import environment
+from metaloss.objective import AdjustedLoss
+from metaloss.pretrained import save_adjuster
+from metaloss.training.multi_task import MultiTaskTraining
+from metaloss.training.observe import Observer, RunInfo
+from metaloss.training.recipe import Recipe
+from metaloss.training.state import TrainState, fresh
+from metaloss.training.task_training import TaskTraining
+from metaloss.types import TaskLike, has_checked_test
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Trains networks of one kind by one recipe.
+
+    Attributes:
+        model: a function that makes a new network.
+        recipe: the training recipe.
+        settings: the device and the other settings of the runs.
+    """
+
+    model: Callable[[], nn.Module]
+    recipe: Recipe
+    settings: RunSettings
+
+    def run(
+        self, method: Method, task: TaskLike, info: RunInfo, records: RunRecords, observer: Observer
+    ) -> dict[str, Any]:
+        """Return the result of a run, after making it or what is left of it.
+
+        Args:
+            method: the method.
+            task: the task of the run's seed.
+            info: the run's description.
+            records: the run's folder.
+            observer: the observer to report progress to.
+
+        Raises:
+            InputError: another run was begun in the folder, or a checkpoint is damaged.
+        """
+        trainings = self._start(method.criterion(task), task, info.seed)
+        identity = {**run_identity(trainings, method), "last": self.settings.last}
+        done = records.result(identity)
+        if done is not None:
+            return done
+        place: Any = {"records": records, "identity": identity, "observer": observer}
+        if isinstance(method, Staged):
+            done = self._staged(method, task, info, **place)
+        else:
+            done = self._trained(method, trainings, info, **place)
+        records.finish(done)
+        observer.end(done)
+        for line in done.get("warnings", ()):
+            observer.remark(f"{method.name}, seed {info.seed}: {line}")
+        return done
+
+    def _staged(
+        self,
+        method: Staged,
+        task: TaskLike,
+        info: RunInfo,
+        *,
+        records: RunRecords,
+        identity: Mapping[str, Any],
+        observer: Observer,
+    ) -> dict[str, Any]:
+        """Make the preliminary runs, and the run that they lead to."""
+        records.identify(identity)
+        runs, results = [], []
+        for i, preliminary in enumerate(method.preliminary):
+            own = records.preliminary(preliminary.name)
+            named = f"{method.name}, {preliminary.name}"
+            told = info._replace(method=named, number=info.number + i)
+            results.append(self.run(preliminary, task, told, own, observer))
+            model = self._model(info.seed)
+            model.load_state_dict(own.read_tensors("model"))
+            runs.append(PreliminaryRun(preliminary, model))
+        last, about = method.conclude(task, runs)
+        chosen = [i for i, run in enumerate(runs) if run.method is last]
+        if chosen:
+            records.adopt(records.preliminary(last.name))
+            found = {**results[chosen[0]], "method": method.name}
+        else:
+            info = info._replace(number=info.number + len(runs))
+            trainings = self._start(last.criterion(task), task, info.seed)
+            place: Any = {"records": records, "identity": identity, "observer": observer}
+            found = self._trained(method, trainings, info, **place)
+            results.append(found)
+        return {**found, **about, "seconds": sum(result["seconds"] for result in results)}
+
+    def _start(self, criterion: AdjustedLoss, task: TaskLike, seed: int) -> MultiTaskTraining:
+        criterion = criterion.to(self.settings.torch_device)
+        state = TrainState.start(self._model(seed), criterion, task, self.recipe)
+        return MultiTaskTraining({task.name: TaskTraining(state, task, self.recipe)})
+
+    def _trained(
+        self,
+        method: Method,
+        trainings: MultiTaskTraining,
+        info: RunInfo,
+        *,
+        records: RunRecords,
+        identity: Mapping[str, Any],
+        observer: Observer,
+    ) -> dict[str, Any]:
+        """Train to the end, write what was learned, and return the result."""
+        observer.begin(info)
+        run_resumable(trainings, identity, records, observer, self.settings.checkpoint_every)
+        (training,) = trainings.trainings.values()
+        state, task = training.state, training.task
+        model, criterion = state.model, state.criterion
+        epochs = records.metrics.read(trainings.epochs_finished)
+        metric = criterion.loss.kind.metric.name
+        result = {
+            "method": method.name,
+            "seed": info.seed,
+            "task": task.name,
+            "metric": metric,
+            metric: last_epochs_mean(epochs, f"test_{metric}", self.settings.last),
+            "last": min(self.settings.last, len(epochs)),
+            "epochs": len(epochs),
+            **({} if has_checked_test(task) else {"test_unchecked": True}),
+            **method.provenance,
+            **judged_by(trainings),
+            "seconds": sum(epoch["seconds"] for epoch in epochs),
+        }
+        records.write_tensors("model", model.state_dict())
+        if criterion.loss.hyperparameters:
+            samples = collect(model, criterion, task.train)
+            if task.flipped is not None:
+                samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
+            records.write_tensors("samples", samples)
+            if state.meta_learner is not None:
+                hold_norm = self.recipe.lookahead.hold_norm
+                warnings = doubts(criterion.loss.hyperparameters, samples, hold_norm)
+                result |= {"warnings": warnings} if warnings else {}
+        if state.meta_learner is not None:
+            about = {**rounded(result), **environment(self.settings.device)}
+            save_adjuster(records.adjuster, criterion, state.meta_learner.snapshots, about)
+        return result
+
+    def _model(self, seed: int) -> nn.Module:
+        return fresh(self.model, seed).to(self.settings.torch_device)

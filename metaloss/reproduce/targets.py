@@ -1,0 +1,50 @@
+"""What can be reproduced, and the grids of each target."""
+
+from __future__ import annotations
+
+from metaloss.checks import require
+from metaloss.gin_files import shipped
+from metaloss.reproduce.published_table import TABLES
+
+FIGURES = ("figure1", "figure2", "figure3", "figure7", "figure8", "figure9", "figure10")
+TARGETS = (*TABLES, *FIGURES, "theorems")
+SCALES = ("smoke", "laptop", "paper")
+ALL = "all"
+
+
+def chosen(target: str) -> list[str]:
+    """Return the targets that a word names: itself, or all of them.
+
+    Raises:
+        InputError: an unknown target.
+
+    Example:
+        >>> from metaloss.reproduce.targets import chosen
+        >>> chosen("table1")
+        ['table1']
+    """
+    require(
+        target in {*TARGETS, ALL},
+        f"target: expected one of {', '.join((*TARGETS, ALL))}, got {target!r}",
+    )
+    return list(TARGETS) if target == ALL else [target]
+
+
+def grids(target: str, scale: str) -> list[str]:
+    """Return the package's gin files with the grids of a table, one for each data set.
+
+    Args:
+        target: a table.
+        scale: ``"smoke"``, ``"laptop"`` or ``"paper"``.
+
+    Raises:
+        InputError: an unknown scale.
+
+    Example:
+        >>> from metaloss.reproduce.targets import grids
+        >>> grids("table1", "laptop")
+        ['reproduce/table1_laptop.gin']
+    """
+    require(scale in SCALES, f"scale: expected one of {', '.join(SCALES)}, got {scale!r}")
+    files = sorted((shipped() / "reproduce").glob(f"{target}*_{scale}.gin"))
+    return [f"reproduce/{path.name}" for path in files]

@@ -1,0 +1,126 @@
+"""Run a sweep from the command line: progress, files and the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+from metaloss.checks import require
+from metaloss.console import observer, score_table
+from metaloss.diagnostics.score_plot import draw_scores
+from metaloss.experiments.score_table import Published, ScoreTable
+from metaloss.experiments.table_formats import to_csv, to_latex, to_markdown
+from metaloss.files import write_together
+from metaloss.sweeps.local import Local
+from metaloss.sweeps.on_ray import OnRay
+from metaloss.sweeps.sweep import Outcome, Sweep
+
+
+def parsed_only(words: Sequence[str]) -> dict[str, list[str]]:
+    """Return the patterns of each axis from words such as ``method=A-*``.
+
+    Raises:
+        InputError: a word has another form.
+
+    Example:
+        >>> from metaloss.sweeps.command import parsed_only
+        >>> parsed_only(["method=A-*", "method=CE", "seed=0"])
+        {'method': ['A-*', 'CE'], 'seed': ['0']}
+    """
+    only: dict[str, list[str]] = {}
+    for word in words:
+        axis, equals, pattern = word.partition("=")
+        require(
+            bool(axis and equals and pattern),
+            f"--only: expected AXIS=PATTERN, such as 'method=A-*', got {word!r}",
+        )
+        only.setdefault(axis.strip(), []).append(pattern.strip())
+    return only
+
+
+class Machine(NamedTuple):
+    """Where runs are made.
+
+    Attributes:
+        ray: a cluster of Ray; ``None`` to run one after another in this process.
+    """
+
+    ray: OnRay | None = None
+
+    @classmethod
+    def given(cls, address: str | None, *, cpus: float, gpus: float, retries: int) -> Machine:
+        """Return the machine that the options of a command describe."""
+        if address is None:
+            return cls()
+        return cls(OnRay(address=address, cpus=cpus, gpus=gpus, retries=retries, tell=_say))
+
+
+class Done(NamedTuple):
+    """What a sweep has done.
+
+    Attributes:
+        table: the table of the finished runs; ``None`` if there are none.
+        failed: the runs that failed.
+    """
+
+    table: ScoreTable | None
+    failed: Sequence[Outcome]
+
+
+def carry_out(
+    sweep: Sweep,
+    machine: Machine,
+    title: str = "",
+    published: Mapping[tuple[str, str], Published] | None = None,
+) -> Done:
+    """Make the runs that are not finished; print and write the table, and report failures.
+
+    Args:
+        sweep: the sweep.
+        machine: where the runs are made.
+        title: what the table shows; by default the grid's title.
+        published: published scores, by row and column.
+    """
+    left = len(sweep.unfinished)
+    _say(f"{sweep.out}: {len(sweep.runs)} runs, {len(sweep.runs) - left} of them finished")
+    if machine.ray is not None:
+        failed = sweep.run(machine.ray)
+    else:
+        with observer(Console(stderr=True)) as watching:
+            failed = sweep.run(Local(watching))
+    table = sweep.table(title, published)
+    if table is not None:
+        Console().print(score_table(table))
+        _out(f"results: {', '.join(str(path) for path in write_table(table, sweep.out))}")
+    for outcome in failed:
+        _say(f"failed: {outcome.job.name}: {outcome.error}")
+    if failed:
+        _say(f"{len(failed)} runs failed; their tracebacks are in {sweep.out / 'errors'}")
+    return Done(table, failed)
+
+
+def write_table(table: ScoreTable, folder: Path, name: str = "results") -> list[Path]:
+    """Write a table as CSV, Markdown, LaTeX and a picture, and return the files.
+
+    Args:
+        table: the scores.
+        folder: the folder.
+        name: the files' name, without its ending.
+    """
+    texts = {".csv": to_csv(table), ".md": to_markdown(table), ".tex": to_latex(table)}
+    files = {folder / f"{name}{ending}": text.encode() for ending, text in texts.items()}
+    write_together(files)
+    picture = folder / f"{name}.png"
+    draw_scores(table, picture)
+    return [*files, picture]
+
+
+def _say(line: str) -> None:
+    Console(stderr=True).print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _out(line: str) -> None:
+    Console().print(line, soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,124 @@
+"""The runs of a sweep as jobs: a configuration's text and a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metaloss.checks import InputError, require
+from metaloss.complaints import refusing
+from metaloss.config import configuration, find
+from metaloss.experiments import Experiment, RunFolder
+from metaloss.experiments.run_folder import holds_run
+from metaloss.files import read_text
+from metaloss.runner import build, run_parsed
+from metaloss.sweeps.grid import Grid, GridCell
+from metaloss.training.observe import Observer
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run of a sweep, which any process can make that sees the folder.
+
+    Attributes:
+        name: the run's name in messages.
+        text: its whole configuration, as one gin file.
+        folder: its folder.
+        importable: folders that hold modules which the configuration imports.
+    """
+
+    name: str
+    text: str
+    folder: str
+    importable: tuple[str, ...] = ()
+
+    def result(self) -> dict[str, Any] | None:
+        """Return the run's ``results.json``, or ``None`` if it is not known to be finished.
+
+        A run with another configuration is not: whether it is the same run is found out by
+        :meth:`run`, from its data, its network and its recipe.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = Path(self.folder) / "results.json"
+        config = Path(self.folder) / "config.gin"
+        if not path.is_file() or not config.is_file() or read_text(config) != self.text:
+            return None
+        with suppress(ValueError, RecursionError):
+            found = json.loads(read_text(path))
+            if isinstance(found, dict) and len(found.get("rows", ())) == 1:
+                return found
+        raise InputError(f"{path}: expected the results of a run; delete it to run it anew")
+
+    def run(self, observer: Observer | None = None) -> None:
+        """Make the run, or what is left of it.
+
+        Args:
+            observer: the observer to report progress to.
+
+        Raises:
+            InputError: another run was begun in the folder, or the run is not possible.
+        """
+        folder = RunFolder(self.folder, resume=holds_run(Path(self.folder)))
+        with folder, configuration((), text=self.text, importable=self.importable) as parsed:
+            run_parsed(parsed, folder, observer, any_text=True)
+
+
+def jobs_of(
+    grid: Grid,
+    cells: Sequence[GridCell],
+    out: Path,
+    bindings: Sequence[str] = (),
+    places: Mapping[str, str] | None = None,
+) -> list[Job]:
+    """Return the job of each cell, in order, after parsing its configuration.
+
+    Args:
+        grid: the grid.
+        cells: the cells, or some of them.
+        out: the folder of the sweep.
+        bindings: bindings for every run, read last.
+        places: the texts that words in braces in the grid's bindings stand for; ``{out}`` stands
+            for the folder of the sweep.
+
+    Raises:
+        InputError: a configuration is invalid or is not of an experiment on one task, or two runs
+            have the same one.
+    """
+    jobs: list[Job] = []
+    names: dict[str, str] = {}
+    places = {"out": str(out.resolve()), **(places or {})}
+    for cell in cells:
+        own = [_placed(binding, places) for binding in cell.bindings]
+        files = [grid.experiment, *cell.files]
+        with refusing(cell.name), configuration(files, [*own, *bindings]) as parsed:
+            experiment = build(parsed)
+            require(
+                isinstance(experiment, Experiment),
+                f"expected a file whose task is Experiment.task, got a {type(experiment).__name__}",
+            )
+            require(
+                len(experiment.methods) == len(experiment.settings.seeds) == 1,
+                f"expected one method and one seed a run, got {len(experiment.methods)} and "
+                f"{len(experiment.settings.seeds)}",
+            )
+            text = parsed.text
+        require(
+            text not in names,
+            f"{cell.name}: expected a run of its own, got the configuration of {names.get(text)}",
+        )
+        names[text] = cell.name
+        importable = dict.fromkeys(str(find(name).resolve().parent) for name in files)
+        jobs.append(Job(cell.name, text, str(out / cell.folder), tuple(importable)))
+    return jobs
+
+
+def _placed(binding: str, places: Mapping[str, str]) -> str:
+    for word, text in places.items():
+        binding = binding.replace(f"{{{word}}}", text)
+    return binding

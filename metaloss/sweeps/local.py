@@ -1,0 +1,83 @@
+"""Run the jobs of a sweep in this process, one after another."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from metaloss.checks import InputError
+from metaloss.sweeps.jobs import Job
+from metaloss.sweeps.sweep import Outcome
+from metaloss.training.observe import Observer, RunInfo
+
+
+@dataclass(frozen=True)
+class Local:
+    """Runs jobs in this process, one after another.
+
+    Args:
+        observer: the observer to report progress to.
+    """
+
+    observer: Observer = field(default_factory=Observer)
+
+    def __call__(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Run the jobs; an error ends its own run only."""
+        for number, job in enumerate(jobs, start=1):
+            outcome = attempt(job, _JobObserver(self.observer, job.name, number, len(jobs)))
+            if outcome.error:
+                self.observer.remark(f"{job.name}: {outcome.error}")
+            yield outcome
+
+
+def attempt(job: Job, observer: Observer | None = None) -> Outcome:
+    """Run a job, and return its error if there is one.
+
+    Args:
+        job: the job.
+        observer: the observer to report progress to.
+    """
+    try:
+        job.run(observer)
+    except Exception as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        known = isinstance(error, InputError | OSError)
+        line = said if known else f"{type(error).__name__}: {said}"
+        return Outcome(job, line, traceback.format_exc())
+    return Outcome(job)
+
+
+class _JobObserver(Observer):
+    """Reports the trainings of a job under its name and number.
+
+    Args:
+        observer: the sweep's observer.
+        name: the job's name.
+        number: the job's number, from 1.
+        jobs: the number of jobs.
+    """
+
+    def __init__(self, observer: Observer, name: str, number: int, jobs: int) -> None:
+        self.observer = observer
+        self.name = name
+        self.number = number
+        self.jobs = jobs
+
+    def begin(self, info: RunInfo) -> None:
+        preliminary = info.method.partition(", ")[2]
+        name = self.name.rpartition(", ")[0] + (f", {preliminary}" if preliminary else "")
+        self.observer.begin(info._replace(method=name, number=self.number, runs=self.jobs))
+
+    def step(self, step: int) -> None:
+        self.observer.step(step)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        self.observer.epoch(record)
+
+    def end(self, record: dict[str, Any]) -> None:
+        self.observer.end({**record, "method": self.name.rpartition(", ")[0]})
+
+    def remark(self, line: str) -> None:
+        self.observer.remark(f"{self.name}: {line}")
