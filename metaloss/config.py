@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TypeVar
@@ -48,7 +49,7 @@ class Config:
         pattern = rf"^(\w+[./])*{what.__name__}\.{argument} ="
         return re.search(pattern, self.text, re.MULTILINE) is not None
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The configuration as one gin file."""
         with gin_errors():
@@ -93,9 +94,11 @@ def configuration(
             for path in paths:
                 with gin_errors():
                     gin.parse_config_file(str(path))
+            said = gin.config_str() if bindings else ""  # slow, so only once
             for binding in bindings:
-                _check_macro(binding)
-                _check_scope(binding)
+                _check_macro(binding, said)
+                _check_scope(binding, said)
+                said += f"\n{binding}"
                 with gin_errors(f"--gin_param {binding!r}: "):
                     _parse(binding)
             with gin_errors():
@@ -183,12 +186,12 @@ def _check_modules(folders: Sequence[str]) -> None:
         )
 
 
-def _check_macro(binding: str) -> None:
-    """Raise an error for a macro that no file uses: gin accepts a misspelt one silently."""
+def _check_macro(binding: str, text: str) -> None:
+    """Raise an error for a macro that a configuration does not use: gin accepts a misspelt one."""
     macro = re.match(r"\s*(\w+)\s*=", binding)
     if macro is None:
         return
-    names = sorted(set(re.findall(r"%(\w+)", gin.config_str())))
+    names = sorted(set(re.findall(r"%(\w+)", text)))
     require(
         macro.group(1) in names,
         f"--gin_param {binding!r}: expected a macro that the gin files use, got none of them"
@@ -196,12 +199,12 @@ def _check_macro(binding: str) -> None:
     )
 
 
-def _check_scope(binding: str) -> None:
-    """Raise an error for a scope that no file uses: gin accepts a misspelt one silently."""
+def _check_scope(binding: str, text: str) -> None:
+    """Raise an error for a scope that a configuration does not use, likewise."""
     scoped = re.match(r"\s*([\w./]+)/[\w.]+\s*=", binding)
     if scoped is None:
         return
-    known = sorted(set(re.findall(r"(?:@|^)([\w./]+)/[\w.]+", gin.config_str(), re.MULTILINE)))
+    known = sorted(set(re.findall(r"(?:@|^)([\w./]+)/[\w.]+", text, re.MULTILINE)))
     require(
         scoped.group(1) in known,
         f"--gin_param {binding!r}: expected a scope that the gin files use, got none of them"

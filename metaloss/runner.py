@@ -13,7 +13,9 @@ from metaloss.checks import require
 from metaloss.config import Config, configuration
 from metaloss.console import across_table, observer, results_table
 from metaloss.diagnostics import Learned, draw_learned
+from metaloss.diagnostics.score_files import write_table
 from metaloss.experiments import Comparison, Experiment, MetaTraining, RunFolder, transferred
+from metaloss.experiments.score_table import table_of_rows
 from metaloss.pretrained import load_adjuster
 from metaloss.training import Observer
 from metaloss.training.speed import keep_freed_memory
@@ -134,6 +136,8 @@ def _show(console: Console, experiment: Any, folder: RunFolder, rows: Sequence[A
             _say(console, f"picture: {picture}")
     elif rows:
         console.print(across_table(rows, last))
+    if rows:
+        write_table(table_of_rows(rows, last), folder.path)
     if isinstance(experiment, MetaTraining):
         for method in experiment.methods:
             place = folder.run(method.name, experiment.settings.seeds[0]).adjuster

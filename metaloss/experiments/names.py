@@ -12,7 +12,11 @@ from metaloss.experiments.folder_lock import HOLDER, LOCK
 RESERVED = {
     "config.gin",
     "operative.gin",
+    "results.csv",
     "results.json",
+    "results.md",
+    "results.png",
+    "results.tex",
     "meta_training.json",
     LOCK,
     HOLDER,

@@ -5,7 +5,7 @@
     RUN/
       config.gin         the configuration
       operative.gin      the configuration with all defaults that were used
-      results.json       the table
+      results.json       the table; also as .csv, .md and .tex, and drawn in results.png
       hyperparameters.png  the hyperparameters that the first seed's adjusters predict
       A-GCE/seed-0/
         identity.json    the run's settings, compared when it is resumed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -58,6 +58,7 @@ class ScoreTable:
         scores: the scores of each seed, by method and task. A method may be without scores on a
             task.
         published: published scores, by method and task.
+        unranked: methods that are not compared for the best, such as oracles.
 
     Example:
         >>> from metaloss.experiments.score_table import ScoreTable
@@ -80,6 +81,7 @@ class ScoreTable:
     tasks: Sequence[str]
     scores: Mapping[tuple[str, str], Mapping[int, float]]
     published: Mapping[tuple[str, str], Published] = field(default_factory=dict)
+    unranked: Collection[str] = ()
 
     def cell(self, method: str, task: str) -> Cell | None:
         """Return a method's scores on a task, or ``None`` if there are none."""
@@ -88,7 +90,8 @@ class ScoreTable:
             return None
         mean, std = statistics.fmean(scores.values()), _std(scores)
         published = self.published.get((method, task))
-        return Cell(scores, mean, std, self._mark(mean, std, task), published)
+        mark = "" if method in self.unranked else self._mark(mean, std, task)
+        return Cell(scores, mean, std, mark, published)
 
     @property
     def seeds(self) -> list[int]:
@@ -99,7 +102,7 @@ class ScoreTable:
         means = {
             method: statistics.fmean(scores.values())
             for method in self.methods
-            if (scores := self.scores.get((method, task)))
+            if method not in self.unranked and (scores := self.scores.get((method, task)))
         }
         best = self.metric.best(list(means.values()))
         if mean == best:
@@ -113,23 +116,25 @@ def _std(scores: Mapping[int, float]) -> float | None:
     return statistics.stdev(scores.values()) if len(scores) > 1 else None
 
 
-def table_of_rows(rows: Sequence[Mapping[str, Any]], task: str, last: int) -> ScoreTable:
+def table_of_rows(rows: Sequence[Mapping[str, Any]], last: int) -> ScoreTable:
     """Return the table of the rows of ``results.json``.
+
+    The only column of an experiment on one task is named after the metric.
 
     Args:
         rows: the rows of an experiment, or of a comparison.
-        task: the name of an experiment's task.
         last: the number of last epochs that results are means of.
 
     Example:
         >>> from metaloss.experiments.results import row
         >>> from metaloss.experiments.score_table import table_of_rows
         >>> rows = [row("CE", [{"seed": 0, "accuracy": 70.0}, {"seed": 1, "accuracy": 72.0}])]
-        >>> table_of_rows(rows, "digits", last=5).title
-        'Test accuracy (%), mean of the last 5 epochs'
+        >>> table = table_of_rows(rows, last=5)
+        >>> table.title, table.tasks
+        ('Test accuracy (%), mean of the last 5 epochs', ['accuracy'])
     """
     metric = METRICS[rows[0]["metric"]]
-    by_task = {each["method"]: each.get("tasks") or {task: each} for each in rows}
+    by_task = {each["method"]: each.get("tasks") or {metric.name: each} for each in rows}
     scores = {
         (method, name): dict(zip(own["seeds"], own["values"], strict=True))
         for method, tasks in by_task.items()

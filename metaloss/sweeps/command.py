@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 
 from metaloss.checks import require
 from metaloss.console import observer, score_table
-from metaloss.diagnostics.score_plot import draw_scores
+from metaloss.diagnostics.score_files import write_table
 from metaloss.experiments.score_table import Published, ScoreTable
-from metaloss.experiments.table_formats import to_csv, to_latex, to_markdown
-from metaloss.files import write_together
 from metaloss.sweeps.local import Local
 from metaloss.sweeps.on_ray import OnRay
 from metaloss.sweeps.sweep import Outcome, Sweep
@@ -94,28 +91,13 @@ def carry_out(
     table = sweep.table(title, published)
     if table is not None:
         Console().print(score_table(table))
-        _out(f"results: {', '.join(str(path) for path in write_table(table, sweep.out))}")
+        write_table(table, sweep.out)
+        _out(f"results: {sweep.out}/results.csv, .md, .tex and .png")
     for outcome in failed:
         _say(f"failed: {outcome.job.name}: {outcome.error}")
     if failed:
         _say(f"{len(failed)} runs failed; their tracebacks are in {sweep.out / 'errors'}")
     return Done(table, failed)
-
-
-def write_table(table: ScoreTable, folder: Path, name: str = "results") -> list[Path]:
-    """Write a table as CSV, Markdown, LaTeX and a picture, and return the files.
-
-    Args:
-        table: the scores.
-        folder: the folder.
-        name: the files' name, without its ending.
-    """
-    texts = {".csv": to_csv(table), ".md": to_markdown(table), ".tex": to_latex(table)}
-    files = {folder / f"{name}{ending}": text.encode() for ending, text in texts.items()}
-    write_together(files)
-    picture = folder / f"{name}.png"
-    draw_scores(table, picture)
-    return [*files, picture]
 
 
 def _say(line: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, TypeAlias
 
 from metaloss.checks import InputError, require
 from metaloss.experiments.names import slug
@@ -29,12 +29,8 @@ class Outcome(NamedTuple):
     details: str = ""
 
 
-class Executor(Protocol):
-    """Runs jobs, here or elsewhere."""
-
-    def __call__(self, jobs: Sequence[Job]) -> Iterable[Outcome]:
-        """Run the jobs; yield the outcome of each as soon as it is known."""
-        ...
+Executor: TypeAlias = Callable[[Sequence[Job]], Iterable[Outcome]]
+"""Runs jobs, here or elsewhere, and yields the outcome of each as soon as it is known."""
 
 
 class Sweep:
@@ -141,4 +137,5 @@ class Sweep:
             tasks=list(columns),
             scores=scores,
             published=published or {},
+            unranked=[row for row in rows if not self.grid.ranks(row)],
         )

@@ -22,8 +22,10 @@ from metaloss.experiments import (
     Comparison,
     Conventional,
     Experiment,
+    Forward,
     MetaTraining,
     Oracle,
+    Searched,
 )
 from metaloss.losses import GCE, CrossEntropy
 from metaloss.pretrained import save_adjuster
@@ -76,15 +78,14 @@ def test_every_loss_file_binds_methods_that_make_a_criterion(name: str) -> None:
     text = (shipped() / name).read_text()
     scopes = {line.split(".name")[0] for line in text.splitlines() if ".name = " in line}
     assert scopes
-    methods = ", ".join(f"@{scope}()" for scope in sorted(scopes))
-    with configuration(
-        ["experiments/demo.gin", name], [f"experiments.Experiment.methods = [{methods}]"]
-    ) as config:
-        experiment = config.build(Experiment)
-        task = experiment.task(seed=0)
-        for method in experiment.methods:
-            assert isinstance(method, Conventional | Adjusted | Oracle)
-            method.criterion(task)
+    for scope in sorted(scopes):
+        with configuration(
+            ["experiments/demo.gin", name], [f"experiments.Experiment.methods = [@{scope}()]"]
+        ) as config:
+            experiment = config.build(Experiment)
+            (method,) = experiment.methods
+            assert isinstance(method, Conventional | Adjusted | Oracle | Searched | Forward)
+            method.criterion(experiment.task(seed=0))
 
 
 @pytest.mark.parametrize("name", every_file("tables"))

@@ -99,6 +99,7 @@ CASES = (
 
 # How to build a family that cannot be built without arguments.
 _BUILT_WITH_ARGUMENTS: dict[str, tuple[Callable[[], LossFamily], ...]] = {
+    "ForwardCorrected": (),  # it knows its classes apart; see test_forward_corrected.py
     "Fixed": (
         lambda: Fixed(PolySoft(), {"d": 3.0}),
         lambda: Fixed(GCE(), {"q": 0.7}),

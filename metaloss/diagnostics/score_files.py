@@ -1,0 +1,26 @@
+"""The files that a table of scores is written to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from metaloss.diagnostics.score_plot import draw_scores
+from metaloss.experiments.score_table import ScoreTable
+from metaloss.experiments.table_formats import to_csv, to_latex, to_markdown
+from metaloss.files import write_together
+
+
+def write_table(table: ScoreTable, folder: Path, name: str = "results") -> list[Path]:
+    """Write a table as CSV, Markdown, LaTeX and a picture, and return the files.
+
+    Args:
+        table: the scores.
+        folder: the folder.
+        name: the files' name, without its ending.
+    """
+    texts = {".csv": to_csv(table), ".md": to_markdown(table), ".tex": to_latex(table)}
+    files = {folder / f"{name}{ending}": text.encode() for ending, text in texts.items()}
+    write_together(files)
+    picture = folder / f"{name}.png"
+    draw_scores(table, picture)
+    return [*files, picture]

@@ -1,0 +1,86 @@
+"""The commands that run grids, as a user types them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from metaloss.cli import app
+from tests.sweeps.grids import written
+
+
+def run(*words: str, code: int = 0) -> str:
+    done = CliRunner().invoke(app, list(words), catch_exceptions=False)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def scores(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "results.csv").open() as file:
+        return {line["method"]: line for line in csv.DictReader(file)}
+
+
+class TestSweep:
+    def test_runs_and_then_finds_them_finished(self, tmp_path: Path) -> None:
+        grid, out = written(tmp_path), str(tmp_path / "out")
+        shown = run("sweep", grid, "--out", out)
+        assert f"{out}: 2 runs, 0 of them finished" in shown.replace("\n", "")
+        found = scores(tmp_path / "out")
+        assert set(found) == {"CE", "GCE"}
+        for ending in ("md", "tex", "png"):
+            assert (tmp_path / "out" / f"results.{ending}").stat().st_size > 0
+        again = run("sweep", grid, "--out", out)
+        assert f"{out}: 2 runs, 2 of them finished" in again.replace("\n", "")
+        assert scores(tmp_path / "out") == found
+
+    def test_some_runs_with_another_binding(self, tmp_path: Path) -> None:
+        grid, out = written(tmp_path), str(tmp_path / "out")
+        chosen = ["--only", "method=CE", "--gin_param", "NOISE_RATE = 0.1"]
+        run("sweep", grid, "--out", out, *chosen)
+        assert set(scores(tmp_path / "out")) == {"CE"}
+        config = next((tmp_path / "out").glob("CE/seed-0/config.gin")).read_text()
+        assert "NOISE_RATE = 0.1" in config
+
+    def test_a_failed_run_is_said_and_is_the_exit_code(self, tmp_path: Path) -> None:
+        grid = written(tmp_path)
+        broken = ["--only", "method=CE", "--gin_param", "models.MLP.in_features = 3"]
+        shown = run("sweep", grid, "--out", str(tmp_path / "out"), *broken, code=1)
+        assert "failed: CE, seed 0: " in shown
+        assert "1 runs failed" in shown
+
+    def test_words_that_are_no_choice(self, tmp_path: Path, refused: Callable[..., str]) -> None:
+        line = refused("sweep", "reproduce/table1_smoke.gin", "--out", "o", "--only", "CE")
+        assert line.endswith("--only: expected AXIS=PATTERN, such as 'method=A-*', got 'CE'")
+
+    def test_a_file_that_is_no_grid(self, refused: Callable[..., str]) -> None:
+        line = refused("sweep", "experiments/demo.gin", "--out", "o")
+        assert "Grid" in line
+
+
+class TestReproduce:
+    def test_a_table_beside_the_papers(self, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        chosen = ["--only", "method=GCE", "--only", "method=oracle GCE"]
+        shown = run("reproduce", "table2", "--out", str(out), *chosen)
+        assert "57.41" in shown  # GCE in Table 2, instance noise 0.4
+        found = scores(out / "table2")
+        assert set(found) == {"GCE", "oracle GCE"}
+        gce = found["GCE"]
+        assert (gce["published"], gce["published_std"]) == ("57.41", "0.34")
+        difference = float(gce["mean"]) - 57.41
+        assert float(gce["difference"]) == pytest.approx(difference, abs=1e-3)
+        assert gce["mark"] == "best"  # the oracle is not compared
+        assert found["oracle GCE"]["published"] == ""
+
+    def test_what_needs_data_says_which(self, refused: Callable[..., str]) -> None:
+        line = refused("reproduce", "table1", "--scale", "paper")
+        assert "table1: expected --data DATA, the folder that holds CIFAR-100 (https://" in line
+
+    def test_unknown_targets_and_scales(self, refused: Callable[..., str]) -> None:
+        assert "expected one of table1, table2," in refused("reproduce", "table7")
+        line = refused("reproduce", "table1", "--scale", "huge")
+        assert line.endswith("scale: expected one of smoke, laptop, paper, got 'huge'")

@@ -1,0 +1,143 @@
+"""Runs of a grid in this process: what is made, kept, refused and reported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metaloss.checks import InputError
+from metaloss.sweeps import Local, Sweep
+from metaloss.training import Observer
+from tests.sweeps.grids import CE, GCE, MISFIT, grid
+
+
+class Heard(Observer):
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.begun: list[str] = []
+        self.remarks: list[str] = []
+        self.stop_after = stop_after
+
+    def begin(self, info: Any) -> None:
+        if len(self.begun) == self.stop_after:
+            raise KeyboardInterrupt
+        self.begun.append(f"[{info.number}/{info.runs}] {info.method}, seed {info.seed}")
+
+    def remark(self, line: str) -> None:
+        self.remarks.append(line)
+
+
+def result(folder: Path) -> dict[str, Any]:
+    (path,) = folder.glob("*/seed-*/result.json")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def test_every_run_is_made_once_and_its_score_is_in_the_table(tmp_path: Path) -> None:
+    sweep, heard = Sweep(grid(), tmp_path / "out"), Heard()
+    assert sweep.run(Local(heard)) == []
+    assert heard.begun[0] == "[1/8] 20%, CE, seed 0"
+    assert len(heard.begun) == 8
+    table = sweep.table("Title")
+    assert table is not None
+    assert (table.methods, table.tasks) == (["CE", "GCE"], ["20%", "40%"])
+    for method in table.methods:
+        for task, folder in (("20%", "20"), ("40%", "40")):
+            for seed in (0, 1):
+                own = result(tmp_path / "out" / folder / method / f"seed-{seed}")
+                assert table.scores[method, task][seed] == own["accuracy"]
+                assert own["seed"] == seed
+    assert table.title == "Title: Test accuracy (%), mean of the last 1 epochs"
+
+
+def test_finished_runs_are_kept_and_stopped_ones_go_on(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Sweep(grid(), tmp_path / "out").run(Local(Heard(stop_after=3)))
+    again = Sweep(grid(), tmp_path / "out")
+    assert len(again.unfinished) == 5
+    heard = Heard()
+    again.run(Local(heard))
+    assert len(heard.begun) == 5
+    assert Sweep(grid(), tmp_path / "out").unfinished == []
+
+
+def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    broken = grid({"misfit": MISFIT, "GCE": GCE}, seeds=(0,))
+    sweep, heard = Sweep(broken, tmp_path / "out"), Heard()
+    failed = sweep.run(Local(heard))
+    assert [outcome.job.name for outcome in failed] == [
+        "20%, misfit, seed 0",
+        "40%, misfit, seed 0",
+    ]
+    assert "model" in failed[0].error
+    assert any(failed[0].error in line for line in heard.remarks)
+    report = tmp_path / "out" / "errors" / "20-misfit-seed-0.txt"
+    assert "Traceback" in report.read_text()
+    table = sweep.table()
+    assert table is not None and table.methods == ["GCE"]
+
+    mended = Sweep(grid({"misfit": CE, "GCE": GCE}, seeds=(0,)), tmp_path / "out")
+    assert mended.run(Local()) == []
+    assert not report.exists()
+
+
+def test_another_run_in_the_folder_is_refused_and_kept(tmp_path: Path) -> None:
+    one = grid({"CE": CE}, seeds=(0,))
+    Sweep(one, tmp_path / "out").run(Local())
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*") if path.is_file()}
+    other = Sweep(one, tmp_path / "out", ["EPOCHS = 2"])
+    failed = other.run(Local())
+    assert "another run was begun here: expected tasks.digits.recipe.epochs 2, got 1" in (
+        failed[0].error
+    )
+    assert other.table() is None
+    assert {path: path.read_bytes() for path in before} == before
+    same = Sweep(one, tmp_path / "out")
+    assert same.unfinished == []
+
+
+def test_a_configuration_that_says_the_same_in_other_words_is_the_same_run(tmp_path: Path) -> None:
+    one = grid({"CE": CE}, seeds=(0,))
+    Sweep(one, tmp_path / "out").run(Local())
+    reworded = Sweep(one, tmp_path / "out", ["META_EVERY = 1", "COMPILE = None", "DEVICE = 'cpu'"])
+    assert len(reworded.unfinished) == 2
+    heard = Heard()
+    assert reworded.run(Local(heard)) == []
+    assert heard.begun == []  # nothing was trained
+    assert reworded.unfinished == []
+
+
+def test_placeholders_in_bindings(tmp_path: Path) -> None:
+    named = grid({"CE": CE}, seeds=(0,), bindings=["tasks.classification_task.name = '{out}/{x}'"])
+    sweep = Sweep(named, tmp_path / "out", places={"x": "letters"})
+    (job, _) = (job for _, job in sweep.runs)
+    assert f"'{tmp_path}/out/letters'" in job.text.replace("\\\n", "").replace("' '", "")
+
+
+@pytest.mark.parametrize(
+    ("methods", "said"),
+    [
+        ({"CE": CE, "copy": CE}, "20%, copy, seed 0: expected a run of its own, got the conf"),
+        ({"CE": ["losses/none.gin"]}, "20%, CE, seed 0: losses/none.gin: expected a gin file"),
+        ({"CE": [*CE, "EPOCS = 3"]}, "20%, CE, seed 0: "),
+        ({"all": []}, "20%, all, seed 0: expected one method and one seed a run, got 10 and 1"),
+    ],
+)
+def test_impossible_runs_are_refused_before_any_run(
+    tmp_path: Path, methods: dict[str, list[str]], said: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        Sweep(grid(methods), tmp_path / "out")
+    assert said in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_result_is_named(tmp_path: Path) -> None:
+    one = grid({"CE": CE}, seeds=(0,))
+    Sweep(one, tmp_path / "out").run(Local())
+    damaged = tmp_path / "out" / "20" / "CE" / "seed-0" / "results.json"
+    damaged.write_text("{}")
+    with pytest.raises(InputError, match=r"results\.json: expected the results of a run; delete"):
+        _ = Sweep(one, tmp_path / "out").unfinished
