@@ -12,7 +12,7 @@ from PIL import Image
 from metaloss.checks import InputError
 from metaloss.shim import import_torchvision
 from metaloss.tasks import image_folder
-from metaloss.tasks import image_folders as module
+from metaloss.tasks import listed_sources as module
 
 
 def test_image_folder_equals_torchvisions(pets):
@@ -69,7 +69,7 @@ def test_image_folder_cache_file(pets, tmp_path, monkeypatch):
     calls = count_decodes(monkeypatch)
     first = image_folder(root, cache=cache)
     assert calls == [24, 12]
-    module._read_image_folder.cache_clear()  # as in another process
+    module._read_images.cache_clear()  # as in another process
     second = image_folder(root, cache=cache)
     assert calls == [24, 12]
     assert torch.equal(first.train.images, second.train.images)
