@@ -103,7 +103,7 @@ def files_of(
         )
         for part, listing in listings.items()
     }
-    return Source(**sets, labels_checked=labels_checked)
+    return Source(sets["train"], sets.get("test"), sets.get("clean"), labels_checked)
 
 
 @functools.lru_cache(_CACHE_SIZE)
@@ -136,7 +136,7 @@ def _read_images(
         )
         for part, listing in listings
     }
-    return Source(**sets, labels_checked=labels_checked)
+    return Source(sets["train"], sets.get("test"), sets.get("clean"), labels_checked)
 
 
 def _cached(cache: Path, key: str) -> dict[str, torch.Tensor] | None:
