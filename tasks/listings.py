@@ -74,7 +74,7 @@ def list_images(folder: Path, class_names: tuple[str, ...] | None = None) -> Lis
         f"{folder}: expected folders named as the training classes, got {', '.join(unknown)}",
     )
     _check_folders(folder, found)
-    by_class = [tuple(_images(folder / name)) for name in names]
+    by_class = [tuple(_images(folder / name)) if name in found else () for name in names]
     empty = [name for name, files in zip(names, by_class, strict=True) if not files]
     require(
         class_names is not None or not empty,

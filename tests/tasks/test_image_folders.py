@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -130,6 +131,8 @@ def test_image_folder_a_part_may_lack_a_class(pets):
     root, _ = pets
     for path in (root / "test" / "emu").rglob("*.png"):
         path.unlink()
+    assert image_folder(root).test.targets.unique().tolist() == [0, 1]
+    shutil.rmtree(root / "test" / "emu")
     assert image_folder(root).test.targets.unique().tolist() == [0, 1]
     for path in (root / "test").rglob("*.png"):
         path.unlink()
