@@ -26,12 +26,12 @@ class Publication:
 
     Example:
         >>> from metaloss.tasks.published import Publication
-        >>> pets = Publication("Pets", ("pets",), ("train",), "pets.zip", "https://example.org")
-        >>> pets.find("nowhere")
+        >>> pets = Publication("Pets", ("pets",), ("cats",), "pets.zip", "example.org")
+        >>> pets.find("data")
         Traceback (most recent call last):
             ...
-        metaloss.checks.InputError: nowhere: expected Pets, in this folder or in pets in it, but \
-    train is missing; download pets.zip from https://example.org and unpack it here
+        metaloss.checks.InputError: data: expected Pets, in this folder or in pets in it, but cats \
+is missing; download pets.zip from example.org and unpack it here
     """
 
     title: str
