@@ -20,6 +20,19 @@ FASHION_MNIST_CLASSES = (
     "Ankle boot",
 )
 
+ANIMAL10N_CLASSES = (
+    "cat",
+    "lynx",
+    "wolf",
+    "coyote",
+    "cheetah",
+    "jaguar",
+    "chimpanzee",
+    "orangutan",
+    "hamster",
+    "guinea pig",
+)
+
 CIFAR10_PAIRS: Mapping[int, int] = MappingProxyType({9: 1, 2: 0, 4: 7, 3: 5})
 """CIFAR-10: truck to automobile, bird to airplane, deer to horse, cat to dog (Section 4.1)."""
 
@@ -33,8 +46,16 @@ No pairs are published for this data set. These are the garments that classifier
 for CIFAR-10, four of the ten classes are mapped to four different classes.
 """
 
+ANIMAL10N_PAIRS: Mapping[int, int] = MappingProxyType({k: k ^ 1 for k in range(10)})
+"""ANIMAL-10N: the other animal of each of its five pairs, such as cat and lynx."""
+
 PAIRS: Mapping[str, Mapping[int, int]] = MappingProxyType(
-    {"cifar10": CIFAR10_PAIRS, "digits": DIGITS_PAIRS, "fashion_mnist": FASHION_MNIST_PAIRS}
+    {
+        "animal10n": ANIMAL10N_PAIRS,
+        "cifar10": CIFAR10_PAIRS,
+        "digits": DIGITS_PAIRS,
+        "fashion_mnist": FASHION_MNIST_PAIRS,
+    }
 )
 """Known mappings from a class to a similar one, by name; each is for ten classes."""
 

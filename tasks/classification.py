@@ -58,7 +58,8 @@ def classification_task(
         data: a source, or a function that returns one.
         noise: a function of :mod:`metaloss.tasks.noise` with its own arguments, such as ``rate``,
             already bound. It is called with ``targets``, ``num_classes`` and ``generator``, and
-            with ``inputs`` if it takes them.
+            with ``inputs`` if it takes them. By default, no noise is added, and the task has the
+            source's own noisy labels if there are any.
         noise_file: saved noisy labels, in place of ``noise``. They are for all training samples of
             the source, or for those of exactly this split.
         num_meta: samples in the meta set; 0 for no meta set; ``None``, with
@@ -94,8 +95,8 @@ def classification_task(
 
     Raises:
         InputError: an argument is out of range or conflicts with another, there are not enough
-            samples, the meta set has one class only, sets share samples, or the noisy labels were
-            made from other labels.
+            samples, the meta set has one class only, sets share samples, the noisy labels were made
+            from other labels, or noise is to be added to a source that has noisy labels.
 
     Example:
         >>> from functools import partial
@@ -117,6 +118,11 @@ def classification_task(
         noise is None or noise_file is None,
         "noise and noise_file: expected one of them at most, got both",
     )
+    require(
+        source.noisy is None or (noise is None and noise_file is None),
+        f"noise and noise_file: expected neither, since {source.train.name} has noisy labels of "
+        "its own",
+    )
     check_at_least("eval_batch_size", eval_batch_size, 1)
     meta = MetaSamples(meta_from, num_meta, seed=seed)
     meta, subset = meta.counted(len(source.train), (num_validation, num_test), subset)
@@ -137,9 +143,12 @@ def classification_task(
         targets, inputs = joined(sets, meta.corrupted)
         classes, draws = len(source.train.class_names), generator(seed, "noise")
         noisy = make_noise(noise, targets, classes, draws, inputs)
-    elif noise_file is not None:
+    elif noise_file is not None or source.noisy is not None:
         index = torch.cat([parts[part].index for part in meta.corrupted])
-        noisy = load_noise(user_path(noise_file), Part(source.train, index))
+        if source.noisy is not None:
+            noisy = source.noisy.select(index)
+        elif noise_file is not None:
+            noisy = load_noise(user_path(noise_file), Part(source.train, index))
     if noisy is not None:
         sets, noisy = with_noise(sets, meta.corrupted, noisy)
     chosen = meta.shared(len(sets["train"]))

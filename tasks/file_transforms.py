@@ -35,8 +35,26 @@ def centre_crop_files(size: int) -> PILTransform:
     return _photograph(size, import_torchvision().transforms.CenterCrop(size))
 
 
-def _photograph(size: int, *crop: Callable[[Image.Image], Image.Image]) -> PILTransform:
+def squared_files(size: int) -> PILTransform:
+    """Return a transform without randomness: scale to a square, centre crop, normalise.
+
+    Unlike :func:`centre_crop_files`, it changes the ratio of the sides: the paper resizes images of
+    Clothing1M to 256x256 and crops 224x224 at the centre (Section 4.4).
+
+    Args:
+        size: height and width of the result; those of the square are 8/7 of it.
+    """
     transforms = import_torchvision().transforms
-    scale = transforms.Resize(math.ceil(size * 8 / 7))
+    side = math.ceil(size * 8 / 7)
+    return _transform(transforms.Resize((side, side)), transforms.CenterCrop(size))
+
+
+def _photograph(size: int, *crop: Callable[[Image.Image], Image.Image]) -> PILTransform:
+    scale = import_torchvision().transforms.Resize(math.ceil(size * 8 / 7))
+    return _transform(scale, *crop)
+
+
+def _transform(*steps: Callable[[Image.Image], Image.Image]) -> PILTransform:
+    transforms = import_torchvision().transforms
     normalise = transforms.Normalize(*STATISTICS["imagenet"])
-    return transforms.Compose([scale, *crop, transforms.ToTensor(), normalise])
+    return transforms.Compose([*steps, transforms.ToTensor(), normalise])

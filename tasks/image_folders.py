@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import json
-import os
 from pathlib import Path
 
-import torch
-
-from metaloss.checks import check_at_least
 from metaloss.files import user_path
 
-from .decoding import DECODING, check_channels, decode
-from .file_transforms import PILTransform, centre_crop_files, crop_and_flip_files
+from .file_transforms import PILTransform
 from .folder_set import FolderSet
 from .image_set import ImageSet
-from .listings import Listing, list_parts
+from .listed_sources import files_of, images_of
+from .listings import list_parts
 from .sources import Source
-from .tensor_files import load_tensors, save_tensors
-
-_CACHE_SIZE = 2  # number of sources in memory
-_CACHE_KIND = "metaloss decoded images, version 1"
 
 
 def image_folder(
@@ -64,20 +54,15 @@ def image_folder(
         >>> from metaloss.tasks import image_folder
         >>> source = image_folder("data/pets", size=64, cache="pets.safetensors")  # doctest: +SKIP
     """
-    if size is not None:
-        check_at_least("size", size, 1)
-    threads = check_at_least("threads", threads or os.cpu_count() or 1, 1)
-    check_channels(channels)
     root = user_path(root)
-    listings = list_parts(root, {"train": train, "test": test, "clean": clean})
-    return _read_image_folder(
-        tuple(listings.items()),
+    return images_of(
+        list_parts(root, {"train": train, "test": test, "clean": clean}),
+        name=name or root.resolve().name,
         size=size,
         labels_checked=labels_checked,
         channels=channels,
-        cache=None if cache is None else user_path(cache),
+        cache=cache,
         threads=threads,
-        name=name or root.resolve().name,
     )
 
 
@@ -120,64 +105,12 @@ def image_files(
         >>> source = image_files("data/clothing", clean="clean_val", workers=8)  # doctest: +SKIP
     """
     root = user_path(root)
-    name = name or root.resolve().name
-    listings = list_parts(root, {"train": train, "test": test, "clean": clean})
-    sets = {
-        part: FolderSet(
-            listing.files,
-            listing.targets,
-            listing.class_names,
-            _called(name, part),
-            size,
-            train_transform or crop_and_flip_files(size),
-            eval_transform or centre_crop_files(size),
-            workers,
-        )
-        for part, listing in listings.items()
-    }
-    return Source(**sets, labels_checked=labels_checked)
-
-
-@functools.lru_cache(_CACHE_SIZE)
-def _read_image_folder(
-    listings: tuple[tuple[str, Listing], ...],
-    *,
-    size: int | None,
-    labels_checked: bool,
-    channels: int,
-    cache: Path | None,
-    threads: int,
-    name: str,
-) -> Source[ImageSet]:
-    key = json.dumps(
-        [DECODING, size, channels, *((part, listing.fingerprint) for part, listing in listings)]
+    return files_of(
+        list_parts(root, {"train": train, "test": test, "clean": clean}),
+        name=name or root.resolve().name,
+        size=size,
+        labels_checked=labels_checked,
+        train_transform=train_transform,
+        eval_transform=eval_transform,
+        workers=workers,
     )
-    images = None if cache is None else _cached(cache, key)
-    if images is None:
-        images = {
-            part: decode(listing.files, channels, size, threads) for part, listing in listings
-        }
-        if cache is not None:
-            save_tensors(cache, _CACHE_KIND, images, {"key": key})
-    sets = {
-        part: ImageSet(
-            images[part],
-            listing.targets,
-            listing.class_names,
-            _called(name, part),
-        )
-        for part, listing in listings
-    }
-    return Source(**sets, labels_checked=labels_checked)
-
-
-def _cached(cache: Path, key: str) -> dict[str, torch.Tensor] | None:
-    """Read a cache file; ``None`` if it does not exist or is of other images."""
-    if not cache.exists():
-        return None
-    images, metadata = load_tensors(cache, _CACHE_KIND)  # raises if the file is not a cache
-    return images if metadata.get("key") == key else None
-
-
-def _called(name: str, part: str) -> str:
-    return name if part == "train" else f"{name} ({part})"

@@ -91,9 +91,7 @@ def instance_dependent(
             scores = _unit_scale(features[part.to(features.device)]) @ weights
             probabilities = _flip(scores, flip_rates[part], label)
             labels[part] = draw_labels(cumulate(probabilities), draws[part])
-    return NoisyLabels(
-        labels, original.clone(), _observed_transition(original, labels, num_classes)
-    )
+    return NoisyLabels.of_labels(labels, original.clone(), num_classes)
 
 
 def _flip_rates(rate: float, count: int, generator: torch.Generator) -> Tensor:
@@ -116,11 +114,3 @@ def _flip(scores: Tensor, flip_rates: Tensor, label: int) -> Tensor:
     probabilities = flip_rates[:, None] * scores.softmax(1)
     probabilities[:, label] = 1 - flip_rates
     return probabilities
-
-
-def _observed_transition(original: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    counts = torch.bincount(original * num_classes + labels, minlength=num_classes**2)
-    counts = counts.view(num_classes, num_classes).double()
-    absent = counts.sum(1) == 0
-    counts.diagonal().add_(absent)
-    return counts / counts.sum(1, keepdim=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def list_images(folder: Path, class_names: tuple[str, ...] | None = None) -> Lis
         f"{folder}: expected folders named as the training classes, got {', '.join(unknown)}",
     )
     _check_folders(folder, found)
-    by_class = [tuple(_images(folder / name)) for name in names]
+    by_class = [tuple(_images(folder / name)) if name in found else () for name in names]
     empty = [name for name, files in zip(names, by_class, strict=True) if not files]
     require(
         class_names is not None or not empty,
@@ -110,6 +110,58 @@ def list_parts(root: Path, parts: Mapping[str, str | None]) -> dict[str, Listing
                 f"{' and for '.join(same)}",
             )
     return listings
+
+
+def list_named(
+    folder: Path,
+    names: Sequence[str],
+    targets: Int[Tensor, " names"],
+    class_names: tuple[str, ...],
+    source: str,
+) -> Listing:
+    """List the images that a published file names.
+
+    Args:
+        folder: the folder that the names begin in.
+        names: the paths of the images in it.
+        targets: their labels, ``[names]``, int64.
+        class_names: a name for each class.
+        source: what names them, for the message.
+
+    Raises:
+        InputError: nothing is named, or some of the images do not exist.
+    """
+    require(len(names) > 0, f"{source}: expected names of images, found none")
+    files = tuple(f"{folder}/{name}" for name in names)
+    try:
+        place = _fingerprint(folder, files, class_names)
+    except InputError:
+        missing = [file for file in files if not os.path.isfile(file)]  # noqa: PTH113 - as below
+        require(
+            not missing,
+            f"{folder}: expected the {len(files)} images that {source} names, {len(missing)} of "
+            f"them are missing, such as {shown((missing or files)[0])}",
+        )
+        raise
+    labels = hashlib.sha256(targets.numpy().tobytes()).hexdigest()
+    return Listing(str(folder.resolve()), f"{place} {labels}", files, targets, class_names)
+
+
+def images_in(folder: Path) -> list[str]:
+    """Return the names of the image files of one folder, sorted; hidden ones are skipped.
+
+    Args:
+        folder: the folder; folders in it are not searched.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot read this folder: {error.strerror}") from None
+    return sorted(n for n in names if n.lower().endswith(EXTENSIONS) and not _hidden(n))
 
 
 def _check_folders(folder: Path, names: tuple[str, ...]) -> None:

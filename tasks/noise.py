@@ -127,7 +127,8 @@ def asymmetric(
         num_classes: number of classes.
         generator: a CPU generator.
         mapping: maps a class to the class that it is mistaken for; or the name of a known mapping:
-            "cifar10", "digits" or "fashion_mnist".
+            "animal10n", "cifar10", "digits" or "fashion_mnist"; or "next", which maps each class to
+            the one after it, and the last to the first.
 
     Raises:
         InputError: an argument is out of its range, or the mapping has a class that does not exist
@@ -204,10 +205,12 @@ def _as_matrix(matrix: Tensor | Sequence[Sequence[float]]) -> Tensor:
 
 
 def _pairs(mapping: Mapping[int, int] | str, num_classes: int) -> Mapping[int, int]:
+    if mapping == "next":
+        return {label: (label + 1) % num_classes for label in range(num_classes)}
     if isinstance(mapping, str):
         require(
             mapping in PAIRS,
-            f"mapping: expected a mapping or one of {', '.join(PAIRS)}, got {mapping!r}",
+            f"mapping: expected a mapping or one of {', '.join(PAIRS)}, next, got {mapping!r}",
         )
         require(num_classes == 10, f"mapping {mapping}: expected 10 classes, got {num_classes}")
         return PAIRS[mapping]

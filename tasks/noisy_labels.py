@@ -24,7 +24,8 @@ class NoisyLabels:
         labels: the labels after noise, which are trained on, ``[samples]``, int64.
         original: the labels before noise, ``[samples]``, int64.
         transition: ``[classes, classes]``, float64. Row ``i`` is the distribution of the noisy
-            label of a sample of class ``i``; for noise that depends on the input, the observed one.
+            label of a sample of class ``i``; for noise that depends on the input, and for labels
+            that people gave, the observed one (:meth:`of_labels`).
 
     Raises:
         InputError: a shape or a dtype is not as above, a label is out of range, or a row is not a
@@ -55,6 +56,40 @@ class NoisyLabels:
             f"labels and original: expected one length, got {self.labels.shape[0]} and "
             f"{self.original.shape[0]}",
         )
+
+    @classmethod
+    def of_labels(
+        cls, labels: Int[Tensor, " samples"], original: Int[Tensor, " samples"], num_classes: int
+    ) -> NoisyLabels:
+        """Return labels whose noise is known by its result alone, such as human errors.
+
+        Args:
+            labels: the labels after noise, ``[samples]``, int64.
+            original: the labels before noise, ``[samples]``, int64.
+            num_classes: number of classes, at least 2.
+
+        Returns:
+            The labels, with the observed transition matrix: the fraction of samples of each class
+            that have each noisy label. The row of a class that does not occur is that of the
+            identity.
+
+        Raises:
+            InputError: a label is out of range, or the labels differ in number.
+
+        Example:
+            >>> import torch
+            >>> from metaloss.tasks import NoisyLabels
+            >>> given, right = torch.tensor([0, 1, 1, 1]), torch.tensor([0, 0, 1, 1])
+            >>> NoisyLabels.of_labels(given, right, 2).transition
+            tensor([[0.5000, 0.5000],
+                    [0.0000, 1.0000]], dtype=torch.float64)
+        """
+        identity = torch.eye(num_classes, dtype=torch.float64)
+        cls(labels, original, identity)  # checks the labels, which are counted next
+        counts = torch.bincount(original * num_classes + labels, minlength=num_classes**2)
+        counts = counts.view(num_classes, num_classes).double()
+        counts += identity * (counts.sum(1) == 0)
+        return cls(labels, original, counts / counts.sum(1, keepdim=True))
 
     @property
     def num_classes(self) -> int:

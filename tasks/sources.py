@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
+from jaxtyping import Shaped
+from torch import Tensor
+
 from metaloss.checks import require
+
+from .noisy_labels import NoisyLabels
 
 
 @runtime_checkable
@@ -15,6 +20,11 @@ class SampleSet(Protocol):
     @property
     def name(self) -> str:
         """The name of the set."""
+        ...
+
+    @property
+    def targets(self) -> Shaped[Tensor, " samples"]:
+        """The labels."""
         ...
 
     @property
@@ -44,9 +54,12 @@ class Source(Generic[Samples]):
         labels_checked: whether the labels of ``train`` are known to be right, before a task adds
             noise to them. If not, test figures by samples out of ``train`` are marked as being by
             unchecked labels.
+        noisy: noisy labels that were published beside those of ``train``, which are then the right
+            ones. A task trains on them, and needs no noise. ``None`` if there are none.
 
     Raises:
-        InputError: the parts differ in their classes or in the shape of a sample.
+        InputError: the parts differ in their classes or in the shape of a sample, or ``noisy`` was
+            made from other labels than those of ``train``.
 
     Example:
         >>> from metaloss.tasks import digits
@@ -59,6 +72,7 @@ class Source(Generic[Samples]):
     test: Samples | None = None
     clean: Samples | None = None
     labels_checked: bool = False
+    noisy: NoisyLabels | None = None
 
     def __post_init__(self) -> None:
         """Check that the parts match."""
@@ -75,6 +89,13 @@ class Source(Generic[Samples]):
                 f"{part.name}: expected samples {list(self.train.sample_shape)} as in "
                 f"{self.train.name}, got {list(part.sample_shape)}",
             )
+        if self.noisy is not None:
+            classes = len(self.train.class_names)
+            require(
+                self.noisy.num_classes == classes,
+                f"noisy: expected labels of {classes} classes, got {self.noisy.num_classes}",
+            )
+            self.noisy.check_made_from(self.train.targets, "noisy")
 
 
 def _shorten(names: tuple[str, ...]) -> str:

@@ -84,7 +84,7 @@ def varied(
 
     parts = {"train": source.train, "test": source.test, "clean": source.clean}
     made = {name: part(name, samples) for name, samples in parts.items() if samples}
-    return Source(**made, labels_checked=source.labels_checked)
+    return replace(source, train=made["train"], test=made.get("test"), clean=made.get("clean"))
 
 
 def _transformed(

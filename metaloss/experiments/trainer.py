@@ -19,7 +19,6 @@ from metaloss.experiments.samples import collect
 from metaloss.experiments.settings import RunSettings
 from metaloss.experiments.staged import PreliminaryRun, Staged
 from metaloss.machine import environment
-from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import save_adjuster
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer, RunInfo
@@ -58,7 +57,7 @@ class Trainer:
         Raises:
             InputError: another run was begun in the folder, or a checkpoint is damaged.
         """
-        trainings = self._start(method.criterion(task), task, info.seed)
+        trainings = self._start(method, task, info.seed)
         identity = {**run_identity(trainings, method), "last": self.settings.last}
         done = records.result(identity)
         if done is not None:
@@ -102,15 +101,16 @@ class Trainer:
             found = {**results[chosen[0]], "method": method.name}
         else:
             info = info._replace(number=info.number + len(runs))
-            trainings = self._start(last.criterion(task), task, info.seed)
+            trainings = self._start(last, task, info.seed)
             place: Any = {"records": records, "identity": identity, "observer": observer}
             found = self._trained(method, trainings, info, **place)
             results.append(found)
         return {**found, **about, "seconds": sum(result["seconds"] for result in results)}
 
-    def _start(self, criterion: AdjustedLoss, task: TaskLike, seed: int) -> MultiTaskTraining:
-        criterion = criterion.to(self.settings.torch_device)
-        state = TrainState.start(self._model(seed), criterion, task, self.recipe)
+    def _start(self, method: Method, task: TaskLike, seed: int) -> MultiTaskTraining:
+        model = self._model(seed)  # before the criterion: it seeds the adjuster's weights too
+        criterion = method.criterion(task).to(self.settings.torch_device)
+        state = TrainState.start(model, criterion, task, self.recipe)
         return MultiTaskTraining({task.name: TaskTraining(state, task, self.recipe)})
 
     def _trained(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from pickle import UnpicklingError
 
 from torch import nn
 from torch.hub import get_dir
 
 from metaloss.checks import InputError, check_at_least, require
+from metaloss.files import user_path
+from metaloss.models.weight_files import load_weights
 from metaloss.shim import import_torchvision
 
 
-def torchvision_model(name: str, num_classes: int, weights: str | None = None) -> nn.Module:
+def torchvision_model(name: str, num_classes: int, weights: str | Path | None = None) -> nn.Module:
     """Returns a classifier of ``torchvision.models`` with a new last layer.
 
     The model returns logits alone, in training mode too: auxiliary classifiers are removed. Its
@@ -22,7 +25,9 @@ def torchvision_model(name: str, num_classes: int, weights: str | None = None) -
         name: torchvision's name, such as ``"resnet18"``.
         num_classes: width of the output, at least 2.
         weights: the name of pretrained weights, such as ``"DEFAULT"`` or ``"IMAGENET1K_V1"``, which
-            torchvision downloads once; ``None`` for random weights.
+            torchvision downloads once; or a file of weights, torchvision's or one saved from the
+            same network with its last layer, a ``.pth`` or ``.safetensors``, which needs no
+            network connection; ``None`` for random weights.
 
     Raises:
         InputError: there is no such classifier or weights, or the weights cannot be loaded.
@@ -67,12 +72,16 @@ def vgg19_bn(num_classes: int) -> nn.Module:
     return torchvision_model("vgg19_bn", num_classes)
 
 
-def resnet50(num_classes: int, pretrained: bool = True) -> nn.Module:
+def resnet50(
+    num_classes: int, pretrained: bool = True, weights: str | Path | None = None
+) -> nn.Module:
     """Returns ResNet-50 pretrained on ImageNet, the paper's network for Food-101N and Clothing1M.
 
     Args:
         num_classes: width of the output, at least 2.
-        pretrained: load torchvision's ``IMAGENET1K_V1`` weights, the ones of the paper's time.
+        pretrained: begin with pretrained weights; if not, with random ones.
+        weights: the pretrained weights, by name or file, as for :func:`torchvision_model`. By
+            default, torchvision's ``IMAGENET1K_V1``, the ones of the paper's time.
 
     Raises:
         InputError: the weights cannot be loaded.
@@ -87,7 +96,8 @@ def resnet50(num_classes: int, pretrained: bool = True) -> nn.Module:
     References:
         Section 4.4 of the paper.
     """
-    return torchvision_model("resnet50", num_classes, "IMAGENET1K_V1" if pretrained else None)
+    chosen = ("IMAGENET1K_V1" if weights is None else weights) if pretrained else None
+    return torchvision_model("resnet50", num_classes, chosen)
 
 
 def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
@@ -136,12 +146,17 @@ def _head_like(head: nn.Linear | nn.Conv2d, num_classes: int) -> nn.Module:
     return nn.Conv2d(head.in_channels, num_classes, kernel_size=1, bias=bias).to(head.weight)
 
 
-def _pretrained(name: str, weights: str) -> nn.Module:
+def _pretrained(name: str, weights: str | Path) -> nn.Module:
     models = import_torchvision().models
     known = models.get_model_weights(name).__members__
+    if weights not in known and _is_file(weights):
+        model: nn.Module = models.get_model(name)
+        load_weights(model, user_path(weights), name)
+        return model
     require(
         weights in known,
-        f"weights: expected None or one of {', '.join(known)} for {name}, got {weights!r}",
+        f"weights: expected None, one of {', '.join(known)} for {name}, or a file of weights, got "
+        f"{weights!r}",
     )
     chosen = known[weights]
     try:
@@ -151,6 +166,12 @@ def _pretrained(name: str, weights: str) -> nn.Module:
             f"weights: expected {chosen.url} or a copy of it in {get_dir()}/checkpoints, "
             f"got {type(error).__name__}: {error}"
         ) from error
+
+
+def _is_file(weights: str | Path) -> bool:
+    """Return whether this means a file, also one that does not exist."""
+    path = Path(weights)
+    return path.suffix in {".pth", ".pt", ".safetensors"} or len(path.parts) > 1
 
 
 def _remove_auxiliary_heads(model: nn.Module) -> None:

@@ -119,8 +119,9 @@ def test_every_model_file_makes_a_network(name: str) -> None:
 
 @pytest.mark.parametrize("name", every_file("experiments"))
 def test_every_experiment_says_all_it_must(name: str) -> None:
-    needs_data = "DATA" in (shipped() / name).read_text()
-    with configuration([name], ["DATA = 'nowhere'"] if needs_data else []) as config:
+    text = (shipped() / name).read_text()
+    needed = [macro for macro in ("DATA", "FOOD101", "LABELS") if f"{macro} = '" in text]
+    with configuration([name], [f"{macro} = 'nowhere'" for macro in needed]) as config:
         cls = experiment_class(config)
         given = {} if config.binds(cls, "methods") else {"methods": [CE]}
         experiment = config.build(cls, **given)
@@ -138,6 +139,14 @@ def test_every_experiment_says_all_it_must(name: str) -> None:
         Experiment: 0,
     }[cls]
     assert len({spec.name for spec in getattr(experiment, "tasks", ())}) == expected
+
+
+def test_a_file_of_the_papers_weights_is_read_without_a_network_connection() -> None:
+    files, bindings = ["experiments/paper_clothing1m.gin"], ["DATA = 'x'", "WEIGHTS = 'no/w.pth'"]
+    with configuration(files, bindings) as config, torch.device("meta"):
+        model = config.build(Experiment).model
+        with pytest.raises(InputError, match=r"no/w\.pth: expected a file of weights of resnet50"):
+            model()
 
 
 def test_networks_that_learn_slowly_have_a_recipe_of_their_own() -> None:

@@ -19,6 +19,7 @@ from metaloss.experiments import (
     TaskSpec,
 )
 from metaloss.experiments.meta_steps import fewest, meta_steps, too_few
+from metaloss.experiments.trainer import Trainer
 from metaloss.losses import GCE, JS, CrossEntropy
 from metaloss.training import Recipe, TaskSampler
 from tests.experiments.runs import Remarks, experiment, meta_training, network
@@ -42,7 +43,8 @@ def test_as_many_as_are_announced_are_made(update: str, changes: dict[str, Any])
     recipe = Recipe(**{"epochs": 3, "meta_every": 5, "meta_update": update, **changes})
     ours = experiment(recipe=recipe)
     task = blobs()
-    (training,) = (trainings := ours._start(ours.methods[0], task, 0)).trainings.values()
+    trainer = Trainer(ours.model, recipe, ours.settings)
+    (training,) = (trainings := trainer._start(ours.methods[0], task, 0)).trainings.values()
     trainings.run()
     lost = recipe.epochs if update == "after" and recipe.lookahead.steps > 1 else 0
     announced = meta_steps(recipe, len(task.train))

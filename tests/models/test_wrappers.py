@@ -7,6 +7,7 @@ from urllib.error import URLError
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from metaloss.checks import InputError
@@ -115,6 +116,44 @@ def test_a_broken_file_of_weights_is_named(hub: Path) -> None:
     (hub / "resnet50-0676ba61.pth").write_bytes(b"not weights")
     with pytest.raises(InputError, match=r"resnet50-0676ba61\.pth"):
         resnet50(14)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.usefixtures("hub")
+def test_weights_are_read_from_a_file(tmp_path: Path, suffix: str) -> None:
+    stored = import_torchvision().models.get_model("shufflenet_v2_x0_5").state_dict()
+    path = tmp_path / f"own{suffix}"
+    save_file(stored, path) if suffix == ".safetensors" else torch.save(stored, path)
+    for weights in (path, str(path)):
+        loaded = torchvision_model("shufflenet_v2_x0_5", 7, weights=weights).state_dict()
+        assert loaded["fc.weight"].shape == (7, 1024)
+        for key in stored.keys() - {"fc.weight", "fc.bias"}:
+            assert torch.equal(loaded[key], stored[key]), key
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "found no such file"),
+        (b"not weights", "cannot read it: "),
+        ({"fc.weight": torch.zeros(1)}, r"337 are missing, such as conv1\.0\.weight"),
+        ({"more": torch.zeros(1)}, "1 are unknown, such as more"),
+        ({"fc.bias": torch.zeros(7)}, r"1 are of another shape, such as fc\.bias"),
+        ({"state_dict": {"fc.bias": torch.zeros(7)}}, "tensors by name, got a dict"),
+        ([torch.zeros(1)], "tensors by name, got a list"),
+    ],
+)
+def test_a_file_of_other_weights_is_refused(tmp_path: Path, content: object, words: str) -> None:
+    path = tmp_path / "own.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        whole = import_torchvision().models.get_model("shufflenet_v2_x0_5").state_dict()
+        partial = isinstance(content, list) or content.keys() & {"fc.weight", "state_dict"}
+        torch.save(content if partial else {**whole, **content}, path)
+    with pytest.raises(InputError, match=rf"own\.pth: expected .*{words}") as caught:
+        torchvision_model("shufflenet_v2_x0_5", 7, weights=path)
+    assert "\n" not in str(caught.value)
 
 
 def test_unknown_weights_are_refused() -> None:

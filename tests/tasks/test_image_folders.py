@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from metaloss.checks import InputError
 from metaloss.shim import import_torchvision
 from metaloss.tasks import image_folder
-from metaloss.tasks import image_folders as module
+from metaloss.tasks import listed_sources as module
 
 
 def test_image_folder_equals_torchvisions(pets):
@@ -69,7 +70,7 @@ def test_image_folder_cache_file(pets, tmp_path, monkeypatch):
     calls = count_decodes(monkeypatch)
     first = image_folder(root, cache=cache)
     assert calls == [24, 12]
-    module._read_image_folder.cache_clear()  # as in another process
+    module._read_images.cache_clear()  # as in another process
     second = image_folder(root, cache=cache)
     assert calls == [24, 12]
     assert torch.equal(first.train.images, second.train.images)
@@ -130,6 +131,8 @@ def test_image_folder_a_part_may_lack_a_class(pets):
     root, _ = pets
     for path in (root / "test" / "emu").rglob("*.png"):
         path.unlink()
+    assert image_folder(root).test.targets.unique().tolist() == [0, 1]
+    shutil.rmtree(root / "test" / "emu")
     assert image_folder(root).test.targets.unique().tolist() == [0, 1]
     for path in (root / "test").rglob("*.png"):
         path.unlink()

@@ -228,7 +228,7 @@ BAD = {
     "mapping to itself": (noise.asymmetric, {"mapping": {1: 1}}, "different classes"),
     "mapping not whole": (noise.asymmetric, {"mapping": {0: 1.0}}, "got 0 to 1.0"),
     "empty mapping": (noise.asymmetric, {"mapping": {}}, "one class or more"),
-    "unknown mapping": (noise.asymmetric, {"mapping": "mnist"}, "one of cifar10, .* got 'mnist'"),
+    "unknown mapping": (noise.asymmetric, {"mapping": "mnist"}, "one of animal10n, .* got 'mnist'"),
     "mapping of other classes": (noise.asymmetric, {"mapping": "cifar10"}, "10 classes, got 3"),
     "too few groups": (noise.hierarchical, {"groups": [0, 1]}, "3 classes, got 2"),
     "groups not whole": (noise.hierarchical, {"groups": [0.0, 0.5, 0.5]}, "whole numbers"),
