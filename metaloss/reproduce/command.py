@@ -6,13 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich.console import Console
+
 from metaloss.checks import require
 from metaloss.config import configuration
+from metaloss.console import observer
 from metaloss.files import user_path
 from metaloss.reproduce.published_table import PublishedTable
 from metaloss.reproduce.targets import grids
 from metaloss.sweeps import Sweep
 from metaloss.sweeps.command import Done, Machine, carry_out
+from metaloss.sweeps.jobs import Job, placed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,30 +49,64 @@ class Reproduction:
         Raises:
             InputError: data is needed and not given, or as for :class:`~metaloss.sweeps.Sweep`.
         """
-        sweeps = [self.sweep(target, name) for name in grids(target, self.scale)]
-        return [
-            carry_out(sweep, self.machine, published=table.published) for table, sweep in sweeps
-        ]
+        parts = [(table, self.sweep(table, name)) for name, table in self.tables(target).items()]
+        done = []
+        for table, sweep in parts:
+            if table.adjusters and any(self.adjusters(table) in j.text for j in sweep.unfinished):
+                self.learn(table)
+            done.append(carry_out(sweep, self.machine, published=table.published))
+        return done
+
+    def tables(self, target: str) -> dict[str, PublishedTable]:
+        """Return the tables of a target by the gin files of their grids.
+
+        Raises:
+            InputError: data is needed and not given.
+        """
+        found = {}
+        for name in grids(target, self.scale):
+            with configuration([name]) as parsed:
+                table = parsed.build(PublishedTable)
+            require(
+                self.data is not None or not table.needs,
+                f"{target}: expected --data DATA, the folder that holds {table.needs}; got none",
+            )
+            found[name] = table
+        return found
 
     def sweep(
-        self, target: str, grid: str, only: Mapping[str, Sequence[str]] | None = None
-    ) -> tuple[PublishedTable, Sweep]:
-        """Return a grid's published table and its sweep.
+        self,
+        table: PublishedTable,
+        name: str,
+        only: Mapping[str, Sequence[str]] | None = None,
+    ) -> Sweep:
+        """Return the sweep of a table.
 
         Args:
-            target: the target, for messages.
-            grid: the grid's gin file.
+            table: the table.
+            name: the gin file of its grid.
             only: the runs to make; by default, those of this reproduction.
         """
-        with configuration([grid]) as parsed:
-            table = parsed.build(PublishedTable)
-        require(
-            self.data is not None or not table.needs,
-            f"{target}: expected --data DATA, the folder that holds {table.needs}; got none",
-        )
         only = only or self.only
         if table.methods:
             only = {"method": table.methods, **only}
-        name = Path(grid).stem.removesuffix(f"_{self.scale}")
-        places = {} if self.data is None else {"data": str(user_path(self.data).resolve())}
-        return table, Sweep(table.grid, self.out / name, self.bindings, only, places)
+        folder = self.out / Path(name).stem.removesuffix(f"_{self.scale}")
+        places = {**self.places, "adjusters": self.adjusters(table)}
+        return Sweep(table.grid, folder, self.bindings, only, places)
+
+    @property
+    def places(self) -> dict[str, str]:
+        """What words in braces in bindings stand for."""
+        return {} if self.data is None else {"data": str(user_path(self.data).resolve())}
+
+    def adjusters(self, table: PublishedTable) -> str:
+        """Return the folder of the meta-training that a table's adjusters come from."""
+        return str((user_path(self.out) / Path(table.adjusters).stem).resolve())
+
+    def learn(self, table: PublishedTable) -> None:
+        """Make the meta-training that a table's adjusters come from, or what is left of it."""
+        bindings = [placed(binding, self.places) for binding in table.adjuster_bindings]
+        with configuration([table.adjusters], bindings) as parsed:
+            job = Job("adjusters", parsed.text, self.adjusters(table))
+        with observer(Console(stderr=True)) as watching:
+            job.run(watching)

@@ -26,6 +26,9 @@ class PublishedTable:
         data: the data set of the table's rows, such as ``"CIFAR-10"``.
         methods: patterns of the methods that are run unless others are asked for. By default, all
             of the grid.
+        adjusters: the gin file of a meta-training that has to come first. ``{adjusters}`` in the
+            grid's bindings stands for its folder.
+        adjuster_bindings: bindings for it.
         needs: what to download and where it goes, if the grid needs data.
 
     Raises:
@@ -44,6 +47,8 @@ class PublishedTable:
     table: str
     data: str
     methods: Sequence[str] = ()
+    adjusters: str = ""
+    adjuster_bindings: Sequence[str] = ()
     needs: str = ""
 
     def __post_init__(self) -> None:

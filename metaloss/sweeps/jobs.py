@@ -94,7 +94,7 @@ def jobs_of(
     names: dict[str, str] = {}
     places = {"out": str(out.resolve()), **(places or {})}
     for cell in cells:
-        own = [_placed(binding, places) for binding in cell.bindings]
+        own = [placed(binding, places) for binding in cell.bindings]
         files = [grid.experiment, *cell.files]
         with refusing(cell.name), configuration(files, [*own, *bindings]) as parsed:
             experiment = build(parsed)
@@ -118,7 +118,14 @@ def jobs_of(
     return jobs
 
 
-def _placed(binding: str, places: Mapping[str, str]) -> str:
+def placed(binding: str, places: Mapping[str, str]) -> str:
+    """Return a binding with the words in braces replaced.
+
+    Example:
+        >>> from metaloss.sweeps.jobs import placed
+        >>> placed("DATA = '{data}/images'", {"data": "/photos"})
+        "DATA = '/photos/images'"
+    """
     for word, text in places.items():
         binding = binding.replace(f"{{{word}}}", text)
     return binding
