@@ -4,6 +4,7 @@ from metaloss.experiments.comparison import Comparison
 from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.meta_training import MetaTraining
 from metaloss.experiments.methods import Adjusted, Conventional, Method, Oracle, Transferred
+from metaloss.experiments.recording import Recorded, recorded
 from metaloss.experiments.run_folder import RunFolder
 from metaloss.experiments.samples import collect
 from metaloss.experiments.settings import RunSettings
@@ -18,10 +19,12 @@ __all__ = [
     "MetaTraining",
     "Method",
     "Oracle",
+    "Recorded",
     "RunFolder",
     "RunSettings",
     "TaskSpec",
     "Transferred",
     "collect",
+    "recorded",
     "transferred",
 ]

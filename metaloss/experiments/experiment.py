@@ -19,11 +19,11 @@ from metaloss.experiments.methods import Method
 from metaloss.experiments.names import check_names
 from metaloss.experiments.noise_limit import too_noisy
 from metaloss.experiments.preflight import check_fit
+from metaloss.experiments.recording import recorder, training_samples
 from metaloss.experiments.results import last_epochs_mean, row
 from metaloss.experiments.resume import run_resumable
 from metaloss.experiments.run_folder import RunFolder
 from metaloss.experiments.run_records import RunRecords
-from metaloss.experiments.samples import collect
 from metaloss.experiments.settings import RunSettings
 from metaloss.machine import environment, threads
 from metaloss.pretrained import save_adjuster
@@ -145,11 +145,13 @@ class Experiment:
         self, method: Method, task: TaskLike, info: RunInfo, records: RunRecords, observer: Observer
     ) -> dict[str, Any]:
         trainings = self._start(method, task, info.seed)
-        identity = {**run_identity(trainings, method), "last": self.settings.last}
+        identity = {**run_identity(trainings, method), **self.settings.identity}
         done = records.result(identity)
         if done is None:
             observer.begin(info)
-            run_resumable(trainings, identity, records, observer, self.settings.checkpoint_every)
+            every, epochs = self.settings.checkpoint_every, self.recipe.epochs
+            record = recorder(trainings, records, self.settings.recorded_epochs(epochs))
+            run_resumable(trainings, identity, records, observer, every, record=record)
             done = self._finish(trainings, method, info.seed, records)
             observer.end(done)
             for line in done.get("warnings", ()):
@@ -185,9 +187,7 @@ class Experiment:
         }
         records.write_tensors("model", model.state_dict())
         if criterion.loss.hyperparameters:
-            samples = collect(model, criterion, task.train)
-            if task.flipped is not None:
-                samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
+            samples = training_samples(training)
             records.write_tensors("samples", samples)
             if state.meta_learner is not None:
                 hold_norm = self.recipe.lookahead.hold_norm

@@ -8,6 +8,7 @@ from metaloss.losses.cross_entropy import MAE, CrossEntropy
 from metaloss.losses.errors import AbsoluteError, SquaredError
 from metaloss.losses.focal import Focal
 from metaloss.losses.gce import GCE
+from metaloss.losses.gradient_weight import gradient_weight
 from metaloss.losses.hyperparameter import Hyperparameter
 from metaloss.losses.js import JS
 from metaloss.losses.label_smoothing import LabelSmoothing
@@ -42,6 +43,7 @@ __all__ = [
     "SquaredError",
     "TaylorCE",
     "WeightedCE",
+    "gradient_weight",
     "plain_loss",
     "toward_defaults",
 ]
