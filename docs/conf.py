@@ -71,6 +71,7 @@ api_coverage_modules = [
     "metaloss.bilevel",
     "metaloss.conditioners",
     "metaloss.diagnostics",
+    "metaloss.diagnostics.figures",
     "metaloss.diagnostics.gradients",
     "metaloss.experiments",
     "metaloss.losses",
