@@ -72,8 +72,8 @@ def draw_spreads(spreads: Sequence[Spread]) -> Figure:
 
 def _histograms(axis: Axes, spread: Spread, time: Recorded, values: Tensor) -> None:
     space = np.geomspace if spread.log else np.linspace
-    bins = space(spread.low, spread.high, _BINS + 1)
-    inside = values.double().clamp(float(bins[0]), float(bins[-1]))
+    bins = space(spread.low, spread.high, _BINS + 1).tolist()
+    inside = values.double().clamp(bins[0], bins[-1])
     for members, colour, label, style in groups(time.samples):
         share = torch.full((int(members.sum()),), 1 / int(members.sum()))
         axis.hist(inside[members], bins=bins, weights=share, color=colour, label=label, **style)

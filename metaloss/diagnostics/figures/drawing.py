@@ -141,13 +141,16 @@ def legend_below(figure: Figure) -> None:
     for axis in figure.axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    room = int(12 * figure.get_figwidth())  # letters in a line
+    room = int(12 * figure.get_figwidth())  # letters in a line, with those that a handle takes
+    widths = [len(label) + 8 for label in found]
+    columns = len(found) if sum(widths) <= room else max(1, room // max(widths))
     figure.legend(
         list(found.values()),
         list(found),
         loc="outside lower center",
-        ncols=max(1, min(len(found), room // (max(map(len, found), default=0) + 8))),
+        ncols=columns,
         frameon=False,
+        markerscale=3,
     )
 
 

@@ -120,7 +120,8 @@ def _curve(
 ) -> None:
     """Draw a loss over the probability of the label, and its value at ``p``."""
     colour, line, label = style
-    grid = torch.linspace(0, 1, 1001, dtype=torch.float64)[1:-1]
+    steep = torch.logspace(-9, -3, 61, dtype=torch.float64)[:-1]
+    grid = torch.cat([steep, torch.linspace(0, 1, 1001, dtype=torch.float64)[1:-1]])
     axis.plot(grid, _losses(loss, grid, hparams), color=colour, linestyle=line, label=label)
     value = float(_losses(loss, torch.tensor([p], dtype=torch.float64), hparams))
     beyond = value > TOP

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from metaloss.checks import InputError, is_number, require
 from metaloss.diagnostics.figures.drawing import (
@@ -56,7 +57,7 @@ def draw_figure10(pairs: Sequence[Pair], path: str | Path) -> Figure:
         axis.set_title(" and ".join(names))
         axis.set(xlabel="epoch", ylabel="training loss")
         axis.set_ylim(0, axis.get_ylim()[1])
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_below(figure)
     save(figure, path)
     return figure

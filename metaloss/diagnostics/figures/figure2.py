@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,7 +25,7 @@ from metaloss.diagnostics.figures.drawing import (
 Table = Mapping[str, Mapping[str, Sequence[float]]]
 """Method, then noise, then a value for each seed."""
 
-_ROLES = (
+_ROLES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("cross entropy", {"color": PLAIN, "alpha": 0.45}),
     ("robust loss, fixed", {"color": FIXED}),
     ("robust loss, oracle", {"color": LEARNED, "hatch": "///", "edgecolor": "white"}),
@@ -84,7 +86,7 @@ def draw_figure2(
         for place, (method, (label, style)) in enumerate(zip(methods, _ROLES, strict=True)):
             _bars(axis, [table[method][noise] for noise in noises], place, label, style)
         axis.set_title(plain_text(title))
-        axis.set_xticks(range(len(noises)), [plain_text(noise) for noise in noises])
+        axis.set_xticks(range(len(noises)), [_wrapped(noise, len(noises)) for noise in noises])
         axis.set_ylabel(unit)
     highest = max(axis.get_ylim()[1] for axis in axes)
     for axis in axes:
@@ -92,6 +94,11 @@ def draw_figure2(
     legend_below(figure)
     save(figure, path)
     return figure
+
+
+def _wrapped(noise: str, noises: int) -> str:
+    """Return the name of a noise in lines that do not reach its neighbours'."""
+    return textwrap.fill(plain_text(noise), max(6, 48 // noises))
 
 
 def _by_name(table: Table) -> dict[str, tuple[str, str, str]]:
@@ -122,7 +129,7 @@ def _bars(
     values: Sequence[Sequence[float]],
     place: int,
     label: str,
-    style: Mapping[str, object],
+    style: Mapping[str, Any],
 ) -> None:
     means = [statistics.fmean(each) for each in values]
     spreads = [statistics.stdev(each) if len(each) > 1 else 0.0 for each in values]
@@ -137,5 +144,11 @@ def _bars(
         **style,
     )
     for x, mean, spread in zip(middles, means, spreads, strict=True):
-        above = {"xytext": (0, 3), "textcoords": "offset points"}
-        axis.annotate(f"{mean:.1f}", (x, mean + spread), **above, ha="center", fontsize="x-small")
+        axis.annotate(
+            f"{mean:.1f}",
+            (x, mean + spread),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize="x-small",
+        )

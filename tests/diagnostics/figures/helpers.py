@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,8 @@ def check_readable(figure: Figure, path: Path) -> None:
     for axis in figure.axes:
         below = figure.legends[0].get_window_extent(renderer).y1
         assert axis.get_window_extent(renderer).y0 > below, "the legend covers data"
+        ticks = [text.get_window_extent(renderer) for text in axis.get_xticklabels()]
+        assert not any(one.overlaps(other) for one, other in pairwise(ticks))
     words = [title for axis, title in zip(figure.axes, titles, strict=True) if axis.get_title()]
     for i, one in enumerate(words):
         assert not any(one.overlaps(other) for other in words[:i])

@@ -51,7 +51,7 @@ def test_curves_and_places(run, tmp_path: Path) -> None:
         }
         for label, loss in expected.items():
             p, values = line(axis, label).get_data()
-            assert len(p) > 500 and 0 < min(p) < 0.01 and 0.99 < max(p) < 1
+            assert len(p) > 500 and 0 < min(p) < 1e-6 and 0.99 < max(p) < 1
             np.testing.assert_allclose(values, loss(np.asarray(p)), rtol=1e-6, atol=1e-9)
         place = np.exp(-float(samples["plain"][row]))
         dots = [each for each in axis.lines if each.get_marker() in {"o", "^"}]
