@@ -39,8 +39,9 @@ nitpicky = True
 # Types inside of `metaloss.bilevel` that its public signatures name.
 nitpick_ignore_regex = [
     ("py:class", r"metaloss\.bilevel\.\w+\.\w+"),
-    # The libraries that `metaloss.integrations` is for.
+    # The libraries that `metaloss.integrations` is for, and the one that draws.
     ("py:class", r"(lightning|transformers)\..*"),
+    ("py:class", r"matplotlib\..*"),
 ]
 # learn2learn's dataset, described so that nothing here imports it.
 nitpick_ignore = [
@@ -71,6 +72,7 @@ api_coverage_modules = [
     "metaloss.bilevel",
     "metaloss.conditioners",
     "metaloss.diagnostics",
+    "metaloss.diagnostics.figures",
     "metaloss.diagnostics.gradients",
     "metaloss.experiments",
     "metaloss.losses",

@@ -5,6 +5,7 @@ from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.forward import Forward
 from metaloss.experiments.meta_training import MetaTraining
 from metaloss.experiments.methods import Adjusted, Conventional, Method, Oracle, Transferred
+from metaloss.experiments.recording import Recorded, recorded
 from metaloss.experiments.run_folder import RunFolder
 from metaloss.experiments.samples import collect
 from metaloss.experiments.searched import Searched
@@ -22,6 +23,7 @@ __all__ = [
     "MetaTraining",
     "Method",
     "Oracle",
+    "Recorded",
     "RunFolder",
     "RunSettings",
     "Searched",
@@ -29,5 +31,6 @@ __all__ = [
     "TaskSpec",
     "Transferred",
     "collect",
+    "recorded",
     "transferred",
 ]

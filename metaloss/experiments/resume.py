@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from metaloss.experiments.checkpoint import load_latest, save_checkpoint
@@ -17,6 +17,8 @@ def run_resumable(
     records: RunRecords,
     observer: Observer,
     checkpoint_every: int = 1,
+    *,
+    record: Callable[[], None] | None = None,
 ) -> None:
     """Train to the end, starting from the last checkpoint if there is one.
 
@@ -26,6 +28,7 @@ def run_resumable(
         records: the run's folder, where the metrics and checkpoints are written.
         observer: the observer to report progress to.
         checkpoint_every: the number of epochs between checkpoints.
+        record: called after each epoch, before its checkpoint; writes more to the folder.
 
     Raises:
         InputError: The checkpoint is damaged or belongs to another run, or the metrics do not
@@ -38,6 +41,8 @@ def run_resumable(
     records.metrics.keep(trainings.epochs_finished)
 
     def after_epoch() -> None:
+        if record is not None:  # first: what comes before a checkpoint is not done again
+            record()
         if trainings.epoch % checkpoint_every == 0 and trainings.done < trainings.total:
             save_checkpoint(records.checkpoint, trainings, identity)
 

@@ -16,6 +16,7 @@
         model.safetensors
         adjuster/        a learned adjuster: adjuster.safetensors and card.json
         samples.safetensors  the margin, loss and hyperparameters of each training sample
+        samples-epoch-10.safetensors  the same after an earlier epoch, if that was asked for
 """
 
 from __future__ import annotations

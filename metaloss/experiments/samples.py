@@ -1,4 +1,4 @@
-"""Losses and hyperparameters of every training sample (Figures 7 and 8)."""
+"""Losses, hyperparameters and weights of every training sample (Figures 7, 8 and 9)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.conditioners import plain_conditioner
+from metaloss.losses import gradient_weight
+from metaloss.losses.numerics import full_precision
 from metaloss.objective import AdjustedLoss
 from metaloss.training.evaluate import evaluating
 from metaloss.training.streams import check_loader, in_order
@@ -17,7 +19,7 @@ from metaloss.types import Loader
 
 @torch.no_grad()
 def collect(model: nn.Module, criterion: AdjustedLoss, loader: Loader) -> dict[str, Tensor]:
-    """Compute the loss and the hyperparameters of every training sample in evaluation mode.
+    """Compute the loss, hyperparameters and weight of every training sample in evaluation mode.
 
     Args:
         model: the network; its mode is restored.
@@ -28,7 +30,9 @@ def collect(model: nn.Module, criterion: AdjustedLoss, loader: Loader) -> dict[s
     Returns:
         Tensors on the CPU with one row per training sample, in the order of ``index``: ``index``;
         ``targets``; the ``margin`` in logits, ``[samples]``, or for regression the absolute
-        ``residual``; ``losses``, ``[samples]``; and ``hparams``, ``[samples, d']``.
+        ``residual``; ``losses``, ``[samples]``; ``hparams``, ``[samples, d']``; the ``plain``
+        loss, cross entropy for classes, ``[samples]``; and ``weights``, ``[samples]``, the factors
+        of :func:`~metaloss.losses.gradient_weight`.
 
     Raises:
         InputError: ``loader`` is not a :class:`~metaloss.types.Loader`.
@@ -47,11 +51,20 @@ def collect(model: nn.Module, criterion: AdjustedLoss, loader: Loader) -> dict[s
                 index = torch.arange(count, count + len(losses), device=losses.device)
             count += len(losses)
             told = conditioner(outputs, batch.targets).squeeze(1)
-            parts.append((index, batch.targets, told, losses, hparams))
+            plain = criterion.loss.kind.losses(full_precision(outputs), batch.targets)
+            weights = _weights(criterion, outputs, batch.targets, hparams).to(losses)
+            parts.append((index, batch.targets, told, losses, hparams, plain, weights))
     columns = [torch.cat(column).cpu() for column in zip(*parts, strict=True)]
     order = columns[0].argsort()
-    names = ("index", "targets", name, "losses", "hparams")
+    names = ("index", "targets", name, "losses", "hparams", "plain", "weights")
     return {name: column[order] for name, column in zip(names, columns, strict=True)}
+
+
+def _weights(criterion: AdjustedLoss, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
+    """Returns the weights in float64, which not every accelerator has."""
+    found = (each.detach().cpu() for each in (outputs, targets, hparams))
+    double = (each.double() if each.is_floating_point() else each for each in found)
+    return gradient_weight(criterion.loss, *double)
 
 
 def pooled(trainings: Iterable[TaskTraining]) -> dict[str, Tensor]:

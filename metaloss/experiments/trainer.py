@@ -12,10 +12,10 @@ from metaloss.experiments.cards import judged_by, rounded
 from metaloss.experiments.identity import run_identity
 from metaloss.experiments.learned import doubts
 from metaloss.experiments.methods import Method
+from metaloss.experiments.recording import recorder, training_samples
 from metaloss.experiments.results import last_epochs_mean
 from metaloss.experiments.resume import run_resumable
 from metaloss.experiments.run_records import RunRecords
-from metaloss.experiments.samples import collect
 from metaloss.experiments.settings import RunSettings
 from metaloss.experiments.staged import PreliminaryRun, Staged
 from metaloss.machine import environment
@@ -58,7 +58,7 @@ class Trainer:
             InputError: another run was begun in the folder, or a checkpoint is damaged.
         """
         trainings = self._start(method, task, info.seed)
-        identity = {**run_identity(trainings, method), "last": self.settings.last}
+        identity = {**run_identity(trainings, method), **self.settings.identity}
         done = records.result(identity)
         if done is not None:
             return done
@@ -125,30 +125,30 @@ class Trainer:
     ) -> dict[str, Any]:
         """Train to the end, write what was learned, and return the result."""
         observer.begin(info)
-        run_resumable(trainings, identity, records, observer, self.settings.checkpoint_every)
+        every, epochs = self.settings.checkpoint_every, self.recipe.epochs
+        record = recorder(trainings, records, self.settings.recorded_epochs(epochs))
+        run_resumable(trainings, identity, records, observer, every, record=record)
         (training,) = trainings.trainings.values()
         state, task = training.state, training.task
         model, criterion = state.model, state.criterion
-        epochs = records.metrics.read(trainings.epochs_finished)
+        metrics = records.metrics.read(trainings.epochs_finished)
         metric = criterion.loss.kind.metric.name
         result = {
             "method": method.name,
             "seed": info.seed,
             "task": task.name,
             "metric": metric,
-            metric: last_epochs_mean(epochs, f"test_{metric}", self.settings.last),
-            "last": min(self.settings.last, len(epochs)),
-            "epochs": len(epochs),
+            metric: last_epochs_mean(metrics, f"test_{metric}", self.settings.last),
+            "last": min(self.settings.last, epochs),
+            "epochs": epochs,
             **({} if has_checked_test(task) else {"test_unchecked": True}),
             **method.provenance,
             **judged_by(trainings),
-            "seconds": sum(epoch["seconds"] for epoch in epochs),
+            "seconds": sum(epoch["seconds"] for epoch in metrics),
         }
         records.write_tensors("model", model.state_dict())
         if criterion.loss.hyperparameters:
-            samples = collect(model, criterion, task.train)
-            if task.flipped is not None:
-                samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
+            samples = training_samples(training)
             records.write_tensors("samples", samples)
             if state.meta_learner is not None:
                 hold_norm = self.recipe.lookahead.hold_norm

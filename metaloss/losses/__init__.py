@@ -9,6 +9,7 @@ from metaloss.losses.errors import AbsoluteError, SquaredError
 from metaloss.losses.focal import Focal
 from metaloss.losses.forward_corrected import ForwardCorrected
 from metaloss.losses.gce import GCE
+from metaloss.losses.gradient_weight import gradient_weight
 from metaloss.losses.hyperparameter import Hyperparameter
 from metaloss.losses.js import JS
 from metaloss.losses.label_smoothing import LabelSmoothing
@@ -44,6 +45,7 @@ __all__ = [
     "SquaredError",
     "TaylorCE",
     "WeightedCE",
+    "gradient_weight",
     "plain_loss",
     "toward_defaults",
 ]
