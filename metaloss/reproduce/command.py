@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +12,20 @@ from metaloss.checks import require
 from metaloss.config import configuration
 from metaloss.console import observer
 from metaloss.files import user_path
-from metaloss.reproduce.published_table import PublishedTable
+from metaloss.reproduce.figures import (
+    ORACLE_NOISES,
+    ORACLES,
+    RUN_FIGURES,
+    SYMMETRIC,
+    draw_oracles,
+)
+from metaloss.reproduce.published_table import TABLES, PublishedTable
 from metaloss.reproduce.targets import grids
 from metaloss.sweeps import Sweep
-from metaloss.sweeps.command import Done, Machine, carry_out
+from metaloss.sweeps.command import Done, Machine, carry_out, make_runs, print_line
 from metaloss.sweeps.jobs import Job, placed
+
+CIFAR10 = "CIFAR-10"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +49,16 @@ class Reproduction:
     machine: Machine = field(default_factory=Machine)
 
     def run(self, target: str) -> bool:
-        """Reproduce a target; return whether nothing failed."""
-        return all(not done.failed for done in self.table(target))
+        """Reproduce a target; return whether nothing failed.
+
+        Raises:
+            InputError: data is needed and not given, or the settings are invalid.
+        """
+        if target in TABLES:
+            return all(not done.failed for done in self.table(target))
+        if target == "figure2":
+            return self.oracles()
+        return self.figure(target)
 
     def table(self, target: str) -> list[Done]:
         """Reproduce a table: one part for each data set.
@@ -57,8 +74,48 @@ class Reproduction:
             done.append(carry_out(sweep, self.machine, published=table.published))
         return done
 
-    def tables(self, target: str) -> dict[str, PublishedTable]:
+    def figure(self, target: str) -> bool:
+        """Draw a figure from runs with 40% symmetric noise, after making those that it needs.
+
+        Returns:
+            Whether no run failed.
+        """
+        figure = RUN_FIGURES[target]
+        only = {"noise": [SYMMETRIC], "method": figure.methods, "seed": ["0"], **self.only}
+        ((name, table),) = self.tables("table1", data=CIFAR10).items()
+        sweep = self.sweep(table, name, only)
+        if make_runs(sweep, self.machine):
+            return False
+        runs = {method: records for (method, *_), records in sweep.records().items()}
+        self._draw(target, lambda path: figure.draw(runs, path))
+        return True
+
+    def oracles(self) -> bool:
+        """Draw Figure 2, after making the runs that it needs; return whether none failed."""
+        scores = []
+        for target, noises in ORACLE_NOISES.items():
+            ((name, table),) = self.tables(target, data=CIFAR10).items()
+            sweep = self.sweep(table, name, {"noise": noises, "method": ORACLES, **self.only})
+            if make_runs(sweep, self.machine):
+                return False
+            found = sweep.table()
+            assert found is not None  # there are runs, and none failed
+            scores.append(found)
+        self._draw("figure2", lambda path: draw_oracles(scores, path))
+        return True
+
+    def _draw(self, figure: str, draw: Callable[[Path], object]) -> None:
+        for ending in ("png", "svg"):
+            path = self.out / f"{figure}.{ending}"
+            draw(path)
+            print_line(f"picture: {path}")
+
+    def tables(self, target: str, data: str | None = None) -> dict[str, PublishedTable]:
         """Return the tables of a target by the gin files of their grids.
+
+        Args:
+            target: the target.
+            data: the data set of the tables to return; by default, all.
 
         Raises:
             InputError: data is needed and not given.
@@ -67,6 +124,8 @@ class Reproduction:
         for name in grids(target, self.scale):
             with configuration([name]) as parsed:
                 table = parsed.build(PublishedTable)
+            if data not in {None, table.data}:
+                continue
             require(
                 self.data is not None or not table.needs,
                 f"{target}: expected --data DATA, the folder that holds {table.needs}; got none",
@@ -87,7 +146,7 @@ class Reproduction:
             name: the gin file of its grid.
             only: the runs to make; by default, those of this reproduction.
         """
-        only = only or self.only
+        only = self.only if only is None else only
         if table.methods:
             only = {"method": table.methods, **only}
         folder = self.out / Path(name).stem.removesuffix(f"_{self.scale}")

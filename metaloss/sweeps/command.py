@@ -81,6 +81,22 @@ def carry_out(
         title: what the table shows; by default the grid's title.
         published: published scores, by row and column.
     """
+    failed = make_runs(sweep, machine)
+    table = sweep.table(title, published)
+    if table is not None:
+        Console().print(score_table(table))
+        write_table(table, sweep.out)
+        print_line(f"results: {sweep.out}/results.csv, .md, .tex and .png")
+    return Done(table, failed)
+
+
+def make_runs(sweep: Sweep, machine: Machine) -> list[Outcome]:
+    """Make the runs that are not finished, and report and return those that failed.
+
+    Args:
+        sweep: the sweep.
+        machine: where the runs are made.
+    """
     left = len(sweep.unfinished)
     _say(f"{sweep.out}: {len(sweep.runs)} runs, {len(sweep.runs) - left} of them finished")
     if machine.ray is not None:
@@ -88,21 +104,17 @@ def carry_out(
     else:
         with observer(Console(stderr=True)) as watching:
             failed = sweep.run(Local(watching))
-    table = sweep.table(title, published)
-    if table is not None:
-        Console().print(score_table(table))
-        write_table(table, sweep.out)
-        _out(f"results: {sweep.out}/results.csv, .md, .tex and .png")
     for outcome in failed:
         _say(f"failed: {outcome.job.name}: {outcome.error}")
     if failed:
         _say(f"{len(failed)} runs failed; their tracebacks are in {sweep.out / 'errors'}")
-    return Done(table, failed)
+    return failed
 
 
 def _say(line: str) -> None:
     Console(stderr=True).print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _out(line: str) -> None:
+def print_line(line: str) -> None:
+    """Print a line to standard output, as it is."""
     Console().print(line, soft_wrap=True, highlight=False, markup=False)

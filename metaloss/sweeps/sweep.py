@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from metaloss.checks import InputError, require
+from metaloss.experiments import RunFolder
 from metaloss.experiments.names import slug
+from metaloss.experiments.run_records import RunRecords
 from metaloss.experiments.score_table import Published, ScoreTable
 from metaloss.files import check_place, make_folder, user_path, write_atomically
 from metaloss.kinds import METRICS
@@ -91,6 +93,17 @@ class Sweep:
             else:
                 report.unlink(missing_ok=True)
         return failed
+
+    def records(self) -> dict[tuple[str, str, int], RunRecords]:
+        """Return the records of the finished runs, by row, column and seed."""
+        found = {}
+        for cell, job in self.runs:
+            result = job.result()
+            if result is not None:
+                folder = RunFolder(job.folder, resume=True)
+                place = cell.values[self.grid.rows], self.grid.column(cell), cell.seed
+                found[place] = folder.run(result["rows"][0]["method"], cell.seed)
+        return found
 
     def table(
         self,
