@@ -82,6 +82,8 @@ api_coverage_modules = [
     "metaloss.tasks",
     "metaloss.tasks.corruption",
     "metaloss.tasks.noise",
+    "metaloss.reproduce",
+    "metaloss.sweeps",
     "metaloss.training",
 ]
 

@@ -60,7 +60,7 @@ class Searched(Staged):
 
     @property
     def num_trainings(self) -> int:
-        """The number of networks trained for one run: one for each combination."""
+        """The number of networks trained for one run, one for each combination."""
         return len(self.preliminary)
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from torch import nn
+import torch
 
 from metaloss.experiments.methods import Method
 from metaloss.objective import AdjustedLoss
@@ -23,7 +23,7 @@ class PreliminaryRun(NamedTuple):
     """
 
     method: Method
-    model: nn.Module
+    model: torch.nn.Module
 
 
 class Conclusion(NamedTuple):
