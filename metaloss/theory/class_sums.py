@@ -111,9 +111,9 @@ def class_sum_bounds(
 
     All losses but PolySoft are convex in :math:`f_y`: the smallest sum is that of the uniform
     output, the largest that of a one-hot output. For GCE these are :math:`(c - c^{1 - q}) / q` and
-    :math:`(c - 1) / q`, for reverse cross entropy both are :math:`-A (c - 1)`. The range of PolySoft
-    is searched, as neither need be the smallest or the largest; it is tighter than that of
-    :func:`lemma_1`, and right for small :math:`\lambda` too.
+    :math:`(c - 1) / q`; for reverse cross entropy both are :math:`-A (c - 1)`. The range of
+    PolySoft is searched, as other outputs may have smaller and larger sums. It is tighter than that
+    of :func:`lemma_1`, and right for small :math:`\lambda` too.
 
     Args:
         loss: cross entropy, MAE, GCE, SL, PolySoft or JS.

@@ -43,9 +43,7 @@ class Gaps(NamedTuple):
     clean: Float[Tensor, " matrices"]
 
 
-def random_labels(
-    num_classes: int, num_inputs: int, generator: torch.Generator
-) -> Distribution:
+def random_labels(num_classes: int, num_inputs: int, generator: torch.Generator) -> Distribution:
     """Return a distribution whose inputs are of several classes, from nearly certain to uniform."""
     spread = torch.linspace(0.5, 6.0, num_inputs, dtype=torch.float64)[:, None]
     logits = torch.randn(num_inputs, num_classes, generator=generator, dtype=torch.float64)

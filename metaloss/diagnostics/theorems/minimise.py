@@ -20,8 +20,9 @@ from torch import Tensor
 from metaloss.losses import LossFamily
 from metaloss.theory.of_probability import at_probability, is_unbounded, log_probability, of_paper
 
-_FIRST_SWEEPS, _SWEEPS = 3, 60
-_ZOOMS, _POINTS = 6, 33
+# From all starts roughly, then from the best of them: sweeps, and how often a grid is narrowed.
+_ROUGH, _FINE = (3, 2), (60, 6)
+_POINTS = 33
 _NEAR_ZERO = torch.logspace(-8, -1, 15, dtype=torch.float64)
 _SHARES = torch.cat([torch.linspace(0, 1, 41).double(), _NEAR_ZERO, 1 - _NEAR_ZERO]).sort().values
 
@@ -90,24 +91,24 @@ def minimise(
     uniform = torch.full((1, inputs, classes), 1 / classes, dtype=starts.dtype)
     every = torch.cat([starts, one_hot, uniform])
     copies = [Term(loss, values, w.repeat(len(every), 1)) for loss, values, w in terms]
-    found = _swept(copies, every.reshape(-1, classes), _FIRST_SWEEPS)
+    found = _swept(copies, every.reshape(-1, classes), *_ROUGH)
     best = risk(copies, found).reshape(-1, inputs).argmin(dim=0)
     found = found.reshape(-1, inputs, classes)[best, torch.arange(inputs)]
-    return _swept(terms, found, _SWEEPS)
+    return _swept(terms, found, *_FINE)
 
 
-def _swept(terms: Sequence[Term], outputs: Tensor, sweeps: int) -> Tensor:
+def _swept(terms: Sequence[Term], outputs: Tensor, sweeps: int, zooms: int) -> Tensor:
     """Choose every pair best, over and over, until nothing changes."""
     for _ in range(sweeps):
         before = outputs
         for i, j in combinations(range(outputs.shape[1]), 2):
-            outputs = _exchanged(terms, outputs, i, j)
-        if (outputs - before).abs().max() < 1e-11:
+            outputs = _exchanged(terms, outputs, i, j, zooms)
+        if (outputs - before).abs().max() < 1e-7:  # the risk is flat at its minimum
             break
     return outputs
 
 
-def _exchanged(terms: Sequence[Term], outputs: Tensor, i: int, j: int) -> Tensor:
+def _exchanged(terms: Sequence[Term], outputs: Tensor, i: int, j: int, zooms: int) -> Tensor:
     """Share the sum of two probabilities in the best way."""
     total = (outputs[:, i] + outputs[:, j])[:, None]
 
@@ -124,7 +125,7 @@ def _exchanged(terms: Sequence[Term], outputs: Tensor, i: int, j: int) -> Tensor
     shares = torch.cat([_SHARES.expand(len(outputs), -1), now], 1).sort(dim=1).values
     grid = torch.linspace(0, 1, _POINTS, dtype=outputs.dtype)
     best, least = now, value(now)
-    for _ in range(_ZOOMS):
+    for _ in range(zooms):
         values = value(shares)
         lowest, at = values.min(dim=1, keepdim=True)
         best = torch.where(lowest < least, shares.gather(1, at), best)
