@@ -72,6 +72,7 @@ api_coverage_modules = [
     "metaloss.conditioners",
     "metaloss.diagnostics",
     "metaloss.diagnostics.gradients",
+    "metaloss.diagnostics.theorems",
     "metaloss.experiments",
     "metaloss.losses",
     "metaloss.meta_losses",
@@ -80,6 +81,7 @@ api_coverage_modules = [
     "metaloss.tasks",
     "metaloss.tasks.corruption",
     "metaloss.tasks.noise",
+    "metaloss.theory",
     "metaloss.training",
 ]
 

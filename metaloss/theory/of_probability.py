@@ -129,7 +129,7 @@ def at_probability(
         The losses; infinite where ``p`` is 0 and the loss is unbounded.
 
     Raises:
-        InputError: as :func:`of_paper`.
+        InputError: another family, an unknown name, or a value for which the loss is not defined.
 
     Example:
         >>> import torch

@@ -103,7 +103,7 @@ def _swept(terms: Sequence[Term], outputs: Tensor, sweeps: int, zooms: int) -> T
         before = outputs
         for i, j in combinations(range(outputs.shape[1]), 2):
             outputs = _exchanged(terms, outputs, i, j, zooms)
-        if (outputs - before).abs().max() < 1e-7:  # the risk is flat at its minimum
+        if (outputs - before).abs().max() < 1e-8:  # the risk is flat at its minimum
             break
     return outputs
 

@@ -61,12 +61,12 @@ def _one_pair(num_classes: int, rate: float) -> Tensor:
 
 def _polysoft_near_log_c() -> list[Check]:
     """At lambda = log c both bounds of Lemma 1 are the same, and those of Theorem 1 are 0."""
-    c, d, rate, lam = 10, 5.0, 0.4, math.log(10)
+    c, d, rate, lam = 7, 5.0, 0.4, math.log(7)
     values = {"lam": lam, "d": d}
     every = [Term(PolySoft(), values, torch.ones(1, c, dtype=torch.float64))]
     one_hot = torch.eye(c, dtype=torch.float64)[:1]
     total, printed = float(risk(every, one_hot)), c * (d - 1) * lam / d
-    labels = _one_input(0.7, 0.3, *[0.0] * 8)
+    labels = _one_input(0.6, 0.4, *[0.0] * 5)
     found = gaps(labels, theory.symmetric_transition(c, rate)[None], PolySoft(), values, values)
     note = "Lemma 1 leaves out outputs with L_CE >= λ; it needs λ >= 1 + log c"
     of = Statement(1, 3, titled(PolySoft(), values), c, "symmetric", rate, note)
@@ -93,7 +93,7 @@ def _rate_of_equality() -> Check:
 
 
 def _class_dependent_near_log_c() -> Check:
-    c, values = 10, {"lam": math.log(10), "d": 5.0}
+    c, values = 7, {"lam": math.log(7), "d": 5.0}
     found = gaps(_certain(c), _one_pair(c, 0.45)[None], PolySoft(), values, values)
     note = "B is from Lemma 1; it needs λ >= 1 + log c"
     of = Statement(2, 3, titled(PolySoft(), values), c, "class-dependent", 0.45 / c, note)
