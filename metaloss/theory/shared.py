@@ -31,7 +31,7 @@ class RiskBounds(NamedTuple):
 def coefficient(
     loss: LossFamily, num_classes: int, values: Mapping[str, float] | None = None
 ) -> float:
-    r"""Return the coefficient of :math:`\eta / (c - 1)` in Theorem 1, the conventional losses of Fig. 3.
+    r"""Return the coefficient of :math:`\eta / (c - 1)` in Theorem 1: Fig. 3, conventional losses.
 
     .. math:: C_U - C_L
 

@@ -87,7 +87,8 @@ def check_theorems(
     """
     require(size in _SIZES, f"size: expected one of {', '.join(_SIZES)}, got {size!r}")
     generator = torch.Generator().manual_seed(check_at_least("seed", seed, 0))
-    chosen, found = bounds or Bounds(), []
+    chosen = bounds or Bounds()
+    found: list[Check] = []
     for c in _SIZES[size].classes:
         drawn = _drawn(_SIZES[size], c, generator)
         found += _shared(drawn, chosen, _SIZES[size].every_value)
