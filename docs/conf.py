@@ -74,6 +74,7 @@ api_coverage_modules = [
     "metaloss.diagnostics",
     "metaloss.diagnostics.figures",
     "metaloss.diagnostics.gradients",
+    "metaloss.diagnostics.theorems",
     "metaloss.experiments",
     "metaloss.losses",
     "metaloss.meta_losses",
@@ -84,6 +85,7 @@ api_coverage_modules = [
     "metaloss.tasks.noise",
     "metaloss.reproduce",
     "metaloss.sweeps",
+    "metaloss.theory",
     "metaloss.training",
 ]
 

@@ -3,61 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from jaxtyping import Float
 from torch import Tensor
 
 from metaloss.experiments.methods import Method
+from metaloss.theory import lost_classes
 from metaloss.types import TaskLike, has_checked_meta
-
-
-class Lost(NamedTuple):
-    """A class that does not keep its own label most often.
-
-    Attributes:
-        label: the class.
-        other: the label that its samples have at least as often.
-        kept: the probability of its own label.
-        flipped: the probability of the other one.
-    """
-
-    label: int
-    other: int
-    kept: float
-    flipped: float
-
-
-def lost_classes(transition: Float[Tensor, "classes classes"]) -> list[Lost]:
-    r"""Return the classes that break the condition of Theorem 2.
-
-    A symmetric loss tolerates class-dependent noise if each class keeps its own label most often,
-    :math:`T_{ii} > T_{ij}` for :math:`j \neq i`. For symmetric noise this is a rate below
-    :math:`1 - 1/c` (Theorem 1).
-
-    Args:
-        transition: row ``i`` is the distribution of the noisy label of class ``i``.
-
-    Returns:
-        Those classes, the worst first.
-
-    Example:
-        >>> import torch
-        >>> from metaloss.experiments.noise_limit import lost_classes
-        >>> lost_classes(torch.tensor([[0.75, 0.25], [0.75, 0.25]]))
-        [Lost(label=1, other=0, kept=0.25, flipped=0.75)]
-
-    References:
-        Ghosh et al., Robust loss functions under label noise for deep neural networks, 2017.
-    """
-    own = transition.diagonal()
-    among_others = transition.clone().fill_diagonal_(-1.0)
-    most, other = among_others.max(dim=1)
-    beyond = own - most < 1e-9  # equal is not enough, and 1 - 0.9 and 0.9 / 9 differ by rounding
-    worst = (own - most).argsort(stable=True)
-    return [
-        Lost(int(i), int(other[i]), float(own[i]), float(most[i])) for i in worst if bool(beyond[i])
-    ]
 
 
 def too_noisy(task: TaskLike, methods: Sequence[Method]) -> list[str]:

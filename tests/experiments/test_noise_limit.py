@@ -19,11 +19,12 @@ from metaloss.experiments import (
     RunSettings,
     TaskSpec,
 )
-from metaloss.experiments.noise_limit import lost_classes, too_noisy
+from metaloss.experiments.noise_limit import too_noisy
 from metaloss.losses import GCE, CrossEntropy
 from metaloss.meta_losses import MAE
 from metaloss.tasks import Source, classification_task, diabetes, digits, noise, regression_task
 from metaloss.tasks.corruption import shifted
+from metaloss.theory import lost_classes
 from metaloss.training import Recipe
 from tests.experiments.runs import Remarks
 
