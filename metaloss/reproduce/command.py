@@ -11,7 +11,8 @@ from rich.console import Console
 from metaloss.checks import require
 from metaloss.config import configuration
 from metaloss.console import observer
-from metaloss.files import user_path
+from metaloss.diagnostics.figures import draw_figure3
+from metaloss.files import make_folder, user_path
 from metaloss.reproduce.figures import (
     ORACLE_NOISES,
     ORACLES,
@@ -20,7 +21,8 @@ from metaloss.reproduce.figures import (
     draw_oracles,
 )
 from metaloss.reproduce.published_table import TABLES, PublishedTable
-from metaloss.reproduce.targets import grids
+from metaloss.reproduce.targets import check_scale, grids
+from metaloss.reproduce.theorems import reproduce_theorems
 from metaloss.sweeps import Sweep
 from metaloss.sweeps.command import Done, Machine, carry_out, make_runs, print_line
 from metaloss.sweeps.jobs import Job, placed
@@ -56,8 +58,14 @@ class Reproduction:
         """
         if target in TABLES:
             return all(not done.failed for done in self.table(target))
+        check_scale(self.scale)
+        if target == "theorems":
+            return reproduce_theorems(self.scale, self.out)
         if target == "figure2":
             return self.oracles()
+        if target == "figure3":
+            self._draw(target, draw_figure3)
+            return True
         return self.figure(target)
 
     def table(self, target: str) -> list[Done]:
@@ -105,8 +113,9 @@ class Reproduction:
         return True
 
     def _draw(self, figure: str, draw: Callable[[Path], object]) -> None:
+        folder = make_folder(user_path(self.out))
         for ending in ("png", "svg"):
-            path = self.out / f"{figure}.{ending}"
+            path = folder / f"{figure}.{ending}"
             draw(path)
             print_line(f"picture: {path}")
 

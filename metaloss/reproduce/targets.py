@@ -45,6 +45,11 @@ def grids(target: str, scale: str) -> list[str]:
         >>> grids("table1", "laptop")
         ['reproduce/table1_laptop.gin']
     """
-    require(scale in SCALES, f"scale: expected one of {', '.join(SCALES)}, got {scale!r}")
+    check_scale(scale)
     files = sorted((shipped() / "reproduce").glob(f"{target}*_{scale}.gin"))
     return [f"reproduce/{path.name}" for path in files]
+
+
+def check_scale(scale: str) -> None:
+    """Raise :class:`~metaloss.InputError` for an unknown scale."""
+    require(scale in SCALES, f"scale: expected one of {', '.join(SCALES)}, got {scale!r}")

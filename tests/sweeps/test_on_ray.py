@@ -27,6 +27,7 @@ def dies_once():
 DIES_ONCE = "from __gin__ import dynamic_registration\nimport mortal\nMODEL = @mortal.dies_once\n"
 
 
+@pytest.mark.exhaustive  # workers take long to start
 def test_runs_failures_and_a_worker_that_dies(tmp_path: Path) -> None:
     (tmp_path / "mortal.py").write_text(MORTAL)
     (tmp_path / "dies.gin").write_text(DIES_ONCE)
@@ -51,6 +52,7 @@ def test_runs_failures_and_a_worker_that_dies(tmp_path: Path) -> None:
     assert table.scores == again.scores
 
 
+@pytest.mark.exhaustive
 def test_more_than_the_machine_has(tmp_path: Path) -> None:
     sweep = Sweep(grid({"CE": CE}, seeds=(0,)), tmp_path / "out")
     with pytest.raises(InputError, match=r"cpus: expected at most the \d+ that one machine has"):
