@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from metaloss.checks import require
 from metaloss.console import observer, score_table
 from metaloss.diagnostics.score_files import write_table
 from metaloss.experiments.score_table import Published, ScoreTable
+from metaloss.sweeps.board import Board
 from metaloss.sweeps.local import Local
 from metaloss.sweeps.on_ray import OnRay
 from metaloss.sweeps.sweep import Outcome, Sweep
@@ -52,7 +54,7 @@ class Machine(NamedTuple):
         """Return the machine that the options of a command describe."""
         if address is None:
             return cls()
-        return cls(OnRay(address=address, cpus=cpus, gpus=gpus, retries=retries, tell=_say))
+        return cls(OnRay(address=address, cpus=cpus, gpus=gpus, retries=retries))
 
 
 class Done(NamedTuple):
@@ -99,10 +101,12 @@ def make_runs(sweep: Sweep, machine: Machine) -> list[Outcome]:
     """
     left = len(sweep.unfinished)
     _say(f"{sweep.out}: {len(sweep.runs)} runs, {len(sweep.runs) - left} of them finished")
+    console = Console(stderr=True)
     if machine.ray is not None:
-        failed = sweep.run(machine.ray)
+        with Board(console, left) as board:
+            failed = sweep.run(replace(machine.ray, watch=board.show, tell=_say))
     else:
-        with observer(Console(stderr=True)) as watching:
+        with observer(console) as watching:
             failed = sweep.run(Local(watching))
     for outcome in failed:
         _say(f"failed: {outcome.job.name}: {outcome.error}")

@@ -14,8 +14,11 @@ from metaloss.sweeps.sweep import Outcome
 LOCAL = "local"
 
 
-def _quiet(line: str) -> None:
+def _quiet(_: object) -> None:
     pass
+
+
+EVERY = 2.0  # seconds between two looks at the runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,7 @@ class OnRay:
         gpus: GPUs for each run; 0.25 puts four runs on one.
         retries: how often a run is started again whose worker died.
         tell: called with a line when a run ends.
+        watch: called every two seconds with the jobs that have not ended.
 
     Raises:
         InputError: a number is out of range, Ray is not installed, there is no such cluster, or a
@@ -43,6 +47,7 @@ class OnRay:
     gpus: float = 0
     retries: int = 2
     tell: Callable[[str], None] = _quiet
+    watch: Callable[[Sequence[Job]], None] = _quiet
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -62,12 +67,14 @@ class OnRay:
             self._check_resources(ray)
             start = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries)
             started = {start(attempt).remote(job): job for job in jobs}
-            for done in range(1, len(jobs) + 1):
-                (ref, *_), _ = ray.wait(list(started), num_returns=1)
-                outcome = self._outcome(ray, ref, started.pop(ref))
-                said = f"failed: {outcome.error}" if outcome.error else "finished"
-                self.tell(f"[{done}/{len(jobs)}] {outcome.job.name}: {said}")
-                yield outcome
+            while started:
+                self.watch(list(started.values()))
+                for ref in ray.wait(list(started), timeout=EVERY)[0]:
+                    outcome = self._outcome(ray, ref, started.pop(ref))
+                    said = f"failed: {outcome.error}" if outcome.error else "finished"
+                    done = len(jobs) - len(started)
+                    self.tell(f"[{done}/{len(jobs)}] {outcome.job.name}: {said}")
+                    yield outcome
         finally:
             if ours:
                 ray.shutdown()
