@@ -100,7 +100,8 @@ def make_runs(sweep: Sweep, machine: Machine) -> list[Outcome]:
         machine: where the runs are made.
     """
     left = len(sweep.unfinished)
-    _say(f"{sweep.out}: {len(sweep.runs)} runs, {len(sweep.runs) - left} of them finished")
+    runs = len(sweep.runs)
+    _say(f"{sweep.out}: {_counted(runs)}, {runs - left} of them finished")
     console = Console(stderr=True)
     if machine.ray is not None:
         with Board(console, left) as board:
@@ -111,8 +112,12 @@ def make_runs(sweep: Sweep, machine: Machine) -> list[Outcome]:
     for outcome in failed:
         _say(f"failed: {outcome.job.name}: {outcome.error}")
     if failed:
-        _say(f"{len(failed)} runs failed; their tracebacks are in {sweep.out / 'errors'}")
+        _say(f"{_counted(len(failed))} failed; tracebacks: {sweep.out / 'errors'}")
     return failed
+
+
+def _counted(runs: int) -> str:
+    return "1 run" if runs == 1 else f"{runs} runs"
 
 
 def _say(line: str) -> None:

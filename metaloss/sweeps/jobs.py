@@ -114,7 +114,8 @@ def jobs_of(
         )
         names[text] = cell.name
         importable = dict.fromkeys(str(find(name).resolve().parent) for name in files)
-        jobs.append(Job(cell.name, text, str(out / cell.folder), tuple(importable)))
+        folder = str((out / cell.folder).absolute())  # a worker may be elsewhere
+        jobs.append(Job(cell.name, text, folder, tuple(importable)))
     return jobs
 
 

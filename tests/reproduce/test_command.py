@@ -51,7 +51,7 @@ class TestSweep:
         broken = ["--only", "method=CE", "--gin_param", "models.MLP.in_features = 3"]
         shown = run("sweep", grid, "--out", str(tmp_path / "out"), *broken, code=1)
         assert "failed: CE, seed 0: " in shown
-        assert "1 runs failed" in shown
+        assert "1 run failed" in shown
 
     def test_words_that_are_no_choice(self, tmp_path: Path, refused: Callable[..., str]) -> None:
         line = refused("sweep", "reproduce/table1_smoke.gin", "--out", "o", "--only", "CE")
