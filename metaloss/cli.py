@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,6 +16,7 @@ from metaloss import __version__
 from metaloss.checks import InputError, require
 from metaloss.cli_options import Config, Files, Out, Params, Resume
 from metaloss.cli_sweeps import reproduce, sweep
+from metaloss.complaints import one_line
 from metaloss.files import user_path
 
 app = typer.Typer(
@@ -272,12 +272,6 @@ def _run(
         run(config, folder, files, bindings)
 
 
-def _one_line(message: str) -> str:
-    """Join a message into one line, without the memory addresses that gin adds."""
-    said = re.sub(r"\s*In call to configurable ('.*?') \(<.*?>\)", r"; in \1", message)
-    return " ".join(said.split())
-
-
 def main() -> None:
     """Run the command line. Errors of the user end in one line and exit code 2."""
     from metaloss.stopping import Stopped
@@ -289,7 +283,7 @@ def main() -> None:
         sys.exit(stopped.code)
     except (InputError, OSError) as error:
         Console(stderr=True).print(
-            Text.assemble(("error: ", "bold red"), _one_line(_said(error))), soft_wrap=True
+            Text.assemble(("error: ", "bold red"), one_line(_said(error))), soft_wrap=True
         )
         sys.exit(2)
 

@@ -90,7 +90,7 @@ def reproduce(
 ) -> None:
     """Reproduce a table, a figure or the theorems of the paper, beside its own numbers."""
     from metaloss.reproduce.command import Reproduction
-    from metaloss.reproduce.targets import chosen
+    from metaloss.reproduce.targets import ALL, chosen
     from metaloss.sweeps.command import Machine, parsed_only
 
     reproduction = Reproduction(
@@ -101,6 +101,10 @@ def reproduce(
         only=parsed_only(only or []),
         machine=Machine.given(ray, cpus=cpus, gpus=gpus, retries=retries),
     )
-    failed = [each for each in chosen(target) if not reproduction.run(each)]
-    if failed:
+    if target == ALL:
+        done = reproduction.run_all()
+    else:
+        (only_one,) = chosen(target)
+        done = reproduction.run(only_one)
+    if not done:
         raise typer.Exit(1)

@@ -91,3 +91,15 @@ def _is_installed(file: str) -> bool:
     if file.startswith("<") or not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
         return True
     return any(folder in path.parents for folder in _NOT_OWN)
+
+
+def one_line(message: str) -> str:
+    r"""Join a message into one line, without the memory addresses that gin adds.
+
+    Example:
+        >>> from metaloss.complaints import one_line
+        >>> one_line("no file\n  In call to configurable 'cifar10' (<function cifar10 at 0x7f>)")
+        "no file; in 'cifar10'"
+    """
+    said = re.sub(r"\s*In call to configurable ('.*?') \(<.*?>\)", r"; in \1", message)
+    return " ".join(said.split())

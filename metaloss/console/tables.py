@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from metaloss.experiments.score_table import ScoreTable
-from metaloss.experiments.table_formats import NOTHING, beside, shown
+from metaloss.experiments.table_formats import NOTHING, beside, counted, shown
 from metaloss.kinds import CLASSIFICATION, METRICS, Metric
 
 STYLES = {"best": "bold", "tied": "italic", "": ""}
@@ -35,6 +35,7 @@ def score_table(table: ScoreTable) -> Table:
                 row.append(Text(NOTHING))
                 continue
             said = Text(shown(table.metric, cell.mean, cell.std), STYLES[cell.mark])
+            said.append(counted(table, cell), "not bold not italic")
             published = beside(table.metric, cell)
             row.append(
                 said.append(f"\n{published}", "dim not bold not italic") if published else said

@@ -9,6 +9,8 @@ from metaloss.experiments.score_table import ScoreTable
 from metaloss.experiments.table_formats import to_csv, to_latex, to_markdown
 from metaloss.files import write_together
 
+ENDINGS = (".csv", ".md", ".tex", ".png")
+
 
 def write_table(table: ScoreTable, folder: Path, name: str = "results") -> list[Path]:
     """Write a table as CSV, Markdown, LaTeX and a picture, and return the files.

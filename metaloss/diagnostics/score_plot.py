@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from pathlib import Path
 
 from matplotlib.artist import Artist
@@ -33,7 +34,8 @@ def draw_scores(table: ScoreTable, path: str | Path) -> None:
         _panel(axis, table, task)
     for axis in axes.flat[len(table.tasks) :]:
         axis.set_visible(False)
-    figure.suptitle(table.title, fontsize="medium")
+    width = int(12 * figure.get_figwidth())  # letters of this size
+    figure.suptitle(textwrap.fill(table.title, width), fontsize="medium")
     artists: dict[str, Artist] = {}
     for axis in axes.flat:
         for artist, label in zip(*axis.get_legend_handles_labels(), strict=True):

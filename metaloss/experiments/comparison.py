@@ -135,8 +135,9 @@ def across(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, A
         }
         key = f"{first['metric']}_mean"
         mean = statistics.fmean(own[key] for own in tasks.values())
-        if any(own.get("test_unchecked") for own in tasks.values()):
-            said["test_unchecked"] = True
+        for mark in ("test_unchecked", "informed"):
+            if any(own.get(mark) for own in tasks.values()):
+                said[mark] = True
         table.append({**said, key: mean, "tasks": tasks})
     return table
 

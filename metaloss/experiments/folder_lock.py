@@ -24,6 +24,10 @@ LOCK = ".lock"
 HOLDER = ".holder.json"  # beside the lock, for a locked file cannot be read everywhere
 
 
+class FolderInUseError(InputError):
+    """Another process holds the lock."""
+
+
 class FolderLock:
     """The lock of a folder, held from :meth:`take` to the end of the outermost ``with`` block.
 
@@ -90,7 +94,7 @@ class FolderLock:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise InputError(
+            raise FolderInUseError(
                 f"{self.path}: expected a folder that no other run writes to, got one in use by "
                 f"{_holder(self.path / HOLDER)}"
             ) from None

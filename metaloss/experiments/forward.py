@@ -31,8 +31,9 @@ class Forward(Staged):
     Args:
         name: the name in tables and folders.
         transition: ``"estimated"``, or ``"true"`` for the matrix that made the noise.
-        quantile: the quantile of the belief at which the sample of a class is taken, in (0, 1]; 1
-            for the most believed sample, which may be an outlier.
+        quantile: where the sample of a class is taken among those that the network believes to be
+            of the class, from the least believed to the most, in [0, 1]; 1 for the most believed
+            sample, which may be an outlier.
 
     Raises:
         InputError: another ``transition``, ``quantile`` out of range, or the true matrix of a task
@@ -45,7 +46,8 @@ class Forward(Staged):
 
     References:
         Patrini et al., Making deep neural networks robust to label noise: a loss correction
-        approach, 2017, Eq. 12 and Section 5 (the quantile 0.97).
+        approach, 2017, Eq. 12. There the quantile 0.97 is of all samples, which with a hundred
+        classes is a sample of another class; here it is of the class's share of the samples.
     """
 
     transition: str = "estimated"
@@ -92,14 +94,15 @@ def estimated_transition(
     Args:
         probabilities: the predicted probabilities of the training samples.
         quantile: row ``i`` is the prediction for the sample at this quantile of the probability of
-            class ``i``, in (0, 1].
+            class ``i``, among as many of the highest as the network believes to be of the class; in
+            [0, 1].
 
     Returns:
         The matrix, float64; its rows sum to 1.
 
     Example:
         >>> import torch
-        >>> from metaloss.experiments.staged import estimated_transition
+        >>> from metaloss.experiments.forward import estimated_transition
         >>> estimated_transition(torch.tensor([[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]]), 1.0)
         tensor([[0.7500, 0.2500],
                 [0.2500, 0.7500]], dtype=torch.float64)
@@ -107,8 +110,10 @@ def estimated_transition(
     References:
         Patrini et al., 2017, Eq. 12.
     """
-    place = max(0, -int(-quantile * len(probabilities) // 1) - 1)  # ceil(q n), counted from 0
-    anchors = probabilities.argsort(dim=0)[place]
+    believed = probabilities.double().sum(dim=0)  # the number of samples of each class
+    from_the_top = ((1 - quantile) * believed).long().clamp(max=len(probabilities) - 1)
+    order = probabilities.argsort(dim=0, descending=True)
+    anchors = order.gather(0, from_the_top.unsqueeze(0)).squeeze(0)
     rows = probabilities[anchors].double()
     return rows / rows.sum(dim=1, keepdim=True)
 

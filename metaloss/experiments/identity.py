@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -88,7 +89,13 @@ def difference(expected: Any, found: Any, where: str = "") -> str | None:
             said = difference(expected.get(key), found.get(key), place)
             if said is not None:
                 return said
+    if _is_digest(expected) and _is_digest(found):
+        return f"expected the same {where}, got others"
     return f"expected {where} {expected}, got {found}"
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 def samples_of(loader: Loader | None) -> str | None:

@@ -31,10 +31,12 @@ class Method(ABC):
     Attributes:
         name: the name in tables and folders.
         learns: whether its adjuster is meta-trained, which needs clean samples.
+        informed: whether it knows which labels are wrong, so that it cannot be compared.
     """
 
     name: str
     learns: ClassVar[bool] = False
+    informed: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check the arguments' types."""
@@ -155,6 +157,7 @@ class Oracle(Method):
     loss: LossFamily
     clean: Mapping[str, float] | None = None
     noisy: Mapping[str, float] | None = None
+    informed: ClassVar[bool] = True
 
     def criterion(self, task: TaskLike) -> AdjustedLoss:
         """Return the loss with an adjuster that reads the task's ``flipped``."""

@@ -27,6 +27,11 @@ class MetricsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @property
+    def any(self) -> bool:
+        """Whether it has a line."""
+        return self.path.exists() and self.path.stat().st_size > 0
+
     def append(self, record: Mapping[str, Any]) -> None:
         """Append a line. Values that are not finite are written as ``null``: JSON has no others."""
         line = json.dumps({key: _finite(value) for key, value in record.items()})

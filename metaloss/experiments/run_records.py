@@ -50,9 +50,13 @@ class RunRecords:
             InputError: Another run was begun here.
         """
         path = self.path / "identity.json"
-        if self.begun:
+        if self.begun and not self._barely_begun:
             differs = difference(json.loads(json.dumps(identity)), _json_object(path, self.path))
-            require(differs is None, f"{self.path}: another run was begun here: {differs}")
+            require(
+                differs is None,
+                f"{self.path}: another run was begun here: {differs}; delete {self.path} to run it "
+                "anew",
+            )
         else:
             make_folder(self.path)
             write_atomically(path, (json.dumps(identity, indent=2) + "\n").encode())
@@ -62,6 +66,15 @@ class RunRecords:
         """Whether any file of a run exists."""
         files = ("identity.json", "result.json", "checkpoint.pt", "metrics.jsonl")
         return any((self.path / name).exists() for name in files)
+
+    @property
+    def _barely_begun(self) -> bool:
+        """Whether a run ended before its first epoch did: it is begun anew."""
+        files = ("result.json", "checkpoint.pt", "metrics.jsonl", "preliminary")
+        return (self.path / "identity.json").exists() and not any(
+            (self.path / name).exists() and (name != "metrics.jsonl" or self.metrics.any)
+            for name in files
+        )
 
     def result(self, identity: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
         """Return the result of a run that is done, or ``None`` if it is not done.

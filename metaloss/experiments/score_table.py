@@ -30,7 +30,8 @@ class Cell(NamedTuple):
         mean: their mean.
         std: their sample standard deviation; ``None`` for one seed.
         mark: ``"best"`` for the best mean of the task; ``"tied"`` if the mean differs from the best
-            by no more than the larger standard deviation of the two; else empty.
+            by no more than the larger standard deviation of the two; else empty. A mean over fewer
+            seeds than others of the task have is not compared.
         published: the published score, if there is one.
     """
 
@@ -90,7 +91,7 @@ class ScoreTable:
             return None
         mean, std = statistics.fmean(scores.values()), _std(scores)
         published = self.published.get((method, task))
-        mark = "" if method in self.unranked else self._mark(mean, std, task)
+        mark = self._mark(mean, std, task) if method in self._ranked(task) else ""
         return Cell(scores, mean, std, mark, published)
 
     @property
@@ -98,11 +99,20 @@ class ScoreTable:
         """Every seed that some score has, ascending."""
         return sorted({seed for scores in self.scores.values() for seed in scores})
 
+    def _ranked(self, task: str) -> list[str]:
+        """Return the methods that are compared on a task."""
+        counts = {
+            method: len(self.scores.get((method, task), ()))
+            for method in self.methods
+            if method not in self.unranked
+        }
+        most = max(counts.values(), default=0)
+        return [method for method, count in counts.items() if count == most > 0]
+
     def _mark(self, mean: float, std: float | None, task: str) -> str:
         means = {
-            method: statistics.fmean(scores.values())
-            for method in self.methods
-            if method not in self.unranked and (scores := self.scores.get((method, task)))
+            method: statistics.fmean(self.scores[method, task].values())
+            for method in self._ranked(task)
         }
         best = self.metric.best(list(means.values()))
         if mean == best:
@@ -140,11 +150,23 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]], last: int) -> ScoreTable:
         for method, tasks in by_task.items()
         for name, own in tasks.items()
     }
-    unchecked = " by unchecked targets" if any(each.get("test_unchecked") for each in rows) else ""
     return ScoreTable(
-        title=f"{metric.title}{unchecked}, mean of the last {last} epochs",
+        title=titled(rows, last),
         metric=metric,
         methods=list(by_task),
         tasks=list(next(iter(by_task.values()))),
         scores=scores,
+        unranked=[each["method"] for each in rows if each.get("informed")],
     )
+
+
+def titled(rows: Sequence[Mapping[str, Any]], last: int) -> str:
+    """Return what rows of ``results.json`` show.
+
+    Args:
+        rows: rows with one metric.
+        last: the number of last epochs that results are means of.
+    """
+    unchecked = any(each.get("test_unchecked") for each in rows)
+    by = " by unchecked targets" if unchecked else ""
+    return f"{METRICS[rows[0]['metric']].title}{by}, mean of the last {last} epochs"

@@ -49,7 +49,7 @@ def to_markdown(table: ScoreTable) -> str:
 
     Published scores and the differences from them stand below the scores.
     """
-    lines = [f"**{table.title}**", "", *_markdown_rows(table, _markdown_cell), "", LEGEND]
+    lines = [f"**{table.title}**", "", *_markdown_rows(table, _markdown_cell(table)), "", LEGEND]
     if len(table.seeds) > 1:
         seeds = ", ".join(map(str, table.seeds))
         lines += ["", f"Seeds {seeds}:", "", *_markdown_rows(table, _every_seed(table))]
@@ -84,6 +84,12 @@ def to_latex(table: ScoreTable) -> str:
     return "\n".join(lines) + "\n"
 
 
+def counted(table: ScoreTable, cell: Cell) -> str:
+    """Return the number of a cell's seeds where others have more, as words to write behind it."""
+    several = len(table.seeds)
+    return "" if len(cell.scores) == several else f" ({len(cell.scores)} of {several} seeds)"
+
+
 def shown(metric: Metric, mean: float, std: float | None) -> str:
     """Return a mean and its spread.
 
@@ -111,10 +117,13 @@ def _markdown_rows(table: ScoreTable, show: Callable[[Metric, Cell], str]) -> li
     return ["| " + " | ".join(each.replace("|", r"\|") for each in line) + " |" for line in lines]
 
 
-def _markdown_cell(metric: Metric, cell: Cell) -> str:
-    around = {"best": "**", "tied": "*", "": ""}[cell.mark]
-    said = around + shown(metric, cell.mean, cell.std) + around
-    return said if cell.published is None else f"{said}<br>published {beside(metric, cell)}"
+def _markdown_cell(table: ScoreTable) -> Callable[[Metric, Cell], str]:
+    def show(metric: Metric, cell: Cell) -> str:
+        around = {"best": "**", "tied": "*", "": ""}[cell.mark]
+        said = around + shown(metric, cell.mean, cell.std) + around + counted(table, cell)
+        return said if cell.published is None else f"{said}<br>published {beside(metric, cell)}"
+
+    return show
 
 
 def _every_seed(table: ScoreTable) -> Callable[[Metric, Cell], str]:

@@ -55,6 +55,7 @@ class ForwardCorrected(LossFamily):
         check_arguments(self)
         rows = tuple(tuple(map(float, row)) for row in self.transition)
         object.__setattr__(self, "transition", rows)
+        object.__setattr__(self, "_columns", {})  # the logarithm by dtype and device
         require(
             len(rows) >= 2 and all(len(row) == len(rows) for row in rows),
             f"transition: expected a square matrix, got rows of {[len(row) for row in rows]}",
@@ -83,5 +84,9 @@ class ForwardCorrected(LossFamily):
                 f"outputs: expected {len(self.transition)} classes as in the transition matrix, "
                 f"got {outputs.shape[1]}"
             )
-        log_t = torch.tensor(self.transition, dtype=outputs.dtype, device=outputs.device).log()
-        return -(outputs.log_softmax(dim=1) + log_t.T[targets]).logsumexp(dim=1)
+        columns: dict[tuple[torch.dtype, torch.device], Tensor] = self.__dict__["_columns"]
+        place = outputs.dtype, outputs.device
+        if place not in columns:
+            matrix = torch.tensor(self.transition, dtype=place[0], device=place[1])
+            columns[place] = matrix.log().T
+        return -(outputs.log_softmax(dim=1) + columns[place][targets]).logsumexp(dim=1)

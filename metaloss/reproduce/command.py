@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from metaloss.checks import require
+from metaloss.checks import InputError, require
 from metaloss.config import configuration
 from metaloss.console import observer
 from metaloss.diagnostics.figures import draw_figure3
@@ -21,13 +21,15 @@ from metaloss.reproduce.figures import (
     draw_oracles,
 )
 from metaloss.reproduce.published_table import TABLES, PublishedTable
-from metaloss.reproduce.targets import check_scale, grids
+from metaloss.reproduce.targets import TARGETS, check_scale, grids
 from metaloss.reproduce.theorems import reproduce_theorems
 from metaloss.sweeps import Sweep
 from metaloss.sweeps.command import Done, Machine, carry_out, make_runs, print_line
 from metaloss.sweeps.jobs import Job, placed
 
 CIFAR10 = "CIFAR-10"
+UNPUBLISHED = ("smoke",)
+"""The scales whose scores nothing printed is set beside: digits are no reproduction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,23 @@ class Reproduction:
             return True
         return self.figure(target)
 
+    def run_all(self) -> bool:
+        """Reproduce every target; return whether nothing failed.
+
+        A target that is not possible, such as for want of data, does not stop the others.
+        """
+        left_out: list[str] = []
+        done = True
+        for target in TARGETS:
+            try:
+                done &= self.run(target)
+            except InputError as error:  # noqa: PERF203 - a target takes minutes
+                said = str(error)
+                left_out.append(said if said.startswith(target) else f"{target}: {said}")
+        for line in left_out:
+            print_line(f"not made: {line}")
+        return done and not left_out
+
     def table(self, target: str) -> list[Done]:
         """Reproduce a table: one part for each data set.
 
@@ -77,9 +96,10 @@ class Reproduction:
         parts = [(table, self.sweep(table, name)) for name, table in self.tables(target).items()]
         done = []
         for table, sweep in parts:
-            if table.adjusters and any(self.adjusters(table) in j.text for j in sweep.unfinished):
+            if any("{adjusters}" in text for cell, _ in sweep.unfinished for text in cell.bindings):
                 self.learn(table)
-            done.append(carry_out(sweep, self.machine, published=table.published))
+            published = {} if self.scale in UNPUBLISHED else table.published
+            done.append(carry_out(sweep, self.machine, published=published))
         return done
 
     def figure(self, target: str) -> bool:
@@ -89,21 +109,58 @@ class Reproduction:
             Whether no run failed.
         """
         figure = RUN_FIGURES[target]
-        only = {"noise": [SYMMETRIC], "method": figure.methods, "seed": ["0"], **self.only}
         ((name, table),) = self.tables("table1", data=CIFAR10).items()
-        sweep = self.sweep(table, name, only)
+        seeds = self.only.get("seed", [str(table.grid.seeds[0])])
+        sweep = self._needed(
+            target, table, name, noises=[SYMMETRIC], methods=figure.methods, seeds=seeds
+        )
+        require(
+            len(sweep.runs) == len(figure.methods),
+            f"{target}: expected --only with one seed, got {', '.join(seeds)}",
+        )
         if make_runs(sweep, self.machine):
             return False
         runs = {method: records for (method, *_), records in sweep.records().items()}
         self._draw(target, lambda path: figure.draw(runs, path))
         return True
 
+    def _needed(
+        self,
+        target: str,
+        table: PublishedTable,
+        name: str,
+        *,
+        noises: Sequence[str],
+        methods: Sequence[str],
+        seeds: Sequence[str],
+    ) -> Sweep:
+        """Return the sweep of the runs that a figure needs, if ``--only`` leaves them."""
+        needed = {"noise": noises, "method": methods, "seed": seeds}
+        left = {(c.values["noise"], c.values["method"]) for c in table.grid.cells(self.only)}
+        missing = [
+            f"{method} with {noise} noise"
+            for noise in noises
+            for method in methods
+            if (noise, method) not in left
+        ]
+        require(
+            not missing,
+            f"{target}: expected --only to leave the runs that it needs, but it leaves out "
+            f"{', '.join(missing[:3])}",
+        )
+        return self.sweep(table, name, needed)
+
     def oracles(self) -> bool:
         """Draw Figure 2, after making the runs that it needs; return whether none failed."""
-        scores = []
+        sweeps = []
         for target, noises in ORACLE_NOISES.items():
             ((name, table),) = self.tables(target, data=CIFAR10).items()
-            sweep = self.sweep(table, name, {"noise": noises, "method": ORACLES, **self.only})
+            seeds = self.only.get("seed", list(map(str, table.grid.seeds)))
+            sweeps.append(
+                self._needed("figure2", table, name, noises=noises, methods=ORACLES, seeds=seeds)
+            )
+        scores = []
+        for sweep in sweeps:
             if make_runs(sweep, self.machine):
                 return False
             found = sweep.table()
@@ -135,9 +192,11 @@ class Reproduction:
                 table = parsed.build(PublishedTable)
             if data not in {None, table.data}:
                 continue
+            given = self.data is not None and user_path(self.data).is_dir()
             require(
-                self.data is not None or not table.needs,
-                f"{target}: expected --data DATA, the folder that holds {table.needs}; got none",
+                given or not table.needs,
+                f"{target}: expected --data DATA, the folder that holds {table.needs}; got "
+                f"{'none' if self.data is None else f'no such folder as {self.data}'}",
             )
             found[name] = table
         return found

@@ -80,7 +80,9 @@ def draw_oracles(tables: Sequence[ScoreTable], path: Path) -> None:
         path: the picture's.
     """
     by_method: dict[str, dict[str, list[float]]] = {}
+    columns = {noise for noises in ORACLE_NOISES.values() for noise in noises}
     for table in tables:
         for (method, noise), scores in table.scores.items():
-            by_method.setdefault(method, {})[noise] = list(scores.values())
+            if method in ORACLES and noise in columns:
+                by_method.setdefault(method, {})[noise] = list(scores.values())
     draw_figure2(by_method, path)

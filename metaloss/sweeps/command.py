@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -10,8 +11,9 @@ from rich.console import Console
 
 from metaloss.checks import require
 from metaloss.console import observer, score_table
-from metaloss.diagnostics.score_files import write_table
+from metaloss.diagnostics.score_files import ENDINGS, write_table
 from metaloss.experiments.score_table import Published, ScoreTable
+from metaloss.stopping import Stopped
 from metaloss.sweeps.board import Board
 from metaloss.sweeps.local import Local
 from metaloss.sweeps.on_ray import OnRay
@@ -83,13 +85,26 @@ def carry_out(
         title: what the table shows; by default the grid's title.
         published: published scores, by row and column.
     """
-    failed = make_runs(sweep, machine)
+    try:
+        failed = make_runs(sweep, machine)
+    except KeyboardInterrupt:
+        _show(sweep.table(title, published), sweep)
+        raise Stopped("stopped; the same command goes on", 128 + signal.SIGINT) from None
     table = sweep.table(title, published)
+    _show(table, sweep)
+    return Done(table, failed)
+
+
+def _show(table: ScoreTable | None, sweep: Sweep) -> None:
+    """Print and write the table; without one, remove that of runs with other settings."""
     if table is not None:
         Console().print(score_table(table))
         write_table(table, sweep.out)
         print_line(f"results: {sweep.out}/results.csv, .md, .tex and .png")
-    return Done(table, failed)
+        return
+    _say(f"{sweep.out}: no run is finished, so there is no table")
+    for ending in ENDINGS:
+        (sweep.out / f"results{ending}").unlink(missing_ok=True)
 
 
 def make_runs(sweep: Sweep, machine: Machine) -> list[Outcome]:
@@ -109,8 +124,11 @@ def make_runs(sweep: Sweep, machine: Machine) -> list[Outcome]:
     else:
         with observer(console) as watching:
             failed = sweep.run(Local(watching))
+    alike: dict[str, list[str]] = {}
     for outcome in failed:
-        _say(f"failed: {outcome.job.name}: {outcome.error}")
+        alike.setdefault(outcome.error, []).append(outcome.job.name)
+    for error, (first, *others) in alike.items():
+        _say(f"failed: {first}{f' and {len(others)} more' if others else ''}: {error}")
     if failed:
         _say(f"{_counted(len(failed))} failed; tracebacks: {sweep.out / 'errors'}")
     return failed

@@ -59,7 +59,6 @@ class Grid:
             folder of the sweep, and other words in braces for texts that the sweep is given.
         skip: combinations to leave out: each is a value's name, or a list of them, for some of the
             axes.
-        unranked: patterns of rows that are not compared for the best, such as oracles.
         title: the title of the table.
 
     Raises:
@@ -86,7 +85,6 @@ class Grid:
     rows: str = "method"
     bindings: Sequence[str] = ()
     skip: Sequence[Mapping[str, str | Sequence[str]]] = ()
-    unranked: Sequence[str] = ()
     title: str = ""
 
     def __post_init__(self) -> None:
@@ -146,10 +144,6 @@ class Grid:
         """Return the column of the table that a run belongs to."""
         others = [name for axis, name in cell.values.items() if axis != self.rows]
         return ", ".join(others) or "all"
-
-    def ranks(self, row: str) -> bool:
-        """Return whether a row of the table is compared for the best."""
-        return not any(_matches(row, pattern) for pattern in self.unranked)
 
     def _combinations(self) -> Iterator[dict[str, str]]:
         for names in product(*self.axes.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,8 +43,7 @@ class Job:
         A run with another configuration is not: whether it is the same run is found out by
         :meth:`run`, from its data, its network and its recipe.
 
-        Raises:
-            InputError: the file is damaged.
+        A damaged file is of a run that is not finished; :meth:`run` writes it anew.
         """
         path = Path(self.folder) / "results.json"
         config = Path(self.folder) / "config.gin"
@@ -53,7 +53,7 @@ class Job:
             found = json.loads(read_text(path))
             if isinstance(found, dict) and len(found.get("rows", ())) == 1:
                 return found
-        raise InputError(f"{path}: expected the results of a run; delete it to run it anew")
+        return None
 
     def run(self, observer: Observer | None = None) -> None:
         """Make the run, or what is left of it.
@@ -103,9 +103,13 @@ def jobs_of(
                 f"expected a file whose task is Experiment.task, got a {type(experiment).__name__}",
             )
             require(
-                len(experiment.methods) == len(experiment.settings.seeds) == 1,
-                f"expected one method and one seed a run, got {len(experiment.methods)} and "
-                f"{len(experiment.settings.seeds)}",
+                len(experiment.methods) == 1,
+                f"expected one method a run, got {len(experiment.methods)}",
+            )
+            require(
+                tuple(experiment.settings.seeds) == (cell.seed,),
+                f"expected the grid's seed, {cell.seed}, got {tuple(experiment.settings.seeds)}; "
+                "set the seeds of the grid",
             )
             text = parsed.text
         require(
@@ -128,5 +132,12 @@ def placed(binding: str, places: Mapping[str, str]) -> str:
         "DATA = '/photos/images'"
     """
     for word, text in places.items():
-        binding = binding.replace(f"{{{word}}}", text)
+        quoted = text.replace("\\", "\\\\").replace("'", "\\'")  # it stands inside quotes
+        binding = binding.replace(f"{{{word}}}", quoted)
+    left = re.search(r"\{[a-z]+\}", binding)
+    if left is not None:
+        raise InputError(
+            f"{binding}: expected something for {left.group()}, got nothing; a grid of the paper "
+            "is run by: metaloss reproduce TARGET"
+        )
     return binding

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from metaloss.checks import InputError
+from metaloss.complaints import one_line
+from metaloss.experiments.folder_lock import FolderInUseError
 from metaloss.sweeps.jobs import Job
 from metaloss.sweeps.sweep import Outcome
 from metaloss.training.observe import Observer, RunInfo
+
+WAIT = 2.0  # seconds between two looks at a run that another process is making
 
 
 @dataclass(frozen=True)
@@ -24,11 +29,25 @@ class Local:
     observer: Observer = field(default_factory=Observer)
 
     def __call__(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """Run the jobs; an error ends its own run only."""
+        """Run the jobs; an error ends its own run only.
+
+        A run that another process is making comes last, and is waited for.
+        """
+        elsewhere, said = [], set()
         for number, job in enumerate(jobs, start=1):
-            outcome = attempt(job, _JobObserver(self.observer, job.name, number, len(jobs)))
-            if outcome.error:
+            watching = _JobObserver(self.observer, job.name, number, len(jobs))
+            outcome = attempt(job, watching)
+            if outcome.in_use:
+                self.observer.remark(f"{job.name}: another process makes this run")
+                elsewhere.append((job, watching))
+                continue
+            if outcome.error not in {"", *said}:  # what many runs have in common is said once
+                said.add(outcome.error)
                 self.observer.remark(f"{job.name}: {outcome.error}")
+            yield outcome
+        for job, watching in elsewhere:
+            while (outcome := attempt(job, watching)).in_use:
+                time.sleep(WAIT)
             yield outcome
 
 
@@ -41,8 +60,10 @@ def attempt(job: Job, observer: Observer | None = None) -> Outcome:
     """
     try:
         job.run(observer)
+    except FolderInUseError as error:
+        return Outcome(job, str(error), in_use=True)
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
+        said = one_line(str(error)) or type(error).__name__
         known = isinstance(error, InputError | OSError)
         line = said if known else f"{type(error).__name__}: {said}"
         return Outcome(job, line, traceback.format_exc())

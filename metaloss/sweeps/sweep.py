@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from metaloss.checks import InputError, require
 from metaloss.experiments import RunFolder
 from metaloss.experiments.names import slug
 from metaloss.experiments.run_records import RunRecords
-from metaloss.experiments.score_table import Published, ScoreTable
+from metaloss.experiments.score_table import Published, ScoreTable, titled
 from metaloss.files import check_place, make_folder, user_path, write_atomically
 from metaloss.kinds import METRICS
-from metaloss.sweeps.grid import Grid
+from metaloss.sweeps.grid import Grid, GridCell
 from metaloss.sweeps.jobs import Job, jobs_of
 
 
@@ -24,11 +24,13 @@ class Outcome(NamedTuple):
         job: the job.
         error: what went wrong, in one line; empty if the run is finished.
         details: the error's traceback.
+        in_use: whether the error is that another process is making the run.
     """
 
     job: Job
     error: str = ""
     details: str = ""
+    in_use: bool = False
 
 
 Executor: TypeAlias = Callable[[Sequence[Job]], Iterable[Outcome]]
@@ -42,7 +44,8 @@ class Sweep:
         grid: the grid.
         out: the folder, new or that of an earlier sweep, whose finished runs are kept.
         bindings: bindings for every run, read last.
-        only: the runs to make; see :meth:`Grid.cells`. By default all.
+        only: the runs to make; see :meth:`Grid.cells`. By default all. The table has every
+            finished run of the grid.
         places: the texts that words in braces in the grid's bindings stand for.
 
     Raises:
@@ -60,15 +63,17 @@ class Sweep:
         self.grid = grid
         self.out = user_path(out)
         check_place(self.out)
-        cells = grid.cells(only)
-        require(len(cells) > 0, "only: expected runs of the grid, got none")
+        cells = grid.cells()
         jobs = jobs_of(grid, cells, self.out, bindings, places)
-        self.runs = list(zip(cells, jobs, strict=True))
+        self.every = list(zip(cells, jobs, strict=True))
+        chosen = {cell.name for cell in grid.cells(only)}
+        require(len(chosen) > 0, "only: expected runs of the grid, got none")
+        self.runs = [(cell, job) for cell, job in self.every if cell.name in chosen]
 
     @property
-    def unfinished(self) -> list[Job]:
-        """The jobs that have no result yet."""
-        return [job for _, job in self.runs if job.result() is None]
+    def unfinished(self) -> list[tuple[GridCell, Job]]:
+        """The chosen runs that have no result yet."""
+        return [(cell, job) for cell, job in self.runs if job.result() is None]
 
     def run(self, executor: Executor) -> list[Outcome]:
         """Make the runs that are not finished.
@@ -84,7 +89,7 @@ class Sweep:
         """
         make_folder(self.out)
         failed = []
-        for outcome in executor(self.unfinished):
+        for outcome in executor([job for _, job in self.unfinished]):
             report = self.out / "errors" / f"{slug(outcome.job.name)}.txt"
             if outcome.error:
                 failed.append(outcome)
@@ -95,7 +100,7 @@ class Sweep:
         return failed
 
     def records(self) -> dict[tuple[str, str, int], RunRecords]:
-        """Return the records of the finished runs, by row, column and seed."""
+        """Return the records of the chosen runs that are finished, by row, column and seed."""
         found = {}
         for cell, job in self.runs:
             result = job.result()
@@ -110,7 +115,9 @@ class Sweep:
         title: str = "",
         published: Mapping[tuple[str, str], Published] | None = None,
     ) -> ScoreTable | None:
-        """Gather the results of the finished runs.
+        """Gather the results of all finished runs of the grid, chosen or not.
+
+        A row or a column of which no run is finished is there if one was chosen.
 
         Args:
             title: what the table shows; by default the grid's title.
@@ -120,35 +127,38 @@ class Sweep:
             The table; ``None`` if no run is finished.
 
         Raises:
-            InputError: the runs have different metrics, or a result is damaged.
+            InputError: the runs have different metrics.
         """
         scores: dict[tuple[str, str], dict[int, float]] = {}
-        columns = dict.fromkeys(self.grid.column(cell) for cell, _ in self.runs)
-        metrics: dict[str, None] = {}
+        found: dict[str, Mapping[str, Any]] = {}
         last = 0
-        for cell, job in self.runs:
-            found = job.result()
-            if found is None:
-                continue
-            (row,) = found["rows"]
-            metrics[row["metric"]] = None
-            place = cell.values[self.grid.rows], self.grid.column(cell)
-            scores.setdefault(place, {})[cell.seed] = row[f"{row['metric']}_mean"]
-            last = found["last"]
-        if not scores:
+        for cell, job in self.every:
+            result = job.result()
+            if result is not None:
+                (row,) = result["rows"]
+                last = result["last"]
+                found[cell.values[self.grid.rows]] = row
+                place = cell.values[self.grid.rows], self.grid.column(cell)
+                scores.setdefault(place, {})[cell.seed] = row[f"{row['metric']}_mean"]
+        if not found:
             return None
+        metrics = sorted({row["metric"] for row in found.values()})
         if len(metrics) > 1:
             raise InputError(f"table: expected runs with one metric, got {' and '.join(metrics)}")
-        metric = METRICS[next(iter(metrics))]
-        rows = {row for row, _ in scores}
+        shown = {cell.values[self.grid.rows] for cell, _ in self.runs} | set(found)
+        columns = {self.grid.column(cell) for cell, _ in self.runs} | {task for _, task in scores}
         title = title or self.grid.title
-        said = f"{metric.title}, mean of the last {last} epochs"
         return ScoreTable(
-            title=f"{title}: {said}" if title else said,
-            metric=metric,
-            methods=[name for name in self.grid.axes[self.grid.rows] if name in rows],
-            tasks=list(columns),
+            title=(f"{title}: " if title else "") + titled(list(found.values()), last),
+            metric=METRICS[metrics[0]],
+            methods=[name for name in self.grid.axes[self.grid.rows] if name in shown],
+            tasks=[task for task in self.columns if task in columns],
             scores=scores,
             published=published or {},
-            unranked=[row for row in rows if not self.grid.ranks(row)],
+            unranked=[name for name, row in found.items() if row.get("informed")],
         )
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the grid's table, in order."""
+        return list(dict.fromkeys(self.grid.column(cell) for cell, _ in self.every))

@@ -37,6 +37,11 @@ def marks(table: ScoreTable, task: str) -> list[str | None]:
 
 
 class TestMarks:
+    def test_fewer_seeds_than_others_are_not_compared(self) -> None:
+        fewer = replace(TABLE, scores={**SCORES, ("A-GCE", "a"): {0: 99.0}})
+        assert marks(fewer, "a") == ["", "best", ""]
+        assert "| A-GCE | 99.00 (1 of 2 seeds) |" in to_markdown(fewer)
+
     def test_best_and_what_is_within_the_spread(self) -> None:
         assert marks(TABLE, "a") == ["", "tied", "best"]
 
@@ -70,9 +75,9 @@ def test_csv_has_every_seed() -> None:
 
 def test_markdown() -> None:
     text = to_markdown(TABLE)
-    assert "| CE | 71.00 ± 1.41<br>published 74.50 (-3.50) | **50.00**<br>" in text
+    assert "| CE | 71.00 ± 1.41<br>published 74.50 (-3.50) | **50.00** (1 of 2 seeds)<br>" in text
     assert "| GCE_1 | *91.00 ± 1.41* | - |" in text
-    assert "| A-GCE | **91.50 ± 0.71** | 49.90 |" in text
+    assert "| A-GCE | **91.50 ± 0.71** | 49.90 (1 of 2 seeds) |" in text
     assert "| A-GCE | 91.00, 92.00 | 49.90, - |" in text
 
 

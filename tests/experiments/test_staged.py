@@ -147,9 +147,21 @@ def test_forward_with_the_true_matrix_makes_one_run(tmp_path: Path) -> None:
 
 
 def test_the_quantile_passes_over_outliers() -> None:
-    probabilities = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.3, 0.7]])
-    found = estimated_transition(probabilities, quantile=0.75)
-    assert found.tolist() == [pytest.approx([0.8, 0.2]), pytest.approx([0.6, 0.4])]
+    probabilities = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.1, 0.9]])
+    found = estimated_transition(probabilities, quantile=0.5)  # 2.4 and 1.6 samples are believed
+    assert found.tolist() == [pytest.approx([0.8, 0.2]), pytest.approx([0.1, 0.9])]
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+def test_the_matrix_of_a_network_that_is_nearly_right(classes: int) -> None:
+    """Whatever the number of classes: 3% of all samples would be another class of a hundred."""
+    draw = torch.Generator().manual_seed(0)
+    true = torch.full((classes, classes), 0.4 / (classes - 1)).fill_diagonal_(0.6)
+    rows = true.repeat(20000 // classes, 1)
+    probabilities = (rows.log() + 0.05 * torch.randn(rows.shape, generator=draw)).softmax(dim=1)
+    found = estimated_transition(probabilities)
+    assert (found.diagonal() - 0.6).abs().max() < 0.05
+    assert (found - true).abs().max() < 0.05
 
 
 class TestRefused:

@@ -63,19 +63,60 @@ class TestSweep:
 
 
 class TestReproduce:
-    def test_a_table_beside_the_papers(self, tmp_path: Path) -> None:
+    def test_a_table_and_nothing_beside_the_scores_of_digits(self, tmp_path: Path) -> None:
         out = tmp_path / "out"
-        chosen = ["--only", "method=GCE", "--only", "method=oracle GCE"]
-        shown = run("reproduce", "table2", "--out", str(out), *chosen)
-        assert "57.41" in shown  # GCE in Table 2, instance noise 0.4
+        run("reproduce", "table2", "--out", str(out), "--only", "method=GCE")
+        shown = run("reproduce", "table2", "--out", str(out), "--only", "method=oracle GCE")
+        assert "57.41" not in shown  # GCE in Table 2, of another data set
         found = scores(out / "table2")
-        assert set(found) == {"GCE", "oracle GCE"}
-        gce = found["GCE"]
+        assert set(found) == {"GCE", "oracle GCE"}  # what was made before is still there
+        assert {line["published"] for line in found.values()} == {""}
+        assert (found["GCE"]["mark"], found["oracle GCE"]["mark"]) == ("best", "")
+
+    def test_a_table_beside_the_papers(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(command, "UNPUBLISHED", ())
+        out = tmp_path / "out"
+        shown = run("reproduce", "table2", "--out", str(out), "--only", "method=GCE")
+        assert "57.41" in shown
+        gce = scores(out / "table2")["GCE"]
         assert (gce["published"], gce["published_std"]) == ("57.41", "0.34")
-        difference = float(gce["mean"]) - 57.41
-        assert float(gce["difference"]) == pytest.approx(difference, abs=1e-3)
-        assert gce["mark"] == "best"  # the oracle is not compared
-        assert found["oracle GCE"]["published"] == ""
+        assert float(gce["difference"]) == pytest.approx(float(gce["mean"]) - 57.41, abs=1e-3)
+
+    def test_runs_with_other_settings_make_no_table(self, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        chosen = ["reproduce", "table2", "--out", str(out), "--only", "method=CE"]
+        run(*chosen)
+        shown = run(*chosen, "--gin_param", "EPOCHS = 1", code=1)
+        assert "another run was begun here" in shown
+        assert "no run is finished, so there is no table" in shown
+        assert not list((out / "table2").glob("results.*"))
+        assert "1 run, 1 of them finished" in run(*chosen)
+
+    @pytest.mark.parametrize(
+        ("target", "only", "said"),
+        [
+            ("figure1", "method=GCE", "it leaves out A-GCE with symmetric 0.4 noise"),
+            ("figure7", "noise=asymmetric*", "GCE with symmetric 0.4 noise"),
+            ("figure2", "noise=symmetric*", "CE with asymmetric 0.4 noise"),
+        ],
+    )
+    def test_a_figure_without_its_runs(
+        self, target: str, only: str, said: str, refused: Callable[..., str]
+    ) -> None:
+        line = refused("reproduce", target, "--only", only, "--out", "o")
+        assert f"{target}: expected --only to leave the runs that it needs" in line
+        assert said in line
+
+    def test_all_goes_on_after_a_target_that_is_not_possible(self, tmp_path: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(command, "TARGETS", ("table1", "figure1", "figure3"))
+            out, only = tmp_path / "out", ["--only", "method=CE", "--only", "noise=sym*"]
+            shown = run("reproduce", "all", "--out", str(out), *only, code=1)
+        assert "not made: figure1: expected --only" in shown.replace("\n", "")
+        assert (out / "figure3.png").exists()
+        assert set(scores(out / "table1")) == {"CE"}
 
     def test_what_needs_data_says_which(self, refused: Callable[..., str]) -> None:
         line = refused("reproduce", "table1", "--scale", "paper")

@@ -12,7 +12,7 @@ from metaloss.experiments.score_table import Published
 from metaloss.gin_files import shipped
 from metaloss.reproduce import PublishedTable
 from metaloss.reproduce.targets import grids
-from metaloss.sweeps import Sweep
+from metaloss.sweeps.jobs import jobs_of
 from tests.sweeps.grids import grid
 
 FILES = sorted(path.name for path in (shipped() / "reproduce").glob("table*.gin"))
@@ -79,11 +79,11 @@ def test_the_grid_of_the_paper_has_every_cell_that_is_printed(name: str) -> None
 def test_every_run_of_a_grid_is_an_experiment(name: str, tmp_path: Path) -> None:
     table = parsed(name)
     first = {axis: [next(iter(values))] for axis, values in table.grid.axes.items()}
+    places = {"data": "/data", "adjusters": "/adjusters"}
     for axis, values in table.grid.axes.items():  # each value once
         others = {other: value for other, value in first.items() if other != axis}
-        only = {"seed": ["0"], **others}
-        sweep = Sweep(table.grid, tmp_path / "out", only=only, places={"data": "/data"})
-        assert len(sweep.runs) == len(values)
+        cells = table.grid.cells({"seed": ["0"], **others})
+        assert len(jobs_of(table.grid, cells, tmp_path, places=places)) == len(values)
     assert ("{data}" in str(table.grid.bindings)) == bool(table.needs)
 
 

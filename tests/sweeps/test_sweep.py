@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from metaloss.checks import InputError
-from metaloss.sweeps import Local, Sweep
+from metaloss.experiments import RunFolder
+from metaloss.experiments.score_table import Published
+from metaloss.sweeps import Local, Sweep, local
 from metaloss.training import Observer
 from tests.sweeps.grids import CE, GCE, MISFIT, grid
 
@@ -122,7 +125,8 @@ def test_placeholders_in_bindings(tmp_path: Path) -> None:
         ({"CE": CE, "copy": CE}, "20%, copy, seed 0: expected a run of its own, got the conf"),
         ({"CE": ["losses/none.gin"]}, "20%, CE, seed 0: losses/none.gin: expected a gin file"),
         ({"CE": [*CE, "EPOCS = 3"]}, "20%, CE, seed 0: "),
-        ({"all": []}, "20%, all, seed 0: expected one method and one seed a run, got 10 and 1"),
+        ({"all": []}, "20%, all, seed 0: expected one method a run, got 10"),
+        ({"CE": [*CE, "tasks.classification_task.name = '{name}'"]}, "for {name}, got nothing"),
     ],
 )
 def test_impossible_runs_are_refused_before_any_run(
@@ -134,10 +138,65 @@ def test_impossible_runs_are_refused_before_any_run(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_damaged_result_is_named(tmp_path: Path) -> None:
+def test_other_seeds_than_the_grids_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected the grid's seed, 0, got \(7,\); set the seeds"):
+        Sweep(grid(), tmp_path / "out", ["SEEDS = (7,)"])
+
+
+def test_a_damaged_result_is_written_anew_without_training(tmp_path: Path) -> None:
     one = grid({"CE": CE}, seeds=(0,))
     Sweep(one, tmp_path / "out").run(Local())
     damaged = tmp_path / "out" / "20" / "CE" / "seed-0" / "results.json"
+    before = damaged.read_text()
     damaged.write_text("{}")
-    with pytest.raises(InputError, match=r"results\.json: expected the results of a run; delete"):
-        _ = Sweep(one, tmp_path / "out").unfinished
+    again, heard = Sweep(one, tmp_path / "out"), Heard()
+    assert [job.name for _, job in again.unfinished] == ["20%, CE, seed 0"]
+    assert again.run(Local(heard)) == []
+    assert heard.begun == []
+    assert json.loads(damaged.read_text())["rows"] == json.loads(before)["rows"]
+
+
+def test_the_table_has_finished_runs_that_were_not_chosen(tmp_path: Path) -> None:
+    Sweep(grid(seeds=(0,)), tmp_path / "out", only={"method": ["CE"]}).run(Local())
+    sweep = Sweep(grid(seeds=(0,)), tmp_path / "out", only={"method": ["GCE"], "noise": ["20%"]})
+    sweep.run(Local())
+    table = sweep.table()
+    assert table is not None
+    assert set(table.scores) == {("CE", "20%"), ("CE", "40%"), ("GCE", "20%")}
+    assert (table.methods, table.tasks) == (["CE", "GCE"], ["20%", "40%"])
+
+
+def test_a_run_that_another_process_makes_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = Sweep(grid({"CE": CE, "GCE": GCE}, seeds=(0,)), tmp_path / "out")
+    first = sweep.runs[0][1]
+    other = RunFolder(first.folder)
+    held = other.__enter__()
+    held.begin()
+
+    def finished(_: float) -> None:  # the other process ends, while this one waits
+        other.__exit__(None, None, None)
+        first.run()
+
+    monkeypatch.setattr(local, "time", SimpleNamespace(sleep=finished))
+    heard = Heard()
+    assert sweep.run(Local(heard)) == []
+    assert heard.remarks == [f"{first.name}: another process makes this run"]
+    assert sweep.unfinished == []
+
+
+def test_an_oracle_is_not_the_best(tmp_path: Path) -> None:
+    oracle = [
+        "losses/gce.gin",
+        "experiments.Experiment.methods = [@oracle_gce/experiments.Oracle()]",
+    ]
+    sweep = Sweep(grid({"CE": CE, "oracle": oracle}, seeds=(0,)), tmp_path / "out", ["EPOCHS = 4"])
+    sweep.run(Local())
+    table = sweep.table(published={("CE", "40%"): Published(60.0, 0.5)})
+    assert table is not None
+    best, known = table.cell("CE", "40%"), table.cell("oracle", "40%")
+    assert best is not None and known is not None
+    assert known.mean > best.mean
+    assert (best.mark, known.mark) == ("best", "")
+    assert best.difference == pytest.approx(best.mean - 60.0)
