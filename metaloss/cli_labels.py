@@ -28,9 +28,9 @@ def labels(
     score: Annotated[
         str | None,
         typer.Option(
-            help="Rank by area-under-margin, combined, normalized-margin, self-confidence or "
+            help="Rank by combined, area-under-margin, normalized-margin, self-confidence or "
             "weight.",
-            show_default="area-under-margin",
+            show_default="combined",
         ),
     ] = None,
     out: Annotated[

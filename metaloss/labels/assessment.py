@@ -19,7 +19,7 @@ from metaloss.labels.scores import (
     self_confidence,
 )
 
-PREFERRED = ("area-under-margin", "normalized-margin")
+PREFERRED = ("combined", "normalized-margin")
 """The scores to rank by, the best first; the second needs no record of training."""
 
 SCORES = ("area-under-margin", "combined", "normalized-margin", "self-confidence", "weight")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jaxtyping import Int
 from torch import Tensor
 
 from metaloss.labels.scores import Probabilities, Scores
 
-METHODS = {
+METHODS: dict[str, dict[str, Any]] = {
     "self-confidence": {"method": "self_confidence"},
     "self-confidence, adjusted": {"method": "self_confidence", "adjust_pred_probs": True},
     "normalized margin": {"method": "normalized_margin"},

@@ -75,7 +75,7 @@ def test_wrong_labels_of_digits_come_first(noisy: Path) -> None:
     found = detection(scores, flipped[ids])
     assert found is not None and found.auroc > 0.95 and found.average_precision > 0.93
     assert (noisy / "labels.png").read_bytes().startswith(b"\x89PNG")
-    for words in ("1337 samples", "known to be wrong 40.7%", "area-under-margin *", "weight"):
+    for words in ("1337 samples", "known to be wrong 40.7%", "combined *", "weight"):
         assert words in done.output
     assert f"labels: {noisy}/labels.csv" in done.output.replace("\n", "")
 
