@@ -20,7 +20,7 @@ def labels_csv(
 ) -> str:
     """Returns the text of ``labels.csv``: a line for each sample, the most doubtful first.
 
-    Names with commas, quotes or line ends are quoted, as :mod:`csv` reads them back.
+    Names with commas, quotes or line ends are quoted, as the module ``csv`` reads them back.
 
     Args:
         assessment: the judged labels.

@@ -78,7 +78,7 @@ class FinishedRun:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """A name for each class: the task's own, or its number."""
+        """The names of the classes, or their numbers if the task has no names."""
         numbers = range(self.probabilities.shape[1])
         own = getattr(self.task, "class_names", None)
         return tuple(map(str, own or numbers))
