@@ -76,6 +76,7 @@ api_coverage_modules = [
     "metaloss.diagnostics.gradients",
     "metaloss.diagnostics.theorems",
     "metaloss.experiments",
+    "metaloss.labels",
     "metaloss.losses",
     "metaloss.meta_losses",
     "metaloss.models",

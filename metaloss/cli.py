@@ -14,6 +14,7 @@ from rich.text import Text
 
 from metaloss import __version__
 from metaloss.checks import InputError, require
+from metaloss.cli_labels import labels
 from metaloss.cli_options import Config, Files, Out, Params, Resume
 from metaloss.cli_sweeps import reproduce, sweep
 from metaloss.complaints import one_line
@@ -27,6 +28,7 @@ app = typer.Typer(
 
 app.command()(sweep)
 app.command()(reproduce)
+app.command()(labels)
 
 DEMO = "experiments/demo.gin"
 DEMO_NO_CLEAN = "experiments/demo_no_clean.gin"

@@ -33,9 +33,9 @@ LAYERS = [
     {"experiments", "recommendation"},
     {"bench", "diagnostics", "console", "config"},
     {"cli_options", "runner", "stopping"},
-    {"sweeps"},
+    {"labels", "sweeps"},
     {"reproduce"},
-    {"cli_sweeps"},
+    {"cli_labels", "cli_sweeps"},
     {"cli"},
     {"__main__"},
 ]

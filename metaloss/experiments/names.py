@@ -18,6 +18,8 @@ RESERVED = {
     "results.png",
     "results.tex",
     "meta_training.json",
+    "labels.csv",
+    "labels.png",
     LOCK,
     HOLDER,
     "hyperparameters.png",

@@ -13,6 +13,7 @@ from metaloss.checks import InputError
 from metaloss.experiments.run_records import RunRecords
 from metaloss.experiments.samples import collect
 from metaloss.randomness import randomness_restored
+from metaloss.training.mean_margins import MeanMargins
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.task_training import TaskTraining
 
@@ -48,6 +49,20 @@ def training_samples(training: TaskTraining) -> dict[str, Tensor]:
     if task.flipped is not None:
         samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
     return samples
+
+
+def margins_over_training(margins: MeanMargins) -> dict[str, Tensor]:
+    """Return the columns of ``margins.safetensors``, one row a training sample.
+
+    Args:
+        margins: the memory of a training.
+
+    Returns:
+        ``index``, ``mean_margin`` (NaN for a sample that was in no batch) and ``batches``, the
+        number of batches that it was in; ``[samples]`` each.
+    """
+    index = torch.arange(len(margins.counts))
+    return {"index": index, "mean_margin": margins.means(), "batches": margins.counts}
 
 
 @contextmanager

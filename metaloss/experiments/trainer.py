@@ -12,7 +12,7 @@ from metaloss.experiments.cards import judged_by, rounded
 from metaloss.experiments.identity import run_identity
 from metaloss.experiments.learned import doubts
 from metaloss.experiments.methods import Method
-from metaloss.experiments.recording import recorder, training_samples
+from metaloss.experiments.recording import margins_over_training, recorder, training_samples
 from metaloss.experiments.results import last_epochs_mean
 from metaloss.experiments.resume import run_resumable
 from metaloss.experiments.run_records import RunRecords
@@ -147,6 +147,8 @@ class Trainer:
             "seconds": sum(epoch["seconds"] for epoch in metrics),
         }
         records.write_tensors("model", model.state_dict())
+        if state.margins is not None and state.margins.counts.any():
+            records.write_tensors("margins", margins_over_training(state.margins))
         if criterion.loss.hyperparameters:
             samples = training_samples(training)
             records.write_tensors("samples", samples)

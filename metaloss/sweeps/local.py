@@ -33,7 +33,8 @@ class Local:
 
         A run that another process is making comes last, and is waited for.
         """
-        elsewhere, said = [], set()
+        elsewhere: list[tuple[Job, Observer]] = []
+        said: set[str] = set()
         for number, job in enumerate(jobs, start=1):
             watching = _JobObserver(self.observer, job.name, number, len(jobs))
             outcome = attempt(job, watching)

@@ -12,8 +12,10 @@ from torch import nn
 from metaloss.arguments import shown
 from metaloss.checks import require
 from metaloss.complaints import refusing
+from metaloss.kinds import CLASSIFICATION
 from metaloss.objective import AdjustedLoss
 from metaloss.seeding import derive, seed_everything
+from metaloss.training.mean_margins import MeanMargins
 from metaloss.training.meta_learner import MetaLearner
 from metaloss.training.recipe import Recipe
 from metaloss.training.speed import Forward
@@ -33,6 +35,8 @@ class TrainState:
         step: the number of ordinary steps done.
         meta_step: the number of hypergradients computed on this network.
         forward: the ordinary steps' forward pass; the model itself if not given.
+        margins: each sample's mean margin over training; ``None`` for regression. It changes
+            nothing of the training.
     """
 
     model: nn.Module
@@ -43,6 +47,7 @@ class TrainState:
     step: int = 0
     meta_step: int = 0
     forward: Forward | None = None
+    margins: MeanMargins | None = None
 
     @classmethod
     def start(
@@ -78,7 +83,11 @@ class TrainState:
         optimizer = recipe.optimizer(p for p in model.parameters() if p.requires_grad)
         schedules = [] if recipe.schedule is None else [recipe.schedule(optimizer)]
         meta_learner = meta_learner or MetaLearner.start(criterion.adjuster, recipe)
-        return cls(model, criterion, optimizer, meta_learner, schedules)
+        margins = None
+        if criterion.loss.kind == CLASSIFICATION:
+            device = next(model.parameters()).device
+            margins = MeanMargins(len(task.train_targets), device)
+        return cls(model, criterion, optimizer, meta_learner, schedules, margins=margins)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the whole state, with the random number generators that dropout uses."""
@@ -90,6 +99,7 @@ class TrainState:
             "optimizer": self.optimizer.state_dict(),
             "meta_learner": self.meta_learner and self.meta_learner.state_dict(),
             "schedules": [schedule.state_dict() for schedule in self.schedules],
+            "margins": self.margins and self.margins.state_dict(),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
@@ -104,6 +114,8 @@ class TrainState:
             self.meta_learner.load_state_dict(saved["meta_learner"])
         for schedule, state in zip(self.schedules, saved["schedules"], strict=True):
             schedule.load_state_dict(state)
+        if self.margins is not None and saved.get("margins") is not None:  # older ones have none
+            self.margins.load_state_dict(saved["margins"])
         torch.set_rng_state(saved["rng"])
         if saved["cuda_rng"]:
             torch.cuda.set_rng_state_all(saved["cuda_rng"])

@@ -70,6 +70,8 @@ def ordinary_step(
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)  # the next turn may be another network's
     metrics.add_batch(losses, hparams, outputs, batch.targets, batch.index)
+    if state.margins is not None and batch.index is not None:
+        state.margins.add(outputs, batch.targets, batch.index)
 
 
 def check_finite_loss(loss: float, step: int) -> None:

@@ -160,7 +160,7 @@ def test_samples_of_a_loader_of_ones_own_are_told_by_the_first_batch(tmp_path: P
     experiment(task=partial(plain, scale=1.0)).run(RunFolder(tmp_path / "run"))
     place = RunFolder(tmp_path / "run", resume=True)
     experiment(task=partial(plain, scale=1.0)).run(place)
-    with pytest.raises(InputError, match=r"expected tasks\.blobs\.samples\.test"):
+    with pytest.raises(InputError, match=r"expected the same tasks\.blobs\.samples\.test"):
         experiment(task=partial(plain, scale=2.0)).run(place)
 
 

@@ -1,0 +1,52 @@
+"""The command that looks for wrong labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def labels(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="The folder of a run of `metaloss train`.")
+    ],
+    *,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose network to ask.", show_default="the first that learned an adjuster"
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of which seed.", show_default="the first")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="On which task, if there are several.", show_default="first")
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="Rank by combined, area-under-margin, normalized-margin, self-confidence or "
+            "weight.",
+            show_default="combined",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write here.", show_default="RUN/labels.csv"),
+    ] = None,
+    top: Annotated[
+        int, typer.Option(help="How many of the most doubtful images to draw; 0 for none.")
+    ] = 40,
+) -> None:
+    """Rank the training samples of a finished run by how likely their labels are wrong.
+
+    Writes labels.csv, the most doubtful first, and labels.png, a contact sheet of images. Prints
+    the estimated noise and, where the wrong labels are known, how well each score finds them.
+    """
+    from metaloss.labels.command import judge_run
+    from metaloss.labels.run_reader import Choice
+
+    judge_run(run, Choice(method, seed, task), score=score, out=out, top=top)

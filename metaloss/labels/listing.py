@@ -1,0 +1,57 @@
+"""The samples with their labels and scores, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from metaloss.checks import require
+from metaloss.labels.assessment import Assessment
+
+
+def labels_csv(
+    assessment: Assessment,
+    class_names: Sequence[str],
+    ids: Sequence[object],
+    *,
+    column: str = "id",
+    score: str | None = None,
+) -> str:
+    """Returns the text of ``labels.csv``: a line for each sample, the most doubtful first.
+
+    Names with commas, quotes or line ends are quoted, as the module ``csv`` reads them back.
+
+    Args:
+        assessment: the judged labels.
+        class_names: a name for each class.
+        ids: the positions or the files of the samples, in the order of ``assessment.labels``.
+        column: the heading of ``ids``, such as ``"path"``.
+        score: the name of the score; the preferred one by default.
+
+    Raises:
+        InputError: there is no such score, or not one id for each sample.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.labels import assess, labels_csv
+        >>> p = torch.tensor([[0.75, 0.25], [0.25, 0.75]])
+        >>> print(labels_csv(assess(p, torch.tensor([0, 0])), ["cat", "dog, wet"], range(2)))
+        id,given_label,suggested_label,score
+        1,cat,"dog, wet",0.25
+        0,cat,cat,0.75
+        <BLANKLINE>
+    """
+    require(
+        len(ids) == len(assessment.labels),
+        f"ids: expected {len(assessment.labels)}, one for each label, got {len(ids)}",
+    )
+    scores = assessment.score(score).tolist()
+    given, suggested = assessment.labels.tolist(), assessment.suggested.tolist()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([column, "given_label", "suggested_label", "score"])
+    for i in assessment.order(score).tolist():
+        names = class_names[given[i]], class_names[suggested[i]]
+        writer.writerow([ids[i], *names, f"{scores[i]:.6g}"])
+    return text.getvalue()

@@ -1,0 +1,255 @@
+"""Read from a finished run what its network makes of the labels it was trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from metaloss.checks import InputError, require
+from metaloss.config import configuration
+from metaloss.experiments import Comparison, Experiment, RunFolder, recorded
+from metaloss.experiments.identity import identity, samples_of
+from metaloss.experiments.makers import make_task
+from metaloss.experiments.names import slug
+from metaloss.experiments.run_records import RunRecords
+from metaloss.files import read_text, user_path
+from metaloss.machine import threads
+from metaloss.runner import build
+from metaloss.training.evaluate import evaluating
+from metaloss.training.state import fresh
+from metaloss.training.streams import in_order
+from metaloss.types import Loader, TaskLike
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which run of an experiment is read.
+
+    Attributes:
+        method: the method's name; by default the first that learned an adjuster, else the first.
+        seed: the seed; by default the first of the experiment's.
+        task: the task's name, if there are several; by default the first.
+    """
+
+    method: str | None = None
+    seed: int | None = None
+    task: str | None = None
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run of a classification, with its data.
+
+    Attributes:
+        folder: the folder of its experiment.
+        method: the method's name.
+        seed: the seed.
+        task: the data that it was trained on.
+        index: the samples' positions in ``task.train_targets``, ascending, ``[samples]``.
+        probabilities: the final network's predictions for them, ``[samples, classes]``, float64.
+        weights: the weights that the loss gives them; ``None`` for a loss without hyperparameters.
+        mean_margins: their mean margins over training; ``None`` if the run did not record any.
+    """
+
+    folder: Path
+    method: str
+    seed: int
+    task: TaskLike
+    index: Tensor
+    probabilities: Tensor
+    weights: Tensor | None
+    mean_margins: Tensor | None
+
+    @property
+    def labels(self) -> Tensor:
+        """The labels that it was trained on, ``[samples]``."""
+        return self.task.train_targets.cpu()[self.index]
+
+    @property
+    def flipped(self) -> Tensor | None:
+        """Which of them are wrong, ``[samples]``; ``None`` if that is not known."""
+        return None if self.task.flipped is None else self.task.flipped.cpu()[self.index]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, or their numbers if the task has no names."""
+        numbers = range(self.probabilities.shape[1])
+        own = getattr(self.task, "class_names", None)
+        return tuple(map(str, own or numbers))
+
+    @property
+    def paths(self) -> Sequence[str] | None:
+        """The files of the samples; ``None`` if they are not files."""
+        files = getattr(getattr(self.task.train, "data", None), "files", None)
+        return None if files is None else [str(files[i]) for i in self.index.tolist()]
+
+
+def read_run(run: str | Path, choice: Choice | None = None) -> FinishedRun:
+    """Build a run's data and network again, and predict its training samples.
+
+    Args:
+        run: the folder that ``metaloss train`` wrote to.
+        choice: which of its runs.
+
+    Raises:
+        InputError: It is no such folder, the run is not finished or is one of regression, there is
+            no such method, seed or task, or the data are not those of the run any more.
+    """
+    place, choice = user_path(run), choice or Choice()
+    with _experiment(place, choice) as (experiment, folder):
+        seed = experiment.settings.seeds[0] if choice.seed is None else choice.seed
+        seeds = ", ".join(map(str, experiment.settings.seeds))
+        require(seed in experiment.settings.seeds, f"seed: expected one of {seeds}, got {seed}")
+        method, records = _records(experiment, folder, choice.method, seed)
+        device = experiment.settings.torch_device
+        with threads(experiment.settings.threads):
+            task = make_task(experiment.task, seed, device)
+            _check_same_data(task, records)
+            model = fresh(experiment.model, seed).to(device)
+            _load(model, records)
+            index, probabilities = _predicted(model, task.train)
+        margins = probabilities.clamp_min(1e-300).log()
+        labels = task.train_targets.cpu()[index]
+        return FinishedRun(
+            folder=folder.path,
+            method=method,
+            seed=seed,
+            task=task,
+            index=index,
+            probabilities=probabilities,
+            weights=_weights(records, index),
+            mean_margins=_mean_margins(records, index, margins, labels),
+        )
+
+
+@contextmanager
+def _experiment(place: Path, choice: Choice) -> Iterator[tuple[Experiment, RunFolder]]:
+    config = place / "config.gin"
+    require(
+        config.is_file(),
+        f"{place}: expected the folder of a run that `metaloss train` made, with its config.gin, "
+        "got none there",
+    )
+    with configuration([config]) as parsed:
+        built = build(parsed)
+        folder = RunFolder(place, resume=True)
+        require(
+            isinstance(built, Experiment | Comparison),
+            f"{place}: expected a run that keeps its networks, got a meta-training, which does not",
+        )
+        if isinstance(built, Experiment):
+            require(choice.task is None, f"task: expected none, there is one, got {choice.task!r}")
+            yield built, folder
+            return
+        experiments = built.experiments()
+        name = next(iter(experiments)) if choice.task is None else choice.task
+        known = ", ".join(experiments)
+        require(name in experiments, f"task: expected one of {known}, got {name!r}")
+        yield experiments[name], folder.part(slug(name))
+
+
+def _records(
+    experiment: Experiment, folder: RunFolder, method: str | None, seed: int
+) -> tuple[str, RunRecords]:
+    runs = {each.name: folder.run(each.name, seed) for each in experiment.methods}
+    if method is None:
+        learned = [name for name, records in runs.items() if records.adjuster.is_dir()]
+        method = [*learned, *runs][0]
+    require(method in runs, f"method: expected one of {', '.join(runs)}, got {method!r}")
+    records = runs[method]
+    result = records.result()
+    if result is None:
+        raise InputError(f"{records.path}: expected a finished run, got one that is not finished")
+    require(
+        result["metric"] == "accuracy",
+        f"{records.path}: expected a run of classification, whose labels are classes, got one of "
+        "regression",
+    )
+    return method, records
+
+
+def _check_same_data(task: TaskLike, records: RunRecords) -> None:
+    """Raise an error if the data that were built are not those that the run was trained on."""
+    path = records.path / "identity.json"
+    try:
+        own = json.loads(read_text(path))["tasks"][task.name]
+        kept = own["targets"], own["samples"]["train"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: expected the identity of a run on {task.name}") from None
+    for what, before, now in (
+        ("labels", kept[0], identity(task.train_targets)),
+        ("samples", kept[1], samples_of(task.train)),
+    ):
+        require(
+            before == now,
+            f"{records.path}: expected the training {what} of the run, got others: the data have "
+            "changed since",
+        )
+
+
+def _load(model: nn.Module, records: RunRecords) -> None:
+    try:
+        model.load_state_dict(records.read_tensors("model"))
+    except RuntimeError as error:
+        said = str(error).splitlines()[-1].strip()
+        raise InputError(f"{records.path}: expected the network of the run: {said}") from None
+
+
+@torch.no_grad()
+def _predicted(model: nn.Module, loader: Loader) -> tuple[Tensor, Tensor]:
+    """Return the positions of the samples, ascending, and the predictions for them."""
+    indices, parts, count = [], [], 0
+    with evaluating(model):
+        for batch in in_order(loader).epoch(0):
+            outputs = model(batch.inputs).cpu().double()
+            own = batch.index
+            indices.append(torch.arange(count, count + len(outputs)) if own is None else own.cpu())
+            count += len(outputs)
+            parts.append(outputs.softmax(dim=1))
+    index = torch.cat(indices)
+    order = index.argsort()
+    return index[order], torch.cat(parts)[order]
+
+
+def _weights(records: RunRecords, index: Tensor) -> Tensor | None:
+    if not (records.path / "samples.safetensors").is_file():
+        return None
+    samples = records.read_tensors("samples")
+    return _column(samples, "weights", index, records)
+
+
+def _mean_margins(
+    records: RunRecords, index: Tensor, log_probabilities: Tensor, labels: Tensor
+) -> Tensor | None:
+    """Return the mean margins over training, or over the recorded times of an older run.
+
+    A sample that was in no batch has its margin at the end of training.
+    """
+    if (records.path / "margins.safetensors").is_file():
+        means = _column(records.read_tensors("margins"), "mean_margin", index, records).double()
+        label = labels.unsqueeze(1)
+        others = log_probabilities.scatter(1, label, -torch.inf).amax(dim=1)
+        at_the_end = log_probabilities.gather(1, label).squeeze(1) - others
+        return torch.where(means.isnan(), at_the_end, means)
+    if len(list(records.path.glob("samples-epoch-*.safetensors"))) == 0:
+        return None
+    times = [_column(time.samples, "margin", index, records) for time in recorded(records)]
+    return torch.stack(times).double().mean(dim=0)
+
+
+def _column(table: Mapping[str, Tensor], name: str, index: Tensor, records: RunRecords) -> Tensor:
+    """Return a column of one of a run's files for these samples."""
+    rows = table["index"].tolist()
+    place = {position: row for row, position in enumerate(rows)}
+    missing = [i for i in index.tolist() if i not in place]
+    require(
+        not missing and name in table,
+        f"{records.path}: expected {name} of every training sample, got none of {len(missing)}",
+    )
+    return table[name][[place[i] for i in index.tolist()]]

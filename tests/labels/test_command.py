@@ -1,0 +1,236 @@
+"""`metaloss labels` on real runs: what it writes and prints, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from metaloss.checks import InputError
+from metaloss.cli import app
+from metaloss.labels import Choice, FinishedRun, assess, detection, read_run
+
+GCE = "experiments.Experiment.methods = [@gce/experiments.Conventional()]"
+CE = "experiments.Experiment.methods = [@ce/experiments.Conventional()]"
+NO_NOISE = "tasks.classification_task.noise = None"
+
+
+def invoke(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "100"})
+
+
+def train(place: Path, config: object, *bindings: str, files: Sequence[str] = ()) -> Path:
+    params = [word for binding in bindings for word in ("--gin_param", binding)]
+    more = [word for file in files for word in ("--gin_file", file)]
+    done = invoke("train", config, "--out", place, *more, *params, "--gin_param", "SEEDS = (0,)")
+    assert done.exit_code == 0, done.output
+    return place
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """GCE on digits with 40% symmetric noise, for ten epochs."""
+    place = tmp_path_factory.mktemp("noisy") / "run"
+    return train(place, "experiments/demo.gin", GCE, "EPOCHS = 10")
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cross entropy on digits as they are: nobody knows which labels are wrong."""
+    place = tmp_path_factory.mktemp("quick") / "run"
+    mlp = ["models/mlp.gin"]
+    return train(place, "experiments/demo.gin", CE, NO_NOISE, "EPOCHS = 2", files=mlp)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def files_in(place: Path) -> set[Path]:
+    return {path for path in place.rglob("*") if path.is_file()}
+
+
+def test_wrong_labels_of_digits_come_first(noisy: Path) -> None:
+    done = invoke("labels", noisy)
+    assert done.exit_code == 0, done.output
+    run = read_run(noisy)
+    rows = rows_of(noisy / "labels.csv")
+    assert [int(row["id"]) for row in sorted(rows, key=lambda row: int(row["id"]))] == list(
+        range(1337)
+    )
+    flipped, labels = run.task.flipped, run.task.train_targets
+    assert flipped is not None
+    scores = torch.tensor([float(row["score"]) for row in rows], dtype=torch.float64)
+    assert (scores.diff() >= 0).all()
+    ids = torch.tensor([int(row["id"]) for row in rows])
+    assert [row["given_label"] for row in rows] == [str(int(labels[i])) for i in ids]
+    found = detection(scores, flipped[ids])
+    assert found is not None and found.auroc > 0.95 and found.average_precision > 0.93
+    assert (noisy / "labels.png").read_bytes().startswith(b"\x89PNG")
+    for words in ("1337 samples", "known to be wrong 40.7%", "combined *", "weight"):
+        assert words in done.output
+    assert f"labels: {noisy}/labels.csv" in done.output.replace("\n", "")
+
+
+def test_the_rate_is_nearly_right_and_the_suggestions_help(noisy: Path) -> None:
+    run = read_run(noisy)
+    found = assess(run.probabilities, run.labels)
+    assert found.noise.rate == pytest.approx(0.407, abs=0.12)
+    noise = run.task.noise  # type: ignore[attr-defined]
+    right = (found.suggested == noise.original[run.index])[noise.flipped[run.index]]
+    assert right.float().mean() > 0.6
+
+
+def test_another_file_and_another_score(noisy: Path, tmp_path: Path) -> None:
+    place = tmp_path / "doubtful.csv"
+    words = ("--score", "self-confidence", "--out", place, "--top", 0)
+    done = invoke("labels", noisy, "--method", "GCE", "--seed", 0, *words)
+    assert done.exit_code == 0, done.output
+    run = read_run(noisy)
+    p = run.probabilities.gather(1, run.labels[:, None]).squeeze(1)
+    first = rows_of(place)[0]
+    assert int(first["id"]) == int(run.index[p.argmin()])
+    assert files_in(tmp_path) == {place}
+
+
+def test_without_the_truth_nothing_is_compared(quick: Path) -> None:
+    done = invoke("labels", quick)
+    assert done.exit_code == 0, done.output
+    assert "AUROC" not in done.output and "known" not in done.output
+    assert "estimated rate of wrong labels" in done.output
+    assert len(rows_of(quick / "labels.csv")) == 1337
+    assert read_run(quick).flipped is None and read_run(quick).weights is None
+
+
+def test_a_run_from_before_margins_were_kept(quick: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(quick, tmp_path / "run")
+    (place / "CE/seed-0/margins.safetensors").unlink()
+    done = invoke("labels", place)
+    assert done.exit_code == 0 and "ranked by normalized-margin" in done.output
+    done = invoke("labels", place, "--score", "area-under-margin")
+    assert isinstance(done.exception, InputError)
+    assert "this run has no data for it" in str(done.exception)
+
+
+def test_recorded_times_stand_in_for_margins(tmp_path: Path) -> None:
+    times = "RECORD_SAMPLES = (0.5, 1.0)"
+    mlp = ["models/mlp.gin"]
+    place = train(tmp_path / "run", "experiments/demo.gin", GCE, times, "EPOCHS = 2", files=mlp)
+    whole = read_run(place).mean_margins
+    (place / "GCE/seed-0/margins.safetensors").unlink()
+    run = read_run(place)
+    assert run.mean_margins is not None and whole is not None
+    correlation = torch.corrcoef(torch.stack([run.mean_margins, whole.double()]))[0, 1]
+    assert correlation > 0.9
+
+
+CLASSES = ('cat, "black"', "Käfer")
+
+
+def test_files_are_named_and_odd_class_names_read_back(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    for part, count in (("train", 12), ("test", 3)):
+        for brightness, name in zip((0, 150), CLASSES, strict=True):
+            folder = tmp_path / "data" / part / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = draw.integers(brightness, brightness + 100, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}, ü.png")
+    config = tmp_path / "files.gin"
+    config.write_text(
+        "from __gin__ import dynamic_registration\n"
+        "from metaloss import experiments\nfrom metaloss import tasks\n"
+        "include 'tasks/image_folder.gin'\ninclude 'models/small_cnn.gin'\n"
+        "include 'runs/sgd.gin'\ninclude 'losses/ce.gin'\n"
+        f"DATA = {str(tmp_path / 'data')!r}\nNUM_CLASSES = 2\nSIZE = 8\nEPOCHS = 1\n"
+        "tasks.classification_task.data = @tasks.image_files\n"
+        "tasks.image_files.root = %DATA\ntasks.image_files.size = %SIZE\n"
+        "tasks.classification_task.num_meta = 0\ntasks.classification_task.augment = None\n"
+        f"tasks.classification_task.batch_size = 4\n{CE}\n",
+        encoding="utf-8",
+    )
+    place = train(tmp_path / "run", config)
+    done = invoke("labels", place, "--top", 5)
+    assert done.exit_code == 0, done.output
+    rows = rows_of(place / "labels.csv")
+    assert len(rows) == 24
+    for row in rows:
+        assert Path(row["path"]).is_file()
+        assert Path(row["path"]).parent.name == row["given_label"]
+        assert row["suggested_label"] in CLASSES
+    assert (place / "labels.png").is_file()
+
+
+def refusal(*words: object) -> str:
+    done = invoke("labels", *words)
+    assert isinstance(done.exception, InputError), done.output
+    return str(done.exception)
+
+
+def test_foreign_and_unfinished_folders_are_refused(quick: Path, tmp_path: Path) -> None:
+    assert "expected the folder of a run that `metaloss train` made" in refusal(tmp_path)
+    assert "with its config.gin" in refusal(tmp_path / "nowhere")
+    assert "with its config.gin" in refusal(quick / "CE/seed-0")
+    place = shutil.copytree(quick, tmp_path / "run", ignore=shutil.ignore_patterns("labels.*"))
+    before = files_in(place)
+    (place / "CE/seed-0/result.json").rename(tmp_path / "result.json")
+    assert "got one that is not finished" in refusal(place)
+    (tmp_path / "result.json").rename(place / "CE/seed-0/result.json")
+    for words, message in (
+        (("--method", "GCE"), "method: expected one of CE, got 'GCE'"),
+        (("--seed", 1), "seed: expected one of 0, got 1"),
+        (("--task", "digits"), "task: expected none"),
+        (("--score", "weight"), "got 'weight'; this run has no data for it"),
+        (("--score", "best"), "got 'best'"),
+        (("--top", -1), "top: expected a whole number of at least 0"),
+        (("--out", tmp_path / "a.png"), "expected the name of a CSV file"),
+    ):
+        assert message in refusal(place, *words)
+    config = place / "config.gin"
+    text = config.read_text().replace("num_test = 360", "num_test = 361")
+    config.write_text(text)
+    assert "expected the training labels of the run, got others" in refusal(place)
+    assert files_in(place) == before
+
+
+def test_nothing_is_left_where_a_file_cannot_be_written(quick: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    done = invoke("labels", quick, "--out", tmp_path / "a.csv")
+    assert isinstance(done.exception, OSError)
+    assert [path.name for path in tmp_path.iterdir()] in (["a.png"], ["a.png", "a.csv"])
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_regression_is_refused(tmp_path: Path) -> None:
+    only = "experiments.Experiment.methods = [@l2/experiments.Conventional()]"
+    place = train(
+        tmp_path / "run", "experiments/diabetes.gin", only, "EPOCHS = 2", "MILESTONES = ()"
+    )
+    assert "expected a run of classification" in refusal(place)
+    assert not (place / "labels.csv").exists()
+
+
+def test_one_task_of_a_comparison(tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    only = "experiments.Comparison.methods = [@gce/experiments.Conventional()]"
+    rates = ("SYMMETRIC_RATES = (0.4,)", "ASYMMETRIC_RATES = (0.4,)", "META_EVERY = 2")
+    more = ["models/mlp.gin", "losses/gce.gin"]
+    train(place, "experiments/study_digits.gin", only, *rates, "EPOCHS = 2", files=more)
+    names = {}
+    for task in (None, "asymmetric-0.4"):
+        run = read_run(place, Choice(task=task))
+        assert isinstance(run, FinishedRun)
+        names[task] = run.folder.name
+    assert len(set(names.values())) == 2
+    done = invoke("labels", place, "--task", "asymmetric-0.4")
+    assert done.exit_code == 0, done.output
+    assert (place / names["asymmetric-0.4"] / "labels.csv").is_file()
+    assert "task: expected one of" in refusal(place, "--task", "nope")
