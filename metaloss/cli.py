@@ -16,6 +16,7 @@ from rich.text import Text
 from metaloss import __version__
 from metaloss.checks import InputError, require
 from metaloss.cli_options import Config, Files, Out, Params, Resume
+from metaloss.cli_report import report
 from metaloss.cli_sweeps import reproduce, sweep
 from metaloss.files import user_path
 
@@ -24,9 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Learn the hyperparameters of a loss, one value per sample, through the training step.",
 )
-
 app.command()(sweep)
 app.command()(reproduce)
+app.command()(report)
 
 DEMO = "experiments/demo.gin"
 DEMO_NO_CLEAN = "experiments/demo_no_clean.gin"

@@ -1,0 +1,177 @@
+"""The sections with what adjusters give the training samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metaloss.checks import InputError
+from metaloss.conditioners import Margin, Residual
+from metaloss.diagnostics.figures.curves import draw_predictions
+from metaloss.diagnostics.figures.distributions import Spread, draw_histograms
+from metaloss.diagnostics.figures.drawing import WORDS, plain_text, symbol, told_by
+from metaloss.diagnostics.figures.records import learned
+from metaloss.experiments.recording import Recorded, recorded
+from metaloss.objective import AdjustedLoss
+from metaloss.report.html import folded, gallery, paragraph, picture, section
+from metaloss.report.records import Trained
+from metaloss.report.rows import Report
+from metaloss.report.svg import inline, panel
+
+_TIMES = 3  # of the times at which samples were recorded
+_DOTS = 1500  # samples drawn one by one: a page of all of a large data set would not open
+
+
+class _Shown(NamedTuple):
+    """The run of a method that is drawn: its first finished seed."""
+
+    row: str
+    run: Trained
+    criterion: AdjustedLoss | None
+    problem: str = ""
+
+
+def ranges(report: Report, task: str) -> dict[str, tuple[float, float]]:
+    """Return the whole range of each learned hyperparameter, over the methods on a task."""
+    found: dict[str, tuple[float, float]] = {}
+    for shown in _shown(report, task):
+        for h in shown.criterion.loss.hyperparameters if shown.criterion else ():
+            low, high = found.get(h.name, (h.low, h.high))
+            found[h.name] = (min(low, h.low), max(high, h.high))
+    return found
+
+
+def curves(report: Report) -> str:
+    """Return the section: hyperparameters over the margin at each snapshot (Fig. 7)."""
+    body = _by_task(report, _curves)
+    head = paragraph(
+        "What the adjuster of the first seed predicts, from light to dark over training. Each axis "
+        "is the hyperparameter's whole range, so that a flat curve is one that tells no samples "
+        "apart. Below is where the samples are at the end of training."
+    )
+    return section("curves", "Learned hyperparameters", body and head + body)
+
+
+def distributions(report: Report) -> str:
+    """Return the section: hyperparameters and weights of right and wrong labels (Fig. 8, 9)."""
+    body = _by_task(report, _distributions)
+    head = paragraph(
+        "The training samples of the first seed. Each histogram shows shares of its own group. The "
+        "weight is the factor by which a sample's loss scales the gradient of cross entropy."
+        if report.what == "labels"
+        else "The training samples of the first seed. Each histogram shows shares of its own group."
+    )
+    return section("distributions", f"Right and wrong {report.what} apart", body and head + body)
+
+
+def _by_task(report: Report, draw: object) -> str:
+    parts = []
+    for number, task in enumerate(report.tasks):
+        body = "".join(draw(report, shown) for shown in _shown(report, task))  # type: ignore[operator]
+        if body:
+            opened = number == 0
+            parts.append(folded(task, body, opened=opened) if report.several_tasks else body)
+    return "".join(parts)
+
+
+def _shown(report: Report, task: str) -> Iterator[_Shown]:
+    for row, runs in report.on(task).items():
+        run = runs[0]
+        if not run.records.adjuster.is_dir():
+            yield _Shown(row, run, None)
+            continue
+        try:
+            yield _Shown(row, run, learned(run.records, report.components))
+        except InputError as error:  # such as of a class of the user's own
+            yield _Shown(row, run, None, f"{row}: its adjuster cannot be drawn: {error}")
+
+
+def _times(run: Trained) -> list[Recorded]:
+    """Return the samples at the first and the last recorded time, and one between them."""
+    if not (run.records.path / "samples.safetensors").is_file():
+        return []
+    found = recorded(run.records)
+    places = np.linspace(0, len(found) - 1, min(len(found), _TIMES)).round().astype(int)
+    return [found[place] for place in places]
+
+
+def _curves(report: Report, shown: _Shown) -> str:
+    if shown.problem:
+        return paragraph(shown.problem)
+    times = _times(shown.run)
+    if shown.criterion is None or not times:
+        return ""
+    criterion, samples = shown.criterion, times[-1].samples
+    note = ""
+    if not isinstance(criterion.conditioner, Margin | Residual):
+        total = len(samples["hparams"])
+        samples = _some(samples)
+        note = f", {len(samples['hparams'])} of {total} samples at the end"
+    told = told_by(samples)
+    pictures = []
+    for column, h in enumerate(criterion.loss.hyperparameters):
+        figure, axis = panel()
+        draw_predictions(axis, criterion, column, samples, (h.default, "default"))
+        axis.set(
+            xlabel=WORDS[told][0],
+            ylabel=symbol(h.name),
+            title=f"{plain_text(shown.row)}: {symbol(h.name)}",
+        )
+        what = f"{shown.row}: {h.name} over the {WORDS[told][0]}, {h.low:g} to {h.high:g}"
+        pictures.append(
+            picture(inline(figure, what), f"{what}{note}; dotted: {h.default:g}, fixed")
+        )
+    return gallery(pictures)
+
+
+def _some(samples: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return evenly spaced rows, few enough to be drawn one by one."""
+    total = len(samples["hparams"])
+    rows = torch.linspace(0, total - 1, min(total, _DOTS)).round().long()
+    return {name: column[rows] for name, column in samples.items()}
+
+
+def _distributions(report: Report, shown: _Shown) -> str:
+    times = _times(shown.run)
+    spreads = list(_spreads(shown, times)) if times else []
+    return gallery(each for spread in spreads for each in _histograms(report, spread))
+
+
+def _spreads(shown: _Shown, times: Sequence[Recorded]) -> Iterator[Spread]:
+    declared = shown.criterion.loss.hyperparameters if shown.criterion else ()
+    for column, h in enumerate(declared):
+        values = [time.samples["hparams"][:, column] for time in times]
+        yield Spread(shown.row, symbol(h.name), times, values, h.low, h.high, default=h.default)
+    if all("weights" in time.samples for time in times):
+        weights = [time.samples["weights"] for time in times]
+        low = min(0.0, *(float(each.min()) for each in weights))
+        high = max(1.0, *(float(each.max()) for each in weights))
+        yield Spread(shown.row, "weight", times, weights, low, high)
+
+
+def _histograms(report: Report, spread: Spread) -> Iterator[str]:
+    """Draw the histograms of a quantity with one height, so that its times can be compared."""
+    drawn = []
+    for time, values in zip(spread.times, spread.values, strict=True):
+        figure, axis = panel()
+        draw_histograms(axis, spread, time, values)
+        axis.set(ylabel="share", title=f"{plain_text(spread.method)}: {spread.label}")
+        drawn.append((figure, axis, time, values))
+    top = max(axis.get_ylim()[1] for _, axis, _, _ in drawn)
+    for figure, axis, time, values in drawn:
+        axis.set_ylim(0, top)
+        axis.legend(frameon=False, fontsize="small")
+        name = spread.label.strip("$\\")
+        what = f"{spread.method}: {name}, epoch {time.epoch} of {time.epochs}"
+        flipped = time.samples.get("flipped")
+        means = (
+            f"mean {float(values.mean()):.3g}"
+            if flipped is None or not flipped.any() or flipped.all()
+            else f"mean {float(values[~flipped].mean()):.3g} of right and "
+            f"{float(values[flipped].mean()):.3g} of wrong {report.what}"
+        )
+        yield picture(inline(figure, f"{what}: {means}"), f"{what}: {means}")
