@@ -25,10 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Learn the hyperparameters of a loss, one value per sample, through the training step.",
 )
-app.command()(sweep)
-app.command()(reproduce)
-app.command()(report)
-
+for _command in (sweep, reproduce, report):
+    app.command()(_command)
 DEMO = "experiments/demo.gin"
 DEMO_NO_CLEAN = "experiments/demo_no_clean.gin"
 TRANSFERRED = "adjusters/transferred.gin"

@@ -149,16 +149,13 @@ def _show(console: Console, experiment: Any, folder: RunFolder, rows: Sequence[A
 
 def _report(console: Console, experiment: Any, folder: RunFolder) -> None:
     """Write the page about the run. The run is done: nothing about a page may make it fail."""
-    components = [each for method in experiment.methods for each in _components(method)]
     try:
+        methods = experiment.methods
+        components = [each for method in methods for each in getattr(method, "components", ())]
         _say(console, f"report: {write_report([folder.path], components=components)}")
     except Exception as error:
         why = " ".join(str(error).split()) or type(error).__name__
         _say(Console(stderr=True), f"warning: the report could not be written: {why}")
-
-
-def _components(method: Any) -> tuple[type, ...]:
-    return tuple(getattr(method, "components", ()))
 
 
 def _say(console: Console, line: str) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from metaloss.diagnostics.figures.drawing import limits
 from metaloss.report.html import escaped, picture
 from metaloss.report.records import Trained
 from metaloss.report.rows import Report
@@ -38,6 +39,7 @@ class Chart(NamedTuple):
         label: the axis of the metric.
         low: where its axis begins; ``None`` to fit the lines.
         high: where it ends.
+        symbol: what the picture has in the place of ``label``, as mathematics.
     """
 
     key: str
@@ -45,6 +47,7 @@ class Chart(NamedTuple):
     label: str
     low: float | None = None
     high: float | None = None
+    symbol: str = ""
 
 
 def over_seeds(runs: Sequence[Trained], key: str) -> dict[int, list[float]]:
@@ -70,15 +73,20 @@ def chart(report: Report, task: str, drawn: Chart) -> str:
             ends.append(f"{row} {last:.4g}")
     if not ends:
         return ""
-    axis.set(xlabel="epoch", ylabel=drawn.label, title=drawn.title)
-    low, high = axis.get_ylim()
-    room = 0.03 * ((drawn.high or high) - (drawn.low or 0.0)) if drawn.high is not None else 0.0
-    low = low if drawn.low is None else drawn.low - room
-    axis.set_ylim(low, high if drawn.high is None else drawn.high + room)
+    heading = (
+        f"{drawn.symbol}{drawn.title.removeprefix(drawn.label)}" if drawn.symbol else drawn.title
+    )
+    axis.set(xlabel="epoch", ylabel=drawn.symbol or drawn.label, title=heading)
+    if drawn.low is not None and drawn.high is not None:
+        axis.set_ylim(*limits(drawn.low, drawn.high))
+    elif drawn.low is not None:
+        axis.set_ylim(bottom=drawn.low)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(axis="y", color="#dfe4e8", linewidth=0.8)
     label = f"{drawn.title}, {task}, over the epochs. At the end: {'; '.join(ends)}."
-    return picture(inline(figure, label), f"{drawn.title} after the last epoch: {'; '.join(ends)}")
+    # More numbers than these are easier to find in the picture.
+    short = f"After the last epoch: {'; '.join(ends)}" if len(ends) <= 4 else ""
+    return picture(inline(figure, label), short)
 
 
 def _line(axis: Axes, number: int, values: Mapping[int, Sequence[float]]) -> None:
@@ -88,11 +96,9 @@ def _line(axis: Axes, number: int, values: Mapping[int, Sequence[float]]) -> Non
     name = f"{SERIES}{number}"
     if len(values[epochs[0]]) > 1:
         spreads = [statistics.stdev(each) for each in values.values()]
-        around = [
-            [mean + sign * spread for mean, spread in zip(means, spreads, strict=True)]
-            for sign in (-1, 1)
-        ]
-        band = axis.fill_between(epochs, *around, color=colour, alpha=0.15, linewidth=0)
+        below = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
+        above = [mean + spread for mean, spread in zip(means, spreads, strict=True)]
+        band = axis.fill_between(epochs, below, above, color=colour, alpha=0.15, linewidth=0)
         band.set_gid(name)
     # A line of few points would hardly be seen.
     marker = "o" if len(epochs) < 4 else None

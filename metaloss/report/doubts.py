@@ -27,7 +27,7 @@ def _lines(report: Report) -> Iterator[str]:
     for source in report.sources:
         for name in source.unfinished:
             where = f"{source.path.name}: " if several else ""
-            yield f"{where}{name} is not finished and left out."
+            yield f"{where}{name}. It is left out."
     for task in report.tasks:
         yield from _unchecked(report, task)
     for row, run in report.every_run():

@@ -15,7 +15,7 @@ from metaloss.report.rows import Report
 def over_epochs(report: Report) -> str:
     """Return the section: accuracy and losses, and how many wrong labels were learned by heart."""
     name = report.metric.name
-    whole = {"low": 0.0, "high": 100.0} if name == "accuracy" else {"low": 0.0}
+    top = 100.0 if name == "accuracy" else None
     title, unit = ("Accuracy", "%") if name == "accuracy" else ("Mean absolute error", name)
     test = [
         Chart(f"test_{name}", f"{title} on test samples", unit),
@@ -29,9 +29,9 @@ def over_epochs(report: Report) -> str:
         else (f"Error by wrong {report.what}", f"Error by right {report.what}")
     )
     train = [
-        Chart(f"train_{name}_flipped", heart, unit, **whole),
-        Chart(f"train_{name}_clean", right, unit, **whole),
-        Chart(f"train_{name}", f"{title} by the {report.what} trained on", unit, **whole),
+        Chart(f"train_{name}_flipped", heart, unit, 0.0, top),
+        Chart(f"train_{name}_clean", right, unit, 0.0, top),
+        Chart(f"train_{name}", f"{title} by the {report.what} trained on", unit, 0.0, top),
     ]
     parts = []
     for number, task in enumerate(report.tasks):
@@ -55,14 +55,17 @@ def hyperparameter_means(report: Report) -> str:
         charts = []
         for name, (low, high) in ranges(report, task).items():
             apart = [
-                Chart(f"{name}_{key}", f"{symbol(name)}, {which} {report.what}", symbol(name))
+                Chart(f"{name}_{key}", f"{name}, {which} {report.what}", name)
                 for key, which in (("clean", "right"), ("flipped", "wrong"))
             ]
-            every = [Chart(f"{name}_mean", f"{symbol(name)}, all samples", symbol(name))]
+            every = [Chart(f"{name}_mean", f"{name}, all samples", name)]
             told = any(
                 run.over_epochs(apart[0].key) for runs in report.on(task).values() for run in runs
             )
-            charts += [each._replace(low=low, high=high) for each in (apart if told else every)]
+            charts += [
+                each._replace(low=low, high=high, symbol=symbol(name))
+                for each in (apart if told else every)
+            ]
         parts.append(_part(report, number, task, _charts(report, task, charts)))
     body = "".join(parts)
     return section("means", "Mean hyperparameters", body and legend(report, first=False) + body)

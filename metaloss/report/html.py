@@ -43,18 +43,20 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "")
         f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
         for first, *cells in rows
     )
-    said = f"<caption>{escaped(caption)}</caption>\n" if caption else ""
+    # Not a caption of the table: that is as wide as the table, and scrolls with it.
+    said = f'<p class="caption">{escaped(caption)}</p>\n' if caption else ""
     name = escaped(caption or head[0])
     # A box that scrolls can be focused, so that the arrow keys scroll it.
     return (
-        f'<div class="wide" role="region" tabindex="0" aria-label="{name}"><table>\n{said}'
+        f'{said}<div class="wide" role="region" tabindex="0" aria-label="{name}"><table>\n'
         f"<thead><tr>{headings}</tr></thead>\n<tbody>\n{lines}\n</tbody></table></div>"
     )
 
 
 def picture(svg: str, caption: str) -> str:
-    """Return a picture with its caption, which is text."""
-    return f"<figure>{svg}<figcaption>{escaped(caption)}</figcaption></figure>"
+    """Return a picture with its caption, which is text and may be empty."""
+    said = f"<figcaption>{escaped(caption)}</figcaption>" if caption else ""
+    return f"<figure>{svg}{said}</figure>"
 
 
 def gallery(pictures: Iterable[str]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from metaloss.adjusters import ScheduledAdjuster
 from metaloss.checks import InputError
 from metaloss.conditioners import Margin, Residual
 from metaloss.diagnostics.figures.curves import draw_predictions
@@ -47,18 +48,22 @@ def ranges(report: Report, task: str) -> dict[str, tuple[float, float]]:
 
 def curves(report: Report) -> str:
     """Return the section: hyperparameters over the margin at each snapshot (Fig. 7)."""
-    body = _by_task(report, _curves)
+    body = _by_task(report, lambda task: _all_curves(report, task))
     head = paragraph(
-        "What the adjuster of the first seed predicts, from light to dark over training. Each axis "
-        "is the hyperparameter's whole range, so that a flat curve is one that tells no samples "
-        "apart. Below is where the samples are at the end of training."
+        "What the adjuster of the first seed predicts. Each axis is the hyperparameter's whole "
+        "range, so that a flat curve is one that tells no samples apart. Below the curves is where "
+        f"the samples are at the end of training: with right {report.what} in blue, with wrong "
+        "ones in red, where that is known."
     )
     return section("curves", "Learned hyperparameters", body and head + body)
 
 
 def distributions(report: Report) -> str:
     """Return the section: hyperparameters and weights of right and wrong labels (Fig. 8, 9)."""
-    body = _by_task(report, _distributions)
+    body = _by_task(
+        report,
+        lambda task: "".join(_distributions(report, shown) for shown in _shown(report, task)),
+    )
     head = paragraph(
         "The training samples of the first seed. Each histogram shows shares of its own group. The "
         "weight is the factor by which a sample's loss scales the gradient of cross entropy."
@@ -68,10 +73,11 @@ def distributions(report: Report) -> str:
     return section("distributions", f"Right and wrong {report.what} apart", body and head + body)
 
 
-def _by_task(report: Report, draw: object) -> str:
+def _by_task(report: Report, draw: Callable[[str], str]) -> str:
+    """Return what is drawn of each task: folded if there are several, all but the first."""
     parts = []
     for number, task in enumerate(report.tasks):
-        body = "".join(draw(report, shown) for shown in _shown(report, task))  # type: ignore[operator]
+        body = draw(task)
         if body:
             opened = number == 0
             parts.append(folded(task, body, opened=opened) if report.several_tasks else body)
@@ -99,33 +105,44 @@ def _times(run: Trained) -> list[Recorded]:
     return [found[place] for place in places]
 
 
-def _curves(report: Report, shown: _Shown) -> str:
-    if shown.problem:
-        return paragraph(shown.problem)
+def _all_curves(report: Report, task: str) -> str:
+    every = list(_shown(report, task))
+    problems = "".join(paragraph(shown.problem) for shown in every if shown.problem)
+    return problems + gallery(each for shown in every for each in _curves(shown))
+
+
+def _curves(shown: _Shown) -> Iterator[str]:
     times = _times(shown.run)
     if shown.criterion is None or not times:
-        return ""
+        return
     criterion, samples = shown.criterion, times[-1].samples
-    note = ""
-    if not isinstance(criterion.conditioner, Margin | Residual):
+    if isinstance(criterion.conditioner, Margin | Residual):
+        note = _snapshots(criterion)
+    else:
         total = len(samples["hparams"])
         samples = _some(samples)
-        note = f", {len(samples['hparams'])} of {total} samples at the end"
-    told = told_by(samples)
-    pictures = []
+        note = f"{len(samples['hparams'])} of {total} samples at the end of training"
+    over = WORDS[told_by(samples)][0]
     for column, h in enumerate(criterion.loss.hyperparameters):
         figure, axis = panel()
         draw_predictions(axis, criterion, column, samples, (h.default, "default"))
         axis.set(
-            xlabel=WORDS[told][0],
+            xlabel=over,
             ylabel=symbol(h.name),
             title=f"{plain_text(shown.row)}: {symbol(h.name)}",
         )
-        what = f"{shown.row}: {h.name} over the {WORDS[told][0]}, {h.low:g} to {h.high:g}"
-        pictures.append(
-            picture(inline(figure, what), f"{what}{note}; dotted: {h.default:g}, fixed")
-        )
-    return gallery(pictures)
+        what = f"{shown.row}: {h.name}, from {h.low:.3g} to {h.high:.3g}, over the {over}"
+        said = f"{what}. {note}. Dotted: the loss's default, {h.default:.3g}."
+        yield picture(inline(figure, said), said)
+
+
+def _snapshots(criterion: AdjustedLoss) -> str:
+    """Say when the curves were learned, which go from light to dark."""
+    adjuster = criterion.adjuster
+    if not isinstance(adjuster, ScheduledAdjuster):
+        return "One curve, at the end of training"
+    times = [f"{until:.0%}" for until in adjuster.until]
+    return f"Curves at {', '.join(times)} of training, from light to dark"
 
 
 def _some(samples: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -89,9 +89,7 @@ def page(report: Report) -> str:
         version=escaped(__version__),
         title=escaped(f"{report.title}: report"),
         style=STYLE + hiding(report),
-        about=escaped(
-            f"{count} of {methods}, tasks: {', '.join(report.tasks)}. metaloss {__version__}."
-        ),
+        about=escaped(f"{count} of {methods} on {', '.join(report.tasks)}."),
         links=links,
         sections="\n".join(sections),
     )

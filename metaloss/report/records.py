@@ -67,7 +67,7 @@ class Source(NamedTuple):
         path: the folder.
         metric: the name of the runs' metric.
         trained: its finished runs, method by method in the order of the table.
-        unfinished: for each run that is not finished, its method, seed and number of epochs.
+        unfinished: a line for each run that is not finished: its folder and number of epochs.
         config: the configuration; ``None`` if it was started from Python.
         about: the machine and the versions, as far as they are known.
     """
@@ -105,11 +105,12 @@ def read_source(folder: str | Path) -> Source:
         elif records.begun:
             epochs = len({line["epoch"] for line in records.metrics.read({})})
             name = records.path.relative_to(path).as_posix()
-            unfinished.append(f"{name}, {epochs} epoch{'' if epochs == 1 else 's'} so far")
+            many = f"{epochs} epoch{'' if epochs == 1 else 's'}"
+            unfinished.append(f"{name} is not finished: {many} so far")
     require(
         len(trained) > 0,
         f"{path}: expected one finished run or more, got "
-        f"{', '.join(sorted(unfinished)) or 'none that was begun'}",
+        f"{'; '.join(sorted(unfinished)) or 'none that was begun'}",
     )
     metrics = {run.result["metric"]: run.records.path for run in trained}
     require(len(metrics) == 1, f"{path}: expected runs with one metric, got {listed(metrics)}")

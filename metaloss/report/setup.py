@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from pathlib import Path
 
 from metaloss.report.html import escaped, folded, paragraph, section, table
 from metaloss.report.rows import Report, labels
@@ -43,7 +44,7 @@ def _names(report: Report) -> list[str]:
 
 def _seconds(report: Report) -> str:
     """Return what training took: the mean over the seeds of each method, and all together."""
-    rows, total = [], {}
+    rows, total = [], dict[Path, float]()
     for row in report.rows:
         cells = []
         for task in report.tasks:

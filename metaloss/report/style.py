@@ -45,12 +45,12 @@ overflow-wrap:anywhere}
 h1{font-size:1.7rem;line-height:1.25;margin:.5rem 0}
 h2{font-size:1.25rem;margin:2.5rem 0 .75rem;padding-top:.75rem;border-top:1px solid var(--rule)}
 p,li{max-width:46rem}
-header p,figcaption,caption,section>p,details>p{color:var(--soft)}
+header p,figcaption,.caption,section>p,details>p{color:var(--soft)}
 nav{display:flex;flex-wrap:wrap;gap:.25rem 1.1rem}
 a{color:var(--link)}
-.wide{overflow-x:auto;margin:.75rem 0}
+.wide{overflow-x:auto;margin:.35rem 0 .75rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;overflow-wrap:normal}
-caption{text-align:left;padding-bottom:.35rem;font-size:.95rem}
+.caption{margin:1rem 0 0;font-size:.95rem}
 th,td{padding:.3rem .8rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule)}
 th:first-child{text-align:left;padding-left:0;white-space:normal;min-width:7rem}
 th{font-weight:500}

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 # The words stay text, which a browser draws in its own font, a reader can copy and a search finds.
-_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "metaloss", "font.size": 11.0}
+_STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "metaloss", "font.size": 11.0}
 SERIES = "series-"
 """What the name of a group starts with that the page can hide."""
 
@@ -31,7 +32,7 @@ def style() -> Iterator[None]:
 def panel() -> tuple[Figure, Axes]:
     """Return a picture of one panel, as wide as a phone. Its margins are fixed: layout is slow."""
     figure = Figure(figsize=(4.6, 3.2))
-    axis = figure.add_axes((0.15, 0.17, 0.82, 0.72))
+    axis = figure.add_axes((0.175, 0.17, 0.8, 0.72))
     axis.spines[["top", "right"]].set_visible(False)
     return figure, axis
 
