@@ -155,22 +155,23 @@ def _some(samples: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _distributions(report: Report, shown: _Shown) -> str:
     times = _times(shown.run)
     spreads = list(_spreads(shown, times)) if times else []
-    return gallery(each for spread in spreads for each in _histograms(report, spread))
+    return gallery(each for name, spread in spreads for each in _histograms(report, name, spread))
 
 
-def _spreads(shown: _Shown, times: Sequence[Recorded]) -> Iterator[Spread]:
+def _spreads(shown: _Shown, times: Sequence[Recorded]) -> Iterator[tuple[str, Spread]]:
     declared = shown.criterion.loss.hyperparameters if shown.criterion else ()
     for column, h in enumerate(declared):
         values = [time.samples["hparams"][:, column] for time in times]
-        yield Spread(shown.row, symbol(h.name), times, values, h.low, h.high, default=h.default)
+        spread = Spread(shown.row, symbol(h.name), times, values, h.low, h.high, default=h.default)
+        yield h.name, spread
     if all("weights" in time.samples for time in times):
         weights = [time.samples["weights"] for time in times]
         low = min(0.0, *(float(each.min()) for each in weights))
         high = max(1.0, *(float(each.max()) for each in weights))
-        yield Spread(shown.row, "weight", times, weights, low, high)
+        yield "weight", Spread(shown.row, "weight", times, weights, low, high)
 
 
-def _histograms(report: Report, spread: Spread) -> Iterator[str]:
+def _histograms(report: Report, name: str, spread: Spread) -> Iterator[str]:
     """Draw the histograms of a quantity with one height, so that its times can be compared."""
     drawn = []
     for time, values in zip(spread.times, spread.values, strict=True):
@@ -182,7 +183,6 @@ def _histograms(report: Report, spread: Spread) -> Iterator[str]:
     for figure, axis, time, values in drawn:
         axis.set_ylim(0, top)
         axis.legend(frameon=False, fontsize="small")
-        name = spread.label.strip("$\\")
         what = f"{spread.method}: {name}, epoch {time.epoch} of {time.epochs}"
         flipped = time.samples.get("flipped")
         means = (
