@@ -25,7 +25,7 @@ from metaloss.losses import GCE, Barron, CrossEntropy, PolySoft, SquaredError
 from metaloss.models import MLP
 from metaloss.tasks import corruption, diabetes, regression_task
 from metaloss.training import Recipe
-from tests.experiments.runs import SPECS, meta_training, network
+from tests.experiments.runs import HELD_OUT, SPECS, meta_training, network
 from tests.helpers.tasks import blobs
 
 ODD = 'A<b>&"$x$" $'
@@ -79,7 +79,7 @@ def _comparison(folder: Path) -> None:
 
 
 def _meta(folder: Path) -> None:
-    meta_training(methods=[METHODS[1]]).run(RunFolder(folder))
+    meta_training(methods=[METHODS[1]], held_out=HELD_OUT).run(RunFolder(folder))
 
 
 _MAKE = {"classes": _classes, "values": _values, "comparison": _comparison, "meta": _meta}
