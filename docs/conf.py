@@ -84,6 +84,7 @@ api_coverage_modules = [
     "metaloss.tasks",
     "metaloss.tasks.corruption",
     "metaloss.tasks.noise",
+    "metaloss.report",
     "metaloss.reproduce",
     "metaloss.sweeps",
     "metaloss.theory",

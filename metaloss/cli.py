@@ -16,6 +16,7 @@ from metaloss import __version__
 from metaloss.checks import InputError, require
 from metaloss.cli_labels import labels
 from metaloss.cli_options import Config, Files, Out, Params, Resume
+from metaloss.cli_report import report
 from metaloss.cli_sweeps import reproduce, sweep
 from metaloss.complaints import one_line
 from metaloss.files import user_path
@@ -25,10 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Learn the hyperparameters of a loss, one value per sample, through the training step.",
 )
-
-app.command()(sweep)
-app.command()(reproduce)
-app.command()(labels)
+for _command in (sweep, reproduce, report, labels):
+    app.command()(_command)
 
 DEMO = "experiments/demo.gin"
 DEMO_NO_CLEAN = "experiments/demo_no_clean.gin"

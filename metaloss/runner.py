@@ -17,6 +17,7 @@ from metaloss.diagnostics.score_files import write_table
 from metaloss.experiments import Comparison, Experiment, MetaTraining, RunFolder, transferred
 from metaloss.experiments.score_table import table_of_rows
 from metaloss.pretrained import load_adjuster
+from metaloss.report import write_report
 from metaloss.training import Observer
 from metaloss.training.speed import keep_freed_memory
 
@@ -142,7 +143,19 @@ def _show(console: Console, experiment: Any, folder: RunFolder, rows: Sequence[A
         for method in experiment.methods:
             place = folder.run(method.name, experiment.settings.seeds[0]).adjuster
             _say(console, f"adjuster: {place}")
+    _report(console, experiment, folder)
     _say(console, f"results: {folder.path}")
+
+
+def _report(console: Console, experiment: Any, folder: RunFolder) -> None:
+    """Write the page about the run. The run is done: nothing about a page may make it fail."""
+    try:
+        methods = experiment.methods
+        components = [each for method in methods for each in getattr(method, "components", ())]
+        _say(console, f"report: {write_report([folder.path], components=components)}")
+    except Exception as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        _say(Console(stderr=True), f"warning: the report could not be written: {why}")
 
 
 def _say(console: Console, line: str) -> None:

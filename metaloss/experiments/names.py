@@ -23,6 +23,7 @@ RESERVED = {
     LOCK,
     HOLDER,
     "hyperparameters.png",
+    "report.html",
     "held-out",
 }
 """The files and folders of a run that no method or task may be named after."""

@@ -7,6 +7,7 @@
       operative.gin      the configuration with all defaults that were used
       results.json       the table; also as .csv, .md and .tex, and drawn in results.png
       hyperparameters.png  the hyperparameters that the first seed's adjusters predict
+      report.html        the run on one page
       A-GCE/seed-0/
         identity.json    the run's settings, compared when it is resumed
         metrics.jsonl    one line per epoch

@@ -61,7 +61,7 @@ def draw_spreads(spreads: Sequence[Spread]) -> Figure:
             unused.remove()
         axes = axes[: len(spread.times)]
         for axis, time, values in zip(axes, spread.times, spread.values, strict=True):
-            _histograms(axis, spread, time, values)
+            draw_histograms(axis, spread, time, values)
         top = max(axis.get_ylim()[1] for axis in axes)
         for axis in axes:
             axis.set_ylim(0, top)
@@ -70,7 +70,15 @@ def draw_spreads(spreads: Sequence[Spread]) -> Figure:
     return figure
 
 
-def _histograms(axis: Axes, spread: Spread, time: Recorded, values: Tensor) -> None:
+def draw_histograms(axis: Axes, spread: Spread, time: Recorded, values: Tensor) -> None:
+    """Draw the histograms of one time.
+
+    Args:
+        axis: where to draw.
+        spread: the row that it belongs to.
+        time: the samples at that time.
+        values: their values, ``[samples]``.
+    """
     space = np.geomspace if spread.log else np.linspace
     bins = space(spread.low, spread.high, _BINS + 1).tolist()
     inside = values.double().clamp(bins[0], bins[-1])

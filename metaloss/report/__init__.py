@@ -1,0 +1,5 @@
+"""A page about finished runs."""
+
+from metaloss.report.page import write_report
+
+__all__ = ["write_report"]

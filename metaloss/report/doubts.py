@@ -1,0 +1,91 @@
+"""The section with what speaks against the results."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+
+from metaloss.report.html import bullets, paragraph, section
+from metaloss.report.records import Trained
+from metaloss.report.rows import Report
+
+
+def warnings(report: Report) -> str:
+    """Return the section: each warning as a line of plain words."""
+    lines = list(dict.fromkeys(_lines(report)))
+    return section(
+        "warnings",
+        "Warnings",
+        bullets(lines)
+        if lines
+        else paragraph("None: every run is finished, and none of the checks found anything."),
+    )
+
+
+def _lines(report: Report) -> Iterator[str]:
+    several = len(report.sources) > 1
+    for source in report.sources:
+        for name in source.unfinished:
+            where = f"{source.path.name}: " if several else ""
+            yield f"{where}{name}. It is left out."
+    for task in report.tasks:
+        yield from _unchecked(report, task)
+    for row, run in report.every_run():
+        own = f"{row}, seed {run.seed}"
+        # A run of a meta-training stands for each of its tasks, and has one result.
+        yield from (f"{own}{_of(report, run)}: {line}" for line in run.result.get("warnings", ()))
+        yield from (f"{own}, {run.task}: {line}" for line in _of_epochs(run))
+
+
+def _of(report: Report, run: Trained) -> str:
+    return f", {run.task}" if report.several_tasks and "tasks" not in run.result else ""
+
+
+def _unchecked(report: Report, task: str) -> Iterator[str]:
+    runs = [run for runs in report.on(task).values() for run in runs]
+    if any(run.said("test_unchecked") for run in runs):
+        yield (
+            f"{task}: nobody checked the {report.what} of the test samples. The results say how "
+            f"well the networks predict {report.what} some of which may be wrong."
+        )
+    if any(run.said("meta_unchecked") for run in runs):
+        yield (
+            f"{task}: nobody checked the {report.what} of the meta samples that the adjusters "
+            "learned from."
+        )
+
+
+def _of_epochs(run: Trained) -> Iterator[str]:
+    skipped = [line["meta_steps_skipped"] for line in run.epochs if line.get("meta_steps_skipped")]
+    if skipped:
+        number, first = sum(each["number"] for each in skipped), skipped[0]
+        yield (
+            f"{_many(number, 'meta step')} skipped, because the hypergradient was not finite; the "
+            f"first was meta step {first['step']}, by {first['tensor']}."
+        )
+    lost = [line["epoch"] for line in run.epochs if "train_loss" in line and not _is_there(line)]
+    if lost:
+        yield f"the training loss was not finite in {_many(len(lost), 'epoch', verb=False)}."
+    yield from _meta_loss(list(run.over_epochs("meta_loss").values()))
+
+
+def _meta_loss(losses: Sequence[float]) -> Iterator[str]:
+    third = len(losses) // 3
+    if third == 0:
+        return
+    first, last = statistics.fmean(losses[:third]), statistics.fmean(losses[-third:])
+    if last >= first:
+        change = f", {100 * (last - first) / first:+.0f}%" if first > 0 else ""
+        yield (
+            f"the meta loss did not fall: its mean was {first:.4g} in the first third of the "
+            f"epochs and {last:.4g} in the last{change}."
+        )
+
+
+def _is_there(line: object) -> bool:
+    return isinstance(line, dict) and line["train_loss"] is not None
+
+
+def _many(number: int, what: str, *, verb: bool = True) -> str:
+    words = f"{number} {what}{'' if number == 1 else 's'}"
+    return f"{words} {'was' if number == 1 else 'were'}" if verb else words

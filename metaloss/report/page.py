@@ -1,0 +1,95 @@
+"""The page: its sections, put together and written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from metaloss import __version__
+from metaloss.checks import require
+from metaloss.files import user_path, write_atomically
+from metaloss.report.charts import hiding
+from metaloss.report.doubts import warnings
+from metaloss.report.epochs import hyperparameter_means, over_epochs, training_loss
+from metaloss.report.html import escaped
+from metaloss.report.learned import curves, distributions
+from metaloss.report.rows import Report, gather
+from metaloss.report.scores import results
+from metaloss.report.setup import configuration, environment
+from metaloss.report.style import PAGE, STYLE
+from metaloss.report.svg import style
+
+NAME = "report.html"
+"""The file's name in the folder of a run."""
+
+SECTIONS: tuple[Callable[[Report], str], ...] = (
+    results,
+    warnings,
+    over_epochs,
+    curves,
+    hyperparameter_means,
+    distributions,
+    training_loss,
+    configuration,
+    environment,
+)
+"""The sections in their order. Each is a function from the report to HTML, empty if it has nothing
+to show; another one needs an entry here alone."""
+
+
+def write_report(
+    folders: Sequence[str | Path], out: str | Path | None = None, components: Iterable[type] = ()
+) -> Path:
+    """Write one HTML page about finished runs: what ``metaloss report`` does.
+
+    The page needs no other file, no script and no network. It has the table of results, warnings,
+    metrics over the epochs, what the adjusters learned, the configuration and the machine. Runs
+    that are not finished are left out, and named.
+
+    Args:
+        folders: the folders of one or more experiments. Of several, all methods stand in one table
+            and in the same charts.
+        out: the file; by default ``report.html`` in the first folder.
+        components: classes of your own that the adjusters' cards name.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: There is no folder, one has no finished run or is given twice, or the runs have
+            different metrics.
+
+    Example:
+        >>> import tempfile
+        >>> from metaloss.report import write_report
+        >>> write_report([tempfile.mkdtemp()])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        metaloss.checks.InputError: /...: expected the folder of a run (of metaloss train), got ...
+    """
+    report = gather(folders, components)
+    path = report.sources[0].path / NAME if out is None else user_path(out)
+    require(not path.is_dir(), f"{path}: expected a place for a file, got a folder")
+    require(path.parent.is_dir(), f"{path}: expected a file in a folder that exists, got none")
+    write_atomically(path, page(report).encode())
+    return path
+
+
+def page(report: Report) -> str:
+    """Return the page about runs."""
+    with style():
+        sections = [text for make in SECTIONS if (text := make(report))]
+    found = [re.match(r'<section id="([a-z]+)">\n<h2>(.*?)</h2>', text) for text in sections]
+    links = " ".join(f'<a href="#{one[1]}">{one[2]}</a>' for one in found if one is not None)
+    runs = {run.records.path for _, run in report.every_run()}
+    count = f"{len(runs)} finished run{'' if len(runs) == 1 else 's'}"
+    methods = f"{len(report.rows)} method{'' if len(report.rows) == 1 else 's'}"
+    return PAGE.substitute(
+        version=escaped(__version__),
+        title=escaped(f"{report.title}: report"),
+        style=STYLE + hiding(report),
+        about=escaped(f"{count} of {methods} on {', '.join(report.tasks)}."),
+        links=links,
+        sections="\n".join(sections),
+    )

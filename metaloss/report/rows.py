@@ -1,0 +1,156 @@
+"""The rows of a report: every method of every folder, with its runs on each task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metaloss.checks import require
+from metaloss.experiments.score_table import ScoreTable
+from metaloss.kinds import CLASSIFICATION, METRICS, Metric
+from metaloss.report.records import Source, Trained, listed, read_source
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a page is about.
+
+    Attributes:
+        title: the names of the folders.
+        metric: the metric of all runs.
+        sources: the folders.
+        runs: the finished runs by row and task.
+        rows: the methods, with the name of their folder where there are several folders.
+        tasks: the columns of the table.
+        components: classes of the user's own that adjusters were made with.
+    """
+
+    title: str
+    metric: Metric
+    sources: Sequence[Source]
+    runs: Mapping[tuple[str, str], Sequence[Trained]]
+    rows: Sequence[str]
+    tasks: Sequence[str]
+    components: Sequence[type] = ()
+
+    @property
+    def what(self) -> str:
+        """What may be wrong: ``labels``, or in regression ``values``."""
+        return "labels" if self.metric == CLASSIFICATION.metric else "values"
+
+    @property
+    def several_tasks(self) -> bool:
+        """Whether there is more than one task."""
+        return len(self.tasks) > 1
+
+    def on(self, task: str) -> dict[str, Sequence[Trained]]:
+        """Return the runs on a task by row, without the rows that have none."""
+        return {row: self.runs[row, task] for row in self.rows if (row, task) in self.runs}
+
+    def every_run(self) -> Iterable[tuple[str, Trained]]:
+        """Return every finished run with its row."""
+        return ((row, run) for (row, _), runs in self.runs.items() for run in runs)
+
+    def table(self) -> ScoreTable:
+        """Return the table of results. Oracles, which know the wrong labels, are not ranked."""
+        last = {run.result["last"] for _, run in self.every_run() if "last" in run.result}
+        over = f"mean of the last {last.pop()} epochs" if len(last) == 1 else "last epochs"
+        return ScoreTable(
+            title=f"{self.metric.title}, {over}",
+            metric=self.metric,
+            methods=self.rows,
+            tasks=self.tasks,
+            scores={key: {run.seed: run.score for run in runs} for key, runs in self.runs.items()},
+            unranked={row for row, run in self.every_run() if _is_oracle(run)},
+        )
+
+
+def gather(folders: Sequence[str | Path], components: Iterable[type] = ()) -> Report:
+    """Read the folders of a report.
+
+    Args:
+        folders: one or more, as for :func:`~metaloss.report.records.read_source`.
+        components: classes of the user's own that adjusters were made with.
+
+    Raises:
+        InputError: There is none, one is given twice, or their metrics differ; and as for
+            :func:`~metaloss.report.records.read_source`.
+    """
+    require(len(folders) > 0, "folders: expected one or more, got none")
+    sources = [read_source(folder) for folder in folders]
+    places = [source.path.resolve() for source in sources]
+    require(
+        len(set(places)) == len(places),
+        f"expected different folders, got {', '.join(str(source.path) for source in sources)}",
+    )
+    metrics = {source.metric: source.path for source in sources}
+    require(len(metrics) == 1, f"expected runs with one metric, got {listed(metrics)}")
+    names = labels(places)
+    differing = _different_data(sources)
+    runs: dict[tuple[str, str], list[Trained]] = {}
+    for name, source in zip(names, sources, strict=True):
+        for run in source.trained:
+            row = run.method if len(sources) == 1 else f"{name}: {run.method}"
+            task = f"{run.task} ({name})" if run.task in differing else run.task
+            runs.setdefault((row, task), []).append(run)
+    return Report(
+        title=" and ".join(names),
+        metric=METRICS[sources[0].metric],
+        sources=sources,
+        runs=runs,
+        rows=list(dict.fromkeys(row for row, _ in runs)),
+        tasks=list(dict.fromkeys(task for _, task in runs)),
+        components=tuple(components),
+    )
+
+
+def labels(places: Sequence[Path]) -> list[str]:
+    """Return the shortest ends of paths that differ from one another.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from metaloss.report.rows import labels
+        >>> labels([Path("/a/long"), Path("/a/short")]), labels([Path("/a/run"), Path("/b/run")])
+        (['long', 'short'], ['a/run', 'b/run'])
+    """
+    longest = max(len(place.parts) for place in places)
+    for count in range(1, longest + 1):
+        names = ["/".join(place.parts[-count:]) for place in places]
+        if len(set(names)) == len(names):
+            return names
+    return [str(place) for place in places]
+
+
+def identity_of(run: Trained) -> dict[str, Any]:
+    """Return what identifies a run; nothing if the file is missing or damaged."""
+    with suppress(OSError, ValueError, RecursionError):
+        found = json.loads((run.records.path / "identity.json").read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _is_oracle(run: Trained) -> bool:
+    return (identity_of(run).get("method") or {}).get("type") == "Oracle"
+
+
+def _different_data(sources: Sequence[Source]) -> set[str]:
+    """Return the tasks whose name stands for different data in different folders.
+
+    Such scores must not stand in one column, where the best would be marked.
+    """
+    seen: dict[tuple[str, int], dict[str, Any]] = {}
+    differing = set()
+    for source in sources:
+        for run in source.trained:
+            own = (identity_of(run).get("tasks") or {}).get(run.task_name)
+            if own is None:
+                continue
+            samples = own.get("samples") or {}
+            data = {"targets": own.get("targets"), "test": samples.get("test")}
+            if seen.setdefault((run.task, run.seed), data) != data:
+                differing.add(run.task)
+    return differing

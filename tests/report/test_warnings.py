@@ -1,0 +1,98 @@
+"""What speaks against the results is said in plain words, with numbers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from metaloss.report.doubts import warnings
+from metaloss.report.rows import gather
+from tests.report.conftest import ODD, RUN, changed, rewritten
+
+
+def said(run: Path) -> list[str]:
+    return re.findall("<li>(.*?)</li>", warnings(gather([run])))
+
+
+def falling(run: Path) -> None:
+    """Give every run a meta loss that falls, and no other warning."""
+    for path in run.glob("*/seed-*"):
+        changed(path / "result.json", warnings=[])
+        if (path / "adjuster").is_dir():
+            rewritten(path, lambda line: line.update(meta_loss=1 / line["epoch"]))
+
+
+def test_of_sound_runs_there_are_none(copied) -> None:
+    run = copied("classes")
+    falling(run)
+    assert said(run) == []
+    assert "None: every run is finished" in warnings(gather([run]))
+
+
+def test_those_of_the_result_are_repeated_and_escaped(copied) -> None:
+    run = copied("classes")
+    falling(run)
+    changed(run / "A-b-x/seed-1/result.json", warnings=["lam: is < than d"])
+    (line,) = said(run)
+    assert line == "A&lt;b&gt;&amp;&quot;$x$&quot; $, seed 1: lam: is &lt; than d"
+    assert ODD not in line
+
+
+def test_a_meta_loss_that_did_not_fall_is_told_with_its_means(copied) -> None:
+    run = copied("classes")
+    falling(run)
+    losses = {1: 0.4, 2: 9.0, 3: 9.0, 4: 0.5}  # thirds of four epochs are of one
+    rewritten(run / RUN, lambda line: line.update(meta_loss=losses[line["epoch"]]))
+    assert said(run) == [
+        "A-GCE, seed 0, blobs: the meta loss did not fall: its mean was 0.4 in the first third of "
+        "the epochs and 0.5 in the last, +25%."
+    ]
+
+
+def test_skipped_meta_steps_are_summed(copied) -> None:
+    run = copied("classes")
+    falling(run)
+    skipped = {2: {"number": 3, "step": 7, "tensor": "net.0.weight"}}
+    skipped[3] = {"number": 2, "step": 13, "tensor": "net.0.bias"}
+
+    def change(line: dict) -> None:
+        if line["epoch"] in skipped:
+            line["meta_steps_skipped"] = skipped[line["epoch"]]
+
+    rewritten(run / RUN, change)
+    assert said(run) == [
+        "A-GCE, seed 0, blobs: 5 meta steps were skipped, because the hypergradient was not "
+        "finite; the first was meta step 7, by net.0.weight."
+    ]
+
+
+def test_losses_that_were_not_finite_are_counted(copied) -> None:
+    run = copied("classes")
+    falling(run)
+
+    def change(line: dict) -> None:
+        line["train_loss"] = None if line["epoch"] == 2 else line["train_loss"]
+
+    rewritten(run / "CE/seed-1", change)
+    assert said(run) == ["CE, seed 1, blobs: the training loss was not finite in 1 epoch."]
+
+
+def test_unchecked_labels_are_told_once_for_a_task(copied) -> None:
+    run = copied("classes")
+    falling(run)
+    for seed in (0, 1):
+        changed(
+            run / f"A-GCE/seed-{seed}/result.json", test_unchecked=True, meta_unchecked=["blobs"]
+        )
+    test, meta = said(run)
+    assert test.startswith("blobs: nobody checked the labels of the test samples")
+    assert meta.startswith("blobs: nobody checked the labels of the meta samples")
+
+
+def test_runs_that_are_not_finished_are_named(copied) -> None:
+    run = copied("classes")
+    falling(run)
+    (run / RUN / "result.json").unlink()
+    assert said(run) == ["A-GCE/seed-0 is not finished: 4 epochs so far. It is left out."]
+    kept = gather([run]).runs["A-GCE", "blobs"]
+    assert [each.seed for each in kept] == [1]
