@@ -6,11 +6,12 @@ import io
 import textwrap
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
@@ -32,7 +33,7 @@ class Picture(NamedTuple):
         suggested: the name of the suggested label.
     """
 
-    image: np.ndarray
+    image: NDArray[Any]
     given: str
     suggested: str
 
@@ -62,7 +63,7 @@ def contact_sheet(pictures: Sequence[Picture]) -> bytes:
 
 def images_of(
     loader: Loader, positions: Sequence[int], paths: Sequence[str] | None = None
-) -> list[np.ndarray] | None:
+) -> list[NDArray[Any]] | None:
     """Return some of a loader's images as they can be shown.
 
     Args:
@@ -92,14 +93,14 @@ def images_of(
     return [found[position] for position in positions]
 
 
-def _stretched(image: Tensor) -> np.ndarray:
+def _stretched(image: Tensor) -> NDArray[Any]:
     pixels = image.detach().cpu().double()
     low, high = pixels.min(), pixels.max()
     pixels = (pixels - low) / torch.where(high > low, high - low, 1.0)
     return (pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)).numpy()
 
 
-def _of_file(path: str) -> np.ndarray:
+def _of_file(path: str) -> NDArray[Any]:
     try:
         with Image.open(path) as image:
             small = image.convert("RGB")

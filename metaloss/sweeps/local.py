@@ -33,7 +33,7 @@ class Local:
 
         A run that another process is making comes last, and is waited for.
         """
-        elsewhere: list[tuple[Job, Observer]] = []
+        elsewhere: list[tuple[Job, _JobObserver]] = []
         said: set[str] = set()
         for number, job in enumerate(jobs, start=1):
             watching = _JobObserver(self.observer, job.name, number, len(jobs))

@@ -79,7 +79,8 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     report = tmp_path / "out" / "errors" / "20-misfit-seed-0.txt"
     assert "Traceback" in report.read_text()
     table = sweep.table()
-    assert table is not None and table.methods == ["GCE"]
+    assert table is not None and table.methods == ["misfit", "GCE"]
+    assert table.cell("misfit", "20%") is None
 
     mended = Sweep(grid({"misfit": CE, "GCE": GCE}, seeds=(0,)), tmp_path / "out")
     assert mended.run(Local()) == []
