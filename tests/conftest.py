@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import tests.helpers.typechecked  # noqa: F401 - named in pyproject.toml, which does not import it
+from metaloss import runner
 from metaloss.cli import main
 
 # The tensors of the tests are small, so that more threads would only slow one another down.
@@ -24,6 +25,15 @@ def _types_checked_unless_bad(
     """Check shapes and dtypes in every test, except where wrong ones are passed on purpose."""
     if request.node.get_closest_marker("bad_input"):
         monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture(autouse=True)
+def _reports_in_their_own_tests_alone(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Draw no page at the end of a run, which takes a second or two, except in tests/report."""
+    if "report" not in request.path.parts:
+        monkeypatch.setattr(runner, "write_report", lambda folders, components: "not drawn")
 
 
 @pytest.fixture(autouse=True)

@@ -106,7 +106,7 @@ def test_a_run_is_what_it_is_without_it(tmp_path, monkeypatch, steps) -> None:
         return {str(path.relative_to(tmp_path / name)): path.read_bytes() for path in tensors}
 
     with_it = run("with")
-    assert len(with_it) == 4
+    assert len(with_it) == 6  # two runs, each with its network, its samples and its margins
     monkeypatch.setattr(experiment, "check_fit", lambda *args, **kwargs: None)
     assert run("without") == with_it
 

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from metaloss.cli import app
+from metaloss.diagnostics.theorems.statement import NOISY, Statement
 from metaloss.reproduce import command, figures, theorems
 from tests.sweeps.grids import written
 
@@ -171,8 +172,8 @@ class TestReproduce:
     def test_theorems_that_do_not_hold_are_the_exit_code(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        found = theorems.check_theorems()
-        wrong = [found[0]._replace(holds=False), *found[1:]]
+        said = Statement(1, 1, "GCE(q=0.5)", 2, "symmetric", 0.4)
+        wrong = [said.check(NOISY, 0.0, [0.3], high=0.2)]
         monkeypatch.setattr(theorems, "check_theorems", lambda size: wrong)
         run("reproduce", "theorems", "--out", str(tmp_path / "out"), code=1)
 
