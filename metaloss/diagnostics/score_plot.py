@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from pathlib import Path
 
@@ -10,8 +9,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from metaloss.diagnostics.figures.drawing import plain_text, save
 from metaloss.experiments.score_table import ScoreTable
-from metaloss.files import user_path, write_atomically
 
 SEED, MEAN, BEST, PUBLISHED = "#9aa7b1", "#2f6f9f", "#c8553d", "#24333d"
 
@@ -35,7 +34,7 @@ def draw_scores(table: ScoreTable, path: str | Path) -> None:
     for axis in axes.flat[len(table.tasks) :]:
         axis.set_visible(False)
     width = int(12 * figure.get_figwidth())  # letters of this size
-    figure.suptitle(textwrap.fill(table.title, width), fontsize="medium")
+    figure.suptitle(plain_text(textwrap.fill(table.title, width)), fontsize="medium")
     artists: dict[str, Artist] = {}
     for axis in axes.flat:
         for artist, label in zip(*axis.get_legend_handles_labels(), strict=True):
@@ -48,9 +47,7 @@ def draw_scores(table: ScoreTable, path: str | Path) -> None:
         frameon=False,
         fontsize="small",
     )
-    drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=140, format=Path(path).suffix.removeprefix(".") or None)
-    write_atomically(user_path(path), drawn.getvalue())
+    save(figure, path)
 
 
 def _panel(axis: Axes, table: ScoreTable, task: str) -> None:
@@ -88,10 +85,11 @@ def _panel(axis: Axes, table: ScoreTable, task: str) -> None:
                 markersize=5,
                 label="the paper's mean",
             )
-    axis.set_yticks(range(len(table.methods)), table.methods, fontsize="small")
+    names = [plain_text(method) for method in table.methods]
+    axis.set_yticks(range(len(names)), names, fontsize="small")
     axis.set_ylim(len(table.methods) - 0.4, -0.6)
     axis.set_xlabel(table.metric.title, fontsize="small")
-    axis.set_title(task, fontsize="medium")
+    axis.set_title(plain_text(task), fontsize="medium")
     axis.grid(axis="x", color="#e4e8eb", linewidth=0.8)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
