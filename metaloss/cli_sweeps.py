@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from metaloss.sweeps import OnRay
 
 Only = Annotated[
     list[str] | None,
@@ -51,13 +54,12 @@ def sweep(
     """Run a grid of gin files and bindings, and write the table. Finished runs are kept."""
     from metaloss.config import configuration
     from metaloss.sweeps import Grid, Sweep
-    from metaloss.sweeps.command import Machine, carry_out, parsed_only
+    from metaloss.sweeps.command import carry_out, parsed_only
 
     with configuration([grid]) as parsed:
         built = parsed.build(Grid)
-    machine = Machine.given(ray, cpus=cpus, gpus=gpus, retries=retries)
-    done = carry_out(Sweep(built, out, gin_param or [], parsed_only(only or [])), machine)
-    if done.failed:
+    made = Sweep(built, out, gin_param or [], parsed_only(only or []))
+    if carry_out(made, _cluster(ray, cpus, gpus, retries)):
         raise typer.Exit(1)
 
 
@@ -90,8 +92,7 @@ def reproduce(
 ) -> None:
     """Reproduce a table, a figure or the theorems of the paper, beside its own numbers."""
     from metaloss.reproduce.command import Reproduction
-    from metaloss.reproduce.targets import ALL, chosen
-    from metaloss.sweeps.command import Machine, parsed_only
+    from metaloss.sweeps.command import parsed_only
 
     reproduction = Reproduction(
         scale=scale,
@@ -99,12 +100,16 @@ def reproduce(
         data=data,
         bindings=gin_param or [],
         only=parsed_only(only or []),
-        machine=Machine.given(ray, cpus=cpus, gpus=gpus, retries=retries),
+        ray=_cluster(ray, cpus, gpus, retries),
     )
-    if target == ALL:
-        done = reproduction.run_all()
-    else:
-        (only_one,) = chosen(target)
-        done = reproduction.run(only_one)
-    if not done:
+    if not reproduction.run(target):
         raise typer.Exit(1)
+
+
+def _cluster(address: str | None, cpus: float, gpus: float, retries: int) -> OnRay | None:
+    """Return the cluster that the options describe, if one is asked for."""
+    from metaloss.sweeps import OnRay
+
+    if address is None:
+        return None
+    return OnRay(address=address, cpus=cpus, gpus=gpus, retries=retries)

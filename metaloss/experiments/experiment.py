@@ -132,6 +132,7 @@ class Experiment:
         rows = [row(name, runs, runs[0]["metric"]) for name, runs in results.items()]
         for found, method in zip(rows, self.methods, strict=True):
             found.update({"informed": True} if method.informed else {})
+            found["task"] = task.name
         last, about = min(self.settings.last, self.recipe.epochs), environment(self.settings.device)
         folder.write_json("results.json", {"rows": rows, "last": last, **about})
         return rows

@@ -41,7 +41,7 @@ class RunRecords:
         return self.path / "adjuster"
 
     def identify(self, identity: Mapping[str, Any]) -> None:
-        """Write the run's identity, or compare it with the one that was written before.
+        """Write the run's identity, or compare it with that of a run of which something is done.
 
         Args:
             identity: the run's settings in plain values.
@@ -50,7 +50,7 @@ class RunRecords:
             InputError: Another run was begun here.
         """
         path = self.path / "identity.json"
-        if self.begun and not self._barely_begun:
+        if self._something_done:
             differs = difference(json.loads(json.dumps(identity)), _json_object(path, self.path))
             require(
                 differs is None,
@@ -68,13 +68,10 @@ class RunRecords:
         return any((self.path / name).exists() for name in files)
 
     @property
-    def _barely_begun(self) -> bool:
-        """Whether a run ended before its first epoch did: it is begun anew."""
-        files = ("result.json", "checkpoint.pt", "metrics.jsonl", "preliminary")
-        return (self.path / "identity.json").exists() and not any(
-            (self.path / name).exists() and (name != "metrics.jsonl" or self.metrics.any)
-            for name in files
-        )
+    def _something_done(self) -> bool:
+        """Whether an epoch was finished, or a preliminary run begun."""
+        files = ("result.json", "checkpoint.pt", "preliminary")
+        return self.metrics.any or any((self.path / name).exists() for name in files)
 
     def result(self, identity: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
         """Return the result of a run that is done, or ``None`` if it is not done.

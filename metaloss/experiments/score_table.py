@@ -129,8 +129,6 @@ def _std(scores: Mapping[int, float]) -> float | None:
 def table_of_rows(rows: Sequence[Mapping[str, Any]], last: int) -> ScoreTable:
     """Return the table of the rows of ``results.json``.
 
-    The only column of an experiment on one task is named after the metric.
-
     Args:
         rows: the rows of an experiment, or of a comparison.
         last: the number of last epochs that results are means of.
@@ -139,12 +137,12 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]], last: int) -> ScoreTable:
         >>> from metaloss.experiments.results import row
         >>> from metaloss.experiments.score_table import table_of_rows
         >>> rows = [row("CE", [{"seed": 0, "accuracy": 70.0}, {"seed": 1, "accuracy": 72.0}])]
-        >>> table = table_of_rows(rows, last=5)
+        >>> table = table_of_rows([{**rows[0], "task": "digits"}], last=5)
         >>> table.title, table.tasks
-        ('Test accuracy (%), mean of the last 5 epochs', ['accuracy'])
+        ('Test accuracy (%), mean of the last 5 epochs', ['digits'])
     """
     metric = METRICS[rows[0]["metric"]]
-    by_task = {each["method"]: each.get("tasks") or {metric.name: each} for each in rows}
+    by_task = {each["method"]: each.get("tasks") or {each["task"]: each} for each in rows}
     scores = {
         (method, name): dict(zip(own["seeds"], own["values"], strict=True))
         for method, tasks in by_task.items()

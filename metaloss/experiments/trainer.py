@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -26,6 +26,14 @@ from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState, fresh
 from metaloss.training.task_training import TaskTraining
 from metaloss.types import TaskLike, has_checked_test
+
+
+class _Place(NamedTuple):
+    """Where a run is recorded, what it is, and who is told of it."""
+
+    records: RunRecords
+    identity: Mapping[str, Any]
+    observer: Observer
 
 
 @dataclass(frozen=True)
@@ -62,11 +70,11 @@ class Trainer:
         done = records.result(identity)
         if done is not None:
             return done
-        place: Any = {"records": records, "identity": identity, "observer": observer}
+        place = _Place(records, identity, observer)
         if isinstance(method, Staged):
-            done = self._staged(method, task, info, **place)
+            done = self._staged(method, task, info, place)
         else:
-            done = self._trained(method, trainings, info, **place)
+            done = self._trained(method, trainings, info, place)
         records.finish(done)
         observer.end(done)
         for line in done.get("warnings", ()):
@@ -78,12 +86,10 @@ class Trainer:
         method: Staged,
         task: TaskLike,
         info: RunInfo,
-        *,
-        records: RunRecords,
-        identity: Mapping[str, Any],
-        observer: Observer,
+        place: _Place,
     ) -> dict[str, Any]:
         """Make the preliminary runs, and the run that they lead to."""
+        records, identity, observer = place
         records.identify(identity)
         runs, results = [], []
         for i, preliminary in enumerate(method.preliminary):
@@ -102,8 +108,7 @@ class Trainer:
         else:
             info = info._replace(number=info.number + len(runs))
             trainings = self._start(last, task, info.seed)
-            place: Any = {"records": records, "identity": identity, "observer": observer}
-            found = self._trained(method, trainings, info, **place)
+            found = self._trained(method, trainings, info, place)
             results.append(found)
         return {**found, **about, "seconds": sum(result["seconds"] for result in results)}
 
@@ -118,12 +123,10 @@ class Trainer:
         method: Method,
         trainings: MultiTaskTraining,
         info: RunInfo,
-        *,
-        records: RunRecords,
-        identity: Mapping[str, Any],
-        observer: Observer,
+        place: _Place,
     ) -> dict[str, Any]:
         """Train to the end, write what was learned, and return the result."""
+        records, identity, observer = place
         observer.begin(info)
         every, epochs = self.settings.checkpoint_every, self.recipe.epochs
         record = recorder(trainings, records, self.settings.recorded_epochs(epochs))

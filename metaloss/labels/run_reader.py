@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.checks import InputError, require
+from metaloss.conditioners.margin import margins
 from metaloss.config import configuration
 from metaloss.experiments import Comparison, Experiment, RunFolder, recorded
 from metaloss.experiments.identity import identity, samples_of
@@ -114,7 +115,6 @@ def read_run(run: str | Path, choice: Choice | None = None) -> FinishedRun:
             model = fresh(experiment.model, seed).to(device)
             _load(model, records)
             index, probabilities = _predicted(model, task.train)
-        margins = probabilities.clamp_min(1e-300).log()
         labels = task.train_targets.cpu()[index]
         return FinishedRun(
             folder=folder.path,
@@ -124,7 +124,7 @@ def read_run(run: str | Path, choice: Choice | None = None) -> FinishedRun:
             index=index,
             probabilities=probabilities,
             weights=_weights(records, index),
-            mean_margins=_mean_margins(records, index, margins, labels),
+            mean_margins=_mean_margins(records, index, probabilities, labels),
         )
 
 
@@ -225,7 +225,7 @@ def _weights(records: RunRecords, index: Tensor) -> Tensor | None:
 
 
 def _mean_margins(
-    records: RunRecords, index: Tensor, log_probabilities: Tensor, labels: Tensor
+    records: RunRecords, index: Tensor, probabilities: Tensor, labels: Tensor
 ) -> Tensor | None:
     """Return the mean margins over training, or over the recorded times of an older run.
 
@@ -233,9 +233,8 @@ def _mean_margins(
     """
     if (records.path / "margins.safetensors").is_file():
         means = _column(records.read_tensors("margins"), "mean_margin", index, records).double()
-        label = labels.unsqueeze(1)
-        others = log_probabilities.scatter(1, label, -torch.inf).amax(dim=1)
-        at_the_end = log_probabilities.gather(1, label).squeeze(1) - others
+        # Differences of log-probabilities are differences of logits.
+        at_the_end = margins(probabilities.clamp_min(1e-300).log(), labels).margin.squeeze(1)
         return torch.where(means.isnan(), at_the_end, means)
     if len(list(records.path.glob("samples-epoch-*.safetensors"))) == 0:
         return None
@@ -245,11 +244,10 @@ def _mean_margins(
 
 def _column(table: Mapping[str, Tensor], name: str, index: Tensor, records: RunRecords) -> Tensor:
     """Return a column of one of a run's files for these samples."""
-    rows = table["index"].tolist()
-    place = {position: row for row, position in enumerate(rows)}
-    missing = [i for i in index.tolist() if i not in place]
+    missing = int((~torch.isin(index, table["index"])).sum())
     require(
-        not missing and name in table,
-        f"{records.path}: expected {name} of every training sample, got none of {len(missing)}",
+        missing == 0 and name in table,
+        f"{records.path}: expected {name} of every training sample, got none of {missing}",
     )
-    return table[name][[place[i] for i in index.tolist()]]
+    ascending, rows = table["index"].sort()
+    return table[name][rows[torch.searchsorted(ascending, index)]]

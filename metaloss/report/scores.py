@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 from metaloss.experiments.score_table import Cell, ScoreTable
-from metaloss.experiments.table_formats import LEGEND, NOTHING, shown
+from metaloss.experiments.table_formats import LEGEND, NOTHING, counted, shown
 from metaloss.report.html import escaped, folded, paragraph, section, table
 from metaloss.report.records import LEARNED_ON
 from metaloss.report.rows import Report
@@ -43,9 +43,8 @@ def _row(scores: ScoreTable, method: str) -> list[str]:
 def _cell(scores: ScoreTable, cell: Cell) -> str:
     before, after = _MARKS[cell.mark]
     said = before + escaped(shown(scores.metric, cell.mean, cell.std)) + after
-    number = len(cell.scores)
-    fewer = number < len(scores.seeds)
-    return f"{said} <small>({number} of {len(scores.seeds)} seeds)</small>" if fewer else said
+    fewer = counted(scores, cell)
+    return f"{said} <small>{fewer.strip()}</small>" if fewer else said
 
 
 def _seeds(scores: ScoreTable) -> str:

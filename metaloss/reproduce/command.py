@@ -21,10 +21,10 @@ from metaloss.reproduce.figures import (
     draw_oracles,
 )
 from metaloss.reproduce.published_table import TABLES, PublishedTable
-from metaloss.reproduce.targets import TARGETS, check_scale, grids
+from metaloss.reproduce.targets import ALL, TARGETS, check_scale, check_target, grids
 from metaloss.reproduce.theorems import reproduce_theorems
-from metaloss.sweeps import Sweep
-from metaloss.sweeps.command import Done, Machine, carry_out, make_runs, print_line
+from metaloss.sweeps import OnRay, Sweep
+from metaloss.sweeps.command import carry_out, make_runs, print_line
 from metaloss.sweeps.jobs import Job, placed
 
 CIFAR10 = "CIFAR-10"
@@ -42,7 +42,7 @@ class Reproduction:
         data: the folder that holds the data sets; ``None`` if there is none.
         bindings: bindings for every run.
         only: the runs to make, as for :meth:`metaloss.sweeps.Grid.cells`.
-        machine: where runs are made.
+        ray: the cluster that makes the runs; by default, this process does.
     """
 
     scale: str
@@ -50,17 +50,24 @@ class Reproduction:
     data: Path | None = None
     bindings: Sequence[str] = ()
     only: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    machine: Machine = field(default_factory=Machine)
+    ray: OnRay | None = None
+
+    def __post_init__(self) -> None:
+        """Check the scale."""
+        check_scale(self.scale)
 
     def run(self, target: str) -> bool:
-        """Reproduce a target; return whether nothing failed.
+        """Reproduce a target, or all of them; return whether nothing failed.
 
         Raises:
-            InputError: data is needed and not given, or the settings are invalid.
+            InputError: an unknown target, data is needed and not given, or the settings are
+                invalid.
         """
+        check_target(target)
+        if target == ALL:
+            return self._every()
         if target in TABLES:
-            return all(not done.failed for done in self.table(target))
-        check_scale(self.scale)
+            return self.table(target)
         if target == "theorems":
             return reproduce_theorems(self.scale, self.out)
         if target == "figure2":
@@ -70,7 +77,7 @@ class Reproduction:
             return True
         return self.figure(target)
 
-    def run_all(self) -> bool:
+    def _every(self) -> bool:
         """Reproduce every target; return whether nothing failed.
 
         A target that is not possible, such as for want of data, does not stop the others.
@@ -87,20 +94,20 @@ class Reproduction:
             print_line(f"not made: {line}")
         return done and not left_out
 
-    def table(self, target: str) -> list[Done]:
-        """Reproduce a table: one part for each data set.
+    def table(self, target: str) -> bool:
+        """Reproduce a table, one part for each data set; return whether no run failed.
 
         Raises:
             InputError: data is needed and not given, or as for :class:`~metaloss.sweeps.Sweep`.
         """
         parts = [(table, self.sweep(table, name)) for name, table in self.tables(target).items()]
-        done = []
+        failed = []
         for table, sweep in parts:
             if any("{adjusters}" in text for cell, _ in sweep.unfinished for text in cell.bindings):
                 self.learn(table)
             published = {} if self.scale in UNPUBLISHED else table.published
-            done.append(carry_out(sweep, self.machine, published=published))
-        return done
+            failed += carry_out(sweep, self.ray, published)
+        return not failed
 
     def figure(self, target: str) -> bool:
         """Draw a figure from runs with 40% symmetric noise, after making those that it needs.
@@ -118,7 +125,7 @@ class Reproduction:
             len(sweep.runs) == len(figure.methods),
             f"{target}: expected --only with one seed, got {', '.join(seeds)}",
         )
-        if make_runs(sweep, self.machine):
+        if make_runs(sweep, self.ray):
             return False
         runs = {method: records for (method, *_), records in sweep.records().items()}
         self._draw(target, lambda path: figure.draw(runs, path))
@@ -161,7 +168,7 @@ class Reproduction:
             )
         scores = []
         for sweep in sweeps:
-            if make_runs(sweep, self.machine):
+            if make_runs(sweep, self.ray):
                 return False
             found = sweep.table()
             assert found is not None  # there are runs, and none failed

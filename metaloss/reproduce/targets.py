@@ -12,22 +12,10 @@ SCALES = ("smoke", "laptop", "paper")
 ALL = "all"
 
 
-def chosen(target: str) -> list[str]:
-    """Return the targets that a word names: itself, or all of them.
-
-    Raises:
-        InputError: an unknown target.
-
-    Example:
-        >>> from metaloss.reproduce.targets import chosen
-        >>> chosen("table1")
-        ['table1']
-    """
-    require(
-        target in {*TARGETS, ALL},
-        f"target: expected one of {', '.join((*TARGETS, ALL))}, got {target!r}",
-    )
-    return list(TARGETS) if target == ALL else [target]
+def check_target(target: str) -> None:
+    """Raise :class:`~metaloss.InputError` for an unknown target."""
+    known = (*TARGETS, ALL)
+    require(target in known, f"target: expected one of {', '.join(known)}, got {target!r}")
 
 
 def grids(target: str, scale: str) -> list[str]:
@@ -37,15 +25,11 @@ def grids(target: str, scale: str) -> list[str]:
         target: a table.
         scale: ``"smoke"``, ``"laptop"`` or ``"paper"``.
 
-    Raises:
-        InputError: an unknown scale.
-
     Example:
         >>> from metaloss.reproduce.targets import grids
         >>> grids("table1", "laptop")
         ['reproduce/table1_laptop.gin']
     """
-    check_scale(scale)
     files = sorted((shipped() / "reproduce").glob(f"{target}*_{scale}.gin"))
     return [f"reproduce/{path.name}" for path in files]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from rich.console import Console
 
@@ -42,57 +41,31 @@ def parsed_only(words: Sequence[str]) -> dict[str, list[str]]:
     return only
 
 
-class Machine(NamedTuple):
-    """Where runs are made.
-
-    Attributes:
-        ray: a cluster of Ray; ``None`` to run one after another in this process.
-    """
-
-    ray: OnRay | None = None
-
-    @classmethod
-    def given(cls, address: str | None, *, cpus: float, gpus: float, retries: int) -> Machine:
-        """Return the machine that the options of a command describe."""
-        if address is None:
-            return cls()
-        return cls(OnRay(address=address, cpus=cpus, gpus=gpus, retries=retries))
-
-
-class Done(NamedTuple):
-    """What a sweep has done.
-
-    Attributes:
-        table: the table of the finished runs; ``None`` if there are none.
-        failed: the runs that failed.
-    """
-
-    table: ScoreTable | None
-    failed: Sequence[Outcome]
-
-
 def carry_out(
     sweep: Sweep,
-    machine: Machine,
-    title: str = "",
+    ray: OnRay | None = None,
     published: Mapping[tuple[str, str], Published] | None = None,
-) -> Done:
+) -> list[Outcome]:
     """Make the runs that are not finished; print and write the table, and report failures.
 
     Args:
         sweep: the sweep.
-        machine: where the runs are made.
-        title: what the table shows; by default the grid's title.
+        ray: the cluster that makes the runs; by default, this process does.
         published: published scores, by row and column.
+
+    Returns:
+        The outcomes of the runs that failed.
+
+    Raises:
+        Stopped: it was stopped by Ctrl-C.
     """
     try:
-        failed = make_runs(sweep, machine)
+        failed = make_runs(sweep, ray)
     except KeyboardInterrupt:
-        _show(sweep.table(title, published), sweep)
+        _show(sweep.table(published), sweep)
         raise Stopped("stopped; the same command goes on", 128 + signal.SIGINT) from None
-    table = sweep.table(title, published)
-    _show(table, sweep)
-    return Done(table, failed)
+    _show(sweep.table(published), sweep)
+    return failed
 
 
 def _show(table: ScoreTable | None, sweep: Sweep) -> None:
@@ -107,20 +80,20 @@ def _show(table: ScoreTable | None, sweep: Sweep) -> None:
         (sweep.out / f"results{ending}").unlink(missing_ok=True)
 
 
-def make_runs(sweep: Sweep, machine: Machine) -> list[Outcome]:
+def make_runs(sweep: Sweep, ray: OnRay | None = None) -> list[Outcome]:
     """Make the runs that are not finished, and report and return those that failed.
 
     Args:
         sweep: the sweep.
-        machine: where the runs are made.
+        ray: the cluster that makes the runs; by default, this process does.
     """
     left = len(sweep.unfinished)
     runs = len(sweep.runs)
     _say(f"{sweep.out}: {_counted(runs)}, {runs - left} of them finished")
     console = Console(stderr=True)
-    if machine.ray is not None:
+    if ray is not None:
         with Board(console, left) as board:
-            failed = sweep.run(replace(machine.ray, watch=board.show, tell=_say))
+            failed = sweep.run(replace(ray, watch=board.show, tell=_say))
     else:
         with observer(console) as watching:
             failed = sweep.run(Local(watching))

@@ -111,16 +111,13 @@ class Sweep:
         return found
 
     def table(
-        self,
-        title: str = "",
-        published: Mapping[tuple[str, str], Published] | None = None,
+        self, published: Mapping[tuple[str, str], Published] | None = None
     ) -> ScoreTable | None:
         """Gather the results of all finished runs of the grid, chosen or not.
 
         A row or a column of which no run is finished is there if one was chosen.
 
         Args:
-            title: what the table shows; by default the grid's title.
             published: published scores, by row and column.
 
         Returns:
@@ -147,9 +144,9 @@ class Sweep:
             raise InputError(f"table: expected runs with one metric, got {' and '.join(metrics)}")
         shown = {cell.values[self.grid.rows] for cell, _ in self.runs} | set(found)
         columns = {self.grid.column(cell) for cell, _ in self.runs} | {task for _, task in scores}
-        title = title or self.grid.title
+        title = f"{self.grid.title}: " if self.grid.title else ""
         return ScoreTable(
-            title=(f"{title}: " if title else "") + titled(list(found.values()), last),
+            title=title + titled(list(found.values()), last),
             metric=METRICS[metrics[0]],
             methods=[name for name in self.grid.axes[self.grid.rows] if name in shown],
             tasks=[task for task in self.columns if task in columns],

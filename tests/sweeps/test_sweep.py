@@ -39,11 +39,11 @@ def result(folder: Path) -> dict[str, Any]:
 
 
 def test_every_run_is_made_once_and_its_score_is_in_the_table(tmp_path: Path) -> None:
-    sweep, heard = Sweep(grid(), tmp_path / "out"), Heard()
+    sweep, heard = Sweep(grid(title="Title"), tmp_path / "out"), Heard()
     assert sweep.run(Local(heard)) == []
     assert heard.begun[0] == "[1/8] 20%, CE, seed 0"
     assert len(heard.begun) == 8
-    table = sweep.table("Title")
+    table = sweep.table()
     assert table is not None
     assert (table.methods, table.tasks) == (["CE", "GCE"], ["20%", "40%"])
     for method in table.methods:
