@@ -21,8 +21,8 @@ from metaloss.types import Loader, TaskLike, has_checked_meta
 class Searched(Staged):
     """One value of each hyperparameter for all samples, chosen by accuracy on clean samples.
 
-    One run is made for each combination of the candidates. The one whose network is the most
-    accurate on the task's meta samples counts; of equals, the first.
+    One run is made for each combination of the candidates. The result is that of the run whose
+    network is the most accurate on the task's meta samples; of equals, the first.
 
     Args:
         name: the name in tables and folders.

@@ -27,12 +27,12 @@ class PreliminaryRun(NamedTuple):
 
 
 class Conclusion(NamedTuple):
-    """What preliminary runs lead to.
+    """The method that preliminary runs have decided on.
 
     Attributes:
-        method: the method of the run that counts. If it is that of a preliminary run, that run
-            counts, and nothing is trained again.
-        about: entries of the run's result that say how it was found.
+        method: the method of the final run. If it is that of a preliminary run, that run is the
+            final one too, and nothing is trained again.
+        about: entries of the final run's result that say how the method was found.
     """
 
     method: Method
@@ -41,7 +41,7 @@ class Conclusion(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Staged(Method, ABC):
-    """A method that makes preliminary runs before the run that counts.
+    """A method that makes preliminary runs before its final run, whose result is reported.
 
     The preliminary runs have the same data, network, seed and recipe, and are written to folders
     inside the run's own.
@@ -59,7 +59,7 @@ class Staged(Method, ABC):
 
     @abstractmethod
     def conclude(self, task: TaskLike, runs: Sequence[PreliminaryRun]) -> Conclusion:
-        """Return the method of the run that counts.
+        """Decide on the method of the final run.
 
         Args:
             task: the task.
