@@ -130,7 +130,7 @@ def across(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, A
     for i, first in enumerate(next(iter(found.values()))):
         said = {key: first[key] for key in ("method", "metric")}
         tasks = {
-            name: {k: v for k, v in rows[i].items() if k not in {*said, "task"}}
+            name: {k: v for k, v in rows[i].items() if k not in said}
             for name, rows in found.items()
         }
         key = f"{first['metric']}_mean"
