@@ -14,6 +14,7 @@ from rich.text import Text
 
 from metaloss import __version__
 from metaloss.checks import InputError, require
+from metaloss.cli_fit import fit
 from metaloss.cli_labels import labels
 from metaloss.cli_options import Config, Files, Out, Params, Resume
 from metaloss.cli_report import report
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Learn the hyperparameters of a loss, one value per sample, through the training step.",
 )
-for _command in (sweep, reproduce, report, labels):
+for _command in (fit, labels, report, sweep, reproduce):
     app.command()(_command)
 
 DEMO = "experiments/demo.gin"

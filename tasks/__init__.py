@@ -23,6 +23,7 @@ from .image_set import ImageSet
 from .learn2learn_tasks import NoisyLabelsTransform, taskset_suite
 from .meta_samples import MetaSamples
 from .noisy_labels import NoisyLabels
+from .own_data import own_data
 from .regression import regression_task
 from .set_loaders import TransformFactory
 from .sources import Source
@@ -76,6 +77,7 @@ __all__ = [
     "join",
     "noise",
     "noise_grid",
+    "own_data",
     "regression_task",
     "relabelled",
     "split",

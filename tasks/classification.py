@@ -43,6 +43,7 @@ def classification_task(
     augment_meta: bool = True,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    standardise: bool = False,
     name: str | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
@@ -86,6 +87,8 @@ def classification_task(
         mean: the mean of each channel of uint8 images, with pixels in [0, 1]; by default, that of
             the training samples.
         std: the standard deviation of each channel, likewise.
+        standardise: whether each column of floating-point inputs is scaled by the mean and the
+            standard deviation of the training samples.
         name: the task's name in the records; by default, that of the training samples.
         seed: the seed of the run.
         device: the device of data in memory and of the batches.
@@ -159,7 +162,7 @@ def classification_task(
         check_batch_size("meta_batch_size", meta_batch_size, len(sets["meta"]))
     loaders = loaders_of(
         sets,
-        transforms_for(sets["train"], augment, mean, std),
+        transforms_for(sets["train"], augment, mean, std, standardise=standardise),
         batch_size=batch_size,
         meta_batch_size=meta_batch_size,
         eval_batch_size=eval_batch_size,
@@ -176,8 +179,9 @@ def classification_task(
         validation=loaders.get("validation"),
         test=loaders["test"],
         train_targets=sets["train"].targets,
+        train_ids=sets["train"].ids,
         noise=noisy,
-        test_checked=source.test is not None or source.labels_checked,
+        test_checked=source.test_checked if source.test is not None else source.labels_checked,
         meta_samples=meta,
         meta_checked=meta.checked(source.labels_checked, corrupted=noisy is not None),
     )

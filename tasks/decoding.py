@@ -25,7 +25,11 @@ _CHUNK = 128  # files per thread and turn: handing over one costs as much as a s
 
 
 def decode(
-    files: Sequence[str], channels: int, size: int | None, threads: int
+    files: Sequence[str],
+    channels: int,
+    size: int | None,
+    threads: int,
+    unreadable: dict[int, str] | None = None,
 ) -> UInt8[Tensor, "files channels height width"]:
     """Decode image files in a pool of threads; PIL releases the interpreter lock.
 
@@ -35,6 +39,8 @@ def decode(
         size: height and width of the result. Each image is scaled to cover the square and cropped
             at its centre. If not given, all images must have the size of the first.
         threads: number of threads.
+        unreadable: files that cannot be read are left out, and the reason is put here, by the
+            file's position. By default, the first such file is an error.
 
     Returns:
         The images, uint8.
@@ -55,7 +61,13 @@ def decode(
         ) from None
 
     def fill(position: int) -> None:
-        image = open_image(files[position], channels)
+        try:
+            image = open_image(files[position], channels)
+        except InputError as error:
+            if unreadable is None:
+                raise
+            unreadable[position] = str(error)
+            return
         if size is not None and image.size != (size, size):
             image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
         _check_size(files[position], image.size, (width, height), files[0])
@@ -68,6 +80,8 @@ def decode(
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill_chunk, range(0, len(files), _CHUNK)))  # list() raises a thread's error
+    if unreadable:
+        images = np.delete(images, list(unreadable), axis=0)
     return torch.from_numpy(images)
 
 

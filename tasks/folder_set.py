@@ -73,6 +73,11 @@ class FolderSet:
         """An object that is the same for two sets if and only if their samples are the same."""
         return self.files
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """A name for each sample: its path."""
+        return self.files
+
     def subset(self, index: Int[Tensor, " chosen"]) -> FolderSet:
         """Return some of the samples, in the order given.
 

@@ -21,6 +21,7 @@ class ImageSet:
         targets: labels, ``[samples]``, int64.
         class_names: a name for each class, all different; at least two.
         name: the name of the set.
+        ids: a name for each sample, such as the path of its file; ``None`` if they have none.
 
     Raises:
         InputError: a shape, a dtype or a value is not as above, or a label has no class name.
@@ -38,6 +39,7 @@ class ImageSet:
     targets: Int[Tensor, " samples"]
     class_names: tuple[str, ...]
     name: str
+    ids: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check the samples, the labels and the class names."""
@@ -61,6 +63,11 @@ class ImageSet:
             f"{self.name}: expected a label for each sample, got {len(self.targets)} labels and "
             f"{len(self.images)} samples",
         )
+        require(
+            self.ids is None or len(self.ids) == len(self.targets),
+            f"{self.name}: expected a name for each of {len(self.targets)} samples, got "
+            f"{len(self.ids or ())}",
+        )
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -82,7 +89,8 @@ class ImageSet:
         Args:
             index: their positions, int64.
         """
-        return replace(self, images=self.images[index], targets=self.targets[index])
+        ids = None if self.ids is None else tuple(self.ids[i] for i in index.tolist())
+        return replace(self, images=self.images[index], targets=self.targets[index], ids=ids)
 
     def with_targets(self, targets: Int[Tensor, " samples"]) -> ImageSet:
         """Return the same samples with other labels.

@@ -133,6 +133,7 @@ def _read_images(
             listing.targets,
             listing.class_names,
             _called(name, part),
+            listing.files,
         )
         for part, listing in listings
     }

@@ -14,7 +14,9 @@ from metaloss.types import Loader
 from .batch_loader import BatchLoader
 from .folder_loader import FolderLoader
 from .folder_set import FolderSet
+from .image_set import ImageSet
 from .partition import AnySet
+from .standardise import Standardise
 from .tables import Table
 from .transforms import Normalise, Transform, channel_statistics
 
@@ -40,6 +42,8 @@ def transforms_for(
     augment: TransformFactory | None,
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
+    *,
+    standardise: bool = False,
 ) -> Transforms:
     """Return the transforms of a task's samples.
 
@@ -49,21 +53,32 @@ def transforms_for(
             not augmented.
         mean: the mean of each channel; by default, that of the training samples.
         std: the standard deviation of each channel, likewise.
+        standardise: whether each column of floating-point inputs is scaled by the mean and the
+            standard deviation of the training samples.
 
     Raises:
-        InputError: only one of ``mean`` and ``std`` is given, or any of the three is given for
-            samples that are not uint8 images in memory.
+        InputError: only one of ``mean`` and ``std`` is given, any of the three is given for samples
+            that are not uint8 images in memory, or images are to be standardised.
     """
     require(
         (mean is None) == (std is None),
         f"mean and std: expected both or neither, got {mean}, {std}",
     )
-    if isinstance(train, FolderSet) or train.images.is_floating_point():
+    floating = isinstance(train, ImageSet) and train.images.is_floating_point()
+    require(
+        floating or not standardise,
+        f"standardise: expected floating-point inputs, {train.name} is images, which are always "
+        "normalised",
+    )
+    if isinstance(train, FolderSet) or floating:
         require(
             augment is None and mean is None,
             f"augment, mean and std: expected none, {train.name} is not uint8 images in memory",
         )
-        return Transforms()
+        if isinstance(train, FolderSet) or not standardise:
+            return Transforms()
+        scale = Standardise.of(train.images)
+        return Transforms(scale, scale)
     if mean is None or std is None:
         mean, std = channel_statistics(train.images)
     mean, std = tuple(mean), tuple(std)

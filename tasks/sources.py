@@ -56,6 +56,7 @@ class Source(Generic[Samples]):
             unchecked labels.
         noisy: noisy labels that were published beside those of ``train``, which are then the right
             ones. A task trains on them, and needs no noise. ``None`` if there are none.
+        test_checked: whether the labels of ``test`` are known to be right.
 
     Raises:
         InputError: the parts differ in their classes or in the shape of a sample, or ``noisy`` was
@@ -73,6 +74,7 @@ class Source(Generic[Samples]):
     clean: Samples | None = None
     labels_checked: bool = False
     noisy: NoisyLabels | None = None
+    test_checked: bool = True
 
     def __post_init__(self) -> None:
         """Check that the parts match."""

@@ -34,6 +34,8 @@ class Task:
         test_checked: whether the targets of ``test`` are known to be right.
         meta_samples: where the samples of ``meta`` come from.
         meta_checked: whether the targets of ``meta`` are known to be right.
+        train_ids: a name for each training sample, such as the path of its file; ``None`` if they
+            have none.
 
     Example:
         >>> from metaloss.tasks import classification_task, digits
@@ -54,6 +56,7 @@ class Task:
     test_checked: bool = True
     meta_samples: MetaSamples = field(default_factory=MetaSamples)
     meta_checked: bool = True
+    train_ids: tuple[str, ...] | None = None
 
     @property
     def num_classes(self) -> int | None:

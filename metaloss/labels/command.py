@@ -72,7 +72,7 @@ def judge_run(
 
 def _files(found: FinishedRun, judged: Assessment, ranked_by: str, top: int) -> dict[str, bytes]:
     names, paths = found.class_names, found.paths
-    ids = found.index.tolist() if paths is None else paths
+    ids = found.ids
     column = "id" if paths is None else "path"
     text = labels_csv(judged, names, ids, column=column, score=ranked_by)
     files = {CSV: text.encode(errors="surrogateescape")}

@@ -87,8 +87,17 @@ class FinishedRun:
     @property
     def paths(self) -> Sequence[str] | None:
         """The files of the samples; ``None`` if they are not files."""
-        files = getattr(getattr(self.task.train, "data", None), "files", None)
-        return None if files is None else [str(files[i]) for i in self.index.tolist()]
+        files = getattr(self.task, "train_ids", None)
+        if files is None or not Path(files[0]).is_file():
+            return None
+        return [files[i] for i in self.index.tolist()]
+
+    @property
+    def ids(self) -> Sequence[object]:
+        """The names of the samples, or their positions if the task has no names."""
+        names = getattr(self.task, "train_ids", None)
+        positions = self.index.tolist()
+        return positions if names is None else [names[i] for i in positions]
 
 
 def read_run(run: str | Path, choice: Choice | None = None) -> FinishedRun:

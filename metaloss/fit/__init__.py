@@ -1,0 +1,1 @@
+"""From data with doubtful labels to a classifier, in one call."""

@@ -1,0 +1,279 @@
+"""What `metaloss fit` chooses, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from metaloss.checks import check_at_least, require
+from metaloss.fit.facts import Facts
+
+OURS = ("resnet8", "resnet20", "resnet32", "resnet34", "small_cnn", "mlp")
+"""The networks of this package that ``--model`` names; any other is one of torchvision."""
+
+_PRETRAINED_SIDE = 224
+_SCRATCH_SIDE = 32
+_LARGEST = 64  # a side that is kept as it is
+_IN_MEMORY = 2 * 2**30  # bytes of decoded images
+_MOST_HELD_OUT = 5000
+_META_STEPS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a user may choose. ``None`` leaves the choice to the data.
+
+    Attributes:
+        model: a network: one of ``OURS``, or a classifier of torchvision by its name.
+        weights: ``"DEFAULT"``, or a file of pretrained weights; ``None`` for random weights.
+        size: height and width of images, in pixels.
+        epochs: passes over the training samples.
+        batch_size: training samples in a batch.
+        meta_every: training steps from one meta step to the next.
+        held_out: training samples that are held out for the figures; with 0, the figures are those
+            of the training samples.
+        flip: whether images are flipped left to right at random in training.
+    """
+
+    model: str | None = None
+    weights: str | None = None
+    size: int | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    meta_every: int | None = None
+    held_out: int | None = None
+    flip: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name, low in {"size": 1, "epochs": 1, "batch_size": 2, "meta_every": 1}.items():
+            if getattr(self, name) is not None:
+                check_at_least(f"--{name.replace('_', '-')}", getattr(self, name), low)
+        if self.held_out is not None:
+            check_at_least("--held-out", self.held_out, 0)
+
+
+class Choice(NamedTuple):
+    """One choice, as it is said.
+
+    Attributes:
+        what: what was chosen, such as "image size".
+        value: the value.
+        why: the reason.
+        option: the option that sets it.
+    """
+
+    what: str
+    value: object
+    why: str
+    option: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """All settings of a run.
+
+    Attributes:
+        model: the network's name.
+        weights: pretrained weights; ``None`` for random ones.
+        size: height and width of images; ``None`` for samples that are no image files.
+        channels: the channels of images.
+        in_memory: whether images are decoded into memory.
+        flip: whether images are flipped in training; ``None`` for samples that are no images.
+        epochs: passes over the training samples.
+        batch_size: training samples in a batch.
+        meta_batch_size: clean samples in a batch.
+        meta_every: training steps from one meta step to the next; 0 without meta steps.
+        held_out: training samples that are held out for the figures; ``None`` with a test set.
+        clean: the number of clean samples.
+        said: these in words.
+    """
+
+    model: str
+    weights: str | None
+    size: int | None
+    channels: int
+    in_memory: bool
+    flip: bool | None
+    epochs: int
+    batch_size: int
+    meta_batch_size: int
+    meta_every: int
+    held_out: int | None
+    clean: int
+    said: tuple[Choice, ...]
+
+
+def choose(facts: Facts, options: Options) -> Choices:
+    """Choose what the user left open.
+
+    Args:
+        facts: the data set.
+        options: what the user chose.
+
+    Raises:
+        InputError: a choice does not fit the data, or there are too few samples.
+
+    Example:
+        >>> from metaloss.fit.choices import Options, choose
+        >>> from metaloss.fit.facts import Facts
+        >>> photos = Facts(
+        ...     samples=1000, classes=6, clean=60, smallest_class=150, has_test=False, files=True,
+        ...     side=300,
+        ... )
+        >>> made = choose(photos, Options(epochs=5))
+        >>> made.model, made.size, made.batch_size, made.epochs
+        ('resnet8', 32, 32, 5)
+    """
+    _check_fit(facts, options)
+    held_out = None
+    if not facts.has_test:
+        held_out = _held_out(facts.samples) if options.held_out is None else options.held_out
+    train = _training_samples(facts, held_out)
+    model = options.model or _model(facts, options)
+    pretrained = options.weights is not None
+    size = (options.size or _size(facts, pretrained=pretrained)) if facts.files else None
+    batch = options.batch_size or _batch_size(train)
+    require(batch <= train, f"--batch-size: expected at most {train} training samples, got {batch}")
+    epochs = options.epochs or _epochs(train // batch, pretrained=pretrained)
+    steps = epochs * (train // batch)
+    meta_every = (options.meta_every or _meta_every(steps)) if facts.clean else 0
+    flip = None
+    if facts.images:
+        flip = not facts.grey if options.flip is None else options.flip
+    colour = pretrained or not facts.grey or model not in OURS
+    channels = (3 if colour else 1) if facts.files else (facts.shape[0] if facts.images else 0)
+    return Choices(
+        model=model,
+        weights=options.weights,
+        size=size,
+        channels=channels,
+        in_memory=size is None or facts.samples * channels * size**2 <= _IN_MEMORY,
+        flip=flip,
+        epochs=epochs,
+        batch_size=batch,
+        meta_batch_size=min(facts.clean, 100),
+        meta_every=meta_every,
+        held_out=held_out,
+        clean=facts.clean,
+        said=tuple(
+            _said(
+                facts,
+                options,
+                {
+                    "model": model,
+                    "size": size,
+                    "epochs": epochs,
+                    "batch_size": batch,
+                    "meta_every": meta_every,
+                    "held_out": held_out,
+                    "flip": flip,
+                },
+                steps,
+            )
+        ),
+    )
+
+
+def _said(
+    facts: Facts, options: Options, made: Mapping[str, object], steps: int
+) -> Iterator[Choice]:
+    pretrained = options.weights is not None
+    reasons = {
+        "held_out": ("held-out samples", "for the figures: their labels are unchecked, too"),
+        "model": (
+            "network",
+            "the usual one to train on" if pretrained else "small: quick on a CPU",
+        ),
+        "size": (
+            "image size",
+            "the size of the images"
+            if made["size"] == facts.one_size
+            else "what the weights were learned at"
+            if pretrained
+            else "small: quick on a CPU",
+        ),
+        "flip": ("mirrored images", "usual for photos" if made["flip"] else "these may be signs"),
+        "batch_size": ("batch size", "by the number of samples"),
+        "epochs": ("epochs", f"{steps:,} training steps"),
+        "meta_every": (
+            "a meta step every",
+            f"{-(-steps // int(str(made['meta_every'])))} meta steps" if made["meta_every"] else "",
+        ),
+    }
+    for name, (what, why) in reasons.items():
+        value = made[name]
+        if value is None or (name == "meta_every" and not value):
+            continue
+        option = f"--{name.replace('_', '-')}"
+        given = getattr(options, name) is not None
+        shown = value if name != "flip" else "yes" if value else "no"
+        yield Choice(what, shown, "as you said" if given else why, option)
+
+
+def _check_fit(facts: Facts, options: Options) -> None:
+    require(
+        facts.files or options.size is None,
+        f"--size: expected none for samples that are no image files, got {options.size}",
+    )
+    require(
+        facts.images or options.flip is None,
+        "--flip: expected images to mirror, got rows of numbers",
+    )
+    require(
+        options.held_out is None or not facts.has_test,
+        f"--held-out: expected none, since there are test samples, got {options.held_out}",
+    )
+    require(
+        options.weights is None or (facts.images and options.model not in OURS),
+        f"--weights: expected images and a classifier of torchvision to load them to, got "
+        f"{options.model if facts.images else 'rows of numbers'}",
+    )
+
+
+def _training_samples(facts: Facts, held_out: int | None) -> int:
+    left = facts.samples - (held_out or 0)
+    least = 2 * facts.classes
+    require(
+        left >= least,
+        f"expected at least {least} samples to train on, two a class, got {facts.samples}"
+        + (f", {held_out} of which are held out" if held_out else ""),
+    )
+    return left
+
+
+def _held_out(samples: int) -> int:
+    """Return a tenth, but 100 where that is less than a fifth."""
+    return min(max(100, samples // 10), max(1, samples // 5), _MOST_HELD_OUT)
+
+
+def _model(facts: Facts, options: Options) -> str:
+    if options.weights is not None:
+        return "resnet18"
+    return "resnet8" if facts.images else "mlp"
+
+
+def _size(facts: Facts, *, pretrained: bool) -> int:
+    if pretrained:
+        return _PRETRAINED_SIDE
+    if facts.one_size is not None and facts.one_size <= _LARGEST:
+        return facts.one_size
+    return _SCRATCH_SIDE
+
+
+def _batch_size(train: int) -> int:
+    """Return the size of batches: small where there are few samples, so that there are steps."""
+    if train < 64:
+        return max(2, train // 4)
+    return 32 if train < 2000 else 50 if train < 5000 else 100
+
+
+def _epochs(per_epoch: int, *, pretrained: bool) -> int:
+    steps, low, high = (600, 5, 30) if pretrained else (2000, 20, 100)
+    return min(max(round(steps / per_epoch), low), high)
+
+
+def _meta_every(steps: int) -> int:
+    """Return a step such that there are about a thousand meta steps or more."""
+    return min(max(steps // _META_STEPS, 1), 5)

@@ -1,0 +1,104 @@
+"""A run of `metaloss fit` as gin files and bindings, which `metaloss train` can run again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from metaloss.fit.choices import OURS, Choices
+from metaloss.fit.facts import Facts
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # what pretrained weights expect
+
+
+class GinRun(NamedTuple):
+    """The configuration of a run.
+
+    Attributes:
+        files: names of gin files of the package; later ones override earlier ones.
+        bindings: single bindings, read last.
+    """
+
+    files: tuple[str, ...]
+    bindings: tuple[str, ...]
+
+
+def gin_run(
+    facts: Facts,
+    choices: Choices,
+    places: Mapping[str, object],
+    *,
+    baseline: bool = False,
+    seeds: tuple[int, ...] = (0,),
+    device: str | None = None,
+    strict: bool = False,
+) -> GinRun:
+    """Return the configuration of a run.
+
+    Args:
+        facts: the data set.
+        choices: the settings.
+        places: the values of the macros ``DATA``, ``CLEAN``, ``TEST`` and ``LABEL``.
+        baseline: whether cross entropy is trained beside.
+        seeds: the seeds.
+        device: a device, such as ``"cuda"``; by default, a GPU if there is one.
+        strict: whether an image that cannot be read is an error.
+    """
+    own = choices.model in OURS
+    learned = "recommended" if choices.clean else "recommended_no_clean"
+    files = ["tasks/own_data.gin"]
+    files.append(f"models/{choices.model}.gin" if own else "models/torchvision.gin")
+    files += ["runs/sgd.gin", "losses/ce.gin", f"recipes/{learned}.gin"]
+    files += ["recipes/pretrained.gin"] if choices.weights is not None else []
+    macros: dict[str, object] = {
+        **places,
+        "NUM_CLASSES": facts.classes,
+        "NUM_TEST": choices.held_out or None,
+        "TRAIN_AS_TEST": choices.held_out == 0,
+        "NUM_CLEAN": choices.clean,
+        "EPOCHS": choices.epochs,
+        "MILESTONES": (round(choices.epochs * 0.6), round(choices.epochs * 0.85)),
+        "BATCH_SIZE": choices.batch_size,
+        "META_BATCH_SIZE": max(choices.meta_batch_size, 1),
+        "META_EVERY": max(choices.meta_every, 1),
+        "SEEDS": seeds,
+        "DEVICE": device,
+    }
+    if facts.images:
+        macros["IN_CHANNELS"] = choices.channels
+    if facts.files:
+        macros |= {"SIZE": choices.size, "IN_MEMORY": choices.in_memory, "STRICT": strict}
+    if not own:
+        macros |= {"NETWORK": choices.model, "WEIGHTS": choices.weights}
+    elif choices.model == "mlp":
+        side = choices.size or 0
+        shape = (choices.channels, side, side) if facts.files else facts.shape
+        macros["IN_FEATURES"] = math.prod(shape)
+    lines = [f"{name} = {value!r}" for name, value in macros.items()]
+    lines += [*_inputs(facts, choices), *_methods(choices, baseline=baseline)]
+    return GinRun(tuple(files), tuple(lines))
+
+
+def _inputs(facts: Facts, choices: Choices) -> list[str]:
+    """Return how samples in memory become the network's inputs."""
+    if not facts.files and not facts.bytes:
+        return ["STANDARDISE = True"]
+    if not choices.in_memory:  # image files have their own transforms
+        return []
+    side = choices.size or min(facts.shape[1:])
+    lines = [
+        "AUGMENT = @tasks.Augment",
+        f"tasks.Augment.flip = {choices.flip}",
+        f"tasks.Augment.crop_padding = {side // 8}",
+    ]
+    if choices.weights is not None and choices.channels == len(_IMAGENET[0]):
+        mean, std = _IMAGENET
+        lines += [f"tasks.classification_task.{k} = {v}" for k, v in (("mean", mean), ("std", std))]
+    return lines
+
+
+def _methods(choices: Choices, *, baseline: bool) -> list[str]:
+    kind = "Adjusted" if choices.clean else "Transferred"
+    own = f"@recommended/experiments.{kind}()"
+    return [f"experiments.Experiment.methods = [@ce/experiments.Conventional(), {own}]"] * baseline
