@@ -16,6 +16,7 @@ from metaloss import __version__
 from metaloss.checks import InputError, require
 from metaloss.cli_labels import labels
 from metaloss.cli_options import Config, Files, Out, Params, Resume
+from metaloss.cli_predict import predict
 from metaloss.cli_report import report
 from metaloss.cli_sweeps import reproduce, sweep
 from metaloss.complaints import one_line
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Learn the hyperparameters of a loss, one value per sample, through the training step.",
 )
-for _command in (sweep, reproduce, report, labels):
+for _command in (sweep, reproduce, report, predict, labels):
     app.command()(_command)
 
 DEMO = "experiments/demo.gin"

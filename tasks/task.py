@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from metaloss.inputs import Inputs
 from metaloss.types import Loader
 
 from .corruption import NoisyValues
@@ -34,6 +35,8 @@ class Task:
         test_checked: whether the targets of ``test`` are known to be right.
         meta_samples: where the samples of ``meta`` come from.
         meta_checked: whether the targets of ``meta`` are known to be right.
+        inputs: how the inputs are made, so that others can be predicted without the data; ``None``
+            if the targets are values.
 
     Example:
         >>> from metaloss.tasks import classification_task, digits
@@ -54,6 +57,7 @@ class Task:
     test_checked: bool = True
     meta_samples: MetaSamples = field(default_factory=MetaSamples)
     meta_checked: bool = True
+    inputs: Inputs | None = None
 
     @property
     def num_classes(self) -> int | None:
