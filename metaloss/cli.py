@@ -17,6 +17,7 @@ from metaloss.checks import InputError, require
 from metaloss.cli_fit import fit
 from metaloss.cli_labels import labels
 from metaloss.cli_options import Config, Files, Out, Params, Resume
+from metaloss.cli_predict import predict
 from metaloss.cli_report import report
 from metaloss.cli_sweeps import reproduce, sweep
 from metaloss.complaints import one_line
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Learn the hyperparameters of a loss, one value per sample, through the training step.",
 )
-for _command in (fit, labels, report, sweep, reproduce):
+for _command in (fit, predict, labels, report, sweep, reproduce):
     app.command()(_command)
 
 DEMO = "experiments/demo.gin"

@@ -46,7 +46,7 @@ def labels(
     Writes labels.csv, the most doubtful first, and labels.png, a contact sheet of images. Prints
     the estimated noise and, where the wrong labels are known, how well each score finds them.
     """
+    from metaloss.experiments.finished import Choice
     from metaloss.labels.command import judge_run
-    from metaloss.labels.run_reader import Choice
 
     judge_run(run, Choice(method, seed, task), score=score, out=out, top=top)

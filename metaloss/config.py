@@ -7,6 +7,7 @@ the folders of the given files and from the current folder, after all that is in
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
 import sys
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import gin
 
@@ -43,6 +44,20 @@ class Config:
         """
         with gin_errors():
             return gin.get_configurable(cls)(**given)
+
+    def argument(self, cls: Callable[..., Any], name: str) -> Any:
+        """Return the value of one argument of a class; nothing else of the class is built.
+
+        Args:
+            cls: the class.
+            name: the argument, which the configuration binds.
+
+        Raises:
+            InputError: The configuration does not bind it, or the value cannot be built.
+        """
+        require(self.binds(cls, name), f"{cls.__name__}.{name}: required, got nothing")
+        with gin_errors():  # a copy of gin's own value is the value that it stands for
+            return copy.deepcopy(gin.query_parameter(f"{cls.__name__}.{name}"))
 
     def binds(self, what: Callable[..., object], argument: str) -> bool:
         """Return whether the configuration binds an argument of a class or a function."""

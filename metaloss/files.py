@@ -9,6 +9,7 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import IO
 
 from metaloss.checks import InputError, require
 
@@ -77,6 +78,42 @@ def write_together(files: Mapping[Path, bytes]) -> None:
     except BaseException:
         for written in beside.values():
             written.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def writing_atomically(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a file to write to bit by bit; it takes its place when the block ends without an error.
+
+    Raises:
+        OSError: the file cannot be written; the error names it.
+
+    Example:
+        >>> from metaloss.files import writing_atomically
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "lines.txt"
+        >>> with writing_atomically(path) as file:
+        ...     for line in (b"1", b"2"):
+        ...         _ = file.write(line)
+        ...     path.exists()
+        False
+        >>> path.read_text()
+        '12'
+    """
+    with naming(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PART)
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            with naming(path):
+                file.flush()
+                os.fsync(file.fileno())
+        with naming(path):
+            beside.chmod(0o666 & ~_umask())
+            beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
         raise
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from metaloss.arguments import check_arguments
+from metaloss.inputs import Inputs
 
 Outputs: TypeAlias = Float[Tensor, "batch outputs"]
 """A network's outputs: a logit for each class, or values."""
@@ -135,6 +136,43 @@ class TaskLike(Protocol):
     def flipped(self) -> Bool[Tensor, " samples"] | None:
         """Which of ``train_targets`` are wrong; ``None`` if that is not known."""
         ...
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A task that says how its inputs are made, so that others can be predicted without it."""
+
+    @property
+    def inputs(self) -> Inputs | None:
+        """How its inputs are made; ``None`` if they are not for classes."""
+        ...
+
+
+def inputs_of(task: TaskLike) -> Inputs | None:
+    """Return how the inputs of a task are made; ``None`` if its targets are not classes.
+
+    Args:
+        task: the task. If it does not say, the kind of its inputs is unknown.
+
+    Example:
+        >>> from metaloss.tasks import classification_task, digits
+        >>> from metaloss.types import inputs_of
+        >>> inputs = inputs_of(classification_task(data=digits, num_meta=100, num_test=360))
+        >>> inputs.kind, inputs.sample_shape
+        ('images', (1, 8, 8))
+    """
+    if task.num_classes is None:
+        return None
+    if isinstance(task, Described) and isinstance(task.inputs, Inputs):
+        return task.inputs
+    own = getattr(task, "class_names", None)
+    return Inputs(
+        kind="unknown",
+        class_names=tuple(map(str, own or range(task.num_classes))),
+        sample_shape=None,
+        reason=f"its task is a {type(task).__name__}, which has no `inputs` that say how they are "
+        "made (metaloss.types.Described)",
+    )
 
 
 def has_checked_test(task: TaskLike) -> bool:

@@ -13,6 +13,7 @@ from metaloss.files import user_path
 from metaloss.seeding import generator
 
 from .batch_plan import check_batch_size
+from .described import described
 from .make_noise import Noisy, joined, load_noise, make_noise, with_noise
 from .meta_samples import MetaSamples
 from .noisy_labels import NoisyLabels
@@ -160,9 +161,10 @@ def classification_task(
     if "meta" in sets:
         check_classes("num_meta", sets["meta"].targets)
         check_batch_size("meta_batch_size", meta_batch_size, len(sets["meta"]))
+    transforms = transforms_for(sets["train"], augment, mean, std, standardise=standardise)
     loaders = loaders_of(
         sets,
-        transforms_for(sets["train"], augment, mean, std, standardise=standardise),
+        transforms,
         batch_size=batch_size,
         meta_batch_size=meta_batch_size,
         eval_batch_size=eval_batch_size,
@@ -184,4 +186,5 @@ def classification_task(
         test_checked=source.test_checked if source.test is not None else source.labels_checked,
         meta_samples=meta,
         meta_checked=meta.checked(source.labels_checked, corrupted=noisy is not None),
+        inputs=described(sets["train"], transforms),
     )

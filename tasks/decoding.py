@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
@@ -68,11 +69,10 @@ def decode(
                 raise
             unreadable[position] = str(error)
             return
-        if size is not None and image.size != (size, size):
-            image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+        if size is not None:
+            image = covering(image, width, height)
         _check_size(files[position], image.size, (width, height), files[0])
-        pixels = np.asarray(image).reshape(height, width, channels)
-        images[position] = pixels.transpose(2, 0, 1)
+        images[position] = _pixels(image, channels)
 
     def fill_chunk(start: int) -> None:
         for position in range(start, min(start + _CHUNK, len(files))):
@@ -83,6 +83,34 @@ def decode(
     if unreadable:
         images = np.delete(images, list(unreadable), axis=0)
     return torch.from_numpy(images)
+
+
+def decode_one(
+    file: str | Path, shape: tuple[int, int, int]
+) -> UInt8[Tensor, "channels height width"]:
+    """Decode one image file as :func:`decode` does, to this size.
+
+    Args:
+        file: its path.
+        shape: channels, height and width of the result. The image is scaled to cover the rectangle
+            and cropped at its centre.
+
+    Raises:
+        InputError: the file cannot be read as an image.
+    """
+    channels, height, width = shape
+    image = covering(open_image(file, channels), width, height)
+    return torch.from_numpy(_pixels(image, channels).copy())
+
+
+def covering(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Return an image scaled to cover a rectangle and cropped at its centre.
+
+    An image of that size is returned as it is.
+    """
+    if image.size == (width, height):
+        return image
+    return ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
 
 
 def open_image(path: str | Path, channels: int) -> Image.Image:
@@ -128,6 +156,11 @@ def shown(path: str | Path) -> str:
         caf\xe9.png
     """
     return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def _pixels(image: Image.Image, channels: int) -> npt.NDArray[np.uint8]:
+    """Return the pixels of an image, uint8, ``[channels, height, width]``."""
+    return np.asarray(image).reshape(image.height, image.width, channels).transpose(2, 0, 1)
 
 
 def _check_size(file: str, size: tuple[int, int], expected: tuple[int, int], first: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
 from PIL import Image
 from torch import Tensor
@@ -16,6 +18,34 @@ PILTransform = Callable[[Image.Image], Tensor]
 """Maps a colour image to a model's input. Randomness in it must come from torch's generator."""
 
 
+@dataclass(frozen=True)
+class Scaled:
+    """A transform of image files without randomness: scale, centre crop, normalise.
+
+    Attributes:
+        size: height and width of the result.
+        resize: ``"shorter-side"`` to keep the ratio of the sides, ``"square"`` to change it.
+    """
+
+    size: int
+    resize: str
+
+    @property
+    def scale(self) -> int:
+        """The side in pixels that the image is scaled to before it is cropped."""
+        return math.ceil(self.size * 8 / 7)
+
+    @cached_property
+    def _steps(self) -> PILTransform:
+        transforms = import_torchvision().transforms
+        to = self.scale if self.resize == "shorter-side" else (self.scale, self.scale)
+        return _transform(transforms.Resize(to), transforms.CenterCrop(self.size))
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Return the network's input, ``[3, size, size]``."""
+        return self._steps(image)
+
+
 def crop_and_flip_files(size: int) -> PILTransform:
     """Return the usual training transform: scale, random crop, random flip, normalise.
 
@@ -23,19 +53,20 @@ def crop_and_flip_files(size: int) -> PILTransform:
         size: height and width of the result.
     """
     transforms = import_torchvision().transforms
-    return _photograph(size, transforms.RandomCrop(size), transforms.RandomHorizontalFlip())
+    scale = transforms.Resize(math.ceil(size * 8 / 7))
+    return _transform(scale, transforms.RandomCrop(size), transforms.RandomHorizontalFlip())
 
 
-def centre_crop_files(size: int) -> PILTransform:
+def centre_crop_files(size: int) -> Scaled:
     """Return the usual evaluation transform: scale, centre crop, normalise.
 
     Args:
         size: height and width of the result.
     """
-    return _photograph(size, import_torchvision().transforms.CenterCrop(size))
+    return Scaled(size, "shorter-side")
 
 
-def squared_files(size: int) -> PILTransform:
+def squared_files(size: int) -> Scaled:
     """Return a transform without randomness: scale to a square, centre crop, normalise.
 
     Unlike :func:`centre_crop_files`, it changes the ratio of the sides: the paper resizes images of
@@ -44,14 +75,7 @@ def squared_files(size: int) -> PILTransform:
     Args:
         size: height and width of the result; those of the square are 8/7 of it.
     """
-    transforms = import_torchvision().transforms
-    side = math.ceil(size * 8 / 7)
-    return _transform(transforms.Resize((side, side)), transforms.CenterCrop(size))
-
-
-def _photograph(size: int, *crop: Callable[[Image.Image], Image.Image]) -> PILTransform:
-    scale = import_torchvision().transforms.Resize(math.ceil(size * 8 / 7))
-    return _transform(scale, *crop)
+    return Scaled(size, "square")
 
 
 def _transform(*steps: Callable[[Image.Image], Image.Image]) -> PILTransform:

@@ -22,6 +22,7 @@ class ImageSet:
         class_names: a name for each class, all different; at least two.
         name: the name of the set.
         ids: a name for each sample, such as the path of its file; ``None`` if they have none.
+        columns: the names of the columns of inputs ``[samples, columns]``; empty if they have none.
 
     Raises:
         InputError: a shape, a dtype or a value is not as above, or a label has no class name.
@@ -40,6 +41,7 @@ class ImageSet:
     class_names: tuple[str, ...]
     name: str
     ids: tuple[str, ...] | None = None
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the samples, the labels and the class names."""
@@ -67,6 +69,11 @@ class ImageSet:
             self.ids is None or len(self.ids) == len(self.targets),
             f"{self.name}: expected a name for each of {len(self.targets)} samples, got "
             f"{len(self.ids or ())}",
+        )
+        require(
+            not self.columns or tuple(self.images.shape[1:]) == (len(self.columns),),
+            f"{self.name}: expected a name for each column of inputs [samples, columns], got "
+            f"{len(self.columns)} for {list(self.images.shape)}",
         )
 
     def __len__(self) -> int:

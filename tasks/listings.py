@@ -74,7 +74,7 @@ def list_images(folder: Path, class_names: tuple[str, ...] | None = None) -> Lis
         f"{folder}: expected folders named as the training classes, got {', '.join(unknown)}",
     )
     _check_folders(folder, found)
-    by_class = [tuple(_images(folder / name)) if name in found else () for name in names]
+    by_class = [tuple(images_below(folder / name)) if name in found else () for name in names]
     empty = [name for name, files in zip(names, by_class, strict=True) if not files]
     require(
         class_names is not None or not empty,
@@ -164,6 +164,33 @@ def images_in(folder: Path) -> list[str]:
     return sorted(n for n in names if n.lower().endswith(EXTENSIONS) and not _hidden(n))
 
 
+def images_below(folder: Path) -> Iterator[str]:
+    """Yield the paths of all images below a folder, sorted by folder and then by name.
+
+    Hidden files and folders are skipped, as by :func:`list_images`.
+
+    Args:
+        folder: the folder, whose own images come too.
+
+    Raises:
+        InputError: a folder cannot be read.
+    """
+    visited: set[tuple[int, int]] = set()
+    found = []
+    for place, folders, files in os.walk(folder, onerror=_unreadable, followlinks=True):
+        status = os.stat(place)  # noqa: PTH116 - as below
+        if (status.st_dev, status.st_ino) in visited:  # a link led here again
+            folders.clear()
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not _hidden(name))
+        found.append((place, sorted(name for name in files if not _hidden(name))))
+    for place, files in sorted(found):
+        for name in files:
+            if name.lower().endswith(EXTENSIONS):
+                yield os.path.join(place, name)  # noqa: PTH118 - a Path for each file is far slower
+
+
 def _check_folders(folder: Path, names: tuple[str, ...]) -> None:
     """Check that class names are UTF-8, as records need, and that classes are different folders."""
     real: dict[Path, str] = {}
@@ -179,24 +206,6 @@ def _check_folders(folder: Path, names: tuple[str, ...]) -> None:
             f"and for {real.get(place)}",
         )
         real[place] = name
-
-
-def _images(folder: Path) -> Iterator[str]:
-    """Yield the paths of all images below a folder, sorted by folder and then by name."""
-    visited: set[tuple[int, int]] = set()
-    found = []
-    for place, folders, files in os.walk(folder, onerror=_unreadable, followlinks=True):
-        status = os.stat(place)  # noqa: PTH116 - as below
-        if (status.st_dev, status.st_ino) in visited:  # a link led here again
-            folders.clear()
-            continue
-        visited.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not _hidden(name))
-        found.append((place, sorted(name for name in files if not _hidden(name))))
-    for place, files in sorted(found):
-        for name in files:
-            if name.lower().endswith(EXTENSIONS):
-                yield os.path.join(place, name)  # noqa: PTH118 - a Path for each file is far slower
 
 
 def _unreadable(error: OSError) -> None:

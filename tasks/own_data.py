@@ -127,7 +127,9 @@ def own_source(
         name = found.name if part == "train" else f"{found.name} ({part})"
         targets = torch.tensor([found.class_names.index(label) for label in records.labels])
         if isinstance(records.samples, Tensor):
-            sets[part] = ImageSet(records.samples, targets, found.class_names, name, records.ids)
+            sets[part] = ImageSet(
+                records.samples, targets, found.class_names, name, records.ids, records.columns
+            )
             continue
         if in_memory:
             images, unreadable = _pixels(records, size, channels)

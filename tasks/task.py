@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from metaloss.inputs import Inputs
 from metaloss.types import Loader
 
 from .corruption import NoisyValues
@@ -36,6 +37,8 @@ class Task:
         meta_checked: whether the targets of ``meta`` are known to be right.
         train_ids: a name for each training sample, such as the path of its file; ``None`` if they
             have none.
+        inputs: how the inputs are made, so that others can be predicted without the data; ``None``
+            if the targets are values.
 
     Example:
         >>> from metaloss.tasks import classification_task, digits
@@ -57,6 +60,7 @@ class Task:
     meta_samples: MetaSamples = field(default_factory=MetaSamples)
     meta_checked: bool = True
     train_ids: tuple[str, ...] | None = None
+    inputs: Inputs | None = None
 
     @property
     def num_classes(self) -> int | None:

@@ -10,6 +10,7 @@
       report.html        the run on one page
       A-GCE/seed-0/
         identity.json    the run's settings, compared when it is resumed
+        inputs.json      how the inputs of a classification are made
         metrics.jsonl    one line per epoch
         checkpoint.pt    the state after the last finished epoch, until the run is done
         checkpoint-before.pt  the checkpoint before that one

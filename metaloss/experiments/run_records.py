@@ -16,7 +16,10 @@ from metaloss.experiments.identity import difference
 from metaloss.experiments.metrics_file import MetricsFile
 from metaloss.experiments.names import slug
 from metaloss.files import make_folder, read_text, write_atomically
+from metaloss.inputs import Inputs
 from metaloss.kinds import METRICS
+
+INPUTS = "inputs.json"
 
 
 class RunRecords:
@@ -60,6 +63,35 @@ class RunRecords:
         else:
             make_folder(self.path)
             write_atomically(path, (json.dumps(identity, indent=2) + "\n").encode())
+
+    def write_inputs(self, inputs: Inputs) -> None:
+        """Write how the inputs are made to ``inputs.json``, for predictions without the data."""
+        write_atomically(self.path / INPUTS, inputs.to_json().encode())
+
+    @property
+    def has_inputs(self) -> bool:
+        """Whether it was written how the inputs are made."""
+        return (self.path / INPUTS).is_file()
+
+    def read_inputs(self) -> Inputs:
+        """Read what :meth:`write_inputs` wrote.
+
+        Raises:
+            InputError: An older version of metaloss made this run and wrote nothing, or the file
+                is damaged.
+        """
+        path = self.path / INPUTS
+        require(
+            self.has_inputs,
+            f"{path}: expected how the inputs are made, got no such file: an older version of "
+            "metaloss made this run; `metaloss train RUN/config.gin --out RUN --resume` writes the "
+            "file where the data still are",
+        )
+        text = read_text(path)
+        try:
+            return Inputs.from_json(text)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
 
     @property
     def begun(self) -> bool:

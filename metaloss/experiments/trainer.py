@@ -25,7 +25,7 @@ from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState, fresh
 from metaloss.training.task_training import TaskTraining
-from metaloss.types import TaskLike, has_checked_test
+from metaloss.types import TaskLike, has_checked_test, inputs_of
 
 
 class _Place(NamedTuple):
@@ -68,6 +68,11 @@ class Trainer:
         trainings = self._start(method, task, info.seed)
         identity = {**run_identity(trainings, method), **self.settings.identity}
         done = records.result(identity)
+        if done is None:
+            records.identify(identity)
+        inputs = inputs_of(task)
+        if inputs is not None and (done is None or not records.has_inputs):
+            records.write_inputs(inputs)
         if done is not None:
             return done
         place = _Place(records, identity, observer)
@@ -89,8 +94,7 @@ class Trainer:
         place: _Place,
     ) -> dict[str, Any]:
         """Make the preliminary runs, and the run that they lead to."""
-        records, identity, observer = place
-        records.identify(identity)
+        records, _, observer = place
         runs, results = [], []
         for i, preliminary in enumerate(method.preliminary):
             own = records.preliminary(preliminary.name)

@@ -14,12 +14,12 @@ from rich.text import Text
 
 from metaloss.checks import require
 from metaloss.experiments import RunFolder
+from metaloss.experiments.finished import Choice
 from metaloss.files import user_path
 from metaloss.fit.choices import Choices, Options, choose
 from metaloss.fit.facts import Facts, facts_of
 from metaloss.fit.gin_lines import gin_run
 from metaloss.labels.command import judge_run
-from metaloss.labels.run_reader import Choice as Judged
 from metaloss.runner import run
 from metaloss.stopping import resumable
 from metaloss.tasks.own_data import own_source
@@ -116,7 +116,7 @@ def fit_data(
     with resumable(folder, sys.argv[1:]):
         first, *others = config.files
         run(first, folder, others, (*config.bindings, *settings.bindings))
-    judge_run(folder.path, Judged(method="recommended"), top=settings.top)
+    judge_run(folder.path, Choice(method="recommended"), top=settings.top)
     return folder.path
 
 

@@ -1,5 +1,6 @@
 """Finding wrong labels: scores of each label, and what is estimated of the noise."""
 
+from metaloss.experiments.finished import Choice
 from metaloss.labels.assessment import PREFERRED, SCORES, Assessment, assess
 from metaloss.labels.confident import (
     LabelNoise,
@@ -11,7 +12,7 @@ from metaloss.labels.confident import (
 from metaloss.labels.crosscheck import cleanlab_scores
 from metaloss.labels.detection import Detection, detection
 from metaloss.labels.listing import labels_csv
-from metaloss.labels.run_reader import Choice, FinishedRun, read_run
+from metaloss.labels.run_reader import FinishedRun, read_run
 from metaloss.labels.scores import (
     adjuster_weight,
     area_under_margin,

@@ -9,12 +9,13 @@ from rich.console import Console
 
 from metaloss.checks import check_at_least, require
 from metaloss.experiments import RunFolder
+from metaloss.experiments.finished import Choice
 from metaloss.files import check_place, user_path, write_together
 from metaloss.labels.assessment import Assessment, assess
 from metaloss.labels.crosscheck import cleanlab_scores
 from metaloss.labels.detection import Detection, detection
 from metaloss.labels.listing import labels_csv
-from metaloss.labels.run_reader import Choice, FinishedRun, read_run
+from metaloss.labels.run_reader import FinishedRun, read_run
 from metaloss.labels.sheet import Picture, contact_sheet, images_of
 from metaloss.labels.show import summary, tables
 

@@ -15,6 +15,7 @@ from metaloss.checks import InputError, require
 from metaloss.conditioners.margin import margins
 from metaloss.config import configuration
 from metaloss.experiments import Comparison, Experiment, RunFolder, recorded
+from metaloss.experiments.finished import Choice, chosen_run, config_of, load_network
 from metaloss.experiments.identity import identity, samples_of
 from metaloss.experiments.makers import make_task
 from metaloss.experiments.names import slug
@@ -26,21 +27,6 @@ from metaloss.training.evaluate import evaluating
 from metaloss.training.state import fresh
 from metaloss.training.streams import in_order
 from metaloss.types import Loader, TaskLike
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which run of an experiment is read.
-
-    Attributes:
-        method: the method's name; by default the first that learned an adjuster, else the first.
-        seed: the seed; by default the first of the experiment's.
-        task: the task's name, if there are several; by default the first.
-    """
-
-    method: str | None = None
-    seed: int | None = None
-    task: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,16 +99,14 @@ def read_run(run: str | Path, choice: Choice | None = None) -> FinishedRun:
     """
     place, choice = user_path(run), choice or Choice()
     with _experiment(place, choice) as (experiment, folder):
-        seed = experiment.settings.seeds[0] if choice.seed is None else choice.seed
-        seeds = ", ".join(map(str, experiment.settings.seeds))
-        require(seed in experiment.settings.seeds, f"seed: expected one of {seeds}, got {seed}")
-        method, records = _records(experiment, folder, choice.method, seed)
+        methods = [method.name for method in experiment.methods]
+        method, seed, records = chosen_run(folder.path, methods, experiment.settings.seeds, choice)
         device = experiment.settings.torch_device
         with threads(experiment.settings.threads):
             task = make_task(experiment.task, seed, device)
             _check_same_data(task, records)
             model = fresh(experiment.model, seed).to(device)
-            _load(model, records)
+            load_network(model, records)
             index, probabilities = _predicted(model, task.train)
         labels = task.train_targets.cpu()[index]
         return FinishedRun(
@@ -139,13 +123,7 @@ def read_run(run: str | Path, choice: Choice | None = None) -> FinishedRun:
 
 @contextmanager
 def _experiment(place: Path, choice: Choice) -> Iterator[tuple[Experiment, RunFolder]]:
-    config = place / "config.gin"
-    require(
-        config.is_file(),
-        f"{place}: expected the folder of a run that `metaloss train` made, with its config.gin, "
-        "got none there",
-    )
-    with configuration([config]) as parsed:
+    with configuration([config_of(place)]) as parsed:
         built = build(parsed)
         folder = RunFolder(place, resume=True)
         require(
@@ -161,26 +139,6 @@ def _experiment(place: Path, choice: Choice) -> Iterator[tuple[Experiment, RunFo
         known = ", ".join(experiments)
         require(name in experiments, f"task: expected one of {known}, got {name!r}")
         yield experiments[name], folder.part(slug(name))
-
-
-def _records(
-    experiment: Experiment, folder: RunFolder, method: str | None, seed: int
-) -> tuple[str, RunRecords]:
-    runs = {each.name: folder.run(each.name, seed) for each in experiment.methods}
-    if method is None:
-        learned = [name for name, records in runs.items() if records.adjuster.is_dir()]
-        method = [*learned, *runs][0]
-    require(method in runs, f"method: expected one of {', '.join(runs)}, got {method!r}")
-    records = runs[method]
-    result = records.result()
-    if result is None:
-        raise InputError(f"{records.path}: expected a finished run, got one that is not finished")
-    require(
-        result["metric"] == "accuracy",
-        f"{records.path}: expected a run of classification, whose labels are classes, got one of "
-        "regression",
-    )
-    return method, records
 
 
 def _check_same_data(task: TaskLike, records: RunRecords) -> None:
@@ -200,14 +158,6 @@ def _check_same_data(task: TaskLike, records: RunRecords) -> None:
             f"{records.path}: expected the training {what} of the run, got others: the data have "
             "changed since",
         )
-
-
-def _load(model: nn.Module, records: RunRecords) -> None:
-    try:
-        model.load_state_dict(records.read_tensors("model"))
-    except RuntimeError as error:
-        said = str(error).splitlines()[-1].strip()
-        raise InputError(f"{records.path}: expected the network of the run: {said}") from None
 
 
 @torch.no_grad()

@@ -1,0 +1,127 @@
+"""Finished runs of classification: which run of an experiment is read, and its network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from metaloss.checks import InputError, require
+from metaloss.experiments.names import slug
+from metaloss.experiments.run_records import RunRecords
+from metaloss.files import read_text
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which run of an experiment is read.
+
+    Attributes:
+        method: the method's name; by default the first that learned an adjuster, else the first.
+        seed: the seed; by default the first of the experiment's.
+        task: the task's name, if there are several; by default the first.
+    """
+
+    method: str | None = None
+    seed: int | None = None
+    task: str | None = None
+
+
+def config_of(run: Path) -> Path:
+    """Return the configuration in the folder of a run.
+
+    Raises:
+        InputError: It is not such a folder.
+    """
+    config = run / "config.gin"
+    require(
+        config.is_file(),
+        f"{run}: expected the folder of a run that `metaloss train` made, with its config.gin, "
+        "got none there",
+    )
+    return config
+
+
+def methods_and_seeds(folder: Path) -> tuple[list[str], list[int]]:
+    """Return the names of the methods in a folder, and the seeds, without its configuration.
+
+    They are those of its table, in the same order. If there is no table yet, they are those of the
+    folders, in the order of the alphabet.
+
+    Args:
+        folder: the folder of an experiment, or that of one task of a comparison.
+
+    Raises:
+        InputError: no run was begun in it.
+    """
+    with suppress(InputError, ValueError, KeyError, TypeError):
+        rows = json.loads(read_text(folder / "results.json"))["rows"]
+        methods = [str(row["method"]) for row in rows]
+        if rows and all(list(folder.glob(f"{slug(name)}/seed-*")) for name in methods):
+            return methods, [int(seed) for seed in rows[0]["seeds"]]
+    places = [p for p in sorted(folder.glob("*/seed-*")) if RunRecords(p).begun]
+    require(len(places) > 0, f"{folder}: expected runs that `metaloss train` made, got none there")
+    seeds = {p.name.removeprefix("seed-") for p in places}
+    methods = list(dict.fromkeys(_method(p) for p in places))
+    return methods, sorted(int(seed) for seed in seeds if seed.isdecimal())
+
+
+def _method(place: Path) -> str:
+    """Return the name of a run's method: its own if it is finished, else that of its folder."""
+    return str((RunRecords(place).result() or {}).get("method", place.parent.name))
+
+
+def chosen_run(
+    folder: Path, methods: Sequence[str], seeds: Sequence[int], choice: Choice
+) -> tuple[str, int, RunRecords]:
+    """Choose a finished run of classification.
+
+    Args:
+        folder: the folder of an experiment, or that of one task of a comparison.
+        methods: the names of its methods, in order; one at least.
+        seeds: its seeds, in order; one at least.
+        choice: which of them.
+
+    Returns:
+        The method's name, the seed, and the run's folder.
+
+    Raises:
+        InputError: there is no such method or seed, the run is not finished or is one of
+            regression.
+    """
+    seed = seeds[0] if choice.seed is None else choice.seed
+    known = ", ".join(map(str, seeds))
+    require(seed in seeds, f"seed: expected one of {known}, got {seed}")
+    runs = {name: RunRecords(folder / slug(name) / f"seed-{seed}") for name in methods}
+    method = choice.method
+    if method is None:
+        learned = [name for name, records in runs.items() if records.adjuster.is_dir()]
+        method = [*learned, *runs][0]
+    require(method in runs, f"method: expected one of {', '.join(runs)}, got {method!r}")
+    records = runs[method]
+    result = records.result()
+    if result is None:
+        raise InputError(f"{records.path}: expected a finished run, got one that is not finished")
+    require(
+        result["metric"] == "accuracy",
+        f"{records.path}: expected a run of classification, whose labels are classes, got one of "
+        "regression",
+    )
+    return str(result["method"]), seed, records
+
+
+def load_network(model: nn.Module, records: RunRecords) -> None:
+    """Load the weights of a run into its network.
+
+    Raises:
+        InputError: they are those of another network, or cannot be read.
+    """
+    try:
+        model.load_state_dict(records.read_tensors("model"))
+    except RuntimeError as error:
+        said = str(error).splitlines()[-1].strip()
+        raise InputError(f"{records.path}: expected the network of the run: {said}") from None

@@ -1,0 +1,105 @@
+"""Arrays to predict, in memory or in NumPy's files."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from metaloss.checks import InputError, require
+from metaloss.inputs import Inputs
+from metaloss.predict.parts import Part, Skipped
+
+NAMES = ("inputs", "x")
+"""The names that the array can have in a file ``.npz``."""
+
+
+def load_array(path: Path) -> npt.NDArray[Any]:
+    """Return the array in a file of NumPy; one of ``.npy`` is read when it is needed.
+
+    Args:
+        path: a file ``.npy``, or ``.npz`` with an array ``inputs`` or ``x``.
+
+    Raises:
+        InputError: it is no such file, or holds no such array.
+    """
+    try:
+        if path.suffix.lower() == ".npy":
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        with np.load(path, allow_pickle=False) as held:
+            found = [name for name in NAMES if name in held.files]
+            require(
+                len(found) == 1,
+                f"{path}: expected one array named {' or '.join(NAMES)}, got "
+                f"{', '.join(held.files) or 'none'}",
+            )
+            return held[found[0]]
+    except InputError:
+        raise
+    except (ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: expected a file of NumPy with numbers: {error}") from None
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Samples in an array.
+
+    Attributes:
+        name: what it is called in messages.
+        values: uint8 images or features, ``[samples, ...]``.
+        inputs: how the network's inputs are made.
+
+    Raises:
+        InputError: the array has another shape or another type than the samples of the run.
+    """
+
+    name: str
+    values: npt.NDArray[Any]
+    inputs: Inputs
+    column: str = "id"
+
+    def __post_init__(self) -> None:
+        """Check the shape and the type."""
+        shape, found = list(self.inputs.sample_shape or ()), list(self.values.shape)
+        last = self.inputs.kind != "features" and found[1:] == [*shape[1:], shape[0]]
+        require(
+            len(found) == len(shape) + 1 and found[1:] == shape,
+            f"{self.name}: expected an array [samples, {', '.join(map(str, shape))}], got {found}"
+            f"{'; move the channels before height and width' if last else ''}",
+        )
+        require(self.total > 0, f"{self.name}: expected one sample or more, got none")
+        kind = self.values.dtype
+        fits = kind.kind in "fiub" if self.inputs.kind == "features" else kind == np.uint8
+        wanted = "numbers" if self.inputs.kind == "features" else "uint8 images, pixels 0 to 255"
+        require(fits, f"{self.name}: expected {wanted}, got {kind}")
+
+    @property
+    def total(self) -> int:
+        """The number of samples."""
+        return len(self.values)
+
+    def parts(self, size: int) -> Iterator[Part]:
+        """Read so many samples at a time."""
+        for start in range(0, self.total, size):
+            ids = range(start, min(start + size, self.total))
+            chunk = self.values[start : start + size]
+            if self.inputs.dtype is None:
+                yield Part(ids, torch.from_numpy(np.array(chunk)))
+                continue
+            samples = torch.from_numpy(np.array(chunk, dtype=np.float64))
+            samples = samples.to(getattr(torch, self.inputs.dtype))
+            finite = samples.isfinite().flatten(1).all(dim=1)
+            bad = [start + i for i in (~finite).nonzero().flatten().tolist()]
+            said = f"{self.name}, sample {{}}: expected finite numbers, got NaN or infinity"
+            good = [start + i for i in finite.nonzero().flatten().tolist()]
+            yield Part(
+                good,
+                samples[finite] if good else None,
+                [Skipped(i, said.format(i)) for i in bad],
+            )

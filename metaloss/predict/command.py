@@ -1,0 +1,120 @@
+"""The command: read a run and data, predict, and write CSV."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from metaloss.checks import require
+from metaloss.experiments.finished import Choice
+from metaloss.files import check_place, user_path, writing_atomically
+from metaloss.predict.data import open_data
+from metaloss.predict.network import RunNetwork, read_network
+from metaloss.predict.parts import Data
+from metaloss.predict.predictions import predicted
+from metaloss.predict.table import csv_rows, csv_titles
+
+
+def predict_to(
+    run: Path,
+    data: Path,
+    choice: Choice,
+    *,
+    out: Path | None,
+    batch_size: int,
+    device: str | None = None,
+    strict: bool = False,
+) -> None:
+    """Predict data by the network of a run, and write CSV part by part.
+
+    Progress and remarks are written to standard error.
+
+    Args:
+        run: the folder that ``metaloss train`` wrote to.
+        data: the path of the data.
+        choice: which of the runs.
+        out: the CSV file, written completely or not at all; standard output by default.
+        batch_size: the number of samples that are read and predicted at a time.
+        device: the device to predict on; by default a GPU if there is one.
+        strict: whether to stop at the first sample that cannot be read, rather than skip it.
+
+    Raises:
+        InputError: as for :func:`~metaloss.predict.predict_run`, or ``out`` is no place for a file.
+    """
+    if out is not None:
+        out = user_path(out)
+        require(not out.is_dir(), f"out: expected the name of a file, got the folder {out}")
+        require(
+            out.parent.is_dir(), f"out: expected a file in a folder that exists, got {out.parent}"
+        )
+        check_place(out.parent)
+        require(
+            not (out.exists() and user_path(data).exists() and out.samefile(user_path(data))),
+            f"out: expected another file than the data, got {out}",
+        )
+    network = read_network(run, choice, device)
+    samples = open_data(data, network.inputs)
+    said = Console(stderr=True)
+    _say(said, f"{network.method}, seed {network.seed}: {network.folder}")
+    try:
+        with _place(out) as file:
+            done, skipped = _write(network, samples, file, said, batch_size, strict=strict)
+    except BrokenPipeError:  # whoever reads, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    left = f", {skipped} of {samples.total} skipped" if skipped else ""
+    _say(said, f"{done} predicted{left}{'' if out is None else f': {out}'}")
+
+
+@contextmanager
+def _place(out: Path | None) -> Iterator[IO[bytes]]:
+    if out is None:
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+        return
+    with writing_atomically(out) as file:
+        yield file
+
+
+def _write(
+    network: RunNetwork,
+    data: Data,
+    file: IO[bytes],
+    said: Console,
+    batch_size: int,
+    *,
+    strict: bool,
+) -> tuple[int, int]:
+    """Write a line for each sample that can be read, and return how many can and cannot."""
+    names, done, skipped = network.inputs.class_names, 0, 0
+    with _bar(said) as bar:
+        task = bar.add_task("predicting", total=data.total)
+        for part in predicted(network, data, batch_size, strict=strict):
+            for each in part.skipped:
+                _say(said, f"skipped {each.reason}")
+            if part.ids:
+                titles = "" if done else csv_titles(data.column, names)
+                text = titles + csv_rows(part.ids, part.probabilities, names)
+                file.write(text.encode(errors="surrogateescape"))  # paths may be of any bytes
+                file.flush()
+            done, skipped = done + len(part.ids), skipped + len(part.skipped)
+            bar.update(task, completed=done + skipped)
+    return done, skipped
+
+
+def _bar(said: Console) -> Progress:
+    """Return a bar on a terminal, and one that is not shown elsewhere."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    hidden = not said.is_terminal or sys.stdout.isatty()
+    return Progress(*columns, TimeRemainingColumn(), console=said, transient=True, disable=hidden)
+
+
+def _say(said: Console, line: str) -> None:
+    said.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,57 @@
+"""Parts of the data, as they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+
+class Skipped(NamedTuple):
+    """A sample that cannot be predicted.
+
+    Attributes:
+        id: the path of the file, or the position of the sample.
+        reason: what is wrong with it, in one line.
+    """
+
+    id: str | int
+    reason: str
+
+
+class Part(NamedTuple):
+    """Some samples, one after the other.
+
+    Attributes:
+        ids: the paths of the files, or the positions of the samples.
+        samples: the samples, ``[samples, ...]``, not normalised yet; ``None`` if there are none.
+        skipped: those between them that cannot be predicted.
+    """
+
+    ids: Sequence[str | int]
+    samples: Tensor | None
+    skipped: Sequence[Skipped] = ()
+
+
+class Data(Protocol):
+    """Samples that are read in parts, so that memory does not grow with their number."""
+
+    @property
+    def name(self) -> str:
+        """What they are called in messages."""
+        ...
+
+    @property
+    def column(self) -> str:
+        """What their ids are: "path" or "id"."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """Their number."""
+        ...
+
+    def parts(self, size: int) -> Iterator[Part]:
+        """Read all of them, ``size`` at a time."""
+        ...
