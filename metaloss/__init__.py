@@ -9,6 +9,7 @@ from metaloss.adjusters import (
     ScheduledAdjuster,
 )
 from metaloss.checks import InputError
+from metaloss.fitting.from_python import fit
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import from_pretrained, list_pretrained
 from metaloss.recommendation import recommended
@@ -27,6 +28,7 @@ __all__ = [
     "InputError",
     "OracleAdjuster",
     "ScheduledAdjuster",
+    "fit",
     "from_pretrained",
     "list_pretrained",
     "recommended",

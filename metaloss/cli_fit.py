@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from metaloss.checks import require
 from metaloss.cli_options import Params, Resume
 
 
@@ -106,28 +109,30 @@ def fit(
     what was learned on other data. Writes the network, report.html, labels.csv and config.gin,
     which `metaloss train` runs again.
     """
-    from metaloss.fit.choices import Options
-    from metaloss.fit.command import Places, Settings, fit_data
+    from metaloss.experiments import RunFolder
+    from metaloss.fitting.choices import Options
+    from metaloss.fitting.command import Places, Settings, fit_data
+    from metaloss.stopping import resumable
 
-    fit_data(
-        Places(data=data, clean=clean, test=test, label=label),
-        Options(
-            model=model,
-            weights=weights,
-            size=size,
-            epochs=epochs,
-            batch_size=batch_size,
-            meta_every=meta_every,
-            held_out=held_out,
-            flip=flip,
-        ),
-        Settings(
-            baseline=baseline,
-            seeds=tuple(seed or (0,)),
-            device=device,
-            strict=strict,
-            bindings=tuple(gin_param or ()),
-        ),
-        out,
-        resume=resume,
+    require(not resume or out is not None, "--resume: expected --out with the run's folder")
+    stamped = Path("runs") / f"fit-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = RunFolder(out or stamped, resume, find_free=out is None)
+    options = Options(
+        model=model,
+        weights=weights,
+        size=size,
+        epochs=epochs,
+        batch_size=batch_size,
+        meta_every=meta_every,
+        held_out=held_out,
+        flip=flip,
     )
+    settings = Settings(
+        baseline=baseline,
+        seeds=tuple(seed or (0,)),
+        device=device,
+        strict=strict,
+        bindings=tuple(gin_param or ()),
+    )
+    with resumable(folder, sys.argv[1:]):
+        fit_data(Places(data=data, clean=clean, test=test, label=label), options, settings, folder)

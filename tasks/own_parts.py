@@ -25,6 +25,7 @@ class OwnParts:
         class_names: the names of the classes: the labels of the training samples.
         remarks: what should be known of the data, a sentence each.
         name: the name of the data set.
+        ids: the names of all samples but the test samples, in the order in which they were found.
         test_checked: whether the labels of "test" are known to be right.
     """
 
@@ -32,6 +33,7 @@ class OwnParts:
     class_names: tuple[str, ...]
     remarks: tuple[str, ...]
     name: str
+    ids: tuple[str, ...]
     test_checked: bool = True
 
 
@@ -70,7 +72,9 @@ def own_parts(
     )
     parts["train"] = repeats.records
     name = user_path(data).resolve().stem
-    return OwnParts(parts, names, _remarks(repeats), name, test_checked=test is not None)
+    return OwnParts(
+        parts, names, _remarks(repeats), name, everything.ids, test_checked=test is not None
+    )
 
 
 def _remarks(repeats: Repeats) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ LAYERS = [
     {"report"},
     {"cli_options", "cli_report", "runner", "stopping"},
     {"labels", "predict", "sweeps"},
-    {"fit"},
+    {"fitting"},
     {"reproduce"},
     {"cli_fit", "cli_labels", "cli_predict", "cli_sweeps"},
     {"cli"},
@@ -79,7 +79,7 @@ def test_arrows_run_one_way(part: str, path: Path) -> None:
 
 
 # The entry points of own data read it as the tasks do.
-OF_OWN_DATA = {"fit", "predict"}
+OF_OWN_DATA = {"fitting", "predict"}
 
 
 def test_metaloss_does_not_know_its_tasks() -> None:

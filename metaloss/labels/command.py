@@ -29,7 +29,7 @@ def judge_run(
     score: str | None = None,
     out: Path | None = None,
     top: int = 40,
-) -> None:
+) -> tuple[FinishedRun, Assessment]:
     """Rank the training samples of a run by how doubtful their labels are.
 
     Args:
@@ -39,6 +39,9 @@ def judge_run(
         out: the CSV file; ``labels.csv`` in the run's folder by default. The contact sheet has the
             same name and ends in ``.png``.
         top: the number of images on the contact sheet; 0 for none.
+
+    Returns:
+        The run and its judged labels.
 
     Raises:
         InputError: as for :func:`read_run`, there is no such score, or the files cannot be written.
@@ -69,6 +72,7 @@ def judge_run(
     _print(found, judged, ranked_by)
     for path in named:
         _say(f"{'picture' if path.suffix == '.png' else 'labels'}: {path}")
+    return found, judged
 
 
 def _files(found: FinishedRun, judged: Assessment, ranked_by: str, top: int) -> dict[str, bytes]:

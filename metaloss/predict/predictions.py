@@ -95,6 +95,23 @@ def predict_run(
         'cat'
     """
     network = read_network(run, Choice(method, seed, task), device)
+    return predict_by(network, data, batch_size=batch_size, strict=strict)
+
+
+def predict_by(
+    network: RunNetwork, data: Source, *, batch_size: int = BATCH_SIZE, strict: bool = False
+) -> Predictions:
+    """Predict data of your own by a network that was read already.
+
+    Args:
+        network: the network of a run.
+        data: as for :func:`predict_run`.
+        batch_size: likewise.
+        strict: likewise.
+
+    Raises:
+        InputError: as for :func:`predict_run`.
+    """
     samples = open_data(data, network.inputs)
     parts = list(predicted(network, samples, batch_size, strict=strict))
     probabilities = torch.cat([part.probabilities for part in parts])

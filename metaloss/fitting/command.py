@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import sys
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from metaloss.checks import require
 from metaloss.experiments import RunFolder
 from metaloss.experiments.finished import Choice
 from metaloss.files import user_path
-from metaloss.fit.choices import Choices, Options, choose
-from metaloss.fit.facts import Facts, facts_of
-from metaloss.fit.gin_lines import gin_run
+from metaloss.fitting.choices import Choices, Options, choose
+from metaloss.fitting.facts import Facts, facts_of
+from metaloss.fitting.gin_lines import LEARNED, gin_run
+from metaloss.labels import Assessment, FinishedRun
 from metaloss.labels.command import judge_run
 from metaloss.runner import run
-from metaloss.stopping import resumable
 from metaloss.tasks.own_data import own_source
 from metaloss.tasks.own_parts import OwnParts, own_parts
 
@@ -51,6 +50,17 @@ class Places:
         )
         return {"DATA": data, "CLEAN": clean, "TEST": test, "LABEL": self.label}
 
+    def moved_to(self, folder: RunFolder) -> Places:
+        """Move the files into a run's folder, which is created and locked."""
+        folder.begin()
+
+        def moved(path: str | Path | None) -> Path | None:
+            return None if path is None else Path(shutil.move(path, folder.path))
+
+        data = moved(self.data)
+        assert data is not None
+        return replace(self, data=data, clean=moved(self.clean), test=moved(self.test))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -63,6 +73,7 @@ class Settings:
         strict: whether an image that cannot be read is an error.
         top: the number of doubtful images on the contact sheet.
         bindings: further gin bindings.
+        keep_data: whether the files of ``Places`` are moved into the run's folder.
     """
 
     baseline: bool = False
@@ -71,53 +82,55 @@ class Settings:
     strict: bool = False
     top: int = 40
     bindings: tuple[str, ...] = ()
+    keep_data: bool = False
 
 
-def fit_data(
-    places: Places, options: Options, settings: Settings, out: Path | None, *, resume: bool = False
-) -> Path:
+class Outcome(NamedTuple):
+    """What a fit leaves behind.
+
+    Attributes:
+        found: the data set.
+        run: the run that learned which labels to trust.
+        judged: its training samples' labels.
+    """
+
+    found: OwnParts
+    run: FinishedRun
+    judged: Assessment
+
+
+def fit_data(places: Places, options: Options, settings: Settings, folder: RunFolder) -> Outcome:
     """Train on data with doubtful labels, and rank the labels.
 
     Args:
         places: where the samples are.
         options: what the user chose.
         settings: how the run is made.
-        out: the run's folder; by default, a new one in ``runs``.
-        resume: go on with a run that was stopped.
-
-    Returns:
-        The run's folder, with the files of ``metaloss train`` and those of ``metaloss labels``.
+        folder: the run's folder. It gets the files of ``metaloss train`` and ``metaloss labels``.
 
     Raises:
         InputError: the data cannot be read or used, or the folder cannot be written to.
     """
-    require(not resume or out is not None, "--resume: expected --out with the run's folder")
-    folder = RunFolder(
-        out or Path("runs") / f"fit-{datetime.now():%Y%m%d-%H%M%S}",
-        resume,
-        find_free=out is None,
-    )
-    macros = places.macros
-    found = own_parts(
-        macros["DATA"], clean=macros["CLEAN"], test=macros["TEST"], label=places.label
-    )
+    found = own_parts(places.data, clean=places.clean, test=places.test, label=places.label)
     facts = facts_of(found)
     choices = choose(facts, options)
     _show(facts, choices, _remarks(found, facts, choices, strict=settings.strict))
-    config = gin_run(
-        facts,
-        choices,
-        macros,
-        baseline=settings.baseline,
-        seeds=settings.seeds,
-        device=settings.device,
-        strict=settings.strict,
-    )
-    with resumable(folder, sys.argv[1:]):
+    with folder:
+        if settings.keep_data:
+            places = places.moved_to(folder)
+        config = gin_run(
+            facts,
+            choices,
+            places.macros,
+            baseline=settings.baseline,
+            seeds=settings.seeds,
+            device=settings.device,
+            strict=settings.strict,
+        )
         first, *others = config.files
         run(first, folder, others, (*config.bindings, *settings.bindings))
-    judge_run(folder.path, Choice(method="recommended"), top=settings.top)
-    return folder.path
+    finished, judged = judge_run(folder.path, Choice(method=LEARNED), top=settings.top)
+    return Outcome(found, finished, judged)
 
 
 def _remarks(found: OwnParts, facts: Facts, choices: Choices, *, strict: bool) -> tuple[str, ...]:

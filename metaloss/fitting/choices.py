@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from metaloss.checks import check_at_least, require
-from metaloss.fit.facts import Facts
+from metaloss.fitting.facts import Facts
 
 OURS = ("resnet8", "resnet20", "resnet32", "resnet34", "small_cnn", "mlp")
 """The networks of this package that ``--model`` names; any other is one of torchvision."""
@@ -116,8 +116,8 @@ def choose(facts: Facts, options: Options) -> Choices:
         InputError: a choice does not fit the data, or there are too few samples.
 
     Example:
-        >>> from metaloss.fit.choices import Options, choose
-        >>> from metaloss.fit.facts import Facts
+        >>> from metaloss.fitting.choices import Options, choose
+        >>> from metaloss.fitting.facts import Facts
         >>> photos = Facts(
         ...     samples=1000, classes=6, clean=60, smallest_class=150, has_test=False, files=True,
         ...     side=300,

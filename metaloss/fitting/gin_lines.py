@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from metaloss.fit.choices import OURS, Choices
-from metaloss.fit.facts import Facts
+from metaloss.fitting.choices import OURS, Choices
+from metaloss.fitting.facts import Facts
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # what pretrained weights expect
+
+LEARNED = "recommended"  # the name of the method in the recipes of that name
 
 
 class GinRun(NamedTuple):
@@ -56,15 +58,18 @@ def gin_run(
         "NUM_CLASSES": facts.classes,
         "NUM_TEST": choices.held_out or None,
         "TRAIN_AS_TEST": choices.held_out == 0,
-        "NUM_CLEAN": choices.clean,
         "EPOCHS": choices.epochs,
         "MILESTONES": (round(choices.epochs * 0.6), round(choices.epochs * 0.85)),
         "BATCH_SIZE": choices.batch_size,
-        "META_BATCH_SIZE": max(choices.meta_batch_size, 1),
-        "META_EVERY": max(choices.meta_every, 1),
         "SEEDS": seeds,
         "DEVICE": device,
     }
+    if choices.clean:
+        macros |= {
+            "NUM_CLEAN": choices.clean,
+            "META_BATCH_SIZE": choices.meta_batch_size,
+            "META_EVERY": choices.meta_every,
+        }
     if facts.images:
         macros["IN_CHANNELS"] = choices.channels
     if facts.files:

@@ -1,0 +1,62 @@
+"""What a fit returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaloss.predict import RunNetwork
+from metaloss.predict.predictions import predict_by
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained classifier, and what it makes of the labels that it was trained on.
+
+    Attributes:
+        folder: the run's folder, with report.html, labels.csv and config.gin. Without ``out`` it is
+            removed with this object.
+        network: the network, and how its inputs are made.
+        classes: the classes, in the order of the probabilities: the labels as they were given.
+        accuracy: the mean test accuracy of the last epochs, in [0, 1].
+        accuracy_checked: whether the labels of the test samples are known to be right.
+        label_quality: for each sample, in the order given, how little its label is to be doubted,
+            by the preferred score of ``metaloss labels``; NaN for samples that were not trained on.
+        suggested: the label that is suggested for each sample, likewise; ``None`` for such samples.
+    """
+
+    folder: Path
+    network: RunNetwork
+    classes: NDArray[Any]
+    accuracy: float
+    accuracy_checked: bool
+    label_quality: NDArray[np.float64]
+    suggested: NDArray[Any]
+    _kept: TemporaryDirectory[str] | None = field(default=None, repr=False)
+
+    def predict_proba(self, data: Any) -> NDArray[np.float64]:
+        """Return the probabilities of the classes.
+
+        Args:
+            data: as for :func:`metaloss.predict.predict_run`.
+
+        Returns:
+            ``[samples, classes]``.
+
+        Raises:
+            InputError: the data do not go with those of the fit, or cannot be read.
+        """
+        return predict_by(self.network, data).probabilities.numpy()
+
+    def predict(self, data: Any) -> NDArray[Any]:
+        """Return the most probable class of each sample, ``[samples]``.
+
+        Args:
+            data: as for :func:`metaloss.predict.predict_run`.
+        """
+        return self.classes[self.predict_proba(data).argmax(axis=1)]

@@ -1,0 +1,158 @@
+"""The same from Python: on arrays, data sets and places."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from metaloss.fitting.command import Outcome, Places
+    from metaloss.fitting.fitted import Fitted
+
+
+def fit(
+    data: Any,
+    labels: Any = None,
+    *,
+    clean: Any = None,
+    test: Any = None,
+    out: str | Path | None = None,
+    label: str = "label",
+    baseline: bool = False,
+    seed: int = 0,
+    device: str | None = None,
+    strict: bool = False,
+    verbose: bool = False,
+    **options: Any,
+) -> Fitted:
+    """Trains a classifier on samples with doubtful labels, as the command ``metaloss fit`` does.
+
+    With clean samples, a loss learns from them which labels to trust; without, it takes what was
+    learned on other data (:doc:`/start/no-clean-set`).
+
+    Args:
+        data: images, uint8 ``[samples, height, width]``, with channels before or after; numbers,
+            ``[samples, ...]``, as an array or a tensor; a ``torch.utils.data.Dataset``, which is
+            read once into memory; or a place, as for :func:`metaloss.tasks.own_data`.
+        labels: the label of each sample, ``[samples]``, whole numbers or words; ``None`` if the
+            data set or the place has them.
+        clean: samples whose labels somebody checked: positions in ``data``, or a mask of it,
+            ``[samples]``; or a pair of further inputs and labels. With a place, a place.
+        test: a pair of inputs and labels that somebody checked, or a place, likewise.
+        out: a new folder for the run; by default, a temporary one.
+        label: the name of the column of labels, of a place.
+        baseline: whether to train with cross entropy beside.
+        seed: the seed.
+        device: a device; by default, a GPU if there is one.
+        strict: whether an image that cannot be read is an error.
+        verbose: whether to print what the command prints.
+        **options: what :class:`~metaloss.fitting.choices.Options` takes, such as ``epochs``.
+
+    Returns:
+        The classifier and the judged labels.
+
+    Raises:
+        InputError: the data cannot be read or used, or an option does not fit them.
+
+    Example:
+        >>> import metaloss
+        >>> from sklearn.datasets import load_iris
+        >>> x, y = load_iris(return_X_y=True)
+        >>> wrong = y.copy()
+        >>> wrong[::5] = (y[::5] + 1) % 3
+        >>> fitted = metaloss.fit(x, wrong, epochs=20)
+        >>> bool((fitted.predict(x) == y).mean() > 0.8)
+        True
+    """
+    # Not above: `import metaloss` is light.
+    from metaloss.experiments import RunFolder
+    from metaloss.fitting.choices import Options
+    from metaloss.fitting.command import Settings, fit_data
+
+    chosen = Options(**options)
+    kept = TemporaryDirectory(prefix="metaloss-") if out is None else None
+    folder = RunFolder(Path(kept.name) / "run" if kept is not None else Path(str(out)))
+    with _places(data, labels, clean, test, label) as (places, classes):
+        settings = Settings(
+            baseline=baseline,
+            seeds=(seed,),
+            device=device,
+            strict=strict,
+            keep_data=classes is not None,
+        )
+        with nullcontext() if verbose else _quiet():
+            outcome = fit_data(places, chosen, settings, folder)
+    return _fitted(outcome, classes, folder.path, kept)
+
+
+@contextmanager
+def _places(
+    data: Any, labels: Any, clean: Any, test: Any, label: str
+) -> Iterator[tuple[Places, dict[str, Any] | None]]:
+    """Yield where the samples are, and for arrays the labels that the classes stand for."""
+    from metaloss.checks import require
+    from metaloss.fitting.command import Places
+    from metaloss.fitting.given import as_arrays, write_places
+
+    if isinstance(data, str | os.PathLike):
+        require(labels is None, "labels: expected none beside a place, which has its own")
+        yield Places(data=Path(data), clean=clean, test=test, label=label), None
+        return
+    given = as_arrays(data, labels, "data")
+    with TemporaryDirectory(prefix="metaloss-") as scratch:
+        yield write_places(given, clean, test, Path(scratch)), _meant(given[1])
+
+
+def _meant(labels: Any) -> dict[str, Any]:
+    return {str(label): label for label in np.unique(labels)}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with (
+        Path(os.devnull).open("w") as nothing,
+        redirect_stdout(nothing),
+        redirect_stderr(nothing),
+    ):
+        yield
+
+
+def _fitted(
+    outcome: Outcome,
+    classes: dict[str, Any] | None,
+    folder: Path,
+    kept: TemporaryDirectory[str] | None,
+) -> Fitted:
+    from metaloss.experiments import RunFolder
+    from metaloss.experiments.finished import Choice
+    from metaloss.fitting.fitted import Fitted
+    from metaloss.fitting.gin_lines import LEARNED
+    from metaloss.predict import read_network
+
+    run, judged = outcome.run, outcome.judged
+    names = run.class_names
+    meant = np.array([name if classes is None else classes[name] for name in names])
+    at = {name: position for position, name in enumerate(outcome.found.ids)}
+    rows = [at[str(name)] for name in run.ids]
+    quality = np.full(len(at), np.nan)
+    quality[rows] = judged.score().numpy()
+    suggested = np.full(len(at), None, dtype=object)
+    suggested[rows] = meant[judged.suggested.numpy()]
+    result = RunFolder(folder, resume=True).run(LEARNED, run.seed).result()
+    assert result is not None
+    return Fitted(
+        folder=folder,
+        network=read_network(folder, Choice(method=LEARNED, seed=run.seed)),
+        classes=meant,
+        accuracy=result["accuracy"],
+        accuracy_checked=not result.get("test_unchecked", False),
+        label_quality=quality,
+        suggested=suggested,
+        _kept=kept,
+    )

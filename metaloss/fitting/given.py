@@ -1,0 +1,138 @@
+"""Arrays and data sets in Python, written to files that a run can be made of again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from metaloss.checks import require
+from metaloss.fitting.command import Places
+
+Inputs: TypeAlias = NDArray[Any] | Tensor | Dataset[Any] | Sequence[Any]
+Samples: TypeAlias = tuple[Any, Any]
+"""Inputs and their labels."""
+
+
+def as_arrays(data: Any, labels: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return inputs and labels as arrays.
+
+    Args:
+        data: an array, ``[samples, ...]``; or a data set, whose items are pairs of an input and a
+            label, or inputs alone if there are ``labels``. It is read once, into memory.
+        labels: the labels, ``[samples]``; ``None`` if the items have them.
+        name: what the samples are called in messages.
+
+    Raises:
+        InputError: there are no labels, inputs differ in shape, or the numbers differ.
+    """
+    if not isinstance(data, Tensor | np.ndarray) and hasattr(data, "__getitem__"):
+        items = [data[at] for at in range(len(data))]
+        require(len(items) > 0, f"{name}: expected samples, got none")
+        if labels is None:
+            require(
+                all(isinstance(item, tuple | list) and len(item) >= 2 for item in items),
+                f"{name}: expected pairs of an input and a label, or labels beside the inputs",
+            )
+            labels = [item[1] for item in items]
+            items = [item[0] for item in items]
+        data = [_array(item) for item in items]
+        shapes = {each.shape for each in data}
+        require(
+            len(shapes) == 1,
+            f"{name}: expected inputs of one shape, got {len(shapes)} shapes, such as "
+            f"{' and '.join(str(list(shape)) for shape in sorted(shapes)[:2])}",
+        )
+        data = np.stack(data)
+    require(
+        labels is not None,
+        f"{name}: expected labels beside an array, got none: fit(inputs, labels)",
+    )
+    inputs, words = _array(data), _array(labels)
+    if words.dtype == object:
+        words = words.astype(str)
+    require(
+        inputs.ndim >= 1 and len(inputs) == len(words),
+        f"{name}: expected a label for each input, got {len(words)} labels and "
+        f"{len(inputs) if inputs.ndim else 0} inputs",
+    )
+    return inputs, words
+
+
+def write_places(
+    data: tuple[NDArray[Any], NDArray[Any]],
+    clean: Samples | Sequence[int] | NDArray[Any] | Tensor | None,
+    test: Samples | None,
+    folder: Path,
+) -> Places:
+    """Write samples to files.
+
+    Args:
+        data: inputs and labels.
+        clean: further inputs and labels; or which of ``data`` have right labels, as positions or as
+            a mask ``[samples]``; ``None`` if there are none.
+        test: inputs and labels.
+        folder: the folder to write to.
+
+    Returns:
+        Where they are.
+
+    Raises:
+        InputError: positions are out of range, or as for :func:`as_arrays`.
+    """
+    own = _write(folder / "data.npz", *data)
+    checked: Path | None = None
+    if isinstance(clean, tuple):
+        checked = _write(folder / "clean.npz", *as_arrays(*_pair(clean, "clean"), "clean"))
+    elif clean is not None:
+        checked = folder / "clean.txt"
+        checked.write_text("".join(f"{at}\n" for at in _positions(clean, len(data[1]))))
+    tested = None
+    if test is not None:
+        tested = _write(folder / "test.npz", *as_arrays(*_pair(test, "test"), "test"))
+    return Places(data=own, clean=checked, test=tested)
+
+
+def _write(path: Path, inputs: NDArray[Any], labels: NDArray[Any]) -> Path:
+    np.savez(path, x=inputs, y=labels)
+    return path
+
+
+def _pair(samples: Any, name: str) -> Samples:
+    require(
+        isinstance(samples, tuple) and len(samples) == 2,
+        f"{name}: expected a pair of inputs and labels, got {type(samples).__name__}",
+    )
+    return samples
+
+
+def _positions(clean: Any, samples: int) -> list[int]:
+    chosen = _array(clean)
+    if chosen.dtype == bool:
+        require(
+            chosen.shape == (samples,),
+            f"clean: expected a mask of {samples} samples, got {list(chosen.shape)}",
+        )
+        return np.flatnonzero(chosen).tolist()
+    require(
+        chosen.ndim == 1 and chosen.dtype.kind in "iu" and len(chosen) > 0,
+        f"clean: expected positions or a mask of the samples, got {chosen.dtype} "
+        f"{list(chosen.shape)}",
+    )
+    require(
+        int(chosen.min()) >= 0 and int(chosen.max()) < samples,
+        f"clean: expected positions from 0 to {samples - 1}, got {int(chosen.min())}.."
+        f"{int(chosen.max())}",
+    )
+    return chosen.tolist()
+
+
+def _array(values: Any) -> NDArray[Any]:
+    if isinstance(values, Tensor):
+        return values.detach().cpu().numpy()
+    return np.asarray(values)
