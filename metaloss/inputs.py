@@ -146,15 +146,30 @@ class Inputs:
             said.pop("format", None) == FORMAT,
             f"expected format {FORMAT}, got another: made by another version of metaloss",
         )
-        known = [field.name for field in fields(cls)]
-        unknown = [name for name in said if name not in known]
+        unknown = [name for name in said if name not in _TYPES]
         require(
             not unknown,
-            f"expected the keys {', '.join(known)}, got also {', '.join(unknown)}: made by a later "
-            "version of metaloss",
+            f"expected the keys {', '.join(_TYPES)}, got also {', '.join(unknown)}: made by a "
+            "later version of metaloss",
         )
+        for name, expected in _TYPES.items():
+            require(
+                isinstance(said.get(name), (expected, type(None))),
+                f"{name}: expected a JSON {expected.__name__}, got {said.get(name)!r}",
+            )
         lists = {name: tuple(value) for name, value in said.items() if isinstance(value, list)}
-        try:
-            return cls(**{"sample_shape": None, **said, **lists})
-        except TypeError as error:
-            raise InputError(f"expected a description of inputs: {error}") from None
+        needed = {"kind": "", "class_names": (), "sample_shape": None}
+        return cls(**{**needed, **said, **lists})
+
+
+_TYPES: Mapping[str, type] = {
+    "kind": str,
+    "class_names": list,
+    "sample_shape": list,
+    "resize": str,
+    "scale": int,
+    "mean": list,
+    "std": list,
+    "dtype": str,
+    "reason": str,
+}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -64,8 +63,8 @@ def predict_to(
     said = Console(stderr=True)
     _say(said, f"{network.method}, seed {network.seed}: {network.folder}")
     try:
-        with _place(out) as file:
-            done, skipped = _write(network, samples, file, said, batch_size, strict=strict)
+        with _place(out) as write:
+            done, skipped = _write(network, samples, write, said, batch_size, strict=strict)
     except BrokenPipeError:  # whoever reads, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
@@ -74,19 +73,24 @@ def predict_to(
 
 
 @contextmanager
-def _place(out: Path | None) -> Iterator[IO[bytes]]:
-    if out is None:
-        yield sys.stdout.buffer
-        sys.stdout.flush()
+def _place(out: Path | None) -> Iterator[Callable[[bytes], object]]:
+    """Yield what writes to the file, or to standard output at once."""
+    if out is not None:
+        with writing_atomically(out) as file:
+            yield file.write
         return
-    with writing_atomically(out) as file:
-        yield file
+
+    def write(data: bytes) -> None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    yield write
 
 
 def _write(
     network: RunNetwork,
     data: Data,
-    file: IO[bytes],
+    write: Callable[[bytes], object],
     said: Console,
     batch_size: int,
     *,
@@ -102,8 +106,7 @@ def _write(
             if part.ids:
                 titles = "" if done else csv_titles(data.column, names)
                 text = titles + csv_rows(part.ids, part.probabilities, names)
-                file.write(text.encode(errors="surrogateescape"))  # paths may be of any bytes
-                file.flush()
+                write(text.encode(errors="surrogateescape"))  # paths may be of any bytes
             done, skipped = done + len(part.ids), skipped + len(part.skipped)
             bar.update(task, completed=done + skipped)
     return done, skipped

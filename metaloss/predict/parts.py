@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -34,6 +34,7 @@ class Part(NamedTuple):
     skipped: Sequence[Skipped] = ()
 
 
+@runtime_checkable
 class Data(Protocol):
     """Samples that are read in parts, so that memory does not grow with their number."""
 
