@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,13 @@ from sklearn.utils.validation import check_is_fitted, check_random_state, valida
 from metaloss.fitting.from_python import fit
 from metaloss.predict import RunNetwork
 from metaloss.predict.predictions import predict_by
+
+
+def _in_float64(network: RunNetwork) -> RunNetwork:
+    """Return the network in float64, so that a prediction does not depend on its batch."""
+    return replace(
+        network, model=network.model.double(), inputs=replace(network.inputs, dtype="float64")
+    )
 
 
 class RobustClassifier(ClassifierMixin, BaseEstimator):
@@ -100,7 +108,7 @@ class RobustClassifier(ClassifierMixin, BaseEstimator):
             verbose=self.verbose,
         )
         # The folder of the run is a temporary one: what is kept of it is in memory.
-        self.network_: RunNetwork = fitted.network
+        self.network_ = _in_float64(fitted.network)
         self.label_quality_ = fitted.label_quality
         told = [number is not None for number in fitted.suggested]
         self.suggested_labels_ = np.array(y, copy=True)
@@ -123,4 +131,5 @@ class RobustClassifier(ClassifierMixin, BaseEstimator):
         Args:
             X: ``[samples, features]``.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        chosen = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[chosen]

@@ -1,6 +1,7 @@
 """Experiments: methods, tasks and seeds, what they write to disk, and the tables they make."""
 
 from metaloss.experiments.comparison import Comparison
+from metaloss.experiments.confusion import Confusion, read_confusion
 from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.forward import Forward
 from metaloss.experiments.meta_training import MetaTraining
@@ -17,6 +18,7 @@ from metaloss.types import TaskSpec
 __all__ = [
     "Adjusted",
     "Comparison",
+    "Confusion",
     "Conventional",
     "Experiment",
     "Forward",
@@ -31,6 +33,7 @@ __all__ = [
     "TaskSpec",
     "Transferred",
     "collect",
+    "read_confusion",
     "recorded",
     "transferred",
 ]

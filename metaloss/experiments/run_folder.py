@@ -16,6 +16,7 @@
         checkpoint-before.pt  the checkpoint before that one
         result.json      the run's result, written when it is done
         model.safetensors
+        confusion.json   the test samples by true class and prediction, for classes
         margins.safetensors  each training sample's mean margin over training, for classes
         adjuster/        a learned adjuster: adjuster.safetensors and card.json
         samples.safetensors  the margin, loss and hyperparameters of each training sample

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from metaloss.experiments.cards import judged_by, rounded
+from metaloss.experiments.confusion import class_names, write_confusion
 from metaloss.experiments.identity import run_identity
 from metaloss.experiments.learned import doubts
 from metaloss.experiments.methods import Method
@@ -154,6 +155,8 @@ class Trainer:
             "seconds": sum(epoch["seconds"] for epoch in metrics),
         }
         records.write_tensors("model", model.state_dict())
+        if training.confusion is not None:
+            write_confusion(records, training.confusion, class_names(task))
         if state.margins is not None and state.margins.counts.any():
             records.write_tensors("margins", margins_over_training(state.margins))
         if criterion.loss.hyperparameters:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
 from rich.console import Console
 
-from metaloss.checks import check_at_least, require
+from metaloss.checks import InputError, check_at_least, require
 from metaloss.experiments import RunFolder
 from metaloss.experiments.finished import Choice
 from metaloss.files import check_place, user_path, write_together
@@ -18,6 +21,10 @@ from metaloss.labels.listing import labels_csv
 from metaloss.labels.run_reader import FinishedRun, read_run
 from metaloss.labels.sheet import Picture, contact_sheet, images_of
 from metaloss.labels.show import summary, tables
+from metaloss.labels.thumbnails import data_uri
+from metaloss.report import write_again
+from metaloss.report.doubtful_file import MOST, Doubtful, DoubtfulLabels, to_json
+from metaloss.report.doubtful_file import NAME as FOR_THE_PAGE
 
 CSV, SHEET = "labels.csv", "labels.png"
 
@@ -61,38 +68,74 @@ def judge_run(
     )
     ranked_by = judged.preferred if score is None else score
     judged.score(ranked_by)  # refuses a score that there is not
-    files = _files(found, judged, ranked_by, top)
+    files = _files(found, judged, ranked_by, top, for_the_page=out is None)
     place = found.folder / CSV if out is None else out
     named = {place: files[CSV]}
     if SHEET in files:
         named[place.with_suffix(".png")] = files[SHEET]
+    said = list(named)
+    if FOR_THE_PAGE in files:
+        named[found.folder / FOR_THE_PAGE] = files[FOR_THE_PAGE]
     # Only the run's own folder has a lock.
     with RunFolder(run, resume=True) if out is None else nullcontext():
         write_together(named)
     _print(found, judged, ranked_by)
-    for path in named:
+    for path in said:
         _say(f"{'picture' if path.suffix == '.png' else 'labels'}: {path}")
+    if out is None:
+        for folder in dict.fromkeys([user_path(run), found.folder]):
+            _write_page(folder, found.components)
     return found, judged
 
 
-def _files(found: FinishedRun, judged: Assessment, ranked_by: str, top: int) -> dict[str, bytes]:
+def _files(
+    found: FinishedRun, judged: Assessment, ranked_by: str, top: int, *, for_the_page: bool
+) -> dict[str, bytes]:
+    """Return the files by the names that they have in the run's folder."""
     names, paths = found.class_names, found.paths
     ids = found.ids
     column = "id" if paths is None else "path"
     text = labels_csv(judged, names, ids, column=column, score=ranked_by)
     files = {CSV: text.encode(errors="surrogateescape")}
-    rows = judged.order(ranked_by)[:top].tolist()
-    if not rows:
+    rows = judged.order(ranked_by)[: max(top, MOST if for_the_page else 0)].tolist()
+    images = _images(found, rows, needed=top > 0) if rows else None
+    given, suggested = (
+        [names[labels[row]] for row in rows] for labels in (judged.labels, judged.suggested)
+    )
+    if images is not None and top > 0:
+        pictures = list(map(Picture, images, given, suggested))
+        files[SHEET] = contact_sheet(pictures[:top])
+    if not for_the_page:
         return files
-    own = None if paths is None else [paths[row] for row in rows]
-    images = images_of(found.task.train, found.index[rows].tolist(), own)
-    if images is not None:
-        pictures = [
-            Picture(image, names[judged.labels[row]], names[judged.suggested[row]])
-            for image, row in zip(images, rows, strict=True)
-        ]
-        files[SHEET] = contact_sheet(pictures)
+    uris = [""] * MOST if images is None else list(map(data_uri, images[:MOST]))
+    scores = judged.score(ranked_by)[rows].tolist()
+    samples = map(Doubtful, (str(ids[row]) for row in rows), given, suggested, scores, uris)
+    about = f"{found.method}, seed {found.seed}; ranked by {ranked_by}"
+    files[FOR_THE_PAGE] = to_json(DoubtfulLabels(list(samples), about))
     return files
+
+
+def _images(found: FinishedRun, rows: Sequence[int], *, needed: bool) -> list[NDArray[Any]] | None:
+    """Return the images of samples; ``None`` if they are none, or cannot be read for the page."""
+    paths = None if found.paths is None else [found.paths[row] for row in rows]
+    try:
+        return images_of(found.task.train, found.index[list(rows)].tolist(), paths)
+    except InputError:
+        if needed:
+            raise
+        return None
+
+
+def _write_page(folder: Path, components: tuple[type, ...]) -> None:
+    """Write the page about the run again. The labels are found: it may not make that fail."""
+    try:
+        path = write_again(folder, components)
+    except Exception as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        _say(f"warning: the report could not be written: {why}", Console(stderr=True))
+    else:
+        if path is not None:
+            _say(f"report: {path}")
 
 
 def _detections(found: FinishedRun, judged: Assessment) -> dict[str, Detection]:
@@ -113,5 +156,5 @@ def _print(found: FinishedRun, judged: Assessment, ranked_by: str) -> None:
         Console().print(table, highlight=False)
 
 
-def _say(line: str) -> None:
-    Console().print(line, soft_wrap=True, highlight=False, markup=False)
+def _say(line: str, console: Console | None = None) -> None:
+    (console or Console()).print(line, soft_wrap=True, highlight=False, markup=False)

@@ -15,6 +15,7 @@ from metaloss.checks import InputError, require
 from metaloss.conditioners.margin import margins
 from metaloss.config import configuration
 from metaloss.experiments import Comparison, Experiment, RunFolder, recorded
+from metaloss.experiments.confusion import class_names
 from metaloss.experiments.finished import Choice, chosen_run, config_of, load_network
 from metaloss.experiments.identity import identity, samples_of
 from metaloss.experiments.makers import make_task
@@ -42,6 +43,7 @@ class FinishedRun:
         probabilities: the final network's predictions for them, ``[samples, classes]``, float64.
         weights: the weights that the loss gives them; ``None`` for a loss without hyperparameters.
         mean_margins: their mean margins over training; ``None`` if the run did not record any.
+        components: classes of the user's own that the run's adjusters were made with.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class FinishedRun:
     probabilities: Tensor
     weights: Tensor | None
     mean_margins: Tensor | None
+    components: tuple[type, ...] = ()
 
     @property
     def labels(self) -> Tensor:
@@ -66,9 +69,7 @@ class FinishedRun:
     @property
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes, or their numbers if the task has no names."""
-        numbers = range(self.probabilities.shape[1])
-        own = getattr(self.task, "class_names", None)
-        return tuple(map(str, own or numbers))
+        return class_names(self.task)
 
     @property
     def paths(self) -> Sequence[str] | None:
@@ -118,6 +119,9 @@ def read_run(run: str | Path, choice: Choice | None = None) -> FinishedRun:
             probabilities=probabilities,
             weights=_weights(records, index),
             mean_margins=_mean_margins(records, index, probabilities, labels),
+            components=tuple(
+                each for one in experiment.methods for each in getattr(one, "components", ())
+            ),
         )
 
 

@@ -10,6 +10,8 @@ from metaloss import __version__
 from metaloss.checks import require
 from metaloss.files import user_path, write_atomically
 from metaloss.report.charts import hiding
+from metaloss.report.confusions import confusions
+from metaloss.report.doubtful import doubtful
 from metaloss.report.doubts import warnings
 from metaloss.report.epochs import hyperparameter_means, over_epochs, training_loss
 from metaloss.report.html import escaped
@@ -26,6 +28,8 @@ NAME = "report.html"
 SECTIONS: tuple[Callable[[Report], str], ...] = (
     results,
     warnings,
+    confusions,
+    doubtful,
     over_epochs,
     curves,
     hyperparameter_means,
@@ -72,7 +76,8 @@ def write_report(
     path = report.sources[0].path / NAME if out is None else user_path(out)
     require(not path.is_dir(), f"{path}: expected a place for a file, got a folder")
     require(path.parent.is_dir(), f"{path}: expected a file in a folder that exists, got none")
-    write_atomically(path, page(report).encode())
+    # Names of files may hold bytes that are no text.
+    write_atomically(path, page(report).encode(errors="replace"))
     return path
 
 

@@ -35,9 +35,9 @@ $sections
 # Pictures lie on a light panel in both themes: what the drawing code draws in black stays black.
 STYLE = """\
 :root{--ink:#1d2730;--soft:#5b6873;--paper:#fff;--panel:#fff;--rule:#d9dfe4;--fold:#f4f6f8;\
---link:#005a8c}
+--link:#005a8c;--wrong:#a8430f}
 @media (prefers-color-scheme:dark){:root{--ink:#e4e9ed;--soft:#a3afb9;--paper:#14191e;\
---panel:#f3f5f6;--rule:#36414b;--fold:#1d242b;--link:#7cc0ef}}
+--panel:#f3f5f6;--rule:#36414b;--fold:#1d242b;--link:#7cc0ef;--wrong:#f0a07c}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:78rem;padding:1rem 1.25rem 4rem;background:var(--paper);\
 color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;\
@@ -59,6 +59,26 @@ strong{font-weight:700}
 small{color:var(--soft)}
 #environment td,#environment thead th{white-space:normal;text-align:left}
 #warnings li{margin:.4rem 0}
+.confusion td,.confusion thead th{text-align:center;padding:.15rem .1rem;min-width:2.3rem;\
+font-size:.85rem}
+.confusion td{border:1px solid var(--paper);background:var(--fold)}
+.confusion th:first-child{position:sticky;left:0;background:var(--paper);max-width:11rem;\
+padding:.15rem .6rem .15rem 0;min-width:3rem;overflow-wrap:break-word;text-align:left}
+.confusion thead th span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:12rem;\
+overflow:hidden}
+@media (max-width:600px){.confusion td,.confusion thead th{min-width:1.5rem;font-size:.72rem;\
+padding:.15rem 0}.confusion th:first-child{max-width:6.5rem;font-size:.8rem;line-height:1.2}}
+.samples{display:grid;grid-template-columns:repeat(8,minmax(0,1fr));gap:1rem .75rem;\
+margin:.75rem 0}
+@media (max-width:900px){.samples{grid-template-columns:repeat(6,minmax(0,1fr))}}
+@media (max-width:600px){.samples{grid-template-columns:repeat(3,minmax(0,1fr))}}
+.samples img{display:block;width:100%;aspect-ratio:1;object-fit:contain;background:#000;\
+border-radius:4px}
+.samples span{display:block}
+.given{color:var(--wrong)}
+.suggested{color:var(--link)}
+code{background:var(--fold);padding:.1rem .35rem;border-radius:4px;\
+font:.9em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 .gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr));\
 gap:1rem;margin:.75rem 0}
 figure{margin:0}

@@ -21,10 +21,13 @@ class Evaluation(NamedTuple):
     Attributes:
         score: the metric of the kind: accuracy in percent, or the mean absolute error.
         loss: the mean plain loss: cross entropy, or half the squared error.
+        confusion: the number of samples of each true class, a row each, that were predicted as each
+            class, ``[classes, classes]``, int64, on the CPU; ``None`` unless it was asked for.
     """
 
     score: float
     loss: float
+    confusion: Tensor | None = None
 
 
 @contextmanager
@@ -51,30 +54,49 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, loader: Loader, kind: Kind = CLASSIFICATION) -> Evaluation:
+def evaluate(
+    model: nn.Module, loader: Loader, kind: Kind = CLASSIFICATION, *, confusion: bool = False
+) -> Evaluation:
     """Return the metric and the plain loss of a network in evaluation mode.
 
     Args:
         model: the network; its mode is restored.
         loader: the samples, read from its epoch 0.
         kind: the kind of the targets.
+        confusion: count the predictions by true class too; for classification alone.
 
     Raises:
         InputError: ``loader`` is not a :class:`~metaloss.types.Loader`, or has fewer batches than
             its length.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.tasks import BatchLoader
+        >>> from metaloss.training import evaluate
+        >>> logits = torch.tensor([[2.0, 1.0], [1.0, 2.0], [2.0, 1.0]])
+        >>> samples = BatchLoader(logits, torch.tensor([0, 1, 1]), 3, shuffle=False)
+        >>> evaluate(torch.nn.Identity(), samples, confusion=True).confusion
+        tensor([[1, 0],
+                [1, 1]])
     """
     check_loader("loader", loader)
     totals: list[Tensor] = []
-    count = 0
+    cells: list[Tensor] = []
+    count = classes = 0
     with evaluating(model):
         for batch in loader.epoch(0):
             outputs = model(batch.inputs).float()
             both = [kind.score(outputs, batch.targets), kind.losses(outputs, batch.targets)]
             totals.append(torch.stack(both).double().sum(dim=1))
             count += len(batch.targets)
+            if confusion:
+                classes = outputs.shape[1]
+                cells.append(batch.targets * classes + outputs.argmax(dim=1))
     require(
         len(totals) == len(loader) > 0,
         f"loader to evaluate on: expected {max(len(loader), 1)} batches, got {len(totals)}",
     )
     score, loss = torch.stack(totals).sum(dim=0).tolist()
-    return Evaluation(score / count, loss / count)
+    counts = torch.cat(cells).cpu().bincount(minlength=classes * classes) if confusion else None
+    matrix = None if counts is None else counts.view(classes, classes)
+    return Evaluation(score / count, loss / count, matrix)

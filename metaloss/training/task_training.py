@@ -8,11 +8,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
+from torch import Tensor
+
 from metaloss.checks import require
+from metaloss.kinds import CLASSIFICATION
 from metaloss.losses import plain_loss
 from metaloss.objective import AdjustedLoss
 from metaloss.training.epoch_metrics import EpochMetrics
-from metaloss.training.evaluate import evaluate
+from metaloss.training.evaluate import Evaluation, evaluate
 from metaloss.training.meta_labels import check_meta_loss
 from metaloss.training.meta_learner import MetaGradient
 from metaloss.training.recipe import Recipe
@@ -24,7 +27,7 @@ from metaloss.training.steps import (
     ordinary_step,
 )
 from metaloss.training.streams import stream, windows
-from metaloss.types import Batch, Loader, TaskLike, has_checked_test
+from metaloss.types import Batch, TaskLike, has_checked_test
 
 
 class TaskTraining:
@@ -38,6 +41,10 @@ class TaskTraining:
         state: the state of the training, changed in place.
         task: the data.
         recipe: the training recipe.
+
+    Attributes:
+        confusion: the test samples by true class and prediction, of the evaluation after the last
+            epoch; ``None`` before it, and for regression.
 
     Raises:
         InputError: there is an adjuster to learn and the task has no meta samples, or samples that
@@ -70,6 +77,7 @@ class TaskTraining:
         self._warm_up = AdjustedLoss.fixed(plain_loss(self._kind))
         self._window: list[Batch] = []
         self._lookback = recipe.lookback()
+        self.confusion: Tensor | None = None
         self._begin()
 
     @property
@@ -227,17 +235,20 @@ class TaskTraining:
             **means,
         }
         if recipe.evaluates(record["epoch"]):
-            record |= self._evaluation("test", self.task.test)
+            last = state.step == self.total and self._kind == CLASSIFICATION
+            found = evaluate(state.model, self.task.test, self._kind, confusion=last)
+            self.confusion = found.confusion
+            record |= self._recorded("test", found)
             if not has_checked_test(self.task):
                 record["test_unchecked"] = True
             if self.task.validation is not None:
-                record |= self._evaluation("validation", self.task.validation)
+                found = evaluate(state.model, self.task.validation, self._kind)
+                record |= self._recorded("validation", found)
         if skipped is not None:
             record["meta_steps_skipped"] = skipped._asdict()
         record["seconds"] = self._seconds + time.perf_counter() - began
         record["samples_per_second"] = self._metrics.samples / record["seconds"]
         return record
 
-    def _evaluation(self, name: str, loader: Loader) -> dict[str, float]:
-        found = evaluate(self.state.model, loader, self._kind)
+    def _recorded(self, name: str, found: Evaluation) -> dict[str, float]:
         return {f"{name}_{self._kind.metric.name}": found.score, f"{name}_loss": found.loss}

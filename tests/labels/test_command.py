@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import html
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from metaloss.checks import InputError
 from metaloss.cli import app
-from metaloss.labels import Choice, FinishedRun, assess, detection, read_run
+from metaloss.labels import Choice, FinishedRun, assess, command, detection, read_run
 
 GCE = "experiments.Experiment.methods = [@gce/experiments.Conventional()]"
 CE = "experiments.Experiment.methods = [@ce/experiments.Conventional()]"
@@ -78,6 +80,41 @@ def test_wrong_labels_of_digits_come_first(noisy: Path) -> None:
     for words in ("1337 samples", "known to be wrong 40.7%", "combined *", "weight"):
         assert words in done.output
     assert f"labels: {noisy}/labels.csv" in done.output.replace("\n", "")
+
+
+def page_of(place: Path) -> Path:
+    """Give a run a page; tests of other things draw none."""
+    (place / "report.html").write_text(f"<title>{place.name}: report</title>")
+    return place / "report.html"
+
+
+def test_the_page_is_written_again_with_the_most_doubtful(noisy: Path) -> None:
+    page_of(noisy)
+    done = invoke("labels", noisy, "--top", 3)
+    assert done.exit_code == 0, done.output
+    assert done.output.replace("\n", "").endswith(f"report: {noisy}/report.html")
+    page = (noisy / "report.html").read_text()
+    kept = json.loads((noisy / "labels.json").read_text())
+    assert kept["about"] == "GCE, seed 0; ranked by combined"
+    rows = rows_of(noisy / "labels.csv")
+    assert page.count("<img") == page.count('<img src="data:image/png;base64,') == 24
+    for sample, row in zip(kept["samples"], rows, strict=False):
+        assert sample["picture"] in page
+        own = row["id"], row["given_label"], row["suggested_label"]
+        assert (sample["name"], sample["given"], sample["suggested"]) == own
+        assert sample["score"] == pytest.approx(float(row["score"]), rel=1e-5)
+
+
+def test_a_page_that_fails_does_not_fail_the_command(
+    noisy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no\nroom")
+
+    monkeypatch.setattr(command, "write_again", broken)
+    done = invoke("labels", noisy)
+    assert done.exit_code == 0 and "picture: " in done.stdout
+    assert done.stderr == "warning: the report could not be written: no room\n"
 
 
 def test_the_rate_is_nearly_right_and_the_suggestions_help(noisy: Path) -> None:
@@ -158,6 +195,7 @@ def test_files_are_named_and_odd_class_names_read_back(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     place = train(tmp_path / "run", config)
+    page = page_of(place)
     done = invoke("labels", place, "--top", 5)
     assert done.exit_code == 0, done.output
     rows = rows_of(place / "labels.csv")
@@ -167,6 +205,24 @@ def test_files_are_named_and_odd_class_names_read_back(tmp_path: Path) -> None:
         assert Path(row["path"]).parent.name == row["given_label"]
         assert row["suggested_label"] in CLASSES
     assert (place / "labels.png").is_file()
+    text = page.read_text()
+    assert text.count('<img src="data:image/png;base64,') == 24
+    assert f'title="{html.escape(rows[0]["path"])}">file: ' in text
+
+
+def test_an_image_that_the_page_alone_needs_may_be_missing(tmp_path: Path, quick: Path) -> None:
+    place = shutil.copytree(quick, tmp_path / "run")
+    page = page_of(place)
+
+    def gone(*_: object) -> None:
+        raise InputError("gone")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "images_of", gone)
+        assert invoke("labels", place, "--top", 0).exit_code == 0
+        assert isinstance(invoke("labels", place, "--top", 1).exception, InputError)
+    text = page.read_text()
+    assert "Most doubtful labels" in text and "<img" not in text
 
 
 def refusal(*words: object) -> str:

@@ -19,6 +19,8 @@ from tests.report.parsed import Page, parsed
 ORDER = [
     "results",
     "warnings",
+    "confusion",
+    "doubtful",
     "epochs",
     "curves",
     "means",

@@ -26,6 +26,19 @@ def test_evaluate_puts_the_mode_back_and_counts() -> None:
     assert found.score == pytest.approx(100 * right.float().mean().item())
 
 
+def test_predictions_are_counted_by_true_class_if_asked_for() -> None:
+    task = blobs()
+    model = nn.Linear(5, 3)
+    expected = torch.zeros(3, 3, dtype=torch.int64)
+    for batch in task.test.epoch(0):
+        for row, target in zip(model(batch.inputs), batch.targets, strict=True):
+            expected[int(target), int(row.argmax())] += 1
+    found = evaluate(model, task.test, confusion=True)
+    assert found.confusion is not None and found.confusion.tolist() == expected.tolist()
+    assert found.score == pytest.approx(100 * expected.trace().item() / expected.sum().item())
+    assert evaluate(model, task.test).confusion is None
+
+
 def test_evaluate_does_not_pass_over_batches_that_are_missing() -> None:
     class Short:
         num_samples = 60

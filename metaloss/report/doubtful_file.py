@@ -1,0 +1,109 @@
+"""The file in which ``metaloss labels`` leaves the most doubtful labels for the page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+NAME = "labels.json"
+"""The file's name, beside ``labels.csv``."""
+
+MOST = 24
+"""The number of samples that the page shows."""
+
+_CSV = "labels.csv"
+_PICTURE = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]+=*")
+
+
+class Doubtful(NamedTuple):
+    """A training sample whose label is doubtful.
+
+    Attributes:
+        name: its file, or its position in the training set.
+        given: the name of the given label.
+        suggested: the name of the suggested label.
+        score: how far the label can be trusted, in [0, 1].
+        picture: a small picture of it as a data URI; empty if it is no image.
+    """
+
+    name: str
+    given: str
+    suggested: str
+    score: float
+    picture: str = ""
+
+
+class DoubtfulLabels(NamedTuple):
+    """The most doubtful labels of a run.
+
+    Attributes:
+        samples: the samples, the most doubtful first, :data:`MOST` at most.
+        about: which run judged them and by which score, in words.
+    """
+
+    samples: Sequence[Doubtful]
+    about: str = ""
+
+
+def to_json(labels: DoubtfulLabels) -> bytes:
+    """Return the content of the file.
+
+    Args:
+        labels: what it is to hold.
+    """
+    samples = [sample._asdict() for sample in labels.samples]
+    return (json.dumps({"about": labels.about, "samples": samples}, indent=1) + "\n").encode()
+
+
+def read_labels(folder: Path) -> DoubtfulLabels | None:
+    """Read the most doubtful labels of a run.
+
+    Args:
+        folder: the folder of an experiment.
+
+    Returns:
+        The labels, without pictures if only ``labels.csv`` can be read, as earlier versions left
+        it; ``None`` if there is no such file, or none that is a list of labels.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from metaloss.report.doubtful_file import read_labels
+        >>> read_labels(Path("nowhere")) is None
+        True
+    """
+    if not (folder / _CSV).is_file():
+        return None
+    with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+        found = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        samples = [_sample(each) for each in found["samples"][:MOST]]
+        return DoubtfulLabels(samples, str(found["about"]))
+    with suppress(OSError, ValueError, TypeError, csv.Error):
+        return DoubtfulLabels(_of_csv(folder / _CSV))
+    return None
+
+
+def _sample(found: dict[str, Any]) -> Doubtful:
+    picture = str(found["picture"])
+    return Doubtful(
+        name=str(found["name"]),
+        given=str(found["given"]),
+        suggested=str(found["suggested"]),
+        score=float(found["score"]),
+        # The page must never fetch anything, whatever somebody has written to the file.
+        picture=picture if _PICTURE.fullmatch(picture) else "",
+    )
+
+
+def _of_csv(path: Path) -> list[Doubtful]:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        lines = islice(csv.reader(file), 1, 1 + MOST)
+        return [
+            Doubtful(name, given, suggested, float(score))
+            for name, given, suggested, score in lines
+        ]
