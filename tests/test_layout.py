@@ -36,6 +36,7 @@ LAYERS = [
     {"cli_options", "cli_report", "runner", "stopping"},
     {"labels", "predict", "sweeps"},
     {"fitting"},
+    {"sklearn"},
     {"reproduce"},
     {"cli_fit", "cli_labels", "cli_predict", "cli_sweeps"},
     {"cli"},
