@@ -119,12 +119,11 @@ def choose(facts: Facts, options: Options) -> Choices:
         >>> from metaloss.fitting.choices import Options, choose
         >>> from metaloss.fitting.facts import Facts
         >>> photos = Facts(
-        ...     samples=1000, classes=6, clean=60, smallest_class=150, has_test=False, files=True,
-        ...     side=300,
+        ...     samples=1000, classes=6, clean=60, has_test=False, files=True, side=300
         ... )
         >>> made = choose(photos, Options(epochs=5))
         >>> made.model, made.size, made.batch_size, made.epochs
-        ('resnet8', 32, 32, 5)
+        ('small_cnn', 32, 32, 5)
     """
     _check_fit(facts, options)
     held_out = None
@@ -251,7 +250,7 @@ def _held_out(samples: int) -> int:
 def _model(facts: Facts, options: Options) -> str:
     if options.weights is not None:
         return "resnet18"
-    return "resnet8" if facts.images else "mlp"
+    return "small_cnn" if facts.images else "mlp"
 
 
 def _size(facts: Facts, *, pretrained: bool) -> int:

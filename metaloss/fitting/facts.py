@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -21,7 +22,6 @@ class Facts:
         samples: training samples, those that a test set may still be taken out of included.
         classes: the number of classes.
         clean: samples with checked labels.
-        smallest_class: samples of the rarest class among ``samples``.
         has_test: whether there is a test set.
         files: whether the samples are image files.
         shape: the shape of a sample that is no file; empty for files.
@@ -34,7 +34,6 @@ class Facts:
     samples: int
     classes: int
     clean: int
-    smallest_class: int
     has_test: bool
     files: bool
     shape: tuple[int, ...] = ()
@@ -56,12 +55,10 @@ def facts_of(found: OwnParts) -> Facts:
         found: its parts.
     """
     train = found.parts["train"]
-    counts = [train.labels.count(name) for name in found.class_names]
-    known = {
+    known: dict[str, Any] = {
         "samples": len(train),
         "classes": len(found.class_names),
         "clean": len(found.parts["clean"]) if "clean" in found.parts else 0,
-        "smallest_class": min(counts),
         "has_test": "test" in found.parts,
     }
     if isinstance(train.samples, Tensor):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,21 @@ from numpy.typing import NDArray
 
 from metaloss.predict import RunNetwork
 from metaloss.predict.predictions import predict_by
+
+
+class TemporaryFolder:
+    """A folder that is removed when nothing refers to this object any more.
+
+    Unlike ``tempfile.TemporaryDirectory``, it is removed without a warning: users are not asked to
+    close what they fitted.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="metaloss-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -37,7 +54,7 @@ class Fitted:
     accuracy_checked: bool
     label_quality: NDArray[np.float64]
     suggested: NDArray[Any]
-    _kept: TemporaryDirectory[str] | None = field(default=None, repr=False)
+    _kept: TemporaryFolder | None = field(default=None, repr=False)
 
     def predict_proba(self, data: Any) -> NDArray[np.float64]:
         """Return the probabilities of the classes.

@@ -13,7 +13,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from metaloss.fitting.command import Outcome, Places
-    from metaloss.fitting.fitted import Fitted
+    from metaloss.fitting.fitted import Fitted, TemporaryFolder
 
 
 def fit(
@@ -74,10 +74,11 @@ def fit(
     from metaloss.experiments import RunFolder
     from metaloss.fitting.choices import Options
     from metaloss.fitting.command import Settings, fit_data
+    from metaloss.fitting.fitted import TemporaryFolder
 
     chosen = Options(**options)
-    kept = TemporaryDirectory(prefix="metaloss-") if out is None else None
-    folder = RunFolder(Path(kept.name) / "run" if kept is not None else Path(str(out)))
+    kept = TemporaryFolder() if out is None else None
+    folder = RunFolder(kept.path / "run" if kept is not None else Path(str(out)))
     with _places(data, labels, clean, test, label) as (places, classes):
         settings = Settings(
             baseline=baseline,
@@ -127,7 +128,7 @@ def _fitted(
     outcome: Outcome,
     classes: dict[str, Any] | None,
     folder: Path,
-    kept: TemporaryDirectory[str] | None,
+    kept: TemporaryFolder | None,
 ) -> Fitted:
     from metaloss.experiments import RunFolder
     from metaloss.experiments.finished import Choice

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from metaloss.checks import require
 from metaloss.fitting.command import Places
 
-Inputs: TypeAlias = NDArray[Any] | Tensor | Dataset[Any] | Sequence[Any]
 Samples: TypeAlias = tuple[Any, Any]
 """Inputs and their labels."""
 
@@ -66,8 +63,8 @@ def as_arrays(data: Any, labels: Any, name: str) -> tuple[NDArray[Any], NDArray[
 
 def write_places(
     data: tuple[NDArray[Any], NDArray[Any]],
-    clean: Samples | Sequence[int] | NDArray[Any] | Tensor | None,
-    test: Samples | None,
+    clean: Any,
+    test: Any,
     folder: Path,
 ) -> Places:
     """Write samples to files.

@@ -124,7 +124,6 @@ def predict_by(
     )
 
 
-@torch.no_grad()
 def predicted(
     network: RunNetwork, data: Data, batch_size: int = BATCH_SIZE, *, strict: bool = False
 ) -> Iterator[Predicted]:
@@ -157,6 +156,7 @@ def predicted(
     )
 
 
+@torch.no_grad()
 def _probabilities(network: RunNetwork, inputs: Tensor) -> Tensor:
     outputs = network.model(inputs)
     expected = [len(inputs), len(network.inputs.class_names)]

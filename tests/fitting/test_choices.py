@@ -1,0 +1,90 @@
+"""What is chosen for a data set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from metaloss.checks import InputError
+from metaloss.fitting.choices import Options, choose
+from metaloss.fitting.facts import Facts
+
+PHOTOS = Facts(samples=1000, classes=6, clean=60, has_test=False, files=True, side=300)
+TABLE = Facts(samples=150, classes=3, clean=0, has_test=False, files=False, shape=(4,))
+DIGITS = Facts(
+    samples=60_000, classes=10, clean=0, has_test=True, files=False, shape=(1, 28, 28), grey=True,
+    bytes=True,
+)  # fmt: skip
+
+
+def test_photos_without_options() -> None:
+    made = choose(PHOTOS, Options())
+    assert (made.model, made.size, made.channels, made.flip) == ("small_cnn", 32, 3, True)
+    assert made.held_out == 100
+    assert made.batch_size == 32 and made.meta_batch_size == 60
+    steps = made.epochs * (900 // 32)
+    assert 1500 < steps < 2500
+    assert steps / made.meta_every >= 1000
+
+
+def test_pretrained_weights_are_trained_less_on_larger_images() -> None:
+    made = choose(PHOTOS, Options(weights="DEFAULT"))
+    assert (made.model, made.size, made.weights) == ("resnet18", 224, "DEFAULT")
+    assert made.epochs < choose(PHOTOS, Options()).epochs
+
+
+def test_rows_of_numbers_have_no_images() -> None:
+    made = choose(TABLE, Options())
+    assert (made.model, made.size, made.flip, made.meta_every) == ("mlp", None, None, 0)
+    assert made.held_out == 30
+    assert {choice.what for choice in made.said} == {
+        "held-out samples", "network", "batch size", "epochs",
+    }  # fmt: skip
+
+
+def test_test_samples_are_not_held_out() -> None:
+    made = choose(DIGITS, Options())
+    assert made.held_out is None and made.channels == 1 and made.flip is False
+    assert made.epochs == 20
+
+
+def test_small_images_keep_their_size_and_large_sets_stay_in_files() -> None:
+    assert choose(replace(PHOTOS, one_size=28), Options()).size == 28
+    assert choose(replace(PHOTOS, one_size=200), Options()).size == 32
+    assert choose(PHOTOS, Options()).in_memory
+    assert not choose(replace(PHOTOS, samples=10**6), Options(size=224)).in_memory
+
+
+def test_what_was_said_is_taken_and_shown() -> None:
+    options = Options(
+        model="resnet8", size=40, epochs=3, batch_size=8, meta_every=4, held_out=50, flip=False
+    )
+    made = choose(PHOTOS, options)
+    for name in ("model", "size", "epochs", "batch_size", "meta_every", "held_out", "flip"):
+        assert getattr(made, name) == getattr(options, name)
+    assert {choice.why for choice in made.said} == {"as you said"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "options", "words"),
+    [
+        (TABLE, {"size": 8}, "--size: expected none for samples that are no image files, got 8"),
+        (TABLE, {"flip": True}, "--flip: expected images"),
+        (DIGITS, {"held_out": 9}, "--held-out: expected none, since there are test samples, got 9"),
+        (PHOTOS, {"batch_size": 5000}, "--batch-size: expected at most 900"),
+        (PHOTOS, {"held_out": 995}, "at least 12 samples to train on.*995 of which are held out"),
+        (PHOTOS, {"weights": "x.pth", "model": "resnet8"}, "--weights: expected images and a"),
+        (TABLE, {"weights": "DEFAULT"}, "--weights: .* got rows of numbers"),
+        (replace(TABLE, samples=5), {}, "at least 6 samples"),
+    ],
+)
+def test_choices_that_do_not_fit(facts: Facts, options, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        choose(facts, Options(**options))
+
+
+@pytest.mark.parametrize("name", ["size", "epochs", "batch_size", "meta_every"])
+def test_numbers_that_are_no_numbers(name: str) -> None:
+    with pytest.raises(InputError, match=f"--{name.replace('_', '-')}: expected a whole number"):
+        Options(**{name: 0})

@@ -1,0 +1,162 @@
+"""The command, from data to a classifier and a list of doubtful labels."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from metaloss.cli import app
+from metaloss.models import torchvision_model
+from metaloss.predict import predict_run
+from metaloss.tasks.own_data import own_data
+
+FEW = ("--epochs", "2", "--batch-size", "8")
+
+
+def run(*words: object) -> str:
+    done = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return " ".join(done.output.split())
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Two clouds of points, every fifth label wrong."""
+    draw = np.random.default_rng(0)
+    right = np.arange(80) % 2
+    given = np.where(np.arange(80) % 5 == 0, 1 - right, right)
+    points = draw.normal(size=(80, 2)) + 6 * right[:, None]
+    lines = ["x,y,label,id"]
+    for at, ((x, y), label) in enumerate(zip(points, given, strict=True)):
+        lines.append(f"{x},{y},{'ab'[label]},row{at}")
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Dark and light images of several sizes, one grey and one damaged."""
+    draw = np.random.default_rng(0)
+    for at in range(24):
+        label = at % 2
+        pixels = draw.integers(0, 90, (20 + at, 30, 3), dtype=np.uint8) + 160 * label
+        place = tmp_path / "photos" / ("dark", "light")[label] / f"{at}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(pixels.astype(np.uint8))
+        (image.convert("L") if at == 3 else image).save(place)
+    (tmp_path / "photos" / "dark" / "bad.jpg").write_bytes(b"no image")
+    return tmp_path / "photos"
+
+
+def test_a_table_without_clean_labels(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    said = run("fit", table, "--out", out, "--epochs", 10, "--baseline")
+    assert "80 rows of 2 classes, none with a checked label" in said
+    assert "held-out samples 16 for the figures" in said and "--held-out" in said
+    results = json.loads((out / "results.json").read_text())
+    assert [row["method"] for row in results["rows"]] == ["CE", "recommended"]
+    with (out / "labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 64
+    doubtful = [int(row["id"].removeprefix("row")) for row in rows[:6]]
+    assert sum(at % 5 == 0 for at in doubtful) >= 5
+    assert (out / "config.gin").is_file()
+
+
+def test_the_configuration_is_run_again_by_train(table: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "clean.txt"
+    listed.write_text("".join(f"row{at}\n" for at in range(80) if at % 5 and at > 50))
+    run("fit", table, "--clean", listed, "--out", tmp_path / "a", *FEW)
+    run("train", tmp_path / "a" / "config.gin", "--out", tmp_path / "b")
+    rows = [json.loads((tmp_path / k / "results.json").read_text())["rows"] for k in "ab"]
+    values = [row[0]["values"] for row in rows]
+    assert values[0] == values[1]
+
+
+def test_photos_with_clean_ones(photos: Path, tmp_path: Path) -> None:
+    for at in range(4):
+        place = tmp_path / "clean" / ("dark", "light")[at % 2] / f"{at}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (25, 25), (at * 60,) * 3).save(place)
+    out = tmp_path / "run"
+    said = run("fit", photos, "--clean", tmp_path / "clean", "--out", out, *FEW)
+    assert "29 images of 2 classes, 4 with checked labels" in said
+    assert "1 of 25 images cannot be read and are left out" in said and "bad.jpg" in said
+    assert (out / "labels.png").is_file()
+    assert "NUM_CLEAN = 4" in (out / "config.gin").read_text()
+    found = predict_run(out, photos)
+    assert len(found.ids) == 24 and [each.name for each in found.skipped] == [
+        str(photos / "dark" / "bad.jpg")
+    ]
+
+
+def test_pretrained_weights_from_a_file(photos: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.pth"
+    network = torchvision_model("squeezenet1_1", 1000)
+    torch.save(network.state_dict(), weights)
+    out = tmp_path / "run"
+    words = ("--model", "squeezenet1_1", "--weights", weights, "--size", 40)
+    run("fit", photos, "--out", out, *words, "--epochs", 1, "--batch-size", 8)
+    text = (out / "config.gin").read_text()
+    assert "LR = 0.01" in text and "0.485" in text
+    # The features were trained on from the file: they moved, and not far.
+    before = network.state_dict()["features.0.weight"]
+    after = predict_network(out).state_dict()["features.0.weight"]
+    assert 0 < (after - before).norm() < 0.5 * before.norm()
+
+
+def predict_network(run: Path) -> torch.nn.Module:
+    from metaloss.predict import read_network
+
+    return read_network(run).model
+
+
+def test_arrays_with_test_samples(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "a.npz",
+        x=draw.integers(0, 256, (40, 8, 8), dtype=np.uint8),
+        y=np.arange(40) % 2,
+        x_test=draw.integers(0, 256, (6, 8, 8), dtype=np.uint8),
+        y_test=np.arange(6) % 2,
+    )
+    out = tmp_path / "run"
+    said = run("fit", tmp_path / "a.npz", "--out", out, *FEW)
+    assert "held-out" not in said and "unchecked" in said
+    assert "mirrored images no" in said
+
+
+def test_all_samples_are_trained_on_and_ranked(table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    said = run("fit", table, "--held-out", 0, "--out", out, *FEW)
+    assert "unchecked" in said
+    assert len((out / "labels.csv").read_text().splitlines()) == 81
+    assert len(own_data(table).train) == 80
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nowhere",), "nowhere: expected a folder with a folder of images for each class"),
+        (("table.csv", "--model", "resnet81"), "resnet81"),
+        (("table.csv", "--size", "3"), "--size: expected none"),
+        (("table.csv", "--label", "kind"), "the column 'kind', got 'x', 'y', 'label', 'id'"),
+        (("table.csv", "--clean", "nothing.txt"), "nothing.txt"),
+        (("table.csv", "--resume"), "--resume: expected --out"),
+        (("table.csv", "--weights", "DEFAULT"), "--weights: expected images"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    table: Path, refusal: Callable[..., str], words: tuple[str, ...], said: str
+) -> None:
+    assert said in refusal("fit", *words)
+    assert list(table.parent.iterdir()) == [table]

@@ -1,0 +1,122 @@
+"""The same from Python, and from scikit-learn."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import check_estimator
+from torch.utils.data import TensorDataset
+
+import metaloss
+from metaloss.checks import InputError
+from metaloss.sklearn import RobustClassifier
+
+
+@pytest.fixture
+def clouds() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points of two clouds, their classes, and labels of which every fifth is wrong."""
+    right = np.arange(80) % 2
+    given = np.where(np.arange(80) % 5 == 0, 1 - right, right)
+    points = np.random.default_rng(0).normal(size=(80, 2)) + 6 * right[:, None]
+    return points, right, given
+
+
+def test_arrays(clouds) -> None:
+    points, right, given = clouds
+    words = np.array(["cat", "dog"])
+    fitted = metaloss.fit(points, words[given], epochs=10, held_out=0)
+    assert fitted.classes.tolist() == ["cat", "dog"]
+    assert (fitted.predict(points) == words[right]).mean() > 0.95
+    assert fitted.predict_proba(points).sum(axis=1) == pytest.approx(1)
+    doubtful = fitted.label_quality.argsort()[:16]
+    assert (doubtful % 5 == 0).mean() > 0.9
+    assert (fitted.suggested[doubtful] == words[right][doubtful]).mean() > 0.9
+    assert not fitted.accuracy_checked
+    assert (fitted.folder / "labels.csv").is_file()
+
+
+def test_a_folder_keeps_the_data_and_held_out_samples_are_not_ranked(clouds, tmp_path) -> None:
+    points, _, given = clouds
+    fitted = metaloss.fit(points, given, out=tmp_path / "run", epochs=1, held_out=10)
+    assert (tmp_path / "run" / "data.npz").is_file()
+    assert np.isnan(fitted.label_quality).sum() == 10
+    assert sum(each is None for each in fitted.suggested) == 10
+    assert fitted.classes.dtype.kind == "i"
+
+
+@pytest.mark.parametrize("as_mask", [True, False])
+def test_clean_samples_among_the_data(clouds, as_mask: bool) -> None:
+    points, right, given = clouds
+    clean = (given == right) & (np.arange(80) > 60)
+    chosen = clean if as_mask else np.flatnonzero(clean)
+    fitted = metaloss.fit(points, given, clean=chosen, epochs=1)
+    assert f"NUM_CLEAN = {clean.sum()}" in (fitted.folder / "config.gin").read_text()
+    assert np.isnan(fitted.label_quality[clean]).all()
+
+
+def test_a_data_set_with_further_clean_and_test_samples(clouds) -> None:
+    points, right, given = clouds
+    data = TensorDataset(torch.from_numpy(points).float(), torch.from_numpy(given))
+    fitted = metaloss.fit(
+        data, clean=(points[:9] + 0.1, right[:9]), test=(points[9:] + 0.1, right[9:]), epochs=10
+    )
+    assert fitted.accuracy_checked and fitted.accuracy > 0.9
+
+
+def test_verbose_prints_and_otherwise_nothing_is_printed(clouds, capfd) -> None:
+    points, _, given = clouds
+    metaloss.fit(points, given, epochs=1)
+    assert capfd.readouterr() == ("", "")
+    metaloss.fit(points, given, epochs=1, verbose=True)
+    written = capfd.readouterr()
+    assert "80 rows of 2 classes" in written.err and "recommended" in written.out
+
+
+def test_a_place(clouds, tmp_path: Path) -> None:
+    points, _, given = clouds
+    np.savez(tmp_path / "a.npz", x=points, y=given)
+    assert metaloss.fit(tmp_path / "a.npz", epochs=1).label_quality.shape == (80,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"data": np.zeros((4, 2))}, "expected labels beside an array"),
+        ({"data": np.zeros((4, 2)), "labels": [0, 1]}, "got 2 labels and 4 inputs"),
+        ({"data": [], "labels": []}, "expected samples, got none"),
+        ({"data": [np.zeros(2), np.zeros(3)], "labels": [0, 1]}, "inputs of one shape, got 2"),
+        ({"data": [np.zeros(2)]}, "expected pairs of an input and a label"),
+        ({"data": np.zeros((4, 2)), "labels": [0, 1] * 2, "clean": [9]}, "from 0 to 3, got 9..9"),
+        ({"data": np.zeros((4, 2)), "labels": [0, 1] * 2, "clean": [True]}, "a mask of 4 samples"),
+        ({"data": np.zeros((4, 2)), "labels": [0, 1] * 2, "clean": [0.5]}, "positions or a mask"),
+        (
+            {"data": np.zeros((4, 2)), "labels": [0, 1] * 2, "test": [1]},
+            "a pair of inputs and labels",
+        ),
+        ({"data": "nowhere", "labels": [1]}, "labels: expected none beside a place"),
+        ({"data": "nowhere"}, "nowhere: expected a folder"),
+    ],
+)
+def test_bad_input(arguments, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        metaloss.fit(**arguments)
+
+
+def test_the_classifier_is_what_scikit_learn_expects() -> None:
+    outcomes = check_estimator(RobustClassifier(epochs=5, random_state=0), on_skip=None)
+    assert len(outcomes) > 40
+
+
+def test_the_classifier_with_clean_samples_is_cloned_and_pickled(clouds) -> None:
+    points, right, given = clouds
+    robust = clone(RobustClassifier(epochs=5, random_state=3)).fit(
+        points, given, clean=np.arange(60, 80)[given[60:] == right[60:]]
+    )
+    again = pickle.loads(pickle.dumps(robust))
+    assert (again.predict_proba(points) == robust.predict_proba(points)).all()
+    assert robust.label_quality_.shape == robust.suggested_labels_.shape == (80,)
