@@ -46,7 +46,7 @@ def predict(
         str | None, typer.Option(help="A device, such as cuda.", show_default="a GPU if any")
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first image that cannot be read.")
+        bool, typer.Option("--strict", help="Stop at the first sample that cannot be read.")
     ] = False,
 ) -> None:
     """Predict images or arrays by the network of a finished run of classification.

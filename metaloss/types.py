@@ -197,9 +197,12 @@ def has_checked_meta(task: TaskLike) -> bool:
         task: has an attribute ``meta_checked`` that is false if they were not.
 
     Example:
-        >>> from metaloss.tasks import classification_task, digits
+        >>> from functools import partial
+        >>> from metaloss.tasks import classification_task, digits, noise
         >>> from metaloss.types import has_checked_meta
-        >>> has_checked_meta(classification_task(data=digits, meta_from="shared", num_test=360))
+        >>> noisy = partial(noise.symmetric, rate=0.4)
+        >>> task = classification_task(data=digits, noise=noisy, meta_from="shared", num_test=360)
+        >>> has_checked_meta(task)
         False
     """
     return bool(getattr(task, "meta_checked", True))

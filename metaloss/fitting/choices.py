@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from metaloss.checks import check_at_least, require
 from metaloss.fitting.facts import Facts
+from metaloss.models.wrappers import suggestion, torchvision_names
 
 OURS = ("resnet8", "resnet20", "resnet32", "resnet34", "small_cnn", "mlp")
 """The networks of this package that ``--model`` names; any other is one of torchvision."""
@@ -118,6 +119,7 @@ def choose(facts: Facts, options: Options) -> Choices:
     Example:
         >>> from metaloss.fitting.choices import Options, choose
         >>> from metaloss.fitting.facts import Facts
+    from metaloss.models.wrappers import suggestion, torchvision_names
         >>> photos = Facts(
         ...     samples=1000, classes=6, clean=60, has_test=False, files=True, side=300
         ... )
@@ -212,6 +214,13 @@ def _said(
 
 
 def _check_fit(facts: Facts, options: Options) -> None:
+    if options.model is not None and options.model not in OURS:
+        names = torchvision_names()
+        require(
+            options.model in names,
+            f"--model: expected {', '.join(OURS)} or a classifier of torchvision, got "
+            f"{options.model!r}{suggestion(options.model, [*OURS, *names])}",
+        )
     require(
         facts.files or options.size is None,
         f"--size: expected none for samples that are no image files, got {options.size}",

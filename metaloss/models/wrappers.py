@@ -40,12 +40,11 @@ def torchvision_model(name: str, num_classes: int, weights: str | Path | None = 
         torch.Size([2, 10])
     """
     check_at_least("num_classes", num_classes, 2)
-    models = import_torchvision().models
-    names = models.list_models(module=models)
+    models, names = import_torchvision().models, torchvision_names()
     require(
         name in names,
         f"name: expected a classifier of torchvision.models, got {name!r}"
-        + _suggest(str(name), names),
+        + suggestion(str(name), names),
     )
     model = models.get_model(name) if weights is None else _pretrained(name, weights)
     _remove_auxiliary_heads(model)
@@ -189,6 +188,13 @@ def _forbid_inplace(model: nn.Module) -> None:
             module.inplace = False  # type: ignore[assignment]
 
 
-def _suggest(name: str, names: list[str]) -> str:
+def torchvision_names() -> list[str]:
+    """Returns the names of torchvision's classifiers."""
+    models = import_torchvision().models
+    return models.list_models(module=models)
+
+
+def suggestion(name: str, names: list[str]) -> str:
+    """Returns a question for an error: whether one of these names is meant, if one is close."""
     close = difflib.get_close_matches(name, names, n=3)
     return f"; did you mean {' or '.join(close)}?" if close else ""

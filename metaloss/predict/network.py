@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from metaloss.checks import require
+from metaloss.checks import InputError, require
+from metaloss.complaints import one_line
 from metaloss.config import Config, configuration
 from metaloss.experiments import Comparison, Experiment
 from metaloss.experiments.finished import (
@@ -69,7 +71,7 @@ def read_network(
             another network.
     """
     place, choice, on = user_path(run), choice or Choice(), chosen_device(device)
-    with configuration([config_of(place)]) as parsed, randomness_restored():
+    with _configuration(place) as parsed, randomness_restored():
         folder, make = _network(parsed, place, choice.task)
         method, seed, records = chosen_run(folder, *methods_and_seeds(folder), choice)
         inputs = records.read_inputs()
@@ -80,6 +82,20 @@ def read_network(
         model = fresh(make(), seed)
         load_network(model, records)
     return RunNetwork(records.path, method, seed, model.to(on).eval(), inputs, on)
+
+
+@contextmanager
+def _configuration(place: Path) -> Iterator[Config]:
+    """Yield the configuration of a run; say what to do if a module of the user's is missing."""
+    try:
+        with configuration([config_of(place)]) as parsed:
+            yield parsed
+    except InputError as error:
+        if "No module named" not in str(error):
+            raise
+        raise InputError(
+            f"{one_line(str(error))}: start in the folder of that module, or copy it into {place}"
+        ) from None
 
 
 def _network(

@@ -79,6 +79,7 @@ def test_a_run_folder_holds_what_it_promises(tmp_path) -> None:
     run = tmp_path / "run" / "A-GCE-margin" / "seed-0"
     assert {p.name for p in run.iterdir()} == {
         "identity.json",
+        "inputs.json",
         "metrics.jsonl",
         "margins.safetensors",
         "model.safetensors",

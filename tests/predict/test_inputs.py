@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from metaloss.training import Recipe
 from metaloss.types import inputs_of
 from tests.helpers.tasks import blobs
 from tests.predict.runs import Runs, refusal, train, write_images
+from tests.predict.runs import predicted as rows_of
 
 OWN = """
 from __future__ import annotations
@@ -55,12 +57,12 @@ tasks.classification_task.batch_size = 10
 """
 
 
-@pytest.fixture
-def features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on features of a module of one's own."""
-    (tmp_path / "own_sides.py").write_text(OWN)
-    monkeypatch.chdir(tmp_path)
-    return train(tmp_path / "run", GIN)
+    place = tmp_path_factory.mktemp("features")
+    (place / "own_sides.py").write_text(OWN)
+    return train(place / "run", GIN)
 
 
 def test_features(features: Path, runs: Runs) -> None:
@@ -79,6 +81,16 @@ def test_features(features: Path, runs: Runs) -> None:
     assert found.skipped == ((4, "data, sample 4: expected finite numbers, got NaN or infinity"),)
     line = refusal(features, runs.images / "test")
     assert "expected arrays in a file .npy or .npz" in line and "[64]" in line
+
+
+def test_a_module_of_ones_own_is_looked_for(
+    features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((2, 64)))
+    assert [row["id"] for row in rows_of(features, tmp_path / "a.npy")] == ["0", "1"]
+    monkeypatch.delitem(sys.modules, "own_sides")
+    line = refusal(features, tmp_path / "a.npy")
+    assert "No module named 'own_sides'" in line and line.endswith(f"copy it into {features}")
 
 
 def test_a_transform_of_ones_own(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ from tests.tasks.test_classification import DIGITS, NUMBERS, SYMMETRIC
         (partial(NUMBERS, noise_file="nowhere"), "nowhere: .* no such file"),
         (partial(NUMBERS, augment=Augment), "numbers is not uint8 images in memory"),
         (partial(DIGITS, mean=(0.5,)), "mean and std: expected both or neither"),
-        (partial(DIGITS, mean=(0.5,) * 3, std=(0.5,) * 3), "mean: expected a number for each of 1"),
+        (partial(DIGITS, mean=(0.5,) * 3, std=(0.5,) * 3), "mean: expected a number for each"),
         (partial(NUMBERS, noise=partial(noise.symmetric, rate=2)), "rate"),
         (
             partial(NUMBERS, noise=lambda targets, num_classes, generator: targets),
