@@ -180,4 +180,5 @@ def classification_task(
         test_checked=source.test is not None or source.labels_checked,
         meta_samples=meta,
         meta_checked=meta.checked(source.labels_checked, corrupted=noisy is not None),
+        shared=chosen,
     )

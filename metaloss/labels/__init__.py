@@ -1,6 +1,6 @@
 """Finding wrong labels: scores of each label, and what is estimated of the noise."""
 
-from metaloss.labels.assessment import PREFERRED, SCORES, Assessment, assess
+from metaloss.labels.assessment import PREFERRED, SCORES, Assessment, assess, by_heart
 from metaloss.labels.confident import (
     LabelNoise,
     class_thresholds,
@@ -11,7 +11,8 @@ from metaloss.labels.confident import (
 from metaloss.labels.crosscheck import cleanlab_scores
 from metaloss.labels.detection import Detection, detection
 from metaloss.labels.listing import labels_csv
-from metaloss.labels.run_reader import Choice, FinishedRun, read_run
+from metaloss.labels.opening import Choice
+from metaloss.labels.run_reader import FinishedRun, read_run
 from metaloss.labels.scores import (
     adjuster_weight,
     area_under_margin,
@@ -31,6 +32,7 @@ __all__ = [
     "adjuster_weight",
     "area_under_margin",
     "assess",
+    "by_heart",
     "class_thresholds",
     "cleanlab_scores",
     "combined",
