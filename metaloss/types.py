@@ -172,9 +172,12 @@ def has_checked_meta(task: TaskLike) -> bool:
         task: has an attribute ``meta_checked`` that is false if they were not.
 
     Example:
-        >>> from metaloss.tasks import classification_task, digits
+        >>> from functools import partial
+        >>> from metaloss.tasks import classification_task, digits, noise
         >>> from metaloss.types import has_checked_meta
-        >>> has_checked_meta(classification_task(data=digits, meta_from="shared", num_test=360))
+        >>> wrong = partial(noise.symmetric, rate=0.4)
+        >>> shared = {"meta_from": "shared", "num_test": 360}
+        >>> has_checked_meta(classification_task(data=digits, noise=wrong, **shared))
         False
     """
     return bool(getattr(task, "meta_checked", True))

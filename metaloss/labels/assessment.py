@@ -33,7 +33,7 @@ BY_HEART = 0.95
 def by_heart(own: Probabilities, labels: Int[Tensor, " samples"]) -> bool:
     """Returns whether a network predicts nearly all labels that it was trained on.
 
-    Its predictions then say nothing of which are wrong; 5% of them or more are in most data sets.
+    Its predictions then say little of which labels are wrong.
 
     Args:
         own: its predictions for the samples, ``[samples, classes]``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,12 @@ from metaloss.experiments import (
     RunSettings,
     Searched,
 )
+from metaloss.labels import run_reader
 from metaloss.labels.folds import check_folds, fold_records, out_of_fold, stratified
 from metaloss.labels.opening import OpenRun
 from metaloss.losses import GCE, CrossEntropy
 from metaloss.report.rows import gather
+from metaloss.stopping import Stopped
 from metaloss.tasks import BatchLoader
 from metaloss.tasks.task import Task
 from metaloss.training import Observer, Recipe
@@ -220,6 +223,24 @@ def test_a_task_that_cannot_be_cut_down_is_refused(tmp_path: Path) -> None:
     whole = OpenRun(run.experiment, run.folder, run.method, 0, Own(), run.records)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"\(metaloss.types.Selectable\).* got a Own"):
         out_of_fold(whole, 2, Observer())
+
+
+def test_a_stopped_command_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    few = "tasks.classification_task.subset = 200"
+    files = ["models/mlp.gin"]
+    place = train(tmp_path / "run", "experiments/demo.gin", CE, few, "EPOCHS = 1", files=files)
+    monkeypatch.setattr(run_reader, "out_of_fold", stop)
+    monkeypatch.setattr(sys, "argv", ["metaloss", "labels", "my run", "--folds", "2"])
+    done = invoke("labels", place, "--folds", 2)
+    assert isinstance(done.exception, Stopped) and done.exception.code == 130
+    assert str(done.exception) == "stopped; go on with: metaloss labels 'my run' --folds 2"
+    monkeypatch.undo()
+    assert invoke("labels", place, "--folds", 2).exit_code == 0  # the folder is free again
 
 
 def words_of(output: str) -> Sequence[str]:
