@@ -54,8 +54,9 @@ def labels(
 ) -> None:
     """Rank the training samples of a finished run by how likely their labels are wrong.
 
-    Writes labels.csv, the most doubtful first, and labels.png, a contact sheet of images. Prints
-    the estimated noise and, where the wrong labels are known, how well each score finds them.
+    Writes labels.csv, the most doubtful first, and labels.png, a contact sheet of images; the
+    report in the folder shows the first of them. Prints the estimated noise and, where the wrong
+    labels are known, how well each score finds them.
     """
     from metaloss.labels.command import judge_run
     from metaloss.labels.opening import Choice

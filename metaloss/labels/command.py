@@ -158,7 +158,7 @@ def _detections(found: FinishedRun, judged: Assessment) -> dict[str, Detection]:
 
 def _whose(found: FinishedRun) -> str:
     said = f"{found.method}, seed {found.seed}"
-    return said if found.folds is None else f"{said}, out of {found.folds} folds"
+    return said if found.folds is None else f"{said}, out-of-fold by {found.folds} networks"
 
 
 def _print(found: FinishedRun, judged: Assessment, ranked_by: str) -> None:

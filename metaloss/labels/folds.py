@@ -132,7 +132,8 @@ def _beforehand(run: OpenRun, places: Sequence[RunRecords]) -> str:
         return f"{what}: all of them are done"
     own = (run.records.result() or {})["seconds"]
     count = left * run.method.num_trainings
-    done = f"{len(places) - left} folds are done; " if left < len(places) else ""
+    finished = len(places) - left
+    done = f"{finished} fold{' is' if finished == 1 else 's are'} done; " if finished else ""
     many = f"{count} training{'' if count == 1 else 's'}"
     return f"{what}: {done}{many} to go, about {_duration(left * own)} (the run took {own:.0f} s)"
 

@@ -184,7 +184,7 @@ def test_it_says_beforehand_how_long_it_takes(tmp_path: Path) -> None:
     assert line.startswith("2 folds of CE, seed 0: 2 trainings to go, about ")
     (fold_records(run, 2)[1].path / "result.json").unlink()
     out_of_fold(run, 2, heard)
-    assert "1 folds are done; 1 training to go" in heard.notes[1]
+    assert "1 fold is done; 1 training to go" in heard.notes[1]
 
 
 def test_folds_of_other_samples_are_refused(tmp_path: Path) -> None:
@@ -259,8 +259,8 @@ def test_the_command_prints_and_writes_the_same_tables(tmp_path: Path) -> None:
     done = invoke("labels", place, "--folds", 2)
     assert done.exit_code == 0, done.output
     about, *lines = done.stdout.splitlines()
-    whose = "digits: CE, seed 0, out of 2 folds; ranked by combined (of the run's own predictions)"
-    assert about == whose
+    who = "digits: CE, seed 0, out-of-fold by 2 networks"
+    assert about == f"{who}; ranked by combined (of the run's own predictions)"
     assert words_of(" ".join(lines)) == words_of(" ".join(own.stdout.splitlines()[1:]))
     assert "2 folds of CE, seed 0: 2 trainings to go" in done.stderr
     assert "fold 2 of 2, CE, seed 0, epoch 1/1" in done.stderr
