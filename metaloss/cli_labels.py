@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -40,13 +43,27 @@ def labels(
     top: Annotated[
         int, typer.Option(help="How many of the most doubtful images to draw; 0 for none.")
     ] = 40,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="Train K networks, each without a K-th of the samples, which it then judges.",
+            show_default="the run's own network judges all",
+        ),
+    ] = None,
 ) -> None:
     """Rank the training samples of a finished run by how likely their labels are wrong.
 
-    Writes labels.csv, the most doubtful first, and labels.png, a contact sheet of images. Prints
-    the estimated noise and, where the wrong labels are known, how well each score finds them.
+    Writes labels.csv, the most doubtful first, and labels.png, a contact sheet of images; the
+    report in the folder shows the first of them. Prints the estimated noise and, where the wrong
+    labels are known, how well each score finds them.
     """
     from metaloss.experiments.finished import Choice
     from metaloss.labels.command import judge_run
+    from metaloss.stopping import stoppable
 
-    judge_run(run, Choice(method, seed, task), score=score, out=out, top=top)
+    def after() -> str:
+        return f"go on with: {shlex.join(['metaloss', *sys.argv[1:]])}"
+
+    with nullcontext() if folds is None else stoppable(after):
+        judge_run(run, Choice(method, seed, task), score=score, out=out, top=top, folds=folds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,17 +43,31 @@ def resumable(folder: RunFolder, words: Sequence[str]) -> Iterator[None]:
         OSError: The operating system's error, with the command to resume the run.
     """
     try:
-        with _terminable():
+        with stoppable(lambda: _how(folder, words) or "nothing was written yet"):
             yield
-    except KeyboardInterrupt as stop:
-        number = signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT
-        after = _how(folder, words) or "nothing was written yet"
-        raise Stopped(f"stopped; {after}", 128 + number) from None
     except OSError as error:
         how = _how(folder, words)
         if how is not None:
             error.strerror = f"{error.strerror or error}; once this is mended, {how}"
         raise
+
+
+@contextmanager
+def stoppable(after: Callable[[], str]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the block with a line.
+
+    Args:
+        after: returns what the line says of going on.
+
+    Raises:
+        Stopped: The block was ended so.
+    """
+    try:
+        with _terminable():
+            yield
+    except KeyboardInterrupt as stop:
+        number = signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT
+        raise Stopped(f"stopped; {after()}", 128 + number) from None
 
 
 def _how(folder: RunFolder, words: Sequence[str]) -> str | None:

@@ -81,6 +81,19 @@ class Reviewable(Protocol):
 
 
 @runtime_checkable
+class Selectable(Protocol):
+    """A loader, or a task, that can be cut down to some of its training samples."""
+
+    def select(self, index: Int[Tensor, " chosen"]) -> Any:
+        """Return the same with some of the training samples, in the order given.
+
+        Args:
+            index: their positions, int64. What is returned counts them from 0.
+        """
+        ...
+
+
+@runtime_checkable
 class Fingerprinted(Protocol):
     """A loader with a digest of its samples, so that a resumed run can check for the same ones."""
 

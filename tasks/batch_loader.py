@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from metaloss.checks import require
@@ -107,6 +107,20 @@ class BatchLoader:
             InputError: inputs and targets differ in number.
         """
         return replace(self, seed=seed, targets=self.targets if targets is None else targets)
+
+    def select(self, index: Int[Tensor, " chosen"]) -> BatchLoader:
+        """Return a loader over some of the samples, which are copied, in the order given.
+
+        Args:
+            index: their positions, int64. Their number is the largest batch.
+        """
+        index = index.to(self.targets.device)
+        return replace(
+            self,
+            inputs=self.inputs[index],
+            targets=self.targets[index],
+            batch_size=min(self.batch_size, len(index)),
+        )
 
     def in_order(self) -> BatchLoader:
         """Return an evaluation loader: every sample once, in order and without augmentation."""

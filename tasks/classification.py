@@ -187,4 +187,5 @@ def classification_task(
         meta_samples=meta,
         meta_checked=meta.checked(source.labels_checked, corrupted=noisy is not None),
         inputs=described(sets["train"], transforms),
+        shared=chosen,
     )

@@ -94,6 +94,15 @@ class FolderLoader:
         data = self.data if targets is None else self.data.with_targets(targets)
         return replace(self, seed=seed, data=data)
 
+    def select(self, index: Int[Tensor, " chosen"]) -> FolderLoader:
+        """Return a loader over some of the files, in the order given.
+
+        Args:
+            index: their positions, int64. Their number is the largest batch.
+        """
+        size = min(self.batch_size, len(index))
+        return replace(self, data=self.data.subset(index.cpu()), batch_size=size)
+
     def in_order(self) -> FolderLoader:
         """Return an evaluation loader: every sample once, in order and without augmentation."""
         return replace(self, augment=False, shuffle=False, drop_last=False)

@@ -128,6 +128,7 @@ def regression_task(
         test_checked=table.targets_checked,
         meta_samples=meta,
         meta_checked=meta.checked(table.targets_checked, corrupted=noisy is not None),
+        shared=chosen,
     )
 
 

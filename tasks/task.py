@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from metaloss.checks import InputError, require
 from metaloss.inputs import Inputs
-from metaloss.types import Loader
+from metaloss.types import Loader, Selectable
 
 from .corruption import NoisyValues
 from .meta_samples import MetaSamples
@@ -39,6 +41,8 @@ class Task:
             have none.
         inputs: how the inputs are made, so that others can be predicted without the data; ``None``
             if the targets are values.
+        shared: the positions in ``train`` of the samples of ``meta``, ``[meta samples]``, int64, if
+            they are trained on too.
 
     Example:
         >>> from metaloss.tasks import classification_task, digits
@@ -61,6 +65,7 @@ class Task:
     meta_checked: bool = True
     train_ids: tuple[str, ...] | None = None
     inputs: Inputs | None = None
+    shared: Int[Tensor, " meta"] | None = None
 
     @property
     def num_classes(self) -> int | None:
@@ -78,3 +83,50 @@ class Task:
         if self.class_names is None:
             return None
         return self.train_targets.bincount(minlength=len(self.class_names))
+
+    def select(self, index: Int[Tensor, " chosen"]) -> Task:
+        """Return the task with some of its training samples; all other samples stay.
+
+        Meta samples that are trained on too stay if they are among the chosen ones, so that nothing
+        is learned from the targets of the others.
+
+        Args:
+            index: positions of training samples, int64, all different.
+
+        Raises:
+            InputError: A loader cannot be cut down, or no meta sample is among the chosen ones.
+
+        Example:
+            >>> import torch
+            >>> from metaloss.tasks import classification_task, digits
+            >>> task = classification_task(data=digits, num_meta=100, num_test=360)
+            >>> few = task.select(torch.arange(0, 1337, 2))
+            >>> few.train.num_samples, len(few.train_targets), few.meta.num_samples
+            (669, 669, 100)
+        """
+        index = index.cpu()
+        meta, shared = self.meta, self.shared
+        if meta is not None and shared is not None:
+            places = torch.full((len(self.train_targets),), -1)
+            places[index] = torch.arange(len(index))
+            kept = (places[shared] >= 0).nonzero().squeeze(1)
+            require(len(kept) > 0, f"task {self.name}: expected meta samples among those chosen")
+            meta, shared = _selected(meta, kept), places[shared[kept]]
+        return replace(
+            self,
+            train=_selected(self.train, index),
+            meta=meta,
+            shared=shared,
+            train_targets=self.train_targets[index],
+            noise=None if self.noise is None else self.noise.select(index),
+        )
+
+
+def _selected(loader: Loader, index: Tensor) -> Loader:
+    if not isinstance(loader, Selectable):
+        raise InputError(
+            f"expected a loader with select(index), as metaloss.types.Selectable, got a "
+            f"{type(loader).__name__}"
+        )
+    found: Loader = loader.select(index)
+    return found

@@ -82,6 +82,10 @@ class Bars(Observer):
         if "meta_steps_skipped" in record:
             self.progress.console.print(skipped_warning(record), markup=False, highlight=False)
 
+    def note(self, line: str) -> None:
+        """Print a line above the bars."""
+        self.progress.console.print(line, markup=False, highlight=False)
+
     def remark(self, line: str) -> None:
         """Print a warning above the bars."""
         self.progress.console.print(f"warning: {line}", markup=False, highlight=False)
@@ -150,6 +154,10 @@ class Lines(Observer):
                 highlight=False,
                 soft_wrap=True,
             )
+
+    def note(self, line: str) -> None:
+        """Print a line."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def remark(self, line: str) -> None:
         """Print a warning."""

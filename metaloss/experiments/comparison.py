@@ -14,11 +14,12 @@ from metaloss.complaints import refusing
 from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.methods import Method
 from metaloss.experiments.names import slug
+from metaloss.experiments.part_observer import PartObserver
 from metaloss.experiments.preflight import check_specs
 from metaloss.experiments.run_folder import RunFolder
 from metaloss.experiments.settings import RunSettings
 from metaloss.machine import environment, threads
-from metaloss.training.observe import Observer, RunInfo
+from metaloss.training.observe import Observer
 from metaloss.training.recipe import Recipe
 from metaloss.types import TaskSpec
 
@@ -100,7 +101,7 @@ class Comparison:
         folder.begin(documents)
         found = {}
         for i, (name, experiment) in enumerate(experiments.items()):
-            told = _TaskObserver(observer, name, i, len(experiments))
+            told = PartObserver(observer, name, i, len(experiments))
             place = folder.part(slug(name))
             found[name] = experiment.run(place, told, first_steps=False)
         rows = across(found)
@@ -158,39 +159,3 @@ class _Remarks(Observer):
             f"{first}{f' and {len(others)} more' if others else ''}: {line}"
             for line, (first, *others) in self.tasks.items()
         ]
-
-
-class _TaskObserver(Observer):
-    """Reports the runs on one task to the observer of a whole comparison.
-
-    Args:
-        observer: the comparison's observer.
-        task: the task's name, put before the method's.
-        number: the number of the task, from 0.
-        tasks: the number of tasks, each with as many runs.
-    """
-
-    def __init__(self, observer: Observer, task: str, number: int, tasks: int) -> None:
-        self.observer = observer
-        self.task = task
-        self.number = number
-        self.tasks = tasks
-
-    def begin(self, info: RunInfo) -> None:
-        method = f"{self.task}, {info.method}"
-        number = self.number * info.runs + info.number
-        self.observer.begin(
-            info._replace(method=method, number=number, runs=self.tasks * info.runs)
-        )
-
-    def step(self, step: int) -> None:
-        self.observer.step(step)
-
-    def epoch(self, record: dict[str, Any]) -> None:
-        self.observer.epoch(record)
-
-    def end(self, record: dict[str, Any]) -> None:
-        self.observer.end({**record, "method": f"{self.task}, {record['method']}"})
-
-    def remark(self, line: str) -> None:
-        self.observer.remark(f"{self.task}: {line}")

@@ -8,6 +8,7 @@
       results.json       the table; also as .csv, .md and .tex, and drawn in results.png
       hyperparameters.png  the hyperparameters that the first seed's adjusters predict
       report.html        the run on one page
+      folds/             fold runs of ``metaloss labels --folds``
       A-GCE/seed-0/
         identity.json    the run's settings, compared when it is resumed
         inputs.json      how the inputs of a classification are made

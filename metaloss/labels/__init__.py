@@ -1,7 +1,7 @@
 """Finding wrong labels: scores of each label, and what is estimated of the noise."""
 
 from metaloss.experiments.finished import Choice
-from metaloss.labels.assessment import PREFERRED, SCORES, Assessment, assess
+from metaloss.labels.assessment import PREFERRED, SCORES, Assessment, assess, by_heart
 from metaloss.labels.confident import (
     LabelNoise,
     class_thresholds,
@@ -32,6 +32,7 @@ __all__ = [
     "adjuster_weight",
     "area_under_margin",
     "assess",
+    "by_heart",
     "class_thresholds",
     "cleanlab_scores",
     "combined",

@@ -26,6 +26,29 @@ SCORES = ("area-under-margin", "combined", "normalized-margin", "self-confidence
 """The names of all scores."""
 
 
+BY_HEART = 0.95
+"""The share of the labels that a network predicts if it has learned them by heart."""
+
+
+def by_heart(own: Probabilities, labels: Int[Tensor, " samples"]) -> bool:
+    """Returns whether a network predicts nearly all labels that it was trained on.
+
+    Its predictions then say little of which labels are wrong.
+
+    Args:
+        own: its predictions for the samples, ``[samples, classes]``.
+        labels: the labels that it was trained on, ``[samples]``, int64.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.labels import by_heart
+        >>> p = torch.tensor([[0.75, 0.25], [0.25, 0.75]])
+        >>> by_heart(p, torch.tensor([0, 1])), by_heart(p, torch.tensor([0, 0]))
+        (True, False)
+    """
+    return bool((own.argmax(dim=1) == labels).double().mean() >= BY_HEART)
+
+
 @dataclass(frozen=True)
 class Assessment:
     """The labels of a data set, judged.
@@ -83,6 +106,7 @@ def assess(
     weights: Float[Tensor, " samples"] | None = None,
     mean_margins: Float[Tensor, " samples"] | None = None,
     flipped: Bool[Tensor, " samples"] | None = None,
+    own: Probabilities | None = None,
 ) -> Assessment:
     """Judges labels by what a network makes of them.
 
@@ -92,6 +116,9 @@ def assess(
         weights: the weights that the loss gives the samples, ``[samples]``.
         mean_margins: the mean margins over training, ``[samples]``.
         flipped: which labels are wrong, ``[samples]``, if that is known.
+        own: the predictions of the network that was trained on these samples, ``[samples,
+            classes]``, if ``probabilities`` are those of networks that were not. The combined score
+            takes them unless that network has learned the labels :func:`by_heart`.
 
     Raises:
         InputError: an argument has another shape or dtype, or a value is out of range.
@@ -107,7 +134,8 @@ def assess(
     scores: dict[str, Tensor] = {}
     if mean_margins is not None:
         scores["area-under-margin"] = area_under_margin(mean_margins)
-        scores["combined"] = combined(probabilities, labels, mean_margins)
+        final = probabilities if own is None or by_heart(own, labels) else own
+        scores["combined"] = combined(final, labels, mean_margins)
     scores["normalized-margin"] = normalized_margin(probabilities, labels)
     scores["self-confidence"] = self_confidence(probabilities, labels)
     if weights is not None:

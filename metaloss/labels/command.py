@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from metaloss.checks import InputError, check_at_least, require
+from metaloss.console import observer
 from metaloss.experiments import RunFolder
 from metaloss.experiments.finished import Choice
 from metaloss.files import check_place, user_path, write_together
-from metaloss.labels.assessment import Assessment, assess
+from metaloss.labels.assessment import Assessment, assess, by_heart
 from metaloss.labels.crosscheck import cleanlab_scores
 from metaloss.labels.detection import Detection, detection
 from metaloss.labels.listing import labels_csv
@@ -25,6 +26,7 @@ from metaloss.labels.thumbnails import data_uri
 from metaloss.report import write_again
 from metaloss.report.doubtful_file import MOST, Doubtful, DoubtfulLabels, to_json
 from metaloss.report.doubtful_file import NAME as FOR_THE_PAGE
+from metaloss.training.speed import keep_freed_memory
 
 CSV, SHEET = "labels.csv", "labels.png"
 
@@ -36,6 +38,7 @@ def judge_run(
     score: str | None = None,
     out: Path | None = None,
     top: int = 40,
+    folds: int | None = None,
 ) -> tuple[FinishedRun, Assessment]:
     """Rank the training samples of a run by how doubtful their labels are.
 
@@ -46,6 +49,8 @@ def judge_run(
         out: the CSV file; ``labels.csv`` in the run's folder by default. The contact sheet has the
             same name and ends in ``.png``.
         top: the number of images on the contact sheet; 0 for none.
+        folds: how many networks to train, each without a part of the samples, which it judges then;
+            by default none: the run's own network judges all.
 
     Returns:
         The run and its judged labels.
@@ -58,13 +63,19 @@ def judge_run(
         out = user_path(out)
         require(out.suffix.lower() != ".png", f"out: expected the name of a CSV file, got {out}")
         check_place(out.parent)
-    found = read_run(run, choice)
+    if folds is None:
+        found = read_run(run, choice)
+    else:
+        keep_freed_memory()
+        with observer(Console(stderr=True)) as watching:
+            found = read_run(run, choice, folds=folds, observer=watching)
     judged = assess(
         found.probabilities,
         found.labels,
         weights=found.weights,
         mean_margins=found.mean_margins,
         flipped=found.flipped,
+        own=found.own,
     )
     ranked_by = judged.preferred if score is None else score
     judged.score(ranked_by)  # refuses a score that there is not
@@ -110,7 +121,7 @@ def _files(
     uris = [""] * MOST if images is None else list(map(data_uri, images[:MOST]))
     scores = judged.score(ranked_by)[rows].tolist()
     samples = map(Doubtful, (str(ids[row]) for row in rows), given, suggested, scores, uris)
-    about = f"{found.method}, seed {found.seed}; ranked by {ranked_by}"
+    about = f"{_whose(found)}; ranked by {ranked_by}"
     files[FOR_THE_PAGE] = to_json(DoubtfulLabels(list(samples), about))
     return files
 
@@ -149,8 +160,17 @@ def _detections(found: FinishedRun, judged: Assessment) -> dict[str, Detection]:
     return {name: each for name, each in figures.items() if each is not None}
 
 
+def _whose(found: FinishedRun) -> str:
+    said = f"{found.method}, seed {found.seed}"
+    return said if found.folds is None else f"{said}, out-of-fold by {found.folds} networks"
+
+
 def _print(found: FinishedRun, judged: Assessment, ranked_by: str) -> None:
-    _say(f"{found.task.name}: {found.method}, seed {found.seed}; ranked by {ranked_by}")
+    of = ""
+    if ranked_by == "combined" and found.own is not None:
+        whose = "the folds'" if by_heart(found.own, found.labels) else "the run's own"
+        of = f" (of {whose} predictions)"
+    _say(f"{found.task.name}: {_whose(found)}; ranked by {ranked_by}{of}")
     _say(summary(judged))
     for table in tables(judged, found.class_names, _detections(found, judged), ranked_by):
         Console().print(table, highlight=False)

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from metaloss.checks import InputError, require
+from metaloss.checks import check_at_least, require
 from metaloss.conditioners.margin import margins
-from metaloss.config import configuration
-from metaloss.experiments import Comparison, Experiment, RunFolder, recorded
+from metaloss.experiments import recorded
 from metaloss.experiments.confusion import class_names
-from metaloss.experiments.finished import Choice, chosen_run, config_of, load_network
-from metaloss.experiments.identity import identity, samples_of
-from metaloss.experiments.makers import make_task
-from metaloss.experiments.names import slug
+from metaloss.experiments.finished import Choice
 from metaloss.experiments.run_records import RunRecords
-from metaloss.files import read_text, user_path
-from metaloss.machine import threads
-from metaloss.runner import build
-from metaloss.training.evaluate import evaluating
-from metaloss.training.state import fresh
-from metaloss.training.streams import in_order
-from metaloss.types import Loader, TaskLike
+from metaloss.labels.folds import out_of_fold
+from metaloss.labels.opening import opened
+from metaloss.training import Observer
+from metaloss.types import TaskLike
 
 
 @dataclass(frozen=True)
@@ -40,9 +31,12 @@ class FinishedRun:
         seed: the seed.
         task: the data that it was trained on.
         index: the samples' positions in ``task.train_targets``, ascending, ``[samples]``.
-        probabilities: the final network's predictions for them, ``[samples, classes]``, float64.
+        probabilities: the predictions for them, ``[samples, classes]``, float64: those of the
+            final network, or of networks that were trained without the sample.
         weights: the weights that the loss gives them; ``None`` for a loss without hyperparameters.
         mean_margins: their mean margins over training; ``None`` if the run did not record any.
+        folds: how many networks share the predictions; ``None`` if it is the run's own.
+        own: the predictions of the final network if there are folds, else ``None``.
         components: classes of the user's own that the run's adjusters were made with.
     """
 
@@ -54,6 +48,8 @@ class FinishedRun:
     probabilities: Tensor
     weights: Tensor | None
     mean_margins: Tensor | None
+    folds: int | None = None
+    own: Tensor | None = None
     components: tuple[type, ...] = ()
 
     @property
@@ -87,97 +83,49 @@ class FinishedRun:
         return positions if names is None else [names[i] for i in positions]
 
 
-def read_run(run: str | Path, choice: Choice | None = None) -> FinishedRun:
+def read_run(
+    run: str | Path,
+    choice: Choice | None = None,
+    *,
+    folds: int | None = None,
+    observer: Observer | None = None,
+) -> FinishedRun:
     """Build a run's data and network again, and predict its training samples.
 
     Args:
         run: the folder that ``metaloss train`` wrote to.
         choice: which of its runs.
+        folds: train so many networks, and predict each sample with the one that was trained without
+            it; see :func:`~metaloss.labels.folds.out_of_fold`. By default, the run's own network
+            predicts the samples that it was trained on.
+        observer: the observer to report the progress of the folds to.
 
     Raises:
         InputError: It is no such folder, the run is not finished or is one of regression, there is
-            no such method, seed or task, or the data are not those of the run any more.
+            no such method, seed or task, the data are not those of the run any more, or there are
+            fewer than two folds, or more than samples with one of the labels.
     """
-    place, choice = user_path(run), choice or Choice()
-    with _experiment(place, choice) as (experiment, folder):
-        methods = [method.name for method in experiment.methods]
-        method, seed, records = chosen_run(folder.path, methods, experiment.settings.seeds, choice)
-        device = experiment.settings.torch_device
-        with threads(experiment.settings.threads):
-            task = make_task(experiment.task, seed, device)
-            _check_same_data(task, records)
-            model = fresh(experiment.model, seed).to(device)
-            load_network(model, records)
-            index, probabilities = _predicted(model, task.train)
-        labels = task.train_targets.cpu()[index]
-        return FinishedRun(
-            folder=folder.path,
-            method=method,
-            seed=seed,
-            task=task,
+    if folds is not None:
+        check_at_least("folds", folds, 2)
+    with opened(run, choice or Choice()) as own:
+        index, probabilities = own.predicted(own.records, own.task.train)
+        labels = own.task.train_targets.cpu()[index]
+        methods = own.experiment.methods
+        found = FinishedRun(
+            folder=own.folder.path,
+            method=own.method.name,
+            seed=own.seed,
+            task=own.task,
             index=index,
             probabilities=probabilities,
-            weights=_weights(records, index),
-            mean_margins=_mean_margins(records, index, probabilities, labels),
-            components=tuple(
-                each for one in experiment.methods for each in getattr(one, "components", ())
-            ),
+            weights=_weights(own.records, index),
+            mean_margins=_mean_margins(own.records, index, probabilities, labels),
+            components=tuple(c for one in methods for c in getattr(one, "components", ())),
         )
-
-
-@contextmanager
-def _experiment(place: Path, choice: Choice) -> Iterator[tuple[Experiment, RunFolder]]:
-    with configuration([config_of(place)]) as parsed:
-        built = build(parsed)
-        folder = RunFolder(place, resume=True)
-        require(
-            isinstance(built, Experiment | Comparison),
-            f"{place}: expected a run that keeps its networks, got a meta-training, which does not",
-        )
-        if isinstance(built, Experiment):
-            require(choice.task is None, f"task: expected none, there is one, got {choice.task!r}")
-            yield built, folder
-            return
-        experiments = built.experiments()
-        name = next(iter(experiments)) if choice.task is None else choice.task
-        known = ", ".join(experiments)
-        require(name in experiments, f"task: expected one of {known}, got {name!r}")
-        yield experiments[name], folder.part(slug(name))
-
-
-def _check_same_data(task: TaskLike, records: RunRecords) -> None:
-    """Raise an error if the data that were built are not those that the run was trained on."""
-    path = records.path / "identity.json"
-    try:
-        own = json.loads(read_text(path))["tasks"][task.name]
-        kept = own["targets"], own["samples"]["train"]
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"{path}: expected the identity of a run on {task.name}") from None
-    for what, before, now in (
-        ("labels", kept[0], identity(task.train_targets)),
-        ("samples", kept[1], samples_of(task.train)),
-    ):
-        require(
-            before == now,
-            f"{records.path}: expected the training {what} of the run, got others: the data have "
-            "changed since",
-        )
-
-
-@torch.no_grad()
-def _predicted(model: nn.Module, loader: Loader) -> tuple[Tensor, Tensor]:
-    """Return the positions of the samples, ascending, and the predictions for them."""
-    indices, parts, count = [], [], 0
-    with evaluating(model):
-        for batch in in_order(loader).epoch(0):
-            outputs = model(batch.inputs).cpu().double()
-            own = batch.index
-            indices.append(torch.arange(count, count + len(outputs)) if own is None else own.cpu())
-            count += len(outputs)
-            parts.append(outputs.softmax(dim=1))
-    index = torch.cat(indices)
-    order = index.argsort()
-    return index[order], torch.cat(parts)[order]
+        if folds is None:
+            return found
+        others = out_of_fold(own, folds, observer or Observer())[index]
+        return replace(found, probabilities=others, folds=folds, own=probabilities)
 
 
 def _weights(records: RunRecords, index: Tensor) -> Tensor | None:

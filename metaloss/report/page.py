@@ -92,6 +92,7 @@ def page(report: Report) -> str:
     methods = f"{len(report.rows)} method{'' if len(report.rows) == 1 else 's'}"
     return PAGE.substitute(
         version=escaped(__version__),
+        folders=len(report.sources),
         title=escaped(f"{report.title}: report"),
         style=STYLE + hiding(report),
         about=escaped(f"{count} of {methods} on {', '.join(report.tasks)}."),

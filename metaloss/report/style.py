@@ -12,6 +12,7 @@ PAGE = Template("""\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="metaloss $version">
+<meta name="folders" content="$folders">
 <link rel="icon" href="data:,">
 <title>$title</title>
 <style>

@@ -40,5 +40,8 @@ class Observer:
     def end(self, record: dict[str, Any]) -> None:
         """Called when a run is done with its results, as in ``result.json``."""
 
+    def note(self, line: str) -> None:
+        """Called with a line about what comes next, which is no warning."""
+
     def remark(self, line: str) -> None:
         """Called with a warning that does not stop the run."""

@@ -76,6 +76,26 @@ def test_the_order_is_ascending_and_ties_keep_their_place() -> None:
         found.order("weight")
 
 
+def test_the_combined_score_takes_the_predictions_that_say_something() -> None:
+    out_of_fold, labels = predictions()
+    margins = torch.linspace(-2, 2, SAMPLES, dtype=torch.float64)
+
+    def of(p: torch.Tensor) -> list[float]:
+        return ((normalized_margin(p, labels) * margins.sigmoid()).sqrt()).tolist()
+
+    heart = torch.nn.functional.one_hot(labels, CLASSES).double()
+    unsure = heart.clone()
+    unsure[:3] = unsure[:3].roll(1, dims=1)  # 37 of 40 labels are predicted
+    for own, expected in ((None, out_of_fold), (heart, out_of_fold), (unsure, unsure)):
+        found = assess(out_of_fold, labels, mean_margins=margins, own=own)
+        assert found.scores["combined"].tolist() == pytest.approx(of(expected), abs=1e-12)
+        # The other scores, the suggestions and the noise are those of the folds.
+        same = assess(out_of_fold, labels)
+        for name in ("normalized-margin", "self-confidence"):
+            assert torch.equal(found.scores[name], same.scores[name])
+        assert torch.equal(found.suggested, same.suggested) and found.noise.rate == same.noise.rate
+
+
 @pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("p", "labels", "message"),
