@@ -62,8 +62,8 @@ def read_csv(path: Path) -> CsvFile:
         ['cat']
     """
     text = _text(path)
-    first = text.split("\n", 1)[0]
-    delimiter = max(DELIMITERS, key=first.count)
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = max(DELIMITERS, key=lambda sign: _titles(first, sign))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows, lines = [], []
     try:
@@ -89,6 +89,14 @@ def read_csv(path: Path) -> CsvFile:
             f"{path}, line {line}: expected {len(header)} cells as in the header, got {len(row)}",
         )
     return CsvFile(header, rows[1:], lines[1:], str(path))
+
+
+def _titles(first: str, delimiter: str) -> int:
+    """Return into how many titles a delimiter cuts the first line."""
+    try:
+        return len(next(csv.reader([first], delimiter=delimiter), []))
+    except csv.Error:
+        return 0
 
 
 def _text(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ import torch
 from metaloss.checks import InputError, require
 from metaloss.inputs import Inputs
 from metaloss.predict.parts import Part, Skipped
+from metaloss.tasks.own_arrays import INPUTS
 
-NAMES = ("inputs", "x")
+NAMES = INPUTS
 """The names that the array can have in a file ``.npz``."""
 
 
@@ -33,7 +34,7 @@ def load_array(path: Path) -> npt.NDArray[Any]:
         if path.suffix.lower() == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False)
         with np.load(path, allow_pickle=False) as held:
-            found = [name for name in NAMES if name in held.files]
+            found = [name for name in held.files if name.lower() in NAMES]
             require(
                 len(found) == 1,
                 f"{path}: expected one array named {' or '.join(NAMES)}, got "
@@ -54,6 +55,7 @@ class Arrays:
         name: what it is called in messages.
         values: uint8 images or features, ``[samples, ...]``.
         inputs: how the network's inputs are made.
+        ids: the names of the samples; by default, their positions.
 
     Raises:
         InputError: the array has another shape or another type than the samples of the run.
@@ -63,15 +65,17 @@ class Arrays:
     values: npt.NDArray[Any]
     inputs: Inputs
     column: str = "id"
+    ids: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        """Check the shape and the type."""
-        shape, found = list(self.inputs.sample_shape or ()), list(self.values.shape)
-        last = self.inputs.kind != "features" and found[1:] == [*shape[1:], shape[0]]
+        """Put the channels of images first; check the shape and the type."""
+        shape = list(self.inputs.sample_shape or ())
+        if self.inputs.kind != "features":
+            object.__setattr__(self, "values", _channels_first(self.values, shape))
+        found = list(self.values.shape)
         require(
             len(found) == len(shape) + 1 and found[1:] == shape,
-            f"{self.name}: expected an array [samples, {', '.join(map(str, shape))}], got {found}"
-            f"{'; move the channels before height and width' if last else ''}",
+            f"{self.name}: expected an array [samples, {', '.join(map(str, shape))}], got {found}",
         )
         require(self.total > 0, f"{self.name}: expected one sample or more, got none")
         kind = self.values.dtype
@@ -87,7 +91,8 @@ class Arrays:
     def parts(self, size: int) -> Iterator[Part]:
         """Read so many samples at a time."""
         for start in range(0, self.total, size):
-            ids = range(start, min(start + size, self.total))
+            chosen = range(start, min(start + size, self.total))
+            ids = chosen if self.ids is None else [self.ids[i] for i in chosen]
             chunk = self.values[start : start + size]
             if self.inputs.dtype is None:
                 yield Part(ids, torch.from_numpy(np.array(chunk)))
@@ -95,11 +100,23 @@ class Arrays:
             samples = torch.from_numpy(np.array(chunk, dtype=np.float64))
             samples = samples.to(getattr(torch, self.inputs.dtype))
             finite = samples.isfinite().flatten(1).all(dim=1)
-            bad = [start + i for i in (~finite).nonzero().flatten().tolist()]
+            bad = [ids[i] for i in (~finite).nonzero().flatten().tolist()]
             said = f"{self.name}, sample {{}}: expected finite numbers, got NaN or infinity"
-            good = [start + i for i in finite.nonzero().flatten().tolist()]
+            good = [ids[i] for i in finite.nonzero().flatten().tolist()]
             yield Part(
                 good,
                 samples[finite] if good else None,
                 [Skipped(i, said.format(i)) for i in bad],
             )
+
+
+def _channels_first(values: npt.NDArray[Any], shape: list[int]) -> npt.NDArray[Any]:
+    """Return images with their channels before height and width; nothing is copied."""
+    height_width = shape[1:]
+    if list(values.shape[1:]) == shape:
+        return values
+    if list(values.shape[1:]) == height_width and shape[0] == 1:
+        return values[:, None]
+    if list(values.shape[1:]) == [*height_width, shape[0]]:
+        return values.transpose(0, 3, 1, 2)
+    return values

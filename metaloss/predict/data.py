@@ -18,16 +18,18 @@ from metaloss.checks import InputError, require
 from metaloss.files import user_path
 from metaloss.inputs import Inputs
 from metaloss.predict.arrays import Arrays, load_array
-from metaloss.predict.listed import listed_images
 from metaloss.predict.parts import Data, Part, Skipped
+from metaloss.tasks.csv_files import CsvFile, read_csv
 from metaloss.tasks.decoding import shown
 from metaloss.tasks.described import file_reader
 from metaloss.tasks.listings import EXTENSIONS, images_below
+from metaloss.tasks.own_tables import ID, PATH, numbers
 
 Source: TypeAlias = str | Path | npt.NDArray[Any] | Tensor
 """What can be predicted: the path of a file or a folder, or an array."""
 
 _ARRAYS = (".npy", ".npz")
+_TABLES = (".csv", ".tsv")
 
 
 def open_data(source: Source, inputs: Inputs) -> Data:
@@ -35,7 +37,8 @@ def open_data(source: Source, inputs: Inputs) -> Data:
 
     Args:
         source: an image file; a folder of image files, in any folders below it; a CSV file with a
-            column ``path``, relative to its folder; a NumPy file ``.npy``, or ``.npz`` with an
+            column ``path``, relative to its folder, or with the columns of features that the run
+            was trained on; a NumPy file ``.npy``, or ``.npz`` with an
             array ``inputs`` or ``x``; or an array.
         inputs: how the network's inputs are made.
 
@@ -53,6 +56,11 @@ def open_data(source: Source, inputs: Inputs) -> Data:
     )
     if path.suffix.lower() in _ARRAYS and path.is_file():
         return Arrays(shown(path), load_array(path), inputs)
+    table = read_csv(path) if path.suffix.lower() in _TABLES and path.is_file() else None
+    if table is not None and inputs.columns is not None:
+        rows = numbers(table, inputs.columns).numpy()
+        ids = tuple(table.column(ID)) if ID in table.header else None
+        return Arrays(shown(path), rows, inputs, ids=ids)
     require(
         inputs.kind != "features",
         f"{shown(path)}: expected arrays in a file {' or '.join(_ARRAYS)}, since the run was "
@@ -67,10 +75,17 @@ def open_data(source: Source, inputs: Inputs) -> Data:
             f"{', '.join(EXTENSIONS)}",
         )
         return Images(shown(path), files, files, read)
-    if path.suffix.lower() == ".csv":
-        names = listed_images(path)
+    if table is not None:
+        names = _paths(table)
         return Images(shown(path), names, [str(path.parent / name) for name in names], read)
     return Images(shown(path), [str(path)], [str(path)], read)
+
+
+def _paths(table: CsvFile) -> list[str]:
+    paths = table.column(PATH)
+    for path, line in zip(paths, table.lines, strict=True):
+        require(path != "", f"{table.place}, line {line}: expected the path of an image, got none")
+    return paths
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from metaloss.checks import InputError
 from metaloss.cli import app
 from metaloss.models import torchvision_model
 from metaloss.predict import predict_run
@@ -70,6 +71,30 @@ def test_a_table_without_clean_labels(table: Path, tmp_path: Path) -> None:
     doubtful = [int(row["id"].removeprefix("row")) for row in rows[:6]]
     assert sum(at % 5 == 0 for at in doubtful) >= 5
     assert (out / "config.gin").is_file()
+
+
+def test_rows_of_a_table_are_predicted_by_their_columns(table: Path, tmp_path: Path) -> None:
+    run("fit", table, "--out", tmp_path / "run", "--epochs", 10)
+    new = tmp_path / "new.csv"
+    new.write_text("id;z;y;x\nleft;9;0.1;-0.2\nright;9;6.2;5.9\n")
+    found = predict_run(tmp_path / "run", new)
+    assert found.ids == ("left", "right")
+    assert [found.class_names[label] for label in found.labels.tolist()] == ["a", "b"]
+    new.write_text("x\n1\n")
+    with pytest.raises(InputError, match="expected a header with the column 'y', got 'x'"):
+        predict_run(tmp_path / "run", new)
+
+
+def test_images_are_predicted_with_channels_first_last_or_without(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    x = draw.integers(0, 256, (40, 6, 6), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(40) % 2)
+    run("fit", tmp_path / "a.npz", "--out", tmp_path / "run", *FEW)
+    first, *others = (
+        predict_run(tmp_path / "run", images).probabilities
+        for images in (x[:, None], x, x[..., None])
+    )
+    assert all(first.equal(other) for other in others)
 
 
 def test_the_configuration_is_run_again_by_train(table: Path, tmp_path: Path) -> None:

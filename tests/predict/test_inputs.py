@@ -57,7 +57,7 @@ tasks.classification_task.batch_size = 10
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on features of a module of one's own."""
     place = tmp_path_factory.mktemp("features")

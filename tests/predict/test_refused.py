@@ -27,12 +27,12 @@ def test_data_that_are_not_there(runs: Runs, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (b"file,label\na.png,cat\n", "expected a column 'path' in the first line, got 'file', "),
-        (b"", "expected a column 'path' in the first line, got nothing"),
-        (b"path\n\n", "expected paths of images, got none below the first line"),
+        (b"file,label\na.png,cat\n", "expected a header with the column 'path', got 'file', "),
+        (b"", "expected a header and rows, got an empty file"),
+        (b"path\n\n", "expected rows below the header, got none"),
         (b"path,label\na.png,cat\n,dog\n", "line 3: expected the path of an image, got none"),
-        (b"path\na.png\ncaf\xe9.png\n", "expected text in UTF-8, got other bytes in line 3"),
-        ("path\na.png\n".encode("utf-16"), "expected text in UTF-8, got other bytes in line 1"),
+        (b"path\na.png\ncaf\xe9.png\n", "line 3: expected text in UTF-8, got other bytes"),
+        ("path\na.png\n".encode("utf-16"), "line 1: expected text in UTF-8, got other bytes"),
     ],
 )
 def test_tables(runs: Runs, tmp_path: Path, text: bytes, line: str) -> None:
@@ -46,7 +46,7 @@ def test_tables(runs: Runs, tmp_path: Path, text: bytes, line: str) -> None:
     [
         (np.zeros((5, 3, 8, 9), np.uint8), f"expected an array {SHAPE}, got [5, 3, 8, 9]"),
         (np.zeros((3, 8, 8), np.uint8), f"expected an array {SHAPE}, got [3, 8, 8]"),
-        (np.zeros((5, 8, 8, 3), np.uint8), "move the channels before height and width"),
+        (np.zeros((5, 8, 8), np.uint8), f"expected an array {SHAPE}, got [5, 8, 8]"),
         (np.zeros((0, 3, 8, 8), np.uint8), "expected one sample or more, got none"),
         (np.zeros((5, 3, 8, 8)), "expected uint8 images, pixels 0 to 255, got float64"),
     ],
@@ -64,8 +64,8 @@ def test_files_of_arrays(runs: Runs, tmp_path: Path) -> None:
         assert "expected a file of NumPy with numbers" in refusal(runs.one, tmp_path / name)
     np.save(tmp_path / "a.npy", np.array([{"a": 1}]), allow_pickle=True)
     assert "expected a file of NumPy with numbers" in refusal(runs.one, tmp_path / "a.npy")
-    np.savez(tmp_path / "a.npz", images=np.zeros(3), y=np.zeros(3))
-    line = "expected one array named inputs or x, got images, y"
+    np.savez(tmp_path / "a.npz", pictures=np.zeros(3), y=np.zeros(3))
+    line = "expected one array named inputs or x or images or features, got pictures, y"
     assert line in refusal(runs.one, tmp_path / "a.npz")
 
 
