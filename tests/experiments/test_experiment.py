@@ -80,6 +80,7 @@ def test_a_run_folder_holds_what_it_promises(tmp_path) -> None:
     assert {p.name for p in run.iterdir()} == {
         "identity.json",
         "metrics.jsonl",
+        "confusion.json",
         "margins.safetensors",
         "model.safetensors",
         "samples.safetensors",
