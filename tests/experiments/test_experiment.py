@@ -81,6 +81,7 @@ def test_a_run_folder_holds_what_it_promises(tmp_path) -> None:
         "identity.json",
         "inputs.json",
         "metrics.jsonl",
+        "confusion.json",
         "margins.safetensors",
         "model.safetensors",
         "samples.safetensors",
