@@ -171,5 +171,6 @@ _TYPES: Mapping[str, type] = {
     "mean": list,
     "std": list,
     "dtype": str,
+    "columns": list,
     "reason": str,
 }
