@@ -180,7 +180,7 @@ def _table(header: Sequence[nodes.Node], body: Sequence[Sequence[nodes.Node]]) -
     group += [nodes.colspec("", colwidth=1) for _ in header]
     group += nodes.thead("", _row(header))
     group += nodes.tbody("", *(_row(cells) for cells in body))
-    return nodes.table("", group)
+    return nodes.table("", group, classes=["figures"])
 
 
 def _row(cells: Sequence[nodes.Node]) -> nodes.row:
