@@ -1,25 +1,64 @@
 """Draw ``_static/transfer.svg`` from ``results/transfer.csv``.
 
-python docs/plot_transfer.py
+    python docs/plot_transfer.py RUN TARGET GROUP  # add a run to the table, and draw
+    python docs/plot_transfer.py                   # draw
+
+A run is of ``metaloss transfer CONFIG --compare``. The target and the group are those of the
+table, such as ``digits context``.
 """
 
 from __future__ import annotations
 
 import csv
+import json
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
+TABLE = HERE / "results" / "transfer.csv"
+COLUMNS = ("target", "group", "method", "noise", "value", "spread")
+SHORT = {"symmetric": "sym", "asymmetric": "asym"}
 LOSSES = ("GCE", "JS", "PolySoft", "SL")
 # By target: what its adjusters were learned on, as their names have it.
 SOURCES = {"digits": "fashion-mnist", "CIFAR-10": "fashion-mnist", "Fashion-MNIST": "cifar10"}
 TITLES = {"fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 
 
+def collect(run: Path, target: str, group: str) -> list[dict[str, str]]:
+    """Return the lines of a run: each method on each noise, and its mean over them."""
+    lines = []
+    for row in json.loads((run / "results.json").read_text())["rows"]:
+        name = row["method"]
+        method = f"`{name.removeprefix('T-')}`" if name.startswith("T-") else name
+        key = {"target": target, "group": group, "method": method}
+        for task, found in row["tasks"].items():
+            kind, _, rate = task.rpartition("-")
+            cell = {
+                "noise": f"{SHORT[kind]} {100 * float(rate):.0f}%",
+                "value": f"{found['accuracy_mean']:.1f}",
+                "spread": f"{found['accuracy_std'] or 0:.1f}",
+            }
+            lines.append({**key, **cell})
+        lines.append({**key, "noise": "mean", "value": f"{row['accuracy_mean']:.1f}", "spread": ""})
+    return lines
+
+
+def add(lines: list[dict[str, str]]) -> None:
+    """Put lines into the table, in place of those that they are newer figures of."""
+    with TABLE.open(newline="") as file:
+        merged = {tuple(line[k] for k in COLUMNS[:4]): line for line in csv.DictReader(file)}
+    merged |= {tuple(line[k] for k in COLUMNS[:4]): line for line in lines}
+    with TABLE.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(merged.values())
+
+
 def read() -> dict[tuple[str, str, str], float]:
     """Return accuracies by target, method and noise."""
-    with (HERE / "results" / "transfer.csv").open(newline="") as file:
+    with TABLE.open(newline="") as file:
         return {
             (line["target"], line["method"], line["noise"]): float(line["value"])
             for line in csv.DictReader(file)
@@ -27,7 +66,10 @@ def read() -> dict[tuple[str, str, str], float]:
 
 
 def main() -> None:
-    """Draw each loss with its default and adjusted, less cross entropy."""
+    """Add a run if one is given, and draw the losses less cross entropy."""
+    if len(sys.argv) > 1:
+        run, target, group = sys.argv[1:]
+        add(collect(Path(run), target, group))
     found = read()
     plt.rcParams["svg.hashsalt"] = "metaloss"  # the same file each time
     noises = [n for t, m, n in found if (t, m) == ("digits", "CE") and n != "mean"]
