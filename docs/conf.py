@@ -31,6 +31,7 @@ extensions = [
     "docstrings",
     "hyperparameter_table",
     "mathml",
+    "result_table",
     "short_references",
 ]
 

@@ -1,4 +1,4 @@
-"""Collect the runs of the study of ``no-clean-set.md``, and draw its picture.
+"""Collect the runs of the study of ``no-clean-results.md``, and draw its picture.
 
     python docs/no_clean_study.py RUNS...  # folders named DATA-VARIANT; adds them to the table
     python docs/no_clean_study.py          # draw the picture from results/no-clean.csv

@@ -1,6 +1,6 @@
 """Text and tables with wrong labels: cross entropy, robust losses, and the bundled adjusters.
 
-    python docs/text_and_tables.py [--seeds 3] [--json text-and-tables.json]
+    python docs/text_and_tables.py [--seeds 3] [--json FILE] [--csv results/text-and-tables.csv]
 
 The text is the docstrings of installed packages; the class is the package. The tables come with
 scikit-learn. Nothing is downloaded. The figures are in ``transfer-results.md``.
@@ -9,6 +9,7 @@ scikit-learn. Nothing is downloaded. The figures are in ``transfer-results.md``.
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib
 import inspect
 import json
@@ -35,6 +36,7 @@ PACKAGES = ("numpy", "scipy", "sklearn", "matplotlib", "torch", "torchvision")
 TEXTS, VOCABULARY, LENGTH = 300, 2000, 48  # texts of a package, words, words of a text
 LAST = 5  # epochs in the mean
 LOSSES = {"gce": GCE(), "js": JS(), "polysoft": PolySoft(), "sl": SL()}
+CASES = {"POLYSOFT": "PolySoft"}
 CRITERIA: dict[str, Callable[[int], nn.Module]] = {"CE": lambda _: nn.CrossEntropyLoss()}
 for _name, _loss in LOSSES.items():
     CRITERIA[_name.upper()] = lambda _, loss=_loss: AdjustedLoss.fixed(loss)
@@ -182,7 +184,14 @@ def accuracy(data: Data, kind: str, make: Callable[[int], nn.Module], seed: int)
     return statistics.fmean(found)
 
 
-def main(seeds: int, out: Path | None) -> None:
+def title(name: str) -> str:
+    """Return the name of a criterion in the documentation's table."""
+    if name.startswith("T-"):
+        return f"`{name.removeprefix('T-').lower()}`"
+    return name if name == "CE" else f"{CASES.get(name, name)}, default"
+
+
+def main(seeds: int, out: Path | None, table: Path | None) -> None:
     """Train everything, and print a table."""
     print(f"{'':22}{'noise':16}" + "".join(f"{name:>14}" for name in CRITERIA))
     rows = []
@@ -201,12 +210,20 @@ def main(seeds: int, out: Path | None) -> None:
             )
     if out is not None:
         out.write_text(json.dumps(rows, indent=1) + "\n")
+    if table is not None:
+        with table.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("data", "noise", "method", "value", "spread"))
+            for row in rows:
+                cells = [(title(name), *row[name]) for name in CRITERIA]
+                writer.writerows((row["data"], row["noise"], *cell) for cell in cells)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--csv", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    main(given.seeds, given.json)
+    main(given.seeds, given.json, given.csv)

@@ -75,7 +75,7 @@ class FolderSet:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """A name for each sample: its path."""
+        """The paths, which are the names of the samples."""
         return self.files
 
     def subset(self, index: Int[Tensor, " chosen"]) -> FolderSet:

@@ -1,4 +1,4 @@
-"""What the README shows runs as it stands."""
+"""What the README and the first pages of the documentation show runs as it stands."""
 
 from __future__ import annotations
 
@@ -18,10 +18,17 @@ from metaloss.losses import GCE
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-PYTHON = [
-    code.replace("num_classes=10", "num_classes=3")  # the networks here have three
-    for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-]
+NO_CLEAN_SET = (ROOT / "docs" / "start" / "no-clean-set.md").read_text()
+
+
+def block(page: str, holds: str) -> str:
+    """The one block of Python on a page that holds these words."""
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (found,) = [code for code in blocks if holds in code]
+    return found.replace("num_classes=10", "num_classes=3")  # the networks here have three
+
+
+LOOP = block(README, "lookback.step(")
 
 
 def test_the_two_commands_stand_there_as_promised() -> None:
@@ -47,7 +54,6 @@ def samples(count: int) -> TensorDataset:
 
 
 def test_the_loop_runs_and_moves_the_network_and_the_adjuster() -> None:
-    loop = PYTHON[0]
     torch.manual_seed(0)
     model = nn.Linear(5, 3)
     before = copy.deepcopy(model.state_dict())
@@ -60,7 +66,7 @@ def test_the_loop_runs_and_moves_the_network_and_the_adjuster() -> None:
         "clean_loader": DataLoader(clean, batch_size=4, sampler=passes),
     }
     torch.manual_seed(0)
-    exec(loop, names)
+    exec(LOOP, names)
     assert names["step"] == 54
     # Weight decay alone would move the adjuster too.
     assert all(grad.abs().sum() > 0 for grad in names["grads"].values())
@@ -76,8 +82,8 @@ def test_the_loop_runs_and_moves_the_network_and_the_adjuster() -> None:
 
 
 def test_the_loop_without_clean_samples_runs_and_moves_the_adjuster() -> None:
-    loop, parts = PYTHON[0], next(code for code in PYTHON if "MAE()" in code)
-    loop, removed = re.subn(r"(?m)^meta_batches = .*\n", "", loop)
+    parts = block(NO_CLEAN_SET, "MAE()")
+    loop, removed = re.subn(r"(?m)^meta_batches = .*\n", "", LOOP)
     loop, replaced = re.subn(r"(?m)^criterion, .*\n", parts, loop)
     assert removed == replaced == 1
     torch.manual_seed(0)
@@ -93,6 +99,30 @@ def test_the_loop_without_clean_samples_runs_and_moves_the_adjuster() -> None:
     torch.manual_seed(0)
     fresh = Adjuster.for_loss(GCE(), Margin())
     assert not torch.equal(fresh.net[2].bias, names["criterion"].adjuster.net[2].bias)
+
+
+def test_the_one_line_takes_the_place_of_cross_entropy() -> None:
+    torch.manual_seed(0)
+    loader, model = DataLoader(samples(40), batch_size=4, shuffle=True), nn.Linear(5, 3)
+    names = {"loader": loader, "epochs": 3}
+    exec(block(README, "from_pretrained("), names)
+    criterion = names["criterion"]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    snapshots = []
+    for _ in range(3):
+        for x, y in loader:
+            optimizer.zero_grad()
+            criterion(model(x), y).backward()
+            optimizer.step()
+            snapshots.append(criterion.adjuster.current)
+    assert snapshots == sorted(snapshots) and len(set(snapshots)) == 4
+    x, y = next(iter(loader))
+    criterion.eval()
+    assert torch.equal(criterion(model(x), y), nn.functional.cross_entropy(model(x), y))
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 120
 
 
 def test_its_links_into_the_repository_lead_somewhere() -> None:

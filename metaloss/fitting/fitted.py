@@ -54,7 +54,7 @@ class Fitted:
     accuracy_checked: bool
     label_quality: NDArray[np.float64]
     suggested: NDArray[Any]
-    _kept: TemporaryFolder | None = field(default=None, repr=False)
+    _kept: object = field(default=None, repr=False)
 
     def predict_proba(self, data: Any) -> NDArray[np.float64]:
         """Return the probabilities of the classes.

@@ -279,7 +279,7 @@ def test_folders_of_the_same_names_do_not_stand_in_the_way(
     "folder", ["models", "conditioners", "adjusters", "tables", "runs", "recipes"]
 )
 def test_the_documentation_names_every_file(folder: str) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "gin.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "gin-files.md").read_text()
     assert [name for name in every_file(folder) if f"`{Path(name).stem}`" not in page] == []
 
 

@@ -102,6 +102,16 @@ def test_the_trainer_with_ids(progress: list[float]) -> None:
     assert losses[-1] == pytest.approx(plain.item(), rel=0.2)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_timm() -> None:
+    module = example("with_timm", "timm")
+    for train in (module.use_one, module.learn_one):
+        model = train(epochs=4).eval()
+        ((images, labels),) = [next(iter(module.loader(128, 4)))]
+        right = (model(images).argmax(dim=1) == labels).double().mean()
+        assert right > 0.5, train
+
+
 @pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore")
 def test_learn2learn(tmp_path: Path) -> None:
