@@ -49,6 +49,10 @@ nitpick_ignore_regex = [
 nitpick_ignore = [
     ("py:class", "metaloss.tasks.learn2learn_tasks.Described"),
     ("py:class", "metaloss.tasks.sources.Samples"),
+    (
+        "py:class",
+        "Path",
+    ),  # of metaloss.fit, whose annotations name what it imports when it is called
 ]
 
 # Markdown
