@@ -11,6 +11,7 @@ from metaloss.fitting.facts import Facts
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # what pretrained weights expect
 
+_SMALL = ("small_cnn", "resnet8", "mlp")  # on a CPU, more threads than one make these slower
 LEARNED = "recommended"  # the name of the method in the recipes of that name
 
 
@@ -64,6 +65,8 @@ def gin_run(
         "SEEDS": seeds,
         "DEVICE": device,
     }
+    if choices.model in _SMALL:
+        macros["THREADS"] = 1
     if choices.clean:
         macros |= {
             "NUM_CLEAN": choices.clean,
