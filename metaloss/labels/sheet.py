@@ -57,7 +57,7 @@ def contact_sheet(pictures: Sequence[Picture]) -> bytes:
     drawn = io.BytesIO()
     with warnings.catch_warnings():  # letters that no font has are boxes
         warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(drawn, dpi=110, format="png")
+        figure.savefig(drawn, dpi=110, format="png", bbox_inches="tight")
     return drawn.getvalue()
 
 

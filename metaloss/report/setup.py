@@ -48,11 +48,12 @@ def _seconds(report: Report) -> str:
     for row in report.rows:
         cells = []
         for task in report.tasks:
-            runs = report.runs.get((row, task), ())
+            made = report.runs.get((row, task), ())
             # A run of a meta-training stands for each of its tasks.
-            total |= {run.records.path: run.result["seconds"] for run in runs}
-            seconds = [run.result["seconds"] for run in runs]
+            total |= {run.records.path: run.result["seconds"] for run in made}
+            seconds = [run.result["seconds"] for run in made]
             cells.append(f"{statistics.fmean(seconds):.1f}" if seconds else "-")
         rows.append([escaped(row), *cells])
     said = table(["method", *report.tasks], rows, "Seconds of training, mean of a run")
-    return said + paragraph(f"Together: {sum(total.values()):.0f} seconds in {len(total)} runs.")
+    runs = "1 run" if len(total) == 1 else f"{len(total)} runs"
+    return said + paragraph(f"Together: {sum(total.values()):.0f} seconds in {runs}.")

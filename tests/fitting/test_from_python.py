@@ -107,6 +107,7 @@ def test_bad_input(arguments, words: str) -> None:
         metaloss.fit(**arguments)
 
 
+@pytest.mark.exhaustive
 def test_the_classifier_is_what_scikit_learn_expects() -> None:
     outcomes = check_estimator(RobustClassifier(epochs=5, random_state=0), on_skip=None)
     assert len(outcomes) > 40
