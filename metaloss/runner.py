@@ -13,6 +13,7 @@ from metaloss.checks import require
 from metaloss.config import Config, configuration
 from metaloss.console import across_table, observer, results_table
 from metaloss.diagnostics import Learned, draw_learned
+from metaloss.diagnostics.figures.drawing import save
 from metaloss.diagnostics.score_files import write_table
 from metaloss.experiments import Comparison, Experiment, MetaTraining, RunFolder, transferred
 from metaloss.experiments.score_table import table_of_rows
@@ -175,7 +176,7 @@ def _draw(experiment: Any, folder: RunFolder) -> list[Path]:
     if not learned:
         return []
     path = folder.path / "hyperparameters.png"
-    draw_learned(learned, path)
+    save(draw_learned(learned, path), path.with_suffix(".svg"))
     return [path]
 
 

@@ -12,8 +12,19 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from metaloss.diagnostics.figures.curves import draw_predictions
-from metaloss.diagnostics.figures.drawing import WORDS, groups, plain_text, save, told_by
+from metaloss.diagnostics.figures.drawing import (
+    WORDS,
+    groups,
+    legend_below,
+    panels,
+    plain_text,
+    save,
+    symbol,
+    told_by,
+)
 from metaloss.objective import AdjustedLoss
+
+_IN_ONE_COLUMN = 2  # hyperparameters; of more, two stand side by side
 
 
 class Learned(NamedTuple):
@@ -38,8 +49,8 @@ class Learned(NamedTuple):
         return told_by(self.samples)
 
 
-def draw_learned(learned: Sequence[Learned], path: str | Path) -> None:
-    """One row a hyperparameter: its curve over the margin, and its spread over the samples.
+def draw_learned(learned: Sequence[Learned], path: str | Path) -> Figure:
+    """Two panels a hyperparameter: its curve over the margin, and its spread over the samples.
 
     For regression, the size of the residual takes the margin's place. The curve (Fig. 7) is drawn
     for each snapshot where that is all that the adjuster reads, else its place shows the samples
@@ -49,24 +60,25 @@ def draw_learned(learned: Sequence[Learned], path: str | Path) -> None:
     Args:
         learned: what to draw.
         path: the picture's, with an ending that matplotlib knows.
+
+    Returns:
+        The figure, as written.
     """
-    rows = [(item, k) for item in learned for k in range(item.samples["hparams"].shape[1])]
-    figure = Figure(figsize=(10, 3.1 * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), 2, squeeze=False)
+    pairs = [(item, k) for item in learned for k in range(item.samples["hparams"].shape[1])]
+    figure, axes = panels(2 * len(pairs), 2 if len(pairs) <= _IN_ONE_COLUMN else 4, 2.8)
     if any(item.unchecked for item in learned):
         figure.suptitle(f"by unchecked {WORDS[learned[0].told][1]}")
-    for (item, column), (left, right) in zip(rows, axes, strict=True):
+    for (item, column), left, right in zip(pairs, axes[::2], axes[1::2], strict=True):
         hyperparameter = item.criterion.loss.hyperparameters[column]
         default = (hyperparameter.default, "fixed default")
         draw_predictions(left, item.criterion, column, item.samples, default)
         _spread(right, item, column)
-        name, method = hyperparameter.name, plain_text(item.name)
+        name, method = symbol(hyperparameter.name), plain_text(item.name)
         left.set(xlabel=WORDS[item.told][0], ylabel=name, title=f"{method}: {name} by {item.told}")
         right.set(xlabel=name, ylabel="density", title=f"{method}: {name} of the samples")
-        for axis in (left, right):
-            axis.spines[["top", "right"]].set_visible(False)
-            axis.legend(frameon=False, fontsize="small")
+    legend_below(figure)
     save(figure, path)
+    return figure
 
 
 def _spread(axis: Axes, item: Learned, column: int) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from metaloss.diagnostics.figures.drawing import save
 from metaloss.diagnostics.score_plot import draw_scores
 from metaloss.experiments.score_table import ScoreTable
 from metaloss.experiments.table_formats import to_csv, to_latex, to_markdown
 from metaloss.files import write_together
 
-ENDINGS = (".csv", ".md", ".tex", ".png")
+ENDINGS = (".csv", ".md", ".tex", ".png", ".svg")
 
 
 def write_table(table: ScoreTable, folder: Path, name: str = "results") -> list[Path]:
-    """Write a table as CSV, Markdown, LaTeX and a picture, and return the files.
+    """Write a table as CSV, Markdown and LaTeX, and a picture of it; return the files.
 
     Args:
         table: the scores.
@@ -24,5 +25,6 @@ def write_table(table: ScoreTable, folder: Path, name: str = "results") -> list[
     files = {folder / f"{name}{ending}": text.encode() for ending, text in texts.items()}
     write_together(files)
     picture = folder / f"{name}.png"
-    draw_scores(table, picture)
-    return [*files, picture]
+    vector = picture.with_suffix(".svg")
+    save(draw_scores(table, picture), vector)
+    return [*files, picture, vector]

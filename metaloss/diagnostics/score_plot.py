@@ -15,7 +15,7 @@ from metaloss.experiments.score_table import ScoreTable
 SEED, MEAN, BEST, PUBLISHED = "#9aa7b1", "#2f6f9f", "#c8553d", "#24333d"
 
 
-def draw_scores(table: ScoreTable, path: str | Path) -> None:
+def draw_scores(table: ScoreTable, path: str | Path) -> Figure:
     """Draw a panel for each task, with the scores of every seed and their mean.
 
     A published mean is a hollow diamond. The best mean of a task has another colour.
@@ -23,6 +23,9 @@ def draw_scores(table: ScoreTable, path: str | Path) -> None:
     Args:
         table: the scores.
         path: the picture's, with an ending that matplotlib knows.
+
+    Returns:
+        The figure, as written.
     """
     across = min(len(table.tasks), 4)
     down = -(-len(table.tasks) // across)
@@ -48,6 +51,7 @@ def draw_scores(table: ScoreTable, path: str | Path) -> None:
         fontsize="small",
     )
     save(figure, path)
+    return figure
 
 
 def _panel(axis: Axes, table: ScoreTable, task: str) -> None:

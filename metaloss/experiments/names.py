@@ -16,6 +16,7 @@ RESERVED = {
     "results.json",
     "results.md",
     "results.png",
+    "results.svg",
     "results.tex",
     "meta_training.json",
     "labels.csv",
@@ -23,6 +24,7 @@ RESERVED = {
     LOCK,
     HOLDER,
     "hyperparameters.png",
+    "hyperparameters.svg",
     "report.html",
     "held-out",
 }

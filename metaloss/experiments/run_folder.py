@@ -5,8 +5,8 @@
     RUN/
       config.gin         the configuration
       operative.gin      the configuration with all defaults that were used
-      results.json       the table; also as .csv, .md and .tex, and drawn in results.png
-      hyperparameters.png  the hyperparameters that the first seed's adjusters predict
+      results.json       the table; also as .csv, .md and .tex, and drawn in .png, .svg
+      hyperparameters.png  what the first seed's adjusters predict; also as .svg
       report.html        the run on one page
       folds/             fold runs of ``metaloss labels --folds``
       A-GCE/seed-0/

@@ -47,6 +47,7 @@ def draw_predictions(
                 alpha=0.3,
                 color=colour,
                 label=label,
+                rasterized=True,  # a mark for each of 50,000 samples would make a file of megabytes
             )
     value, label = fixed
     axis.axhline(value, color="black", linestyle=":", linewidth=1.2, label=label)

@@ -174,5 +174,6 @@ def save(figure: Figure, path: str | Path) -> None:
     drawn = io.BytesIO()
     with warnings.catch_warnings():  # letters that no font has are boxes
         warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(drawn, dpi=_DPI, format=ending)
+        undated = {"Date": None} if ending == "svg" else None
+        figure.savefig(drawn, dpi=_DPI, format=ending, metadata=undated)
     write_atomically(user_path(path), drawn.getvalue())
