@@ -16,7 +16,7 @@ from metaloss import __version__
 from metaloss.checks import InputError, require
 from metaloss.cli_fit import fit
 from metaloss.cli_labels import labels
-from metaloss.cli_options import Config, Files, Out, Params, Resume
+from metaloss.cli_options import Config, Files, Out, Params, Resume, Tensorboard
 from metaloss.cli_predict import predict
 from metaloss.cli_report import report
 from metaloss.cli_sweeps import reproduce, sweep
@@ -69,14 +69,16 @@ def demo(
 @app.command()
 def train(
     config: Config,
+    *,
     out: Out = None,
     gin_file: Files = None,
     gin_param: Params = None,
     resume: Resume = False,
+    tensorboard: Tensorboard = False,
 ) -> None:
     """Run the experiment of a gin file: every method and seed, and the table they make."""
-    files, bindings = gin_file or [], gin_param or []
-    _run(config, Path(config).stem, out, files=files, bindings=bindings, resume=resume)
+    files, bindings, name = gin_file or [], gin_param or [], Path(config).stem
+    _run(config, name, out, files=files, bindings=bindings, resume=resume, tensorboard=tensorboard)
 
 
 @app.command()
@@ -260,6 +262,7 @@ def _run(
     files: Sequence[str] = (),
     bindings: Sequence[str],
     resume: bool,
+    tensorboard: bool = False,
 ) -> None:
     from metaloss.experiments import RunFolder
     from metaloss.runner import run
@@ -272,7 +275,7 @@ def _run(
     else:
         folder = RunFolder(out, resume)
     with resumable(folder, sys.argv[1:]):
-        run(config, folder, files, bindings)
+        run(config, folder, files, bindings, tensorboard=tensorboard)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from metaloss.checks import require
-from metaloss.cli_options import Params, Resume
+from metaloss.cli_options import Params, Resume, Tensorboard
 
 
 def fit(
@@ -102,6 +102,7 @@ def fit(
     ] = False,
     gin_param: Params = None,
     resume: Resume = False,
+    tensorboard: Tensorboard = False,
 ) -> None:
     """Train a classifier on data with doubtful labels, and rank the labels by how doubtful.
 
@@ -132,6 +133,7 @@ def fit(
         seeds=tuple(seed or (0,)),
         device=device,
         strict=strict,
+        tensorboard=tensorboard,
         bindings=tuple(gin_param or ()),
     )
     with resumable(folder, sys.argv[1:]):

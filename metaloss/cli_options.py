@@ -24,3 +24,6 @@ Params = Annotated[
     typer.Option("--gin_param", help="A binding, such as 'EPOCHS = 3'. Repeatable."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume the run in the folder --out.")]
+Tensorboard = Annotated[
+    bool, typer.Option("--tensorboard", help="Also write the metrics for TensorBoard.")
+]

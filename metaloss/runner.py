@@ -12,6 +12,7 @@ from rich.console import Console
 from metaloss.checks import require
 from metaloss.config import Config, configuration
 from metaloss.console import across_table, observer, results_table
+from metaloss.console.tensorboard import TensorBoard
 from metaloss.diagnostics import Learned, draw_learned
 from metaloss.diagnostics.figures.drawing import save
 from metaloss.diagnostics.score_files import write_table
@@ -24,7 +25,12 @@ from metaloss.training.speed import keep_freed_memory
 
 
 def run(
-    config: str, folder: RunFolder, files: Sequence[str] = (), bindings: Sequence[str] = ()
+    config: str,
+    folder: RunFolder,
+    files: Sequence[str] = (),
+    bindings: Sequence[str] = (),
+    *,
+    tensorboard: bool = False,
 ) -> None:
     """Run a configuration, and print its table and the paths of its results.
 
@@ -35,6 +41,8 @@ def run(
         folder: the folder to write to.
         files: further gin files, read after it.
         bindings: single bindings, read last.
+        tensorboard: whether to write the metrics for TensorBoard, too, in ``tensorboard`` in the
+            folder.
 
     Raises:
         InputError: The configuration is invalid, or a run is resumed that was started with another
@@ -43,7 +51,8 @@ def run(
     keep_freed_memory()
     with folder, configuration([config, *files], bindings) as parsed:
         with observer(Console(stderr=True)) as watching:
-            experiment, rows = run_parsed(parsed, folder, watching)
+            told = TensorBoard(folder.path / "tensorboard", watching) if tensorboard else watching
+            experiment, rows = run_parsed(parsed, folder, told)
         _show(Console(), experiment, folder, rows)
 
 

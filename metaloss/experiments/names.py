@@ -27,6 +27,7 @@ RESERVED = {
     "hyperparameters.svg",
     "report.html",
     "held-out",
+    "tensorboard",
 }
 """The files and folders of a run that no method or task may be named after."""
 

@@ -73,6 +73,7 @@ class Settings:
         strict: whether an image that cannot be read is an error.
         top: the number of doubtful images on the contact sheet.
         bindings: further gin bindings.
+        tensorboard: whether to write the metrics for TensorBoard, too.
         keep_data: whether the files of ``Places`` are moved into the run's folder.
     """
 
@@ -82,6 +83,7 @@ class Settings:
     strict: bool = False
     top: int = 40
     bindings: tuple[str, ...] = ()
+    tensorboard: bool = False
     keep_data: bool = False
 
 
@@ -128,7 +130,8 @@ def fit_data(places: Places, options: Options, settings: Settings, folder: RunFo
             strict=settings.strict,
         )
         first, *others = config.files
-        run(first, folder, others, (*config.bindings, *settings.bindings))
+        lines = (*config.bindings, *settings.bindings)
+        run(first, folder, others, lines, tensorboard=settings.tensorboard)
     finished, judged = judge_run(folder.path, Choice(method=LEARNED), top=settings.top)
     return Outcome(found, finished, judged)
 

@@ -1,0 +1,79 @@
+"""The progress of runs for TensorBoard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from metaloss.checks import InputError, is_number
+from metaloss.experiments.names import slug
+from metaloss.training import Observer, RunInfo
+
+_PLACES = ("train", "test", "validation", "meta")
+
+
+class TensorBoard(Observer):
+    """Writes the metrics of each epoch as scalars, and passes everything on to another observer.
+
+    Args:
+        folder: the folder of the event files: ``METHOD/seed-S`` in it for each run.
+        observer: the other observer.
+
+    Raises:
+        InputError: the optional library ``tensorboard`` is not installed.
+    """
+
+    def __init__(self, folder: Path, observer: Observer) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise InputError(
+                "--tensorboard: expected the library tensorboard, it is not installed: "
+                'pip install "metaloss[tensorboard]"'
+            ) from None
+        self._writer_at = SummaryWriter
+        self._folder = folder
+        self._observer = observer
+
+    def begin(self, info: RunInfo) -> None:
+        """Begin the event file of a run."""
+        place = self._folder / slug(info.method) / f"seed-{info.seed}"
+        self._writer = self._writer_at(str(place))
+        self._observer.begin(info)
+
+    def step(self, step: int) -> None:
+        """Pass it on."""
+        self._observer.step(step)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Write the metrics of an epoch."""
+        for name, value in record.items():
+            if name != "epoch" and is_number(value):
+                self._writer.add_scalar(tag(name), value, record["epoch"])
+        self._writer.flush()
+        self._observer.epoch(record)
+
+    def end(self, record: dict[str, Any]) -> None:
+        """Close the event file."""
+        self._writer.close()
+        self._observer.end(record)
+
+    def note(self, line: str) -> None:
+        """Pass it on."""
+        self._observer.note(line)
+
+    def remark(self, line: str) -> None:
+        """Pass it on."""
+        self._observer.remark(line)
+
+
+def tag(name: str) -> str:
+    """Return the tag of a metric, so that TensorBoard shows those of a kind together.
+
+    Example:
+        >>> from metaloss.console.tensorboard import tag
+        >>> tag("test_accuracy"), tag("q_mean")
+        ('accuracy/test', 'training/q_mean')
+    """
+    place, _, kind = name.partition("_")
+    return f"{kind}/{place}" if place in _PLACES and kind else f"training/{name}"
