@@ -112,7 +112,9 @@ def _places(
         # Absolute, as in the run: the names of image files are their paths.
         places = [None if each is None else user_path(each).resolve() for each in (clean, test)]
         yield (
-            Places(data=user_path(data).resolve(), clean=places[0], test=places[1], label=label),
+            Places(
+                data=user_path(Path(data)).resolve(), clean=places[0], test=places[1], label=label
+            ),
             None,
         )
         return
