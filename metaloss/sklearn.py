@@ -29,8 +29,7 @@ class RobustClassifier(ClassifierMixin, BaseEstimator):
     All samples are trained on; none is held out.
 
     Args:
-        model: the network, as for ``metaloss fit --model``; by default, a multilayer perceptron for
-            tables and a small ResNet for images.
+        model: the network, as for ``metaloss fit --model``; by default, a multilayer perceptron.
         epochs: passes over the samples; by default, as many as make about 2,000 steps.
         batch_size: samples in a batch; by default, by the number of samples.
         device: a device; by default, a GPU if there is one.
@@ -98,7 +97,7 @@ class RobustClassifier(ClassifierMixin, BaseEstimator):
         fitted = fit(
             X,
             numbers,
-            clean=clean,
+            clean=self._numbered(clean) if isinstance(clean, tuple) else clean,
             model=self.model,
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -114,6 +113,16 @@ class RobustClassifier(ClassifierMixin, BaseEstimator):
         self.suggested_labels_ = np.array(y, copy=True)
         self.suggested_labels_[told] = self.classes_[fitted.suggested[told].astype(int)]
         return self
+
+    def _numbered(self, clean: tuple[Any, Any]) -> tuple[Any, NDArray[np.int64]]:
+        """Return further clean samples with their labels as positions in ``classes_``."""
+        inputs, labels = clean
+        unknown = np.setdiff1d(labels, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"clean: expected labels of the training samples, got others, such as {unknown[0]}"
+            )
+        return np.asarray(inputs, dtype=np.float32), np.searchsorted(self.classes_, labels)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probabilities of the classes, ``[samples, classes]``.

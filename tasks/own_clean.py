@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,7 +116,15 @@ def _positions(data: Records, names: list[str]) -> list[int | None]:
                 end = "/".join(parts[start:])
                 ends[end] = at if end not in ends else None  # two files: not a name of either
         places = ends | places
-        return [places.get(Path(name).as_posix()) for name in names]
+        found = [places.get(Path(name).as_posix()) for name in names]
+        if all(at is not None for at in found):
+            return found
+        # A run writes absolute paths, and the data may have been given by relative ones.
+        real = {os.path.realpath(name): at for at, name in enumerate(data.ids)}
+        return [
+            real.get(os.path.realpath(name)) if at is None and Path(name).is_absolute() else at
+            for name, at in zip(names, found, strict=True)
+        ]
     return [places.get(name) for name in names]
 
 

@@ -101,6 +101,8 @@ def class_names(labels: Iterable[str], source: str) -> tuple[str, ...]:
         >>> from metaloss.tasks.own_records import class_names
         >>> class_names(["10", "9", "10"], "a table"), class_names(["dog", "cat"], "a folder")
         (('9', '10'), ('cat', 'dog'))
+        >>> class_names(["1", "01", "001", "0"], "a table")
+        ('0', '001', '01', '1')
     """
     found = set(labels)
     require("" not in found, f"{source}: expected a label for each sample, some are empty")
@@ -109,7 +111,7 @@ def class_names(labels: Iterable[str], source: str) -> tuple[str, ...]:
         f"{source}: expected two classes or more, got {len(found)}: {', '.join(sorted(found))}",
     )
     try:
-        return tuple(sorted(found, key=int))
+        return tuple(sorted(found, key=lambda label: (int(label), label)))  # "1" and "01" differ
     except ValueError:
         return tuple(sorted(found))
 

@@ -32,6 +32,11 @@ def read_table(path: Path, label: str = "label") -> Records:
             that should be a number is none.
     """
     table = read_csv(path)
+    require(
+        label in table.header,
+        f"{path}: expected a column of labels named {label!r} (or as --label says), got "
+        f"{', '.join(map(repr, table.header))}",
+    )
     labels = tuple(table.column(label))
     if PATH in table.header:
         names = table.column(PATH)
@@ -69,11 +74,16 @@ def numbers(table: CsvFile, columns: tuple[str, ...]) -> Tensor:
     if wrong:
         name, i = wrong[0]
         cell = table.rows[i][table.header.index(name)]
+        comma = "," in cell and math.isfinite(_number(cell.replace(",", ".")))
+        hint = (
+            "write a point before decimals"
+            if comma
+            else "leave such rows or columns out, or replace their cells by numbers"
+        )
         require(
             False,
             f"{table.place}: expected numbers in the columns of features, {len(wrong)} cells are "
-            f"none, such as {cell!r} in {name!r} on line {table.lines[i]}; leave such rows or "
-            "columns out, or replace their cells by numbers",
+            f"none, such as {cell!r} in {name!r} on line {table.lines[i]}; {hint}",
         )
     return torch.tensor(values, dtype=torch.float32).T.contiguous()
 

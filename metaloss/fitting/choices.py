@@ -119,7 +119,6 @@ def choose(facts: Facts, options: Options) -> Choices:
     Example:
         >>> from metaloss.fitting.choices import Options, choose
         >>> from metaloss.fitting.facts import Facts
-    from metaloss.models.wrappers import suggestion, torchvision_names
         >>> photos = Facts(
         ...     samples=1000, classes=6, clean=60, has_test=False, files=True, side=300
         ... )
@@ -130,7 +129,7 @@ def choose(facts: Facts, options: Options) -> Choices:
     _check_fit(facts, options)
     held_out = None
     if not facts.has_test:
-        held_out = _held_out(facts.samples) if options.held_out is None else options.held_out
+        held_out = _held_out(facts) if options.held_out is None else options.held_out
     train = _training_samples(facts, held_out)
     model = options.model or _model(facts, options)
     pretrained = options.weights is not None
@@ -182,7 +181,12 @@ def _said(
 ) -> Iterator[Choice]:
     pretrained = options.weights is not None
     reasons = {
-        "held_out": ("held-out samples", "for the figures: their labels are unchecked, too"),
+        "held_out": (
+            "held-out samples",
+            "for the figures: their labels are unchecked, too"
+            if made["held_out"]
+            else "too few samples: the figures are those of the training samples",
+        ),
         "model": (
             "network",
             "the usual one to train on" if pretrained else "small: quick on a CPU",
@@ -246,14 +250,15 @@ def _training_samples(facts: Facts, held_out: int | None) -> int:
     require(
         left >= least,
         f"expected at least {least} samples to train on, two a class, got {facts.samples}"
-        + (f", {held_out} of which are held out" if held_out else ""),
+        + (f", {held_out} of which are held out (--held-out)" if held_out else ""),
     )
     return left
 
 
-def _held_out(samples: int) -> int:
-    """Return a tenth, but 100 where that is less than a fifth."""
-    return min(max(100, samples // 10), max(1, samples // 5), _MOST_HELD_OUT)
+def _held_out(facts: Facts) -> int:
+    """Return a tenth, but 100 where that is less than a fifth; and two samples a class are left."""
+    usual = min(max(100, facts.samples // 10), max(1, facts.samples // 5), _MOST_HELD_OUT)
+    return max(0, min(usual, facts.samples - 2 * facts.classes))
 
 
 def _model(facts: Facts, options: Options) -> str:

@@ -21,7 +21,7 @@ from metaloss.fitting.gin_lines import LEARNED, gin_run
 from metaloss.labels import Assessment, FinishedRun
 from metaloss.labels.command import judge_run
 from metaloss.runner import run
-from metaloss.tasks.own_data import own_source
+from metaloss.tasks.own_data import OwnSource, own_source
 from metaloss.tasks.own_parts import OwnParts, own_parts
 
 
@@ -116,7 +116,11 @@ def fit_data(places: Places, options: Options, settings: Settings, folder: RunFo
     found = own_parts(places.data, clean=places.clean, test=places.test, label=places.label)
     facts = facts_of(found)
     choices = choose(facts, options)
-    _show(facts, choices, _remarks(found, facts, choices, strict=settings.strict))
+    read = _read(found, facts, choices, strict=settings.strict)
+    # Images that cannot be read are no samples to choose batches and held-out samples by.
+    facts = replace(facts, samples=len(read.source.train), clean=len(read.source.clean or ()))
+    choices = choose(facts, options)
+    _show(facts, choices, read.remarks)
     with folder:
         if settings.keep_data:
             places = places.moved_to(folder)
@@ -136,7 +140,7 @@ def fit_data(places: Places, options: Options, settings: Settings, folder: RunFo
     return Outcome(found, finished, judged)
 
 
-def _remarks(found: OwnParts, facts: Facts, choices: Choices, *, strict: bool) -> tuple[str, ...]:
+def _read(found: OwnParts, facts: Facts, choices: Choices, *, strict: bool) -> OwnSource:
     """Read all samples once, so that what is wrong with them is known before the run begins."""
     return own_source(
         found,
@@ -144,7 +148,7 @@ def _remarks(found: OwnParts, facts: Facts, choices: Choices, *, strict: bool) -
         channels=choices.channels if facts.files else 3,
         in_memory=choices.in_memory,
         strict=strict,
-    ).remarks
+    )
 
 
 def _show(facts: Facts, choices: Choices, remarks: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import weakref
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metaloss.fitting.given import as_inputs
 from metaloss.predict import RunNetwork
 from metaloss.predict.predictions import predict_by
 
@@ -60,7 +62,8 @@ class Fitted:
         """Return the probabilities of the classes.
 
         Args:
-            data: as for :func:`metaloss.predict.predict_run`.
+            data: a place, as for :func:`metaloss.predict.predict_run`; or inputs as those of
+                :func:`metaloss.fit`.
 
         Returns:
             ``[samples, classes]``.
@@ -68,12 +71,14 @@ class Fitted:
         Raises:
             InputError: the data do not go with those of the fit, or cannot be read.
         """
+        if not isinstance(data, str | os.PathLike):
+            data = as_inputs(data)
         return predict_by(self.network, data).probabilities.numpy()
 
     def predict(self, data: Any) -> NDArray[Any]:
         """Return the most probable class of each sample, ``[samples]``.
 
         Args:
-            data: as for :func:`metaloss.predict.predict_run`.
+            data: as for :meth:`predict_proba`.
         """
         return self.classes[self.predict_proba(data).argmax(axis=1)]

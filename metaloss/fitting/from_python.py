@@ -98,12 +98,25 @@ def _places(
 ) -> Iterator[tuple[Places, dict[str, Any] | None]]:
     """Yield where the samples are, and for arrays the labels that the classes stand for."""
     from metaloss.checks import require
+    from metaloss.files import user_path
     from metaloss.fitting.command import Places
     from metaloss.fitting.given import as_arrays, write_places
 
     if isinstance(data, str | os.PathLike):
         require(labels is None, "labels: expected none beside a place, which has its own")
-        yield Places(data=Path(data), clean=clean, test=test, label=label), None
+        for name, place in (("clean", clean), ("test", test)):
+            require(
+                place is None or isinstance(place, str | os.PathLike),
+                f"{name}: expected a place, as the data are, got {type(place).__name__}",
+            )
+        # Absolute, as in the run: the names of image files are their paths.
+        places = [None if each is None else user_path(each).resolve() for each in (clean, test)]
+        yield (
+            Places(
+                data=user_path(Path(data)).resolve(), clean=places[0], test=places[1], label=label
+            ),
+            None,
+        )
         return
     given = as_arrays(data, labels, "data")
     with TemporaryDirectory(prefix="metaloss-") as scratch:
@@ -111,7 +124,10 @@ def _places(
 
 
 def _meant(labels: Any) -> dict[str, Any]:
-    return {str(label): label for label in np.unique(labels)}
+    def name(label: Any) -> str:
+        return label.decode(errors="backslashreplace") if isinstance(label, bytes) else str(label)
+
+    return {name(label): label for label in np.unique(labels)}
 
 
 @contextmanager

@@ -8,12 +8,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset
 
-from metaloss.checks import require
+from metaloss.checks import InputError, require
 from metaloss.fitting.command import Places
 
 Samples: TypeAlias = tuple[Any, Any]
 """Inputs and their labels."""
+
+_MISSING = ("None", "nan", "NaT", "<NA>")  # how values that stand for none are printed
 
 
 def as_arrays(data: Any, labels: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -28,7 +31,7 @@ def as_arrays(data: Any, labels: Any, name: str) -> tuple[NDArray[Any], NDArray[
     Raises:
         InputError: there are no labels, inputs differ in shape, or the numbers differ.
     """
-    if not isinstance(data, Tensor | np.ndarray) and hasattr(data, "__getitem__"):
+    if _has_items(data):
         items = [data[at] for at in range(len(data))]
         require(len(items) > 0, f"{name}: expected samples, got none")
         if labels is None:
@@ -38,27 +41,35 @@ def as_arrays(data: Any, labels: Any, name: str) -> tuple[NDArray[Any], NDArray[
             )
             labels = [item[1] for item in items]
             items = [item[0] for item in items]
-        data = [_array(item) for item in items]
-        shapes = {each.shape for each in data}
-        require(
-            len(shapes) == 1,
-            f"{name}: expected inputs of one shape, got {len(shapes)} shapes, such as "
-            f"{' and '.join(str(list(shape)) for shape in sorted(shapes)[:2])}",
-        )
-        data = np.stack(data)
+        data = _stacked(_inputs_of(data, items), name)
     require(
         labels is not None,
         f"{name}: expected labels beside an array, got none: fit(inputs, labels)",
     )
-    inputs, words = _array(data), _array(labels)
-    if words.dtype == object:
-        words = words.astype(str)
+    inputs, words = _numbers(data, name), _labels(labels, name)
     require(
         inputs.ndim >= 1 and len(inputs) == len(words),
         f"{name}: expected a label for each input, got {len(words)} labels and "
         f"{len(inputs) if inputs.ndim else 0} inputs",
     )
     return inputs, words
+
+
+def as_inputs(data: Any) -> NDArray[Any]:
+    """Return inputs without labels as an array, ``[samples, ...]``.
+
+    Args:
+        data: an array, a list or a data frame of inputs; or a data set, as for :func:`as_arrays`,
+            whose labels are left out.
+
+    Raises:
+        InputError: inputs differ in shape, or are no numbers.
+    """
+    if _has_items(data):
+        items = [data[at] for at in range(len(data))]
+        require(len(items) > 0, "data: expected samples, got none")
+        data = _stacked(_inputs_of(data, items), "data")
+    return _numbers(data, "data")
 
 
 def write_places(
@@ -93,6 +104,53 @@ def write_places(
     if test is not None:
         tested = _write(folder / "test.npz", *as_arrays(*_pair(test, "test"), "test"))
     return Places(data=own, clean=checked, test=tested)
+
+
+def _has_items(data: Any) -> bool:
+    """Return whether samples are read one by one: arrays, tensors and data frames are not."""
+    return not hasattr(data, "__array__") and hasattr(data, "__getitem__")
+
+
+def _inputs_of(data: Any, items: list[Any]) -> list[Any]:
+    """Return the inputs of a data set of pairs, too, when its labels are not asked for."""
+    pairs = isinstance(data, Dataset) and all(isinstance(item, tuple | list) for item in items)
+    return [item[0] for item in items] if pairs else items
+
+
+def _stacked(items: list[Any], name: str) -> NDArray[Any]:
+    inputs = [_numbers(item, name) for item in items]
+    shapes = {each.shape for each in inputs}
+    require(
+        len(shapes) == 1,
+        f"{name}: expected inputs of one shape, got {len(shapes)} shapes, such as "
+        f"{' and '.join(str(list(shape)) for shape in sorted(shapes)[:2])}",
+    )
+    return np.stack(inputs)
+
+
+def _numbers(values: Any, name: str) -> NDArray[Any]:
+    try:
+        found = _array(values)
+    except ValueError as error:  # a list of lists of different lengths
+        raise InputError(f"{name}: expected inputs of one shape in numbers: {error}") from None
+    require(
+        found.dtype.kind in "biuf", f"{name}: expected inputs in numbers, got {found.dtype} values"
+    )
+    return found
+
+
+def _labels(values: Any, name: str) -> NDArray[Any]:
+    found = _array(values)
+    if found.dtype == object:
+        missing = sum(not isinstance(label, str) and str(label) in _MISSING for label in found.flat)
+        require(not missing, f"{name}: expected a label for each input, {missing} are missing")
+        found = np.array(found.tolist())  # whole numbers stay such
+    require(
+        found.ndim == 1 and (found.dtype.kind in "iubUS" or not len(found)),
+        f"{name}: expected labels [samples], words or whole numbers, got {found.dtype} "
+        f"{list(found.shape)}",
+    )
+    return found
 
 
 def _write(path: Path, inputs: NDArray[Any], labels: NDArray[Any]) -> Path:

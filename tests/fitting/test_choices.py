@@ -66,6 +66,13 @@ def test_what_was_said_is_taken_and_shown() -> None:
     assert {choice.why for choice in made.said} == {"as you said"}
 
 
+def test_two_samples_a_class_are_trained_on_before_any_is_held_out() -> None:
+    made = choose(replace(TABLE, samples=6), Options())
+    assert made.held_out == 0
+    assert made.said[0].why == "too few samples: the figures are those of the training samples"
+    assert choose(replace(TABLE, samples=7), Options()).held_out == 1
+
+
 @pytest.mark.parametrize(
     ("facts", "options", "words"),
     [

@@ -114,7 +114,7 @@ def test_photos_with_clean_ones(photos: Path, tmp_path: Path) -> None:
         Image.new("RGB", (25, 25), (at * 60,) * 3).save(place)
     out = tmp_path / "run"
     said = run("fit", photos, "--clean", tmp_path / "clean", "--out", out, *FEW)
-    assert "29 images of 2 classes, 4 with checked labels" in said
+    assert "28 images of 2 classes, 4 with checked labels" in said
     assert "1 of 25 images cannot be read and are left out" in said and "bad.jpg" in said
     assert (out / "labels.png").is_file()
     assert "NUM_CLEAN = 4" in (out / "config.gin").read_text()
@@ -122,6 +122,14 @@ def test_photos_with_clean_ones(photos: Path, tmp_path: Path) -> None:
     assert len(found.ids) == 24 and [each.id for each in found.skipped] == [
         str(photos / "dark" / "bad.jpg")
     ]
+
+
+def test_damaged_images_do_not_count_in_what_is_chosen(photos: Path, tmp_path: Path) -> None:
+    for at in range(60):
+        (photos / "dark" / f"bad{at}.jpg").write_bytes(f"no image {at}".encode())
+    said = run("fit", photos, "--out", tmp_path / "run", "--epochs", "1")
+    assert "24 images of 2 classes" in said and "61 of 85 images cannot be read" in said
+    assert "BATCH_SIZE = 5\n" in (tmp_path / "run" / "config.gin").read_text()
 
 
 def test_pretrained_weights_from_a_file(photos: Path, tmp_path: Path) -> None:

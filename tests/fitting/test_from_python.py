@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 from torch.utils.data import TensorDataset
@@ -83,6 +84,49 @@ def test_a_place(clouds, tmp_path: Path) -> None:
     assert metaloss.fit(tmp_path / "a.npz", epochs=1).label_quality.shape == (80,)
 
 
+def test_a_relative_place_of_images(tmp_path: Path, monkeypatch) -> None:
+    for name, grey in (("light", 200), ("dark", 20)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for at in range(10):
+            Image.new("RGB", (8, 8), (grey + at,) * 3).save(tmp_path / f"photos/{name}/{at}.png")
+    monkeypatch.chdir(tmp_path)
+    fitted = metaloss.fit("photos", epochs=1, held_out=0)
+    assert np.isfinite(fitted.label_quality).all()
+    assert len(fitted.predict("photos")) == 20
+
+
+def test_data_frames_and_lists(clouds) -> None:
+    pandas = pytest.importorskip("pandas")
+    points, _, given = clouds
+    frame, words = pandas.DataFrame(points), pandas.Series(np.array(["cat", "dog"])[given])
+    fitted = metaloss.fit(frame, words, epochs=1)
+    expected = fitted.predict(points)
+    assert fitted.classes.tolist() == ["cat", "dog"]
+    assert (fitted.predict(frame) == expected).all()
+    assert (fitted.predict(points.tolist()) == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (np.array([b"cat", b"dog"]), [b"cat", b"dog"]),
+        (np.array([3, 5], dtype=object), [3, 5]),
+        (np.array([False, True]), [False, True]),
+    ],
+)
+def test_classes_are_the_labels_as_they_were_given(clouds, labels, classes) -> None:
+    points, _, given = clouds
+    assert metaloss.fit(points, labels[given], epochs=1).classes.tolist() == classes
+
+
+def test_other_labels_beside_a_data_set_of_pairs(clouds) -> None:
+    points, right, given = clouds
+    pairs = TensorDataset(torch.tensor(points), torch.tensor(given))
+    fitted = metaloss.fit(pairs, np.array(["cat", "dog"])[right], epochs=1)
+    assert fitted.classes.tolist() == ["cat", "dog"]
+    assert (fitted.predict(pairs) == fitted.predict(points)).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -100,6 +144,11 @@ def test_a_place(clouds, tmp_path: Path) -> None:
         ),
         ({"data": "nowhere", "labels": [1]}, "labels: expected none beside a place"),
         ({"data": "nowhere"}, "nowhere: expected a folder"),
+        ({"data": "nowhere", "clean": [1]}, "clean: expected a place, as the data are, got list"),
+        ({"data": [[1, 2], [3]], "labels": [0, 1]}, "data: expected inputs of one shape"),
+        ({"data": [["a"], ["b"]], "labels": [0, 1]}, "data: expected inputs in numbers, got <U1"),
+        ({"data": np.zeros((4, 2)), "labels": [0.5, 1] * 2}, "^data: .* whole numbers, got float"),
+        ({"data": np.zeros((4, 2)), "labels": ["a", None] * 2}, "2 are missing"),
     ],
 )
 def test_bad_input(arguments, words: str) -> None:
@@ -121,3 +170,15 @@ def test_the_classifier_with_clean_samples_is_cloned_and_pickled(clouds) -> None
     again = pickle.loads(pickle.dumps(robust))
     assert (again.predict_proba(points) == robust.predict_proba(points)).all()
     assert robust.label_quality_.shape == robust.suggested_labels_.shape == (80,)
+
+
+@pytest.mark.parametrize("names", [np.array(["b", "a"]), np.array([2, 1])])
+def test_further_clean_samples_of_the_classifier_have_its_labels(clouds, names) -> None:
+    points, right, given = clouds
+    further = points[:20] + 0.01
+    robust = RobustClassifier(epochs=5, random_state=0).fit(
+        points, names[given], clean=(further, names[right[:20]])
+    )
+    assert (robust.predict(points) == names[right]).mean() > 0.9
+    with pytest.raises(ValueError, match="clean: expected labels of the training samples"):
+        robust.fit(points, names[given], clean=(further, np.full(20, 9)))

@@ -172,6 +172,12 @@ class TestClean:
         assert source.clean.targets.tolist() == [0, 1, 1]
         assert names(source.train.ids) == ["1.png", "2.png", "3.png"]
 
+    def test_absolute_names_of_relative_data(self, pets: Path, monkeypatch) -> None:
+        listed = pets.parent / "clean.txt"
+        listed.write_text(f"{pets}/cat/0.png\n{pets}/dog/4.png\n")
+        monkeypatch.chdir(pets.parent)
+        assert names(own_data("pets", clean=listed, size=8).clean.ids) == ["0.png", "4.png"]
+
     def test_a_csv_of_names_has_their_right_labels(self, pets: Path) -> None:
         table = pets.parent / "clean.csv"
         table.write_text("path,label\ncat/0.png,dog\ndog/3.png,dog\n")
@@ -250,6 +256,13 @@ class TestBadInput:
         (tmp_path / "t.csv").write_text("height,city,label\n1,Paris,a\n,Rome,b\n")
         with pytest.raises(InputError, match="3 cells are none, such as '' in 'height' on line 3"):
             own_data(tmp_path / "t.csv")
+
+    def test_decimal_commas_and_a_column_of_labels_of_another_name(self, tmp_path: Path) -> None:
+        (tmp_path / "t.csv").write_text("height;kind\n1,5;a\n2;b\n")
+        with pytest.raises(InputError, match=r"named 'label'.*--label.* got 'height', 'kind'"):
+            own_data(tmp_path / "t.csv")
+        with pytest.raises(InputError, match="'1,5' in 'height' on line 2; write a point"):
+            own_data(tmp_path / "t.csv", label="kind")
 
     def test_labels_and_ids(self, tmp_path: Path) -> None:
         table = tmp_path / "t.csv"
