@@ -137,7 +137,7 @@ def own_source(
             unreadable = _unreadable(records.samples)
         kept = [at for at in range(len(records)) if at not in unreadable]
         _check_readable(records, unreadable, strict=strict)
-        remarks += _remark(unreadable, len(records))
+        remarks += _remark(records, unreadable)
         index = torch.tensor(kept)
         if in_memory:
             ids = tuple(records.ids[at] for at in kept)
@@ -179,14 +179,15 @@ def _pixels(records: Records, size: int | None, channels: int) -> tuple[Tensor, 
     files = tuple(map(str, records.samples))
     if size is not None:
         check_at_least("size", size, 1)
-    changed = tuple((stat := Path(file).stat()).st_size + stat.st_mtime for file in files)
+    stats = [Path(file).stat() for file in files]
+    changed = tuple((each.st_size, each.st_mtime_ns) for each in stats)
     return _decoded(files, changed, size, channels)
 
 
 @functools.lru_cache(_CACHED)
 def _decoded(
     files: tuple[str, ...],
-    changed: tuple[float, ...],  # noqa: ARG001 - part of the key of the cache
+    changed: tuple[tuple[int, int], ...],  # noqa: ARG001 - part of the key of the cache
     size: int | None,
     channels: int,
 ) -> tuple[Tensor, Mapping[int, str]]:
@@ -220,13 +221,12 @@ def _check_readable(records: Records, unreadable: Mapping[int, str], *, strict: 
     )
 
 
-def _remark(unreadable: Mapping[int, str], number: int) -> list[str]:
+def _remark(records: Records, unreadable: Mapping[int, str]) -> list[str]:
     if not unreadable:
         return []
-    named = [unreadable[at] for at in sorted(unreadable)][:_SHOWN]
-    more = "" if len(unreadable) <= _SHOWN else "; ..."
+    named = [shown(records.samples[at]) for at in sorted(unreadable)][:_SHOWN]  # type: ignore[arg-type]
+    more = ", ..." if len(unreadable) > len(named) else ""
     return [
-        f"{len(unreadable)} of {number} images cannot be read and are left out: "
-        + "; ".join(named)
-        + more
+        f"{len(unreadable)} of {len(records)} images cannot be read and are left out: "
+        f"{', '.join(named)}{more}"
     ]

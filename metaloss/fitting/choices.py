@@ -47,12 +47,13 @@ class Options:
     flip: bool | None = None
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
-        for name, low in {"size": 1, "epochs": 1, "batch_size": 2, "meta_every": 1}.items():
-            if getattr(self, name) is not None:
-                check_at_least(f"--{name.replace('_', '-')}", getattr(self, name), low)
-        if self.held_out is not None:
-            check_at_least("--held-out", self.held_out, 0)
+        """Check the numbers, and make those of NumPy Python's, as gin writes them."""
+        least = {"size": 1, "epochs": 1, "batch_size": 2, "meta_every": 1, "held_out": 0}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value is not None:
+                whole = check_at_least(f"--{name.replace('_', '-')}", value, low)
+                object.__setattr__(self, name, whole)
 
 
 class Choice(NamedTuple):

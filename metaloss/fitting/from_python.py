@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
@@ -82,7 +83,7 @@ def fit(
     with _places(data, labels, clean, test, label) as (places, classes):
         settings = Settings(
             baseline=baseline,
-            seeds=(seed,),
+            seeds=(operator.index(seed),),
             device=device,
             strict=strict,
             keep_data=classes is not None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from metaloss.checks import InputError
@@ -89,6 +90,11 @@ def test_two_samples_a_class_are_trained_on_before_any_is_held_out() -> None:
 def test_choices_that_do_not_fit(facts: Facts, options, words: str) -> None:
     with pytest.raises(InputError, match=words):
         choose(facts, Options(**options))
+
+
+@pytest.mark.bad_input  # NumPy's numbers are no int for a type checker
+def test_numbers_of_numpy_become_pythons() -> None:
+    assert repr(Options(epochs=np.int64(3)).epochs) == "3"
 
 
 @pytest.mark.parametrize("name", ["size", "epochs", "batch_size", "meta_every"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +107,18 @@ def pets(tmp_path):
                 Image.fromarray(pixels[str(path)]).save(path)
     (root / "train" / "cat" / "notes.txt").write_text("not an image")
     return root, pixels
+
+
+def draw(path: Path, number: int, size: tuple[int, int] = (9, 7)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(number).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def cats_and_dogs(tmp_path: Path) -> Path:
+    """Three images of each of two classes."""
+    for number in range(6):
+        draw(tmp_path / "pets" / ("cat", "dog")[number // 3] / f"{number}.png", number)
+    return tmp_path / "pets"

@@ -1,0 +1,83 @@
+"""Samples of one's own whose labels somebody checked."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from metaloss.checks import InputError
+from metaloss.tasks import own_data
+from metaloss.tasks.own_parts import own_parts
+from tests.tasks.conftest import draw
+from tests.tasks.test_own_data import names
+
+
+def test_a_list_of_names_takes_their_labels_as_right(cats_and_dogs: Path) -> None:
+    listed = cats_and_dogs.parent / "clean.txt"
+    listed.write_text(f"cat/0.png\n\n{cats_and_dogs}/dog/4.png\n5.png\n")
+    source = own_data(cats_and_dogs, clean=listed, size=8)
+    assert names(source.clean.ids) == ["0.png", "4.png", "5.png"]
+    assert source.clean.targets.tolist() == [0, 1, 1]
+    assert names(source.train.ids) == ["1.png", "2.png", "3.png"]
+
+
+def test_absolute_names_of_relative_data(cats_and_dogs: Path, monkeypatch) -> None:
+    listed = cats_and_dogs.parent / "clean.txt"
+    listed.write_text(f"{cats_and_dogs}/cat/0.png\n{cats_and_dogs}/dog/4.png\n")
+    monkeypatch.chdir(cats_and_dogs.parent)
+    assert names(own_data("pets", clean=listed, size=8).clean.ids) == ["0.png", "4.png"]
+
+
+def test_a_csv_of_names_has_their_right_labels(cats_and_dogs: Path) -> None:
+    table = cats_and_dogs.parent / "clean.csv"
+    table.write_text("path,label\ncat/0.png,dog\ndog/3.png,dog\n")
+    source = own_data(cats_and_dogs, clean=table, size=8)
+    assert source.clean.targets.tolist() == [1, 1]
+    assert len(source.train) == 4
+
+
+def test_a_folder_of_further_images(cats_and_dogs: Path) -> None:
+    draw(cats_and_dogs.parent / "clean" / "cat" / "8.png", 8)
+    shutil.copytree(cats_and_dogs / "dog", cats_and_dogs.parent / "clean" / "dog")
+    found = own_parts(cats_and_dogs, clean=cats_and_dogs.parent / "clean")
+    assert len(found.parts["clean"]) == 4
+    assert names(found.parts["train"].ids) == ["0.png", "1.png", "2.png"]
+    assert "3 training samples are clean or test samples, too" in found.remarks[0]
+
+
+def test_ids_of_a_table(tmp_path: Path) -> None:
+    table, clean = tmp_path / "table.csv", tmp_path / "clean.csv"
+    table.write_text("id,height,label\na,1,x\nb,2,y\nc,3,x\nd,4,y\n")
+    clean.write_text("id,label\nb,x\n")
+    source = own_data(table, clean=clean)
+    assert source.clean.ids == ("b",) and source.clean.targets.tolist() == [0]
+    clean.write_text("height,label\n9,y\n")
+    source = own_data(table, clean=clean)
+    assert source.clean.images.tolist() == [[9]] and len(source.train) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("c.txt", "cat/0.png\nmouse.png\n", "1 of 2 are none, such as mouse.png"),
+        ("c.txt", "\n", "expected names of samples, found none"),
+        ("c.txt", "cat/0.png\ncat/0.png\n", "expected each name once, 1 occur twice"),
+        ("c.csv", "path,label\ncat/0.png,mouse\n", "got others: mouse"),
+        ("c.csv", "path\ncat/0.png\n", "the column 'label'"),
+        ("c.csv", "path,label\nnowhere.png,cat\n", "1 of them do not exist"),
+        ("c.csv", "height,label\n1,cat\n", "image files.*got the columns height"),
+    ],
+)
+def test_bad_lists(cats_and_dogs: Path, name: str, text: str, words: str) -> None:
+    (cats_and_dogs.parent / name).write_text(text)
+    with pytest.raises(InputError, match=words):
+        own_data(cats_and_dogs, clean=cats_and_dogs.parent / name, size=8)
+
+
+def test_all_samples_are_clean(cats_and_dogs: Path) -> None:
+    listed = cats_and_dogs.parent / "clean.txt"
+    listed.write_text("".join(f"{n}.png\n" for n in range(6)))
+    with pytest.raises(InputError, match="got all 6 of them"):
+        own_data(cats_and_dogs, clean=listed, size=8)
