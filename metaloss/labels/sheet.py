@@ -22,6 +22,7 @@ from metaloss.types import Loader
 COLUMNS = 8
 _SIDE = 160  # pixels of an image of a file, at most
 _LETTERS = 18  # of a class's name
+_BELOW = 0.25  # inches below the last row
 
 
 class Picture(NamedTuple):
@@ -45,7 +46,10 @@ def contact_sheet(pictures: Sequence[Picture]) -> bytes:
         pictures: the images, the most doubtful first; at least one.
     """
     rows = -(-len(pictures) // COLUMNS)
-    figure = Figure(figsize=(1.5 * COLUMNS, 1.95 * rows), layout="constrained")
+    height = 1.95 * rows + _BELOW
+    figure = Figure(figsize=(1.5 * COLUMNS, height))
+    # The labels of the last row are outside the axes, for which the layout makes no room.
+    figure.set_layout_engine("constrained", rect=(0, _BELOW / height, 1, 1 - _BELOW / height))
     axes = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
     for axis in axes:
         axis.set_axis_off()
@@ -57,7 +61,7 @@ def contact_sheet(pictures: Sequence[Picture]) -> bytes:
     drawn = io.BytesIO()
     with warnings.catch_warnings():  # letters that no font has are boxes
         warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(drawn, dpi=110, format="png", bbox_inches="tight")
+        figure.savefig(drawn, dpi=110, format="png")
     return drawn.getvalue()
 
 

@@ -152,7 +152,7 @@ def test_inputs_of_another_version(runs: Runs, copy: Path) -> None:
     assert tuple(kept["class_names"]) == CLASSES
     for change, line in (
         ({"format": 2}, "made by another version of metaloss"),
-        ({"columns": ["a"]}, "got also columns: made by a later version of metaloss"),
+        ({"rows": ["a"]}, "got also rows: made by a later version of metaloss"),
         ({"std": [1, 1, 0]}, "std: expected positive numbers"),
         ({"mean": [1]}, "mean: expected a number for each of 3 channels, got [1]"),
         ({"resize": "square"}, "resize: expected one of cover, got 'square'"),

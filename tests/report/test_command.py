@@ -58,7 +58,10 @@ def test_a_report_that_fails_does_not_fail_the_run(
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
-@pytest.mark.parametrize(("kind", "pictures"), [("values", 0), ("classes", 24)])
+@pytest.mark.parametrize(
+    ("kind", "pictures"),
+    [("values", 0), pytest.param("classes", 24, marks=pytest.mark.exhaustive)],
+)
 def test_a_browser_shows_the_page_and_it_does_not_scroll_sideways(
     copied, tmp_path: Path, kind: str, pictures: int
 ) -> None:

@@ -67,6 +67,7 @@ def test_without_what_is_for_the_page_the_csv_is_read(copied, tmp_path: Path, da
     ]
 
 
+@pytest.mark.exhaustive
 def test_nothing_is_fetched_whatever_the_file_says(copied, tmp_path: Path) -> None:
     run = copied("classes")
     for wrong in ("https://a.b/c.png", 'data:image/png;base64,AA" onload="x', "data:text/html,x"):
@@ -102,6 +103,7 @@ def test_runs_that_the_command_refuses_have_no_section(copied, kind: str) -> Non
     assert doubtful(gather([run])) == ""
 
 
+@pytest.mark.exhaustive
 def test_a_page_is_written_again_if_it_is_about_this_run_alone(copied) -> None:
     run, other = copied("classes"), copied("classes", "a<other")
     assert write_again(run) is None and not (run / "report.html").exists()
