@@ -48,6 +48,7 @@ def test_demo_shows_the_table_and_writes_everything(tmp_path: Path) -> None:
     assert "Recipe.warmup_epochs = 0" in (out / "operative.gin").read_text()
 
 
+@pytest.mark.exhaustive
 def test_the_demo_without_clean_samples(tmp_path: Path) -> None:
     done = run("demo", "--no-clean", "--out", "out", *QUICK, *LEARNING, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -100,6 +100,7 @@ def test_the_risk_of_several_labels_is_their_expected_loss() -> None:
     assert float(risk([Term(JS(), {"pi_1": 1.0}, p)], f)) == pytest.approx(0.5)
 
 
+@pytest.mark.exhaustive
 def test_the_theorems_hold() -> None:
     checks = check_theorems("small", seed=1)  # the docstring's example has seed 0
     assert [check for check in checks if not check.holds] == []
@@ -112,6 +113,7 @@ def test_the_theorems_hold() -> None:
     assert max(ratios) > 0.7
 
 
+@pytest.mark.exhaustive
 def test_wrong_bounds_are_seen() -> None:
     def smaller(bounds: theory.RiskBounds) -> theory.RiskBounds:
         return theory.RiskBounds(bounds.noisy / 10, bounds.clean / 100)

@@ -103,6 +103,7 @@ def test_the_trainer_with_ids(progress: list[float]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.exhaustive
 def test_timm() -> None:
     module = example("with_timm", "timm")
     for train in (module.use_one, module.learn_one):

@@ -23,6 +23,7 @@ def counted(run: Path, classes: list[str], counts: list[list[int]]) -> None:
         path.write_text(json.dumps({"classes": classes, "counts": counts}))
 
 
+@pytest.mark.exhaustive
 def test_each_method_has_a_matrix_of_all_seeds(made: Copy, tmp_path: Path) -> None:
     run = made("classes")
     page = parsed(write_report([run], tmp_path / "page.html"))

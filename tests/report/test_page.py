@@ -175,6 +175,7 @@ def test_each_line_has_a_box_that_hides_it(page: Page) -> None:
         assert f"body:has(#show-{number}:not(:checked)) .series-{number}" in page.text[""]
 
 
+@pytest.mark.exhaustive
 def test_the_same_runs_make_the_same_page(made: Copy, tmp_path: Path) -> None:
     run = made("values")
     one, two = (write_report([run], tmp_path / name) for name in ("one.html", "two.html"))

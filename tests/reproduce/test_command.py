@@ -110,6 +110,7 @@ class TestReproduce:
         assert f"{target}: expected --only to leave the runs that it needs" in line
         assert said in line
 
+    @pytest.mark.exhaustive
     def test_all_goes_on_after_a_target_that_is_not_possible(self, tmp_path: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(command, "TARGETS", ("table1", "figure1", "figure3"))
@@ -128,6 +129,7 @@ class TestReproduce:
         line = refused("reproduce", "table1", "--scale", "huge")
         assert line.endswith("scale: expected one of smoke, laptop, paper, got 'huge'")
 
+    @pytest.mark.exhaustive
     def test_figures_are_drawn_from_the_runs_of_the_tables(self, tmp_path: Path) -> None:
         out = tmp_path / "out"
         shown = run("reproduce", "figure9", "--out", str(out)).replace("\n", "")
@@ -140,6 +142,7 @@ class TestReproduce:
         again = run("reproduce", "table1", "--out", str(out), "--only", "method=MW-Net")
         assert "2 runs, 1 of them finished" in again
 
+    @pytest.mark.exhaustive
     def test_the_oracles_of_both_tables(self, tmp_path: Path) -> None:
         out = tmp_path / "out"
         seen: list[dict[str, dict[str, list[float]]]] = []
@@ -160,6 +163,7 @@ class TestReproduce:
         assert "2 runs failed" in shown
         assert not list((tmp_path / "out").glob("figure9*"))
 
+    @pytest.mark.exhaustive
     def test_theorems(self, tmp_path: Path) -> None:
         shown = run("reproduce", "theorems", "--out", str(tmp_path / "out"))
         assert "Statements that fail as printed" in shown
