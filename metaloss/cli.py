@@ -14,6 +14,7 @@ from rich.text import Text
 
 from metaloss import __version__
 from metaloss.checks import InputError, require
+from metaloss.cli_adjusters import adjusters
 from metaloss.cli_fit import fit
 from metaloss.cli_labels import labels
 from metaloss.cli_options import Config, Files, Out, Params, Resume, Tensorboard
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Learn the hyperparameters of a loss, one value per sample, through the training step.",
 )
-for _command in (fit, predict, labels, report, sweep, reproduce):
+for _command in (fit, predict, labels, report, sweep, reproduce, adjusters):
     app.command()(_command)
 
 DEMO = "experiments/demo.gin"
@@ -215,43 +216,12 @@ def transfer(
 ) -> None:
     """Train on a gin file's task with frozen learned adjusters: no clean samples, no search."""
     # Absolute paths: the folder's config.gin may be read from anywhere.
-    adjusters = [
-        str(user_path(a).resolve()) if a and user_path(a).is_dir() else a for a in adjuster
-    ]
-    said = [f"ADJUSTERS = {adjusters!r}", f"COMPARE = {compare}", f"STRENGTH = {strength!r}"]
+    chosen = [str(user_path(a).resolve()) if a and user_path(a).is_dir() else a for a in adjuster]
+    said = [f"ADJUSTERS = {chosen!r}", f"COMPARE = {compare}", f"STRENGTH = {strength!r}"]
     files = [TRANSFERRED, *(gin_file or [])]
     bindings = [*said, *(gin_param or [])]
     name = f"transfer-{Path(config).stem}"
     _run(config, name, out, files=files, bindings=bindings, resume=resume)
-
-
-@app.command()
-def adjusters(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON: one object for each adjuster.")
-    ] = False,
-    cost: Annotated[
-        bool, typer.Option("--cost", help="Also measure what each costs in a training step.")
-    ] = False,
-) -> None:
-    """List the learned adjusters of the package: loss, features, data and held-out figures."""
-    import json
-
-    from metaloss.diagnostics.adjusters import listing
-    from metaloss.pretrained import from_pretrained, list_pretrained
-    from metaloss.pretrained.summary import summary
-
-    found = [summary(each) for each in list_pretrained()]
-    costs: dict[str, float] = {}
-    if cost:
-        from metaloss.diagnostics.criterion_cost import criterion_costs
-
-        costs = criterion_costs({each.name: from_pretrained(each.name) for each in found})
-    if as_json:
-        rows = [each._asdict() | ({"cost": costs[each.name]} if cost else {}) for each in found]
-        typer.echo(json.dumps(rows, indent=1))
-    else:
-        Console().print(listing(found, costs), highlight=False)
 
 
 def _run(

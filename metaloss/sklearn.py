@@ -39,7 +39,7 @@ class RobustClassifier(ClassifierMixin, BaseEstimator):
     Attributes:
         classes_: the classes, sorted, ``[classes]``.
         n_features_in_: the number of columns of the training samples.
-        label_quality_: how little each training label is to be doubted, ``[samples]``.
+        label_quality_: low for labels that are likely wrong, ``[samples]``; NaN for clean samples.
         suggested_labels_: the label that is suggested for each training sample, ``[samples]``.
 
     Example:

@@ -46,15 +46,17 @@ class Scaled:
         return self._steps(image)
 
 
-def crop_and_flip_files(size: int) -> PILTransform:
+def crop_and_flip_files(size: int, *, flip: bool = True) -> PILTransform:
     """Return the usual training transform: scale, random crop, random flip, normalise.
 
     Args:
         size: height and width of the result.
+        flip: whether to flip half of the images left to right.
     """
     transforms = import_torchvision().transforms
     scale = transforms.Resize(math.ceil(size * 8 / 7))
-    return _transform(scale, transforms.RandomCrop(size), transforms.RandomHorizontalFlip())
+    flips = [transforms.RandomHorizontalFlip()] if flip else []
+    return _transform(scale, transforms.RandomCrop(size), *flips)
 
 
 def centre_crop_files(size: int) -> Scaled:

@@ -69,14 +69,14 @@ def as_records(
     Raises:
         InputError: a shape or a dtype is not as above, or a number is not finite.
     """
-    inputs, labels = _array(inputs), _array(labels)
+    inputs, labels = as_array(inputs), as_array(labels)
     require(
         labels.ndim == 1 and labels.dtype.kind in "iubUSO",
         f"{source}: expected labels [samples], words or whole numbers, got {labels.dtype} "
         f"{list(labels.shape)}",
     )
     names = [f"{part}{i}" for i in range(len(labels))] if ids is None else list(map(str, ids))
-    words = tuple(_word(label) for label in labels.tolist())
+    words = tuple(as_word(label) for label in labels.tolist())
     return Records(tuple(names), words, as_samples(inputs, source), source)
 
 
@@ -96,7 +96,7 @@ def as_samples(inputs: NDArray[Any] | Any, source: str) -> Tensor:
         >>> as_samples(np.zeros((2, 8, 9, 3), dtype=np.uint8), "pets").shape
         torch.Size([2, 3, 8, 9])
     """
-    inputs = _array(inputs)
+    inputs = as_array(inputs)
     require(
         inputs.ndim >= 2 and inputs.dtype.kind in "biuf",
         f"{source}: expected inputs [samples, ...] in numbers, got {inputs.dtype} "
@@ -137,11 +137,13 @@ def _find(arrays: Mapping[str, Any], names: tuple[str, ...], part: str) -> Any:
     return None
 
 
-def _array(values: Any) -> NDArray[Any]:
+def as_array(values: Any) -> NDArray[Any]:
+    """Return an array, a tensor or a list as an array."""
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     return np.asarray(values)
 
 
-def _word(label: Any) -> str:
+def as_word(label: Any) -> str:
+    """Return a label as text."""
     return label.decode(errors="backslashreplace") if isinstance(label, bytes) else str(label)

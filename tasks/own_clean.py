@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,7 +95,7 @@ def _named(data: Records, names: list[str], labels: list[str] | None, place: str
     chosen = [at for at in found if at is not None]
     clean = data.select(chosen)
     if labels is not None:
-        clean = Records(clean.ids, tuple(labels), clean.samples, place, clean.columns)
+        clean = replace(clean, labels=tuple(labels), source=place)
         check_labels_known(data, clean)
     left = sorted(set(range(len(data))) - set(chosen))
     require(

@@ -51,6 +51,7 @@ def own_data(
     channels: int = 3,
     in_memory: bool = True,
     workers: int = 0,
+    flip: bool = True,
     strict: bool = False,
 ) -> AnySource:
     r"""A data set whose labels nobody checked, but for those of ``clean`` and of a test set.
@@ -74,6 +75,7 @@ def own_data(
         in_memory: decode image files into memory. If not, they are read when they are needed, in
             colour and with a ``size``.
         workers: number of processes that then read images.
+        flip: whether images that are then read for training are flipped left to right at random.
         strict: refuse image files that cannot be read, in place of leaving them out.
 
     Returns:
@@ -101,6 +103,7 @@ def own_data(
         channels=channels,
         in_memory=in_memory,
         workers=workers,
+        flip=flip,
         strict=strict,
     ).source
 
@@ -113,6 +116,7 @@ def own_source(
     channels: int = 3,
     in_memory: bool = True,
     workers: int = 0,
+    flip: bool = True,
     strict: bool = False,
 ) -> OwnSource:
     """Decode the parts of a data set of one's own. The arguments are those of :func:`own_data`.
@@ -122,10 +126,11 @@ def own_source(
     """
     check_channels(channels)
     sets: dict[str, Any] = {}
+    number = {name: at for at, name in enumerate(found.class_names)}
     remarks = list(found.remarks)
     for part, records in found.parts.items():
         name = found.name if part == "train" else f"{found.name} ({part})"
-        targets = torch.tensor([found.class_names.index(label) for label in records.labels])
+        targets = torch.tensor([number[label] for label in records.labels])
         if isinstance(records.samples, Tensor):
             sets[part] = ImageSet(
                 records.samples, targets, found.class_names, name, records.ids, records.columns
@@ -144,7 +149,7 @@ def own_source(
             sets[part] = ImageSet(images, targets[index], found.class_names, name, ids)
         else:
             readable = _Files(tuple(records.ids[at] for at in kept), targets[index], name)
-            sets[part] = _folder_set(readable, found, size, workers)
+            sets[part] = _folder_set(readable, found, _needed(size), workers, flip=flip)
     test = sets.get("test") or (sets["train"] if train_as_test else None)
     checked = found.test_checked and "test" in sets
     source = Source(sets["train"], test, sets.get("clean"), test_checked=checked)
@@ -159,20 +164,25 @@ class _Files(NamedTuple):
     name: str
 
 
-def _folder_set(files: _Files, found: OwnParts, size: int | None, workers: int) -> FolderSet:
-    if size is None:
-        raise InputError("size: expected a number for images that stay in files, got None")
-    check_at_least("size", size, 1)
+def _folder_set(
+    files: _Files, found: OwnParts, size: int, workers: int, *, flip: bool
+) -> FolderSet:
     return FolderSet(
         files.paths,
         files.targets,
         found.class_names,
         files.name,
         size,
-        crop_and_flip_files(size),
+        crop_and_flip_files(size, flip=flip),
         centre_crop_files(size),
         workers,
     )
+
+
+def _needed(size: int | None) -> int:
+    if size is None:
+        raise InputError("size: expected a number for images that stay in files, got None")
+    return check_at_least("size", size, 1)
 
 
 def _pixels(records: Records, size: int | None, channels: int) -> tuple[Tensor, Mapping[int, str]]:

@@ -82,10 +82,6 @@ class Records:
             samples=samples,
         )
 
-    def relabelled(self, labels: Sequence[str]) -> Records:
-        """Return the same samples with other labels."""
-        return replace(self, labels=tuple(labels))
-
 
 def class_names(labels: Iterable[str], source: str) -> tuple[str, ...]:
     """Return the different labels in order: by number if all are whole numbers, else by name.

@@ -38,7 +38,7 @@ LAYERS = [
     {"fitting"},
     {"sklearn"},
     {"reproduce"},
-    {"cli_fit", "cli_labels", "cli_predict", "cli_sweeps"},
+    {"cli_adjusters", "cli_fit", "cli_labels", "cli_predict", "cli_sweeps"},
     {"cli"},
     {"__main__"},
 ]

@@ -145,12 +145,15 @@ def choose(facts: Facts, options: Options) -> Choices:
         flip = not facts.grey if options.flip is None else options.flip
     colour = pretrained or not facts.grey or model not in OURS
     channels = (3 if colour else 1) if facts.files else (facts.shape[0] if facts.images else 0)
+    in_memory = size is None or facts.samples * channels * size**2 <= _IN_MEMORY
+    if not in_memory:
+        channels = 3  # as image files are read when they are needed
     return Choices(
         model=model,
         weights=options.weights,
         size=size,
         channels=channels,
-        in_memory=size is None or facts.samples * channels * size**2 <= _IN_MEMORY,
+        in_memory=in_memory,
         flip=flip,
         epochs=epochs,
         batch_size=batch,
@@ -200,7 +203,10 @@ def _said(
             if pretrained
             else "small: quick on a CPU",
         ),
-        "flip": ("mirrored images", "usual for photos" if made["flip"] else "these may be signs"),
+        "flip": (
+            "mirrored images",
+            "usual for photos" if made["flip"] else "grey images may be letters or digits",
+        ),
         "batch_size": ("batch size", "by the number of samples"),
         "epochs": ("epochs", f"{steps:,} training steps"),
         "meta_every": (

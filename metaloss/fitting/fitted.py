@@ -44,8 +44,8 @@ class Fitted:
         classes: the classes, in the order of the probabilities: the labels as they were given.
         accuracy: the mean test accuracy of the last epochs, in [0, 1].
         accuracy_checked: whether the labels of the test samples are known to be right.
-        label_quality: for each sample, in the order given, how little its label is to be doubted,
-            by the preferred score of ``metaloss labels``; NaN for samples that were not trained on.
+        label_quality: the preferred score of ``metaloss labels`` for each sample, in the order
+            given: low for labels that are likely wrong, NaN for samples that were not trained on.
         suggested: the label that is suggested for each sample, likewise; ``None`` for such samples.
     """
 

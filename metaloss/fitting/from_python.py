@@ -125,10 +125,9 @@ def _places(
 
 
 def _meant(labels: Any) -> dict[str, Any]:
-    def name(label: Any) -> str:
-        return label.decode(errors="backslashreplace") if isinstance(label, bytes) else str(label)
+    from metaloss.tasks.own_arrays import as_word
 
-    return {name(label): label for label in np.unique(labels)}
+    return {as_word(label): label for label in np.unique(labels)}
 
 
 @contextmanager

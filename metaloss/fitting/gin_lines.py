@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from metaloss.fitting.choices import OURS, Choices
 from metaloss.fitting.facts import Facts
-
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # what pretrained weights expect
+from metaloss.tasks.transforms import STATISTICS
 
 _SMALL = ("small_cnn", "resnet8", "mlp")  # on a CPU, more threads than one make these slower
 LEARNED = "recommended"  # the name of the method in the recipes of that name
@@ -93,15 +92,15 @@ def _inputs(facts: Facts, choices: Choices) -> list[str]:
     if not facts.files and not facts.bytes:
         return ["STANDARDISE = True"]
     if not choices.in_memory:  # image files have their own transforms
-        return []
+        return [f"FLIP = {choices.flip}"]
     side = choices.size or min(facts.shape[1:])
     lines = [
         "AUGMENT = @tasks.Augment",
         f"tasks.Augment.flip = {choices.flip}",
         f"tasks.Augment.crop_padding = {side // 8}",
     ]
-    if choices.weights is not None and choices.channels == len(_IMAGENET[0]):
-        mean, std = _IMAGENET
+    if choices.weights is not None and choices.channels == 3:
+        mean, std = STATISTICS["imagenet"]  # what the weights were learned with
         lines += [f"tasks.classification_task.{k} = {v}" for k, v in (("mean", mean), ("std", std))]
     return lines
 

@@ -7,11 +7,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from metaloss.checks import InputError, require
 from metaloss.fitting.command import Places
+from metaloss.tasks.own_arrays import as_array
 
 Samples: TypeAlias = tuple[Any, Any]
 """Inputs and their labels."""
@@ -130,7 +130,7 @@ def _stacked(items: list[Any], name: str) -> NDArray[Any]:
 
 def _numbers(values: Any, name: str) -> NDArray[Any]:
     try:
-        found = _array(values)
+        found = as_array(values)
     except ValueError as error:  # a list of lists of different lengths
         raise InputError(f"{name}: expected inputs of one shape in numbers: {error}") from None
     require(
@@ -140,7 +140,7 @@ def _numbers(values: Any, name: str) -> NDArray[Any]:
 
 
 def _labels(values: Any, name: str) -> NDArray[Any]:
-    found = _array(values)
+    found = as_array(values)
     if found.dtype == object:
         missing = sum(not isinstance(label, str) and str(label) in _MISSING for label in found.flat)
         require(not missing, f"{name}: expected a label for each input, {missing} are missing")
@@ -167,7 +167,7 @@ def _pair(samples: Any, name: str) -> Samples:
 
 
 def _positions(clean: Any, samples: int) -> list[int]:
-    chosen = _array(clean)
+    chosen = as_array(clean)
     if chosen.dtype == bool:
         require(
             chosen.shape == (samples,),
@@ -185,9 +185,3 @@ def _positions(clean: Any, samples: int) -> list[int]:
         f"{int(chosen.max())}",
     )
     return chosen.tolist()
-
-
-def _array(values: Any) -> NDArray[Any]:
-    if isinstance(values, Tensor):
-        return values.detach().cpu().numpy()
-    return np.asarray(values)

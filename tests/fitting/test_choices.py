@@ -57,6 +57,12 @@ def test_small_images_keep_their_size_and_large_sets_stay_in_files() -> None:
     assert not choose(replace(PHOTOS, samples=10**6), Options(size=224)).in_memory
 
 
+def test_grey_images_that_stay_in_files_are_read_in_colour() -> None:
+    grey = replace(PHOTOS, grey=True)
+    assert choose(grey, Options()).channels == 1
+    assert choose(replace(grey, samples=10**7), Options(size=64)).channels == 3
+
+
 def test_what_was_said_is_taken_and_shown() -> None:
     options = Options(
         model="resnet8", size=40, epochs=3, batch_size=8, meta_every=4, held_out=50, flip=False

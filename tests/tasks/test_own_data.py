@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from metaloss.checks import InputError
 from metaloss.tasks import FolderSet, classification_task, own_data
@@ -71,6 +72,18 @@ def test_images_stay_in_files_if_told_so(cats_and_dogs: Path) -> None:
     assert source.train.sample_shape == (3, 8, 8)
     with pytest.raises(InputError, match="size: expected a number for images that stay in files"):
         own_data(cats_and_dogs, in_memory=False)
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_images_in_files_are_flipped_only_if_told_so(cats_and_dogs: Path, flip: bool) -> None:
+    train = own_data(cats_and_dogs, size=8, in_memory=False, flip=flip).train
+    half = Image.new("RGB", (8, 8))
+    half.paste((255, 255, 255), (0, 0, 4, 8))  # white on the left
+    torch.manual_seed(0)
+    whiter_left = [
+        bool(t[..., 0].mean() > t[..., -1].mean()) for t in map(train.train_transform, [half] * 20)
+    ]
+    assert all(whiter_left) != flip
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
