@@ -25,84 +25,24 @@ second-order graph of the network is ever built.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from metaloss.bilevel.consistency import (
-    Pass,
-    disagreement,
-    outputs_differ,
-    real_step_differs,
-    slope_along,
-)
+from metaloss.bilevel.consistency import Pass, slope_along
 from metaloss.bilevel.network import Buffers, Params, copied, gradient, leaves
 from metaloss.bilevel.optimizers import FunctionalOptimizer
 from metaloss.bilevel.problem import Batches, Problem, Rehearsal
 from metaloss.bilevel.solution import Solution
-from metaloss.bilevel.tangent import Activations
+from metaloss.bilevel.step import Step
 from metaloss.bilevel.torch_rules import State
 from metaloss.bilevel.update import check_moved, update_vjp
-from metaloss.randomness import Randomness
+from metaloss.processes import largest_over, mean_over, together
 
 ThetaGrads = Sequence[Tensor | None]
 """The gradient in each of the adjuster's parameters, in order; ``None`` for an unused parameter."""
-
-
-class Step(NamedTuple):
-    """A training step: its starting point and its gradient.
-
-    Attributes:
-        batches: the batch of the step, or its micro-batches.
-        params: the weights before the step.
-        buffers: the model's buffers before the step.
-        randomness: the random generators before the step's forward pass.
-        optimizer: the optimizer with its state before the step; ``None`` until the gradient is
-            computed.
-        grads: the step's gradient.
-        memory: the criterion's buffers before the step; empty if they cannot have changed since.
-        theta: the adjuster's parameters at the step; empty if they cannot have changed since.
-        after: the weights after a real step; empty for a rehearsed step.
-        outputs: the outputs of the step's own forward pass, if known; a second pass has to
-            reproduce them.
-        slopes: the gradients of a real step's loss in these outputs, if known.
-        activations: the layer outputs that were kept from the step's forward pass, if any.
-    """
-
-    batches: Batches
-    params: Params
-    buffers: Buffers
-    randomness: Randomness
-    optimizer: FunctionalOptimizer | None = None
-    grads: Params = {}  # noqa: RUF012 - replaced, never changed
-    memory: Mapping[str, Tensor] = {}
-    theta: Mapping[str, Tensor] = {}
-    after: Params = {}  # noqa: RUF012
-    outputs: Tensor | None = None
-    slopes: Tensor | None = None
-    activations: Activations | None = None
-
-    def outputs_at(self, problem: Problem, params: Params) -> Tensor:
-        """Compute the step's outputs again at other weights, with the same random numbers."""
-        self.randomness.restore()
-        return problem.outputs(params, copied(self.buffers), self.batches)
-
-    def disagreement(self, again: Pass, direction: Params) -> Tensor:
-        """Compare a second pass with the step's own.
-
-        Args:
-            again: the results of the second pass, without gradients.
-            direction: the direction that its slope is along.
-        """
-        along = slope_along(self.grads, direction)
-        if self.outputs is None:
-            return disagreement(along, again.along)
-        if self.after:
-            return real_step_differs(Pass(self.outputs, self.slopes, along), again)
-        apart = outputs_differ(self.outputs, again.outputs)
-        return disagreement(along, again.along).maximum(apart)
 
 
 class HessianProduct(NamedTuple):
@@ -155,9 +95,30 @@ class Derivatives(ABC):
 def by_adjoints(problem: Problem, rehearsal: Rehearsal, derivatives: Derivatives) -> Solution:
     """Rehearse the steps and compute the hypergradient through them."""
     steps, params, buffers = _rehearse(problem, rehearsal, derivatives)
-    ahead = leaves(params)
-    meta_loss = problem.clean_loss(ahead, buffers)
-    return pull_back(problem, derivatives, steps, gradient(meta_loss, ahead), meta_loss)
+    return judged(problem, derivatives, steps, params, buffers)
+
+
+def judged(
+    problem: Problem,
+    derivatives: Derivatives,
+    steps: Sequence[Step],
+    after: Params,
+    buffers: Buffers,
+) -> Solution:
+    """Compute the hypergradient of the meta loss after completed steps.
+
+    Args:
+        problem: the bilevel problem.
+        derivatives: the way to compute the network's derivatives.
+        steps: the steps in order, each with its optimizer and gradient.
+        after: the weights after the last step.
+        buffers: the model's buffers after it, updated in place.
+    """
+    ahead = leaves(after)
+    own_loss = problem.clean_loss(ahead, buffers)
+    adjoint = joint_params(gradient(own_loss, ahead))
+    (meta_loss,) = mean_over([own_loss.detach()])
+    return pull_back(problem, derivatives, steps, adjoint, meta_loss)
 
 
 def pull_back(
@@ -173,8 +134,8 @@ def pull_back(
         problem: the bilevel problem.
         derivatives: the way to compute the network's derivatives.
         steps: the steps in order, each with its optimizer and gradient.
-        adjoint: the gradient of the meta loss in the weights after the last step.
-        meta_loss: the meta loss at these weights.
+        adjoint: the gradient of the joint meta loss in the weights after the last step.
+        meta_loss: the joint meta loss at these weights.
 
     Raises:
         InputError: a real step did not follow the optimizer's update rule.
@@ -189,7 +150,7 @@ def pull_back(
             check_moved(step.params, back.after, step.after)
         find = derivatives.theta_product if k == 0 else derivatives.product
         with problem.at(step.memory, step.theta):
-            found = find(problem, step, back.grads)
+            found = _joint(find(problem, step, back.grads))
         total = _sum(total, found.theta)
         adjoint, of_state = _merged(back.params, found.params), back.state
         if found.disagreement is not None:
@@ -210,7 +171,8 @@ def _rehearse(
     for k, batches in enumerate(rehearsal.steps):
         step = Step(batches, params, copied(buffers), rehearsal.randomness())
         product_next = 0 < k == len(rehearsal.steps) - 1
-        grads, outputs = derivatives.gradient(problem, step, buffers, product_next=product_next)
+        own, outputs = derivatives.gradient(problem, step, buffers, product_next=product_next)
+        grads = joint_params(own)
         optimizer = optimizer or rehearsal.make_optimizer(tuple(grads))
         steps.append(step._replace(optimizer=optimizer, grads=grads, outputs=outputs))
         params, state = _stepped(optimizer, params, grads)
@@ -265,6 +227,24 @@ def theta_grads(problem: Problem, slope: Tensor, tangent: Tensor) -> ThetaGrads:
     if not slope.requires_grad:
         return [None for _ in theta]
     return torch.autograd.grad((slope * tangent).sum(), theta, allow_unused=True)
+
+
+def joint_params(own: Params) -> Params:
+    """Return the derivatives of the joint loss of all processes, from those of this process's."""
+    return dict(zip(own, mean_over(list(own.values())), strict=True))
+
+
+def _joint(own: HessianProduct) -> HessianProduct:
+    """Return the derivatives for the joint batch, and the largest disagreement of a process."""
+    if not together():
+        return own
+    theta = iter(mean_over([grad for grad in own.theta if grad is not None]))
+    gap = own.disagreement
+    return HessianProduct(
+        joint_params(own.params),
+        [None if grad is None else next(theta) for grad in own.theta],
+        None if gap is None else largest_over(gap),
+    )
 
 
 def _merged(one: Params, other: Params) -> Params:

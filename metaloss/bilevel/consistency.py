@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from metaloss.bilevel.torch_rules import as_real
+from metaloss.processes import mean_over
 
 
 class Slope(NamedTuple):
@@ -87,6 +88,12 @@ def outputs_differ(outputs: Tensor, again: Tensor) -> Tensor:
         again: the outputs of the second pass, which should be the same.
     """
     return _distance(outputs, again) / (10 * torch.finfo(outputs.dtype).eps ** 0.5)
+
+
+def joint_slope(own: Slope) -> Slope:
+    """Return the slope of the joint loss of all processes, from that of this process's part."""
+    value, size = mean_over([own.value, own.size])
+    return Slope(value, size)
 
 
 class Pass(NamedTuple):

@@ -32,16 +32,17 @@ from torch.nn.utils import get_total_norm
 from metaloss.bilevel.adjoint import (
     Derivatives,
     HessianProduct,
-    Step,
     by_adjoints,
     slope_in_outputs,
     theta_grads,
 )
-from metaloss.bilevel.consistency import Pass, disagreement, slope_along
+from metaloss.bilevel.consistency import Pass, disagreement, joint_slope, slope_along
 from metaloss.bilevel.network import Params, gradient, leaves
 from metaloss.bilevel.problem import Batches, Problem, Rehearsal
 from metaloss.bilevel.solution import Solution
+from metaloss.bilevel.step import Step
 from metaloss.checks import InputError
+from metaloss.processes import largest_over
 
 UNEVEN, OFF = 0.1, 0.05
 """The largest asymmetry of the two sides, relative to the difference, and the largest error of the
@@ -145,10 +146,11 @@ def derivative(
 
 
 def _trusted(at: Point, direction: Params, tangent: Tensor, uneven: Tensor, limit: float) -> bool:
-    by_outputs = slope_along({"outputs": at.slope}, {"outputs": tangent})
+    by_outputs = joint_slope(slope_along({"outputs": at.slope}, {"outputs": tangent}))
     off = disagreement(slope_along(at.grads, direction), by_outputs, tolerance=1.0)
     too_uneven = uneven.norm() > min(limit, UNEVEN) * tangent.norm()
-    return not bool(too_uneven | (off > min(limit, OFF)))  # NaN and infinity are reported elsewhere
+    bad = too_uneven | (off > min(limit, OFF))  # NaN and infinity are reported elsewhere
+    return not bool(largest_over(bad))
 
 
 def _differences(

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metaloss.bilevel.adjoint import Derivatives, HessianProduct, Step
+from metaloss.bilevel.adjoint import Derivatives, HessianProduct
 from metaloss.bilevel.consistency import Pass, slope_along
 from metaloss.bilevel.errors import check_twice_differentiable, second_derivatives
 from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.network import Buffers, Params, copied, gradient, leaves
 from metaloss.bilevel.problem import Problem
+from metaloss.bilevel.step import Step
 from metaloss.bilevel.tangent import FastSecondDerivatives
 from metaloss.checks import require
 

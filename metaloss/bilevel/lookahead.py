@@ -19,11 +19,13 @@ from metaloss.bilevel.isolation import isolated
 from metaloss.bilevel.mixed import mixed
 from metaloss.bilevel.optimizers import functional
 from metaloss.bilevel.preconditions import check_model, check_no_step_hooks
-from metaloss.bilevel.problem import MetaLossFunction, Problem, Rehearsal
+from metaloss.bilevel.problem import MetaLossFunction, Problem, Rehearsal, theta_of
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.unroll import unroll
+from metaloss.bilevel.wrapped import unwrapped, unwrapped_optimizer
 from metaloss.checks import check_at_least, check_in_range, require
 from metaloss.objective import AdjustedLoss
+from metaloss.processes import check_same
 
 STRATEGIES: dict[str, Callable[[Problem, Rehearsal], Solution]] = {
     "mixed": mixed,
@@ -162,8 +164,10 @@ class Lookahead:
         )
         batches = [as_batch(f"train_batches[{k}]", b) for k, b in enumerate(train_batches)]
         clean = as_batch("meta_batch", meta_batch)
+        model, optimizer = unwrapped(model), unwrapped_optimizer(optimizer)
         check_model(model)
         check_no_step_hooks(optimizer)
+        check_same("criterion", theta_of(criterion))
         params = {name: p for name, p in model.named_parameters() if p.requires_grad}
         require(len(params) > 0, "model: expected a trainable parameter, got none")
         problem = Problem.of(model, criterion, clean, self.meta_loss)

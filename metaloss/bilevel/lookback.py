@@ -10,7 +10,7 @@ import torch
 import torchopt
 from torch import Tensor, nn
 
-from metaloss.bilevel.adjoint import Derivatives, Step, pull_back
+from metaloss.bilevel.adjoint import Derivatives, judged
 from metaloss.bilevel.auto import auto
 from metaloss.bilevel.batches import AnyBatch, as_batch, as_batches
 from metaloss.bilevel.clipping import Clip
@@ -20,12 +20,15 @@ from metaloss.bilevel.isolation import isolated
 from metaloss.bilevel.lookahead import check_strategy
 from metaloss.bilevel.marks import Optimizer, marks, modes, state_marks
 from metaloss.bilevel.mixed import Mixed
-from metaloss.bilevel.network import copied, gradient, leaves
+from metaloss.bilevel.network import copied
 from metaloss.bilevel.problem import MetaLossFunction, Problem, theta_of
 from metaloss.bilevel.solution import Solution
+from metaloss.bilevel.step import Step
 from metaloss.bilevel.watch import Setting, Watched, Watching
+from metaloss.bilevel.wrapped import unwrapped, unwrapped_optimizer
 from metaloss.checks import check_at_least, check_in_range, require
 from metaloss.objective import AdjustedLoss
+from metaloss.processes import check_same
 
 DERIVATIVES: dict[str, Callable[[], Derivatives]] = {
     "mixed": Mixed,
@@ -169,7 +172,7 @@ class Lookback:
             self.forget()
             yield
             return
-        model = getattr(model, "_orig_mod", model)  # the module that torch.compile wraps
+        model, optimizer = unwrapped(model), unwrapped_optimizer(optimizer)
         if self._watched and not _continues(self._watched[-1], model, optimizer, criterion):
             self.forget()
         clip, hold_norm, keep = self.clip, self.hold_norm, self.keep * 2**20
@@ -229,6 +232,7 @@ class Lookback:
         )
         steps = self._steps()
         self._used = True
+        check_same("criterion", theta_of(self._watched[-1].criterion))
         model, criterion = self._watched[-1].model, self._watched[-1].criterion
         if self.steps == 1:
             self.forget()
@@ -259,9 +263,8 @@ class Lookback:
 
 
 def _solved(problem: Problem, steps: Sequence[Step], derivatives: Derivatives) -> Solution:
-    ahead = leaves(steps[-1].after)
-    meta_loss = problem.clean_loss(ahead, copied(dict(problem.model.named_buffers())))
-    return pull_back(problem, derivatives, steps, gradient(meta_loss, ahead), meta_loss)
+    buffers = copied(dict(problem.model.named_buffers()))
+    return judged(problem, derivatives, steps, steps[-1].after, buffers)
 
 
 def _continues(

@@ -9,7 +9,7 @@ import torch
 import torch.autograd.forward_ad as fwd
 from torch import Tensor
 
-from metaloss.bilevel.adjoint import Derivatives, HessianProduct, Step, by_adjoints, by_tangent
+from metaloss.bilevel.adjoint import Derivatives, HessianProduct, by_adjoints, by_tangent
 from metaloss.bilevel.double_backward import DoubleBackward
 from metaloss.bilevel.errors import no_forward_rule
 from metaloss.bilevel.function_modes import Function, FunctionMode
@@ -17,6 +17,7 @@ from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.network import Buffers, Params
 from metaloss.bilevel.problem import Problem, Rehearsal
 from metaloss.bilevel.solution import Solution
+from metaloss.bilevel.step import Step
 from metaloss.bilevel.tangent import Activations, FastTangents
 
 

@@ -20,27 +20,14 @@ def check_model(model: nn.Module) -> None:
     """Raise :class:`~metaloss.checks.InputError` for a model that a lookahead cannot differentiate.
 
     Args:
-        model: the model to check for gradient hooks, weights that the forward pass writes, and data
-            parallelism.
+        model: the model to check for gradient hooks and for weights that the forward pass writes.
     """
-    check_one_process(model)
     check_no_gradient_hooks(model)
     for name, module in model.named_modules():
         require(
             not (getattr(module, "max_norm", None) and isinstance(module, _EMBEDDINGS)),
             f"model: expected weights that the forward pass leaves alone, but {_of(name, module)} "
             "scales its own to max_norm; scale them after the optimizer's step instead",
-        )
-
-
-def check_one_process(model: nn.Module) -> None:
-    """Raise :class:`~metaloss.checks.InputError` for a module wrapped in data parallelism."""
-    for module in model.modules():
-        kind = type(module)
-        require(
-            not kind.__module__.startswith(_PARALLEL),
-            f"model: expected a module in one process, got {kind.__name__}, which averages "
-            "gradients over processes; the hypergradient would ignore the other processes' batches",
         )
 
 
@@ -108,7 +95,6 @@ def inference_mode_refused() -> Iterator[None]:
 
 
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
-_PARALLEL = ("torch.nn.parallel", "torch.distributed")
 
 
 def _after_accumulation(p: nn.Parameter) -> list[Any]:

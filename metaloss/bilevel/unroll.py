@@ -13,10 +13,21 @@ from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.network import copied, gradient, leaves
 from metaloss.bilevel.problem import Problem, Rehearsal
 from metaloss.bilevel.solution import Solution
+from metaloss.checks import require
+from metaloss.processes import together
 
 
 def unroll(problem: Problem, rehearsal: Rehearsal) -> Solution:
-    """Differentiate through K differentiable optimizer steps (Eq. 10, 11)."""
+    """Differentiate through K differentiable optimizer steps (Eq. 10, 11).
+
+    Raises:
+        InputError: several processes train together; a graph ends at the border of a process.
+    """
+    require(
+        not together(),
+        "strategy: expected 'mixed' or 'difference' where several processes train together, got "
+        "'unroll', which would have to differentiate through their messages",
+    )
     params, buffers = leaves(rehearsal.params), copied(rehearsal.buffers)
     optimizer = state = None
     for batches in rehearsal.steps:

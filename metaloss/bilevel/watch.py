@@ -13,7 +13,6 @@ import torch
 import torchopt
 from torch import Tensor, nn
 
-from metaloss.bilevel.adjoint import Step
 from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.criterion_calls import CriterionCalls
 from metaloss.bilevel.marks import Mark, Optimizer, marks, modes, state_marks
@@ -21,9 +20,11 @@ from metaloss.bilevel.network import Params, copied
 from metaloss.bilevel.optimizers import FunctionalOptimizer, functional
 from metaloss.bilevel.preconditions import check_model
 from metaloss.bilevel.problem import Batches, theta_of
+from metaloss.bilevel.step import Step
 from metaloss.bilevel.tangent import Activations
 from metaloss.checks import require
 from metaloss.objective import AdjustedLoss
+from metaloss.processes import mean_over, together
 from metaloss.randomness import Randomness
 
 
@@ -181,9 +182,9 @@ class Watching:
             "lookback: expected gradients of the model's parameters at the optimizer's step, got "
             "none; call backward before it",
         )
-        for name, g in found.items():
+        for name, g in found.items():  # together, data parallelism writes the mean over processes
             require(
-                self._overwritten or self.written.get(name, g._version) == g._version,
+                self._overwritten or together() or self.written.get(name, g._version) == g._version,
                 f"lookback: expected gradients that nothing changes between backward and step, but "
                 f"that of {name} was written; if it was clipped, pass Lookback(clip=...); if it "
                 "was scaled, pass step(..., scaler=...)",
@@ -196,7 +197,8 @@ class Watching:
                 "lookback: expected gradients by backward() inside of step(...), because clipping "
                 f"and scaling overwrite them, got others of {', '.join(unknown[:3])}",
             )
-            grads = {name: self.raw[name] / self.scale for name in found}
+            own = [self.raw[name] / self.scale for name in found]
+            grads = dict(zip(found, mean_over(own), strict=True))
         else:
             grads = {name: g.detach().clone() for name, g in found.items()}
         reached = {name: self.params[name] for name in found}

@@ -52,6 +52,11 @@ class Conditioner(nn.Module, ABC):
         hooks = (cls.observe, cls.track)
         cls.takes_kept = all("kept" in inspect.signature(hook).parameters for hook in hooks)
 
+    @property
+    def remembers(self) -> bool:
+        """Whether ``observe`` does something: then the batches of all processes are observed."""
+        return type(self).observe is not Conditioner.observe
+
     @abstractmethod
     def forward(
         self,
@@ -59,7 +64,7 @@ class Conditioner(nn.Module, ABC):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """Returns the features of each sample.
+        """Returns the features of each sample, which must not depend on the rest of the batch.
 
         Args:
             outputs: logits ``[batch, classes]``, or values ``[batch, values]`` for regression.

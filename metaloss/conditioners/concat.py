@@ -42,6 +42,11 @@ class Concat(Conditioner):
         )
         self.kind = next(iter(kinds), None)
 
+    @property
+    def remembers(self) -> bool:
+        """Whether one of them does."""
+        return any(c.remembers for c in self._parts())
+
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
         """Call ``prepare`` of each."""
         for conditioner in self._parts():

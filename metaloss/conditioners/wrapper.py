@@ -23,6 +23,11 @@ class Wrapper(Conditioner):
         self.num_features = conditioner.num_features
         self.needs_index = self.needs_index or conditioner.needs_index
 
+    @property
+    def remembers(self) -> bool:
+        """Whether it has a memory, or the wrapped conditioner does."""
+        return type(self).observe is not Wrapper.observe or self.conditioner.remembers
+
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
         """Prepare the wrapped conditioner. Subclasses also reset their own memory."""
         self.conditioner.prepare(targets, num_classes)

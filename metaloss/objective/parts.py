@@ -14,6 +14,7 @@ from metaloss.kinds import kind_of
 from metaloss.losses import LossFamily
 from metaloss.losses.hyperparameter import ranges
 from metaloss.objective.samples import Samples
+from metaloss.processes import joint_rows, together
 from metaloss.types import Targets
 
 
@@ -75,15 +76,27 @@ def features_of(
     outputs = outputs.detach() if detach else outputs
     if track:
         outputs = outputs if samples.finite else finite(outputs)
+        if together() and conditioner.remembers:
+            features = conditioner(outputs, samples.targets, samples.index)
+            remember(conditioner, samples)
+            return features
         return tracked(conditioner, outputs, samples.targets, samples.index, samples.kept)
     return conditioner(outputs, samples.targets, samples.index)
 
 
 def remember(conditioner: Conditioner | None, samples: Samples) -> None:
-    """Updates the conditioner's memory."""
-    if conditioner is not None:
-        outputs = finite(samples.outputs.detach())
-        observed(conditioner, outputs, samples.targets, samples.index, samples.kept)
+    """Updates the conditioner's memory, with the samples of all processes."""
+    if conditioner is None or not conditioner.remembers:
+        return
+    outputs, targets, index, kept = samples.outputs, samples.targets, samples.index, samples.kept
+    if together():
+        kept = targets.new_ones(len(targets), dtype=torch.bool) if kept is None else kept
+        ids = [] if index is None else [index]
+        outputs, targets, kept, *ids = joint_rows([outputs, targets, kept, *ids])
+        index = ids[0] if ids else None
+        if kept.device.type == "cpu" and bool(kept.all()):  # elsewhere it would wait
+            kept = None
+    observed(conditioner, finite(outputs.detach()), targets, index, kept)
 
 
 def predicted(

@@ -124,7 +124,9 @@ def test_hooks_are_found_before_the_model_is_copied(name: str) -> None:
 @pytest.mark.parametrize("kind", [nn.DataParallel])
 def test_data_parallelism(kind: type[nn.Module], strategy: str) -> None:
     here = training()
-    with pytest.raises(InputError, match=rf"expected a module in one process, got {kind.__name__}"):
+    with pytest.raises(
+        InputError, match=rf"which each process holds the whole, .* got {kind.__name__}"
+    ):
         here.look_ahead(Lookahead(strategy=strategy), model=kind(here.model))
 
 

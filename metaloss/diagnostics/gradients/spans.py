@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from metaloss.bilevel.adjoint import Step
 from metaloss.bilevel.problem import Problem
+from metaloss.bilevel.step import Step
 
 
 class Span(NamedTuple):

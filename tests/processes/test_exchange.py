@@ -1,0 +1,65 @@
+"""Processes exchange tensors, results and errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests.helpers.processes import in_processes
+from tests.processes.exchanges import all_of_it, padded_text
+
+
+@pytest.fixture(scope="module")
+def by_two() -> list[dict[str, Any]]:
+    return in_processes(2, all_of_it)
+
+
+def test_values_of_all_processes(by_two: list[dict[str, Any]]) -> None:
+    for rank, result in enumerate(by_two):
+        found = result["values"]
+        one, other = torch.tensor([0.0, 1.0]), torch.tensor([1.0, 2.0])
+        mean = (one + other) / 2
+        for value, expected in zip(
+            found["mean"], [mean, mean * 2, torch.complex(mean, -mean)], strict=True
+        ):
+            torch.testing.assert_close(value, expected, check_dtype=False)
+        torch.testing.assert_close(found["sum"], [one + other])
+        torch.testing.assert_close(found["rows"], [torch.tensor([1.0]), torch.tensor([[0, 1]])])
+        assert found["largest"] == 2
+        assert torch.equal(found["shared"], one)
+        count, own = found["alone"]
+        assert count == 1
+        assert torch.equal(own, [one, other][rank])
+
+
+def test_all_processes_raise_the_same_error(by_two: list[dict[str, Any]]) -> None:
+    for result in by_two:
+        found = result["errors"]
+        assert found["same"] == "nothing"
+        assert found["differs"].startswith(
+            "weights: expected the same values on all 2 processes, but differs differs"
+        )
+        assert found["first"] == 0  # the seed of process 0
+        assert found["first fails"] == "file: expected one, got none"
+        for name in ("lookback", "lookahead"):
+            assert found[name].startswith("criterion: expected the same values on all 2 processes")
+        assert found["unroll"].startswith("strategy: expected 'mixed' or 'difference' where")
+
+
+def test_memory_of_sequences_of_different_lengths(by_two: list[dict[str, Any]]) -> None:
+    expected = padded_text()["memory"]
+    assert expected["totals"].any()
+    for result in by_two:
+        torch.testing.assert_close(result["text"]["memory"], expected)
+
+
+@pytest.mark.parametrize("wanted", [0, 1])
+def test_one_process_needs_no_messages(wanted: int) -> None:
+    from metaloss.processes import joint_rows, mean_over, sum_over
+
+    tensor = torch.full((2,), float(wanted))
+    for function in (joint_rows, mean_over, sum_over):
+        (found,) = function([tensor])
+        assert found is tensor
