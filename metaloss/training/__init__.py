@@ -1,6 +1,8 @@
 """The training loop, which every method shares."""
 
+from metaloss.training.engine import Engine
 from metaloss.training.evaluate import Evaluation, evaluate
+from metaloss.training.fabric_engine import FabricEngine
 from metaloss.training.loop import train
 from metaloss.training.meta_learner import MetaLearner
 from metaloss.training.multi_task import MultiTaskTraining
@@ -12,7 +14,9 @@ from metaloss.training.state import TrainState
 from metaloss.training.task_training import TaskTraining
 
 __all__ = [
+    "Engine",
     "Evaluation",
+    "FabricEngine",
     "MetaLearner",
     "MultiTaskTraining",
     "Observer",

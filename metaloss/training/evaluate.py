@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from metaloss.checks import require
 from metaloss.kinds import CLASSIFICATION, Kind
+from metaloss.processes import number, rank, sum_over
 from metaloss.training.streams import check_loader
 from metaloss.types import Loader
 
@@ -59,6 +60,8 @@ def evaluate(
 ) -> Evaluation:
     """Return the metric and the plain loss of a network in evaluation mode.
 
+    Processes that train together share the batches, and all return the same.
+
     Args:
         model: the network; its mode is restored.
         loader: the samples, read from its epoch 0.
@@ -82,21 +85,30 @@ def evaluate(
     check_loader("loader", loader)
     totals: list[Tensor] = []
     cells: list[Tensor] = []
-    count = classes = 0
+    found = classes = 0
     with evaluating(model):
-        for batch in loader.epoch(0):
+        for i, batch in enumerate(loader.epoch(0)):
+            found += 1
+            mine = i % number() == rank()
+            without = i == 0 and rank() >= len(loader)  # this process has no batch: it adds zeros
+            if not (mine or without):
+                continue
             outputs = model(batch.inputs).float()
-            both = [kind.score(outputs, batch.targets), kind.losses(outputs, batch.targets)]
-            totals.append(torch.stack(both).double().sum(dim=1))
-            count += len(batch.targets)
+            scores = kind.score(outputs, batch.targets)
+            losses = kind.losses(outputs, batch.targets)
+            sums = torch.stack([scores, losses, torch.ones_like(losses)]).double().sum(dim=1)
+            totals.append(sums if mine else torch.zeros_like(sums))
             if confusion:
                 classes = outputs.shape[1]
                 cells.append(batch.targets * classes + outputs.argmax(dim=1))
+                cells[-1] = cells[-1] if mine else cells[-1][:0]
     require(
-        len(totals) == len(loader) > 0,
-        f"loader to evaluate on: expected {max(len(loader), 1)} batches, got {len(totals)}",
+        found == len(loader) > 0,
+        f"loader to evaluate on: expected {max(len(loader), 1)} batches, got {found}",
     )
-    score, loss = torch.stack(totals).sum(dim=0).tolist()
-    counts = torch.cat(cells).cpu().bincount(minlength=classes * classes) if confusion else None
-    matrix = None if counts is None else counts.view(classes, classes)
-    return Evaluation(score / count, loss / count, matrix)
+    (joint,) = sum_over([torch.stack(totals).sum(dim=0)])
+    score, loss, count = joint.tolist()
+    if not confusion:
+        return Evaluation(score / count, loss / count)
+    (counts,) = sum_over([torch.cat(cells).bincount(minlength=classes * classes)])
+    return Evaluation(score / count, loss / count, counts.cpu().view(classes, classes))

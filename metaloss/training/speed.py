@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import platform
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,9 +11,9 @@ from torch import Tensor, nn
 
 from metaloss.arguments import check_arguments
 from metaloss.checks import InputError, check_in_range, require
+from metaloss.training.engine import Engine, Forward
 from metaloss.types import Batch
 
-Forward = Callable[..., Tensor]
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
 
@@ -55,12 +54,27 @@ class Speed:
             f"compile: expected None or one of {', '.join(COMPILE_MODES)}, got {self.compile!r}",
         )
 
-    def prepare(self, model: nn.Module) -> Forward:
-        """Set a network's memory format, and return the forward pass for ordinary steps."""
+    def prepare(self, model: nn.Module, engine: Engine | None = None) -> Forward:
+        """Set a network's memory format, and return the forward pass for ordinary steps.
+
+        Args:
+            model: the network.
+            engine: what it is trained on; this process by default.
+
+        Raises:
+            InputError: the network is to be compiled, and the engine wraps it.
+        """
         if self.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         device = next(model.parameters()).device.type
-        call: Forward = model if self.compile is None else _compiled(model, self.compile)
+        call: Forward = model if engine is None else engine.wrapped(model)
+        if self.compile is not None:
+            require(
+                call is model,
+                f"compile: expected None with {type(engine).__name__}, which wraps the network, "
+                f"got {self.compile!r}",
+            )
+            call = _compiled(model, self.compile)
         if not self.autocast:
             return call
 

@@ -15,10 +15,10 @@ from metaloss.complaints import refusing
 from metaloss.kinds import CLASSIFICATION
 from metaloss.objective import AdjustedLoss
 from metaloss.seeding import derive, seed_everything
+from metaloss.training.engine import Engine, Forward
 from metaloss.training.mean_margins import MeanMargins
 from metaloss.training.meta_learner import MetaLearner
 from metaloss.training.recipe import Recipe
-from metaloss.training.speed import Forward
 from metaloss.types import TaskLike
 
 
@@ -34,6 +34,7 @@ class TrainState:
         schedules: learning-rate schedulers of ``optimizer``, stepped once per epoch.
         step: the number of ordinary steps done.
         meta_step: the number of hypergradients computed on this network.
+        engine: what the steps run on; this process by default.
         forward: the ordinary steps' forward pass; the model itself if not given.
         margins: each sample's mean margin over training; ``None`` for regression. It changes
             nothing of the training.
@@ -46,6 +47,7 @@ class TrainState:
     schedules: list[Any] = field(default_factory=list)
     step: int = 0
     meta_step: int = 0
+    engine: Engine = field(default_factory=Engine)
     forward: Forward | None = None
     margins: MeanMargins | None = None
 
@@ -57,6 +59,8 @@ class TrainState:
         task: TaskLike,
         recipe: Recipe,
         meta_learner: MetaLearner | None = None,
+        *,
+        engine: Engine | None = None,
     ) -> TrainState:
         """Return the state before the first step, and prepare the criterion for the training set.
 
@@ -67,6 +71,7 @@ class TrainState:
             recipe: the training recipe.
             meta_learner: the training of the adjuster that several networks share; a new one if not
                 given.
+            engine: what the steps run on; this process by default.
 
         Raises:
             InputError: the criterion has class weights, or another reduction than the mean.
@@ -87,7 +92,15 @@ class TrainState:
         if criterion.loss.kind == CLASSIFICATION:
             device = next(model.parameters()).device
             margins = MeanMargins(len(task.train_targets), device)
-        return cls(model, criterion, optimizer, meta_learner, schedules, margins=margins)
+        return cls(
+            model,
+            criterion,
+            optimizer,
+            meta_learner,
+            schedules,
+            engine=engine or Engine(),
+            margins=margins,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return the whole state, with the random number generators that dropout uses."""
@@ -100,6 +113,7 @@ class TrainState:
             "meta_learner": self.meta_learner and self.meta_learner.state_dict(),
             "schedules": [schedule.state_dict() for schedule in self.schedules],
             "margins": self.margins and self.margins.state_dict(),
+            "scaler": self.engine.scaler and self.engine.scaler.state_dict(),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
@@ -116,6 +130,8 @@ class TrainState:
             schedule.load_state_dict(state)
         if self.margins is not None and saved.get("margins") is not None:  # older ones have none
             self.margins.load_state_dict(saved["margins"])
+        if self.engine.scaler is not None and saved.get("scaler"):
+            self.engine.scaler.load_state_dict(saved["scaler"])
         torch.set_rng_state(saved["rng"])
         if saved["cuda_rng"]:
             torch.cuda.set_rng_state_all(saved["cuda_rng"])

@@ -9,6 +9,7 @@ import torch
 from metaloss.bilevel import Clip, Solution
 from metaloss.checks import InputError
 from metaloss.objective import AdjustedLoss
+from metaloss.processes import joint_rows
 from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.meta_learner import MetaGradient
 from metaloss.training.state import TrainState
@@ -64,14 +65,20 @@ def ordinary_step(
     state.optimizer.zero_grad(set_to_none=True)
     # The loss depends on the adjuster too, whose gradient this step does not need.
     stepped = [p for group in state.optimizer.param_groups for p in group["params"]]
-    loss.backward(inputs=stepped)  # type: ignore[no-untyped-call]
+    state.engine.backward(loss, stepped)
     if clip is not None:
+        state.engine.unscale(state.optimizer)
         clip.clip_(stepped)
-    state.optimizer.step()
+    state.engine.step(state.optimizer)
     state.optimizer.zero_grad(set_to_none=True)  # the next turn may be another network's
-    metrics.add_batch(losses, hparams, outputs, batch.targets, batch.index)
-    if state.margins is not None and batch.index is not None:
-        state.margins.add(outputs, batch.targets, batch.index)
+    ids = [] if batch.index is None else [batch.index]
+    losses, hparams, outputs, targets, *ids = joint_rows(
+        [losses, hparams, outputs, batch.targets, *ids]
+    )
+    index = ids[0] if ids else None
+    metrics.add_batch(losses, hparams, outputs, targets, index)
+    if state.margins is not None and index is not None:
+        state.margins.add(outputs, targets, index)
 
 
 def check_finite_loss(loss: float, step: int) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count, islice
 
 from torch.utils.data import DataLoader
 
 from metaloss.arguments import shown
 from metaloss.checks import InputError, require
+from metaloss.processes import number, rank
 from metaloss.types import Batch, Loader, Reviewable
 
 
@@ -67,6 +69,57 @@ def stream(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Bat
             found == len(loader),
             f"{name}: expected {len(loader)} batches in epoch {epoch}, got {found}",
         )
+
+
+def own_parts(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield this process's part of each batch; the batch itself if there is one process.
+
+    The parts of all processes are equally long, so up to one sample less than there are processes
+    is left out of a batch.
+
+    Args:
+        batches: the batches, the same on each process.
+
+    Raises:
+        InputError: a batch has fewer samples than there are processes.
+    """
+    warned = False
+    for batch in batches:
+        length, left = divmod(len(batch.targets), number())
+        require(
+            length > 0,
+            f"batch: expected at least one sample for each of {number()} processes, got "
+            f"{len(batch.targets)}; train in fewer processes, or with larger batches",
+        )
+        if left and not warned and rank() == 0:
+            warned = True
+            warnings.warn(
+                f"{number()} processes have equal parts of a batch, so {left} of its "
+                f"{len(batch.targets)} samples are left out; a batch size that {number()} divides "
+                "loses none",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        yield part_of(batch, slice(rank() * length, (rank() + 1) * length))
+
+
+def part_of(batch: Batch, rows: slice) -> Batch:
+    """Return some of a batch's samples.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.training.streams import part_of
+        >>> from metaloss.types import Batch
+        >>> part_of(Batch(torch.eye(3), torch.arange(3)), slice(1, 3)).targets
+        tensor([1, 2])
+    """
+    inputs = batch.inputs
+    if isinstance(inputs, Mapping):
+        inputs = {name: value[rows] for name, value in inputs.items()}
+    else:
+        inputs = inputs[rows]
+    index = None if batch.index is None else batch.index[rows]
+    return Batch(inputs, batch.targets[rows], index)
 
 
 def windows(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:

@@ -14,6 +14,7 @@ from metaloss.checks import require
 from metaloss.kinds import CLASSIFICATION
 from metaloss.losses import plain_loss
 from metaloss.objective import AdjustedLoss
+from metaloss.processes import share
 from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.evaluate import Evaluation, evaluate
 from metaloss.training.meta_labels import check_meta_loss
@@ -26,7 +27,7 @@ from metaloss.training.steps import (
     meta_gradient,
     ordinary_step,
 )
-from metaloss.training.streams import stream, windows
+from metaloss.training.streams import own_parts, stream, windows
 from metaloss.types import Batch, TaskLike, has_checked_test
 
 
@@ -70,7 +71,7 @@ class TaskTraining:
             f"lookahead: expected no more steps to look back over than the {self.per_epoch} of an "
             f"epoch, got {steps}",
         )
-        state.forward = recipe.speed.prepare(state.model)
+        state.forward = recipe.speed.prepare(state.model, state.engine)
         self._device = next(state.model.parameters()).device
         self._flipped = None if task.flipped is None else task.flipped.to(self._device)
         self._kind = state.criterion.loss.kind
@@ -194,7 +195,8 @@ class TaskTraining:
             self._lookback.forget()
             return nullcontext()
         state.model.train()
-        return self._lookback.step(state.model, state.optimizer, state.criterion, batch)
+        arguments = state.model, state.optimizer, state.criterion, batch
+        return self._lookback.step(*arguments, scaler=state.engine.scaler)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -211,18 +213,19 @@ class TaskTraining:
     @cached_property
     def _windows(self) -> Iterator[list[Batch]]:
         train = stream(self.task.train, self.state.step, f"{self.task.name}: train")
-        batches = map(self.recipe.speed.laid_out, train)
+        batches = map(self.recipe.speed.laid_out, own_parts(train))
         return windows(batches, self.recipe.lookahead.steps if self._looks_ahead else 1)
 
     @cached_property
     def _meta_batches(self) -> Iterator[Batch]:
         assert self.task.meta is not None
         meta = stream(self.task.meta, self.state.meta_step, f"{self.task.name}: meta")
-        return map(self.recipe.speed.laid_out, meta)
+        return map(self.recipe.speed.laid_out, own_parts(meta))
 
     def _record(self) -> dict[str, Any]:
         began = time.perf_counter()
         state, recipe = self.state, self.recipe
+        share(state.model.buffers())  # data parallelism keeps those of process 0 too
         means = self._metrics.means()
         check_finite_weights(state)
         check_finite_loss(means["train_loss"], state.step - 1)
