@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +82,31 @@ def run_parsed(
     experiment = build(parsed)
     if folder.resumed and not any_text:
         _check_same(folder, parsed.text)
-    # The text of a run that turns out to be another one is not replaced.
-    documents = {} if folder.resumed else {"config.gin": parsed.text}
+    operative = _Once(lambda: parsed.operative)
+    # The texts of a run that turns out to be another one are not replaced before it is done.
+    documents = {"config.gin": parsed.text, "operative.gin": operative}
     rows = experiment.run(folder, observer, documents)
     folder.write("config.gin", parsed.text)
-    folder.write("operative.gin", parsed.operative)
+    folder.write("operative.gin", operative())
     return experiment, rows
+
+
+class _Once:
+    """A text that is made at the first call.
+
+    The operative configuration has what was called so far in this process. A resumed run skips what
+    is finished, so what is called up to the first step is taken: that is the same in every process.
+    """
+
+    def __init__(self, make: Callable[[], str]) -> None:
+        self.make = make
+
+    def __call__(self) -> str:
+        return self.text
+
+    @cached_property
+    def text(self) -> str:
+        return self.make()
 
 
 def experiment_class(parsed: Config) -> type[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -13,7 +14,7 @@ import torch
 
 from metaloss.checks import InputError, require
 from metaloss.experiments.identity import difference
-from metaloss.files import naming, write_atomically
+from metaloss.files import naming, writing_atomically
 
 # The errors that loading a checkpoint of another run can raise.
 _MISFIT = (
@@ -23,7 +24,6 @@ _MISFIT = (
     TypeError,
     AttributeError,
     EOFError,
-    pickle.UnpicklingError,
 )
 
 
@@ -40,32 +40,62 @@ class Stateful(Protocol):
         ...
 
 
-def save_checkpoint(path: Path, state: Stateful, identity: Mapping[str, Any] | None = None) -> None:
-    """Write a checkpoint atomically, and keep the previous one beside it.
+def save_checkpoint(
+    path: Path, state: Stateful, identity: Mapping[str, Any] | None = None, keep: int = 2
+) -> None:
+    """Write a checkpoint atomically, and keep the ones before it.
 
     Args:
         path: the file.
         state: the object whose state is written.
         identity: the identity of the run, in plain values.
+        keep: the number of checkpoints to keep, with this one.
     """
     buffer = io.BytesIO()
     torch.save({"identity": dict(identity or {}), "state": state.state_dict()}, buffer)
     held = buffer.getvalue()
-    if path.exists():
+    with writing_atomically(path) as file:
         with naming(path):
-            path.replace(earlier(path))
-    write_atomically(path, _heading(held) + held)
+            file.write(_heading(held) + held)
+            file.flush()  # a full disk shows before the others are renamed
+        _make_way(path, keep)
 
 
-def earlier(path: Path) -> Path:
-    """Return the file of the previous checkpoint."""
-    return path.with_name(f"{path.stem}-before{path.suffix}")
+def before(path: Path, number: int) -> Path:
+    """Return the file of an earlier checkpoint.
+
+    Args:
+        path: the file of the last checkpoint.
+        number: how many checkpoints it is before the last one; 0 for the last one itself.
+
+    Example:
+        >>> from metaloss.experiments.checkpoint import before
+        >>> [before(Path("checkpoint.pt"), number).name for number in range(3)]
+        ['checkpoint.pt', 'checkpoint-before.pt', 'checkpoint-before-2.pt']
+    """
+    ending = ("", "-before")[number] if number < 2 else f"-before-{number}"
+    return path.with_name(f"{path.stem}{ending}{path.suffix}")
+
+
+def checkpoints(path: Path) -> list[Path]:
+    """Return the files of all checkpoints there are, the last one first.
+
+    Args:
+        path: the file of the last checkpoint, which need not exist: a process that ended while it
+            wrote a checkpoint may have left only those before.
+    """
+    pattern = rf"{re.escape(path.stem)}(-before(?:-(\d+))?)?{re.escape(path.suffix)}"
+    numbered = {}
+    for file in path.parent.glob(f"{path.stem}*{path.suffix}"):
+        if found := re.fullmatch(pattern, file.name):
+            numbered[int(found[2] or bool(found[1]))] = file
+    return [numbered[number] for number in sorted(numbered)]
 
 
 def load_latest(
     path: Path, state: Stateful, identity: Mapping[str, Any] | None = None
 ) -> str | None:
-    """Load the last checkpoint or, if it is damaged, the one before.
+    """Load the last checkpoint or, if it is damaged, the last before it that is not.
 
     Args:
         path: the file of the last checkpoint.
@@ -73,27 +103,37 @@ def load_latest(
         identity: the expected identity of the run.
 
     Returns:
-        A warning, if the last checkpoint was damaged and the one before was loaded.
+        A warning that names the damaged checkpoints and the one that was loaded; ``None`` if the
+        last was loaded, or there is none.
 
     Raises:
-        InputError: Both are damaged, or the checkpoint is of another model, method or recipe.
+        InputError: All are damaged, or the checkpoint is of another model, method or recipe.
     """
-    before = earlier(path)
-    if path.exists():
+    damaged: dict[Path, str] = {}
+    for file in checkpoints(path):
         try:
-            load_checkpoint(path, state, identity)
-            return None
+            load_checkpoint(file, state, identity)
         except DamagedError as damage:
-            if not before.exists():
-                raise
-            said = f"{damage}; went on from the one before"
-    elif before.exists():  # the process ended between the two
-        said = None
-    else:
-        return None
-    load_checkpoint(before, state, identity)
-    before.replace(path)  # a damaged one must not take its place at the next epoch
-    return said
+            damaged[file] = str(damage)
+            continue
+        file.replace(path)
+        for each in damaged:
+            if each != path:
+                each.unlink()
+        return f"{'; '.join(damaged.values())}; went on from {file.name}" if damaged else None
+    require(not damaged, f"{'; '.join(damaged.values())}; delete {path.parent} to run it anew")
+    return None
+
+
+def _make_way(path: Path, keep: int) -> None:
+    """Rename each checkpoint to the one before it, up to the first number that is free."""
+    for file in checkpoints(path):
+        if file not in {before(path, number) for number in range(keep)}:
+            file.unlink()
+    free = next((n for n in range(keep) if not before(path, n).exists()), keep - 1)
+    for number in range(free, 0, -1):
+        with naming(before(path, number)):
+            before(path, number - 1).replace(before(path, number))
 
 
 class DamagedError(InputError):
@@ -110,7 +150,7 @@ def load_checkpoint(path: Path, state: Stateful, identity: Mapping[str, Any] | N
 
     Raises:
         DamagedError: The file is not as it was written.
-        InputError: The checkpoint is of another model, method or recipe.
+        InputError: The checkpoint is of another model, method or recipe, or holds other objects.
     """
     expected = f"{path}: expected a checkpoint of this run"
     try:
@@ -124,6 +164,11 @@ def load_checkpoint(path: Path, state: Stateful, identity: Mapping[str, Any] | N
         differs = difference(dict(identity or {}), saved["identity"])
         require(differs is None, str(differs))
         state.load_state_dict(saved["state"])
+    except pickle.UnpicklingError:
+        raise InputError(
+            f"{expected}, which holds tensors and plain values alone, got one with other objects; "
+            "nothing of it was loaded"
+        ) from None
     except _MISFIT as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{expected}: {reason}") from None

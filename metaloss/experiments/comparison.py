@@ -16,7 +16,7 @@ from metaloss.experiments.methods import Method
 from metaloss.experiments.names import slug
 from metaloss.experiments.part_observer import PartObserver
 from metaloss.experiments.preflight import check_specs
-from metaloss.experiments.run_folder import RunFolder
+from metaloss.experiments.run_folder import Documents, RunFolder
 from metaloss.experiments.settings import RunSettings
 from metaloss.machine import environment, threads
 from metaloss.training.observe import Observer
@@ -70,14 +70,14 @@ class Comparison:
         self,
         folder: RunFolder,
         observer: Observer | None = None,
-        documents: Mapping[str, str] | None = None,
+        documents: Documents | None = None,
     ) -> list[dict[str, Any]]:
         """Run all runs that are not done yet, and write the table.
 
         Args:
             folder: the folder to write to, with a folder for each task in it.
             observer: the observer to report progress to.
-            documents: texts to write to the folder, by file name, such as the configuration.
+            documents: texts to write to the folder, as for :meth:`RunFolder.begin`.
 
         Returns:
             One row per method, as written to ``results.json``: its result on each task, and their
@@ -87,7 +87,7 @@ class Comparison:
             return self._run(folder, observer or Observer(), documents or {})
 
     def _run(
-        self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
+        self, folder: RunFolder, observer: Observer, documents: Documents
     ) -> list[dict[str, Any]]:
         experiments = self.experiments()
         remarks = _Remarks()

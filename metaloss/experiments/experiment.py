@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from metaloss.experiments.names import check_names
 from metaloss.experiments.noise_limit import too_noisy
 from metaloss.experiments.preflight import check_fit
 from metaloss.experiments.results import row
-from metaloss.experiments.run_folder import RunFolder
+from metaloss.experiments.run_folder import Documents, RunFolder
 from metaloss.experiments.settings import RunSettings
 from metaloss.experiments.trainer import Trainer
 from metaloss.machine import environment, threads
@@ -85,7 +85,7 @@ class Experiment:
         self,
         folder: RunFolder,
         observer: Observer | None = None,
-        documents: Mapping[str, str] | None = None,
+        documents: Documents | None = None,
         *,
         first_steps: bool = True,
     ) -> list[dict[str, Any]]:
@@ -94,7 +94,7 @@ class Experiment:
         Args:
             folder: the folder to write to.
             observer: the observer to report progress to.
-            documents: texts to write to the folder, by file name, such as the configuration.
+            documents: texts to write to the folder, as for :meth:`RunFolder.begin`.
             first_steps: try the first steps of each method beforehand, and say what the runs are
                 unlikely to learn; not needed after :meth:`check`.
 

@@ -24,7 +24,7 @@ from metaloss.experiments.names import check_names
 from metaloss.experiments.noise_limit import too_noisy
 from metaloss.experiments.preflight import check_fit, check_specs
 from metaloss.experiments.resume import run_resumable
-from metaloss.experiments.run_folder import RunFolder
+from metaloss.experiments.run_folder import Documents, RunFolder
 from metaloss.experiments.run_records import RunRecords
 from metaloss.experiments.samples import pooled
 from metaloss.experiments.settings import RunSettings
@@ -115,7 +115,7 @@ class MetaTraining:
         self,
         folder: RunFolder,
         observer: Observer | None = None,
-        documents: Mapping[str, str] | None = None,
+        documents: Documents | None = None,
     ) -> list[dict[str, Any]]:
         """Run all runs that are not done yet, and write the held-out report.
 
@@ -123,7 +123,7 @@ class MetaTraining:
             folder: the folder to write to. Adjusters are saved in ``METHOD/seed-S/adjuster``, the
                 report in ``held-out``.
             observer: the observer to report progress to.
-            documents: texts to write to the folder, by file name, such as the configuration.
+            documents: texts to write to the folder, as for :meth:`RunFolder.begin`.
 
         Returns:
             The rows of the held-out report; empty if no task is held out.
@@ -132,7 +132,7 @@ class MetaTraining:
             return self._run(folder, observer or Observer(), documents or {})
 
     def _run(
-        self, folder: RunFolder, observer: Observer, documents: Mapping[str, str]
+        self, folder: RunFolder, observer: Observer, documents: Documents
     ) -> list[dict[str, Any]]:
         with threads(self.settings.threads):
             tasks = self._tasks(self.settings.seeds[0])
@@ -212,10 +212,10 @@ class MetaTraining:
     ) -> dict[str, Any]:
         trainings = self.start(method, tasks, info.seed)
         identity = run_identity(trainings, method)
-        done = records.result(identity)
+        done = records.finished(identity)
         if done is None:
             observer.begin(info)
-            run_resumable(trainings, identity, records, observer, self.settings.checkpoint_every)
+            run_resumable(trainings, identity, records, observer, self.settings)
             done = self._finish(trainings, info, records)
             observer.end(done)
             for line in done.get("warnings", ()):

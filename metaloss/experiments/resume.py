@@ -7,6 +7,7 @@ from typing import Any
 
 from metaloss.experiments.checkpoint import load_latest, save_checkpoint
 from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.settings import RunSettings
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer
 
@@ -16,7 +17,7 @@ def run_resumable(
     identity: Mapping[str, Any],
     records: RunRecords,
     observer: Observer,
-    checkpoint_every: int = 1,
+    settings: RunSettings,
     *,
     record: Callable[[], None] | None = None,
 ) -> None:
@@ -27,7 +28,7 @@ def run_resumable(
         identity: the run's identity, in plain values.
         records: the run's folder, where the metrics and checkpoints are written.
         observer: the observer to report progress to.
-        checkpoint_every: the number of epochs between checkpoints.
+        settings: how often checkpoints are written, and how many are kept.
         record: called after each epoch, before its checkpoint; writes more to the folder.
 
     Raises:
@@ -43,8 +44,9 @@ def run_resumable(
     def after_epoch() -> None:
         if record is not None:  # first: what comes before a checkpoint is not done again
             record()
-        if trainings.epoch % checkpoint_every == 0 and trainings.done < trainings.total:
-            save_checkpoint(records.checkpoint, trainings, identity)
+        if trainings.epoch % settings.checkpoint_every == 0 and trainings.done < trainings.total:
+            keep = settings.keep_checkpoints
+            save_checkpoint(records.checkpoint, trainings, identity, keep)
 
     trainings.run(_RecordingObserver(records, observer), after_epoch)
 

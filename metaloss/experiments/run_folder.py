@@ -4,7 +4,7 @@
 
     RUN/
       config.gin         the configuration
-      operative.gin      the configuration with all defaults that were used
+      operative.gin      the configuration with all defaults that were used up to the first step
       results.json       the table; also as .csv, .md and .tex, and drawn in .png, .svg
       hyperparameters.png  what the first seed's adjusters predict; also as .svg
       report.html        the run on one page
@@ -14,7 +14,7 @@
         inputs.json      how the inputs of a classification are made
         metrics.jsonl    one line per epoch
         checkpoint.pt    the state after the last finished epoch, until the run is done
-        checkpoint-before.pt  the checkpoint before that one
+        checkpoint-before.pt  the checkpoint before that one; checkpoint-before-2.pt and so on
         result.json      the run's result, written when it is done
         model.safetensors
         confusion.json   the test samples by true class and prediction, for classes
@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ from metaloss.files import (
     user_path,
     write_atomically,
 )
+
+Documents = Mapping[str, str | Callable[[], str]]
 
 
 class RunFolder:
@@ -115,18 +117,21 @@ class RunFolder:
     def __exit__(self, *_: object) -> None:
         self._lock.__exit__()
 
-    def begin(self, documents: Mapping[str, str] | None = None) -> None:
+    def begin(self, documents: Documents | None = None) -> None:
         """Create the folder and lock it; to be called inside a ``with`` block.
 
         Args:
-            documents: texts to write to it, by file name.
+            documents: texts to write to it, or functions that return them now, by file name. A
+                file that a resumed run has is left as it is.
 
         Raises:
             InputError: Another process holds the lock, or has written to the folder meanwhile.
         """
         self._lock.take()
-        for name, text in (documents or {}).items():
-            self.write(name, text)
+        for name, document in (documents or {}).items():
+            text = document() if callable(document) else document
+            if not (self.resumed and (self.path / name).exists()):
+                self.write(name, text)
 
     def write(self, name: str, text: str) -> None:
         """Write a text file atomically.

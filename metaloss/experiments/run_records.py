@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import safetensors.torch
 from torch import Tensor
 
 from metaloss.checks import InputError, is_number, require
-from metaloss.experiments.checkpoint import earlier
+from metaloss.experiments.checkpoint import checkpoints
 from metaloss.experiments.identity import difference
 from metaloss.experiments.metrics_file import MetricsFile
 from metaloss.experiments.names import slug
@@ -96,23 +96,40 @@ class RunRecords:
     @property
     def begun(self) -> bool:
         """Whether any file of a run exists."""
-        files = ("identity.json", "result.json", "checkpoint.pt", "metrics.jsonl")
-        return any((self.path / name).exists() for name in files)
+        files = ("identity.json", "result.json", "metrics.jsonl")
+        return self._has_any(files) or len(checkpoints(self.checkpoint)) > 0
 
     @property
     def _something_done(self) -> bool:
         """Whether an epoch was finished, or a preliminary run begun."""
-        files = ("result.json", "checkpoint.pt", "preliminary")
-        return self.metrics.any or any((self.path / name).exists() for name in files)
+        kept = self.metrics.any or len(checkpoints(self.checkpoint)) > 0
+        return kept or self._has_any(("result.json", "preliminary"))
 
-    def result(self, identity: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
-        """Return the result of a run that is done, or ``None`` if it is not done.
+    def _has_any(self, names: Sequence[str]) -> bool:
+        return any((self.path / name).exists() for name in names)
+
+    def finished(self, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the result of this very run, and delete its checkpoints; ``None`` if not done.
+
+        A process that ended between the result and the checkpoints has left them.
 
         Args:
-            identity: the expected identity, as for :meth:`identify`; not compared if ``None``.
+            identity: the expected identity, as for :meth:`identify`.
 
         Raises:
-            InputError: It is another run, or the file holds something else.
+            InputError: It is another run, or the result holds something else.
+        """
+        found = self.result()
+        if found is not None:
+            self.identify(identity)
+            self._drop_checkpoints()
+        return found
+
+    def result(self) -> dict[str, Any] | None:
+        """Return the result of a run that is done, or ``None`` if it is not done.
+
+        Raises:
+            InputError: The file holds something else.
         """
         path = self.path / "result.json"
         if not path.is_file():
@@ -123,8 +140,6 @@ class RunRecords:
             f"{path}: expected the result of a run that is done, got {found!s:.60}; delete "
             f"{path} to run it anew",
         )
-        if identity is not None:
-            self.identify(identity)
         return found
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
@@ -155,7 +170,10 @@ class RunRecords:
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result, and delete the checkpoints."""
         write_atomically(self.path / "result.json", (json.dumps(result, indent=2) + "\n").encode())
-        for path in (self.checkpoint, earlier(self.checkpoint)):
+        self._drop_checkpoints()
+
+    def _drop_checkpoints(self) -> None:
+        for path in checkpoints(self.checkpoint):
             path.unlink(missing_ok=True)
 
 

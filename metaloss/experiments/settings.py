@@ -28,6 +28,8 @@ class RunSettings:
         threads: the number of CPU threads; torch's own choice by default. One is fastest for
             networks as small as the demo's.
         checkpoint_every: the number of epochs between checkpoints.
+        keep_checkpoints: the number of last checkpoints to keep while a run is going; if the last
+            is damaged, a resumed run goes on from the one before.
         record_samples: the fractions of training, ascending to 1, after which the margin, loss,
             hyperparameters and weight of every training sample are written to the run's folder;
             see :func:`~metaloss.experiments.recorded`. By default only at the end. A meta-training
@@ -48,6 +50,7 @@ class RunSettings:
     device: str | None = None
     threads: int | None = None
     checkpoint_every: int = 1
+    keep_checkpoints: int = 2
     record_samples: Sequence[float] = ONLY_THE_END
 
     def __post_init__(self) -> None:
@@ -62,6 +65,7 @@ class RunSettings:
         check_at_least("last", self.last, 1)
         check_at_least("threads", 1 if self.threads is None else self.threads, 1)
         check_at_least("checkpoint_every", self.checkpoint_every, 1)
+        check_at_least("keep_checkpoints", self.keep_checkpoints, 1)
         check_until("record_samples", self.record_samples)
 
     def check_recipe(self, recipe: Recipe) -> None:

@@ -68,7 +68,7 @@ class Trainer:
         """
         trainings = self._start(method, task, info.seed)
         identity = {**run_identity(trainings, method), **self.settings.identity}
-        done = records.result(identity)
+        done = records.finished(identity)
         if done is None:
             records.identify(identity)
         inputs = inputs_of(task)
@@ -133,9 +133,9 @@ class Trainer:
         """Train to the end, write what was learned, and return the result."""
         records, identity, observer = place
         observer.begin(info)
-        every, epochs = self.settings.checkpoint_every, self.recipe.epochs
+        epochs = self.recipe.epochs
         record = recorder(trainings, records, self.settings.recorded_epochs(epochs))
-        run_resumable(trainings, identity, records, observer, every, record=record)
+        run_resumable(trainings, identity, records, observer, self.settings, record=record)
         (training,) = trainings.trainings.values()
         state, task = training.state, training.task
         model, criterion = state.model, state.criterion

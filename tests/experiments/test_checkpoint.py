@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import io
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +19,14 @@ from metaloss.experiments import (
     Adjusted,
     RunFolder,
 )
-from metaloss.experiments.checkpoint import DamagedError, earlier, load_checkpoint, save_checkpoint
+from metaloss.experiments.checkpoint import (
+    DamagedError,
+    before,
+    checkpoints,
+    load_checkpoint,
+    load_latest,
+    save_checkpoint,
+)
 from metaloss.losses import GCE
 from metaloss.training import Observer, Recipe, TrainState
 from tests.experiments.runs import Stop, experiment
@@ -75,7 +87,7 @@ def test_the_one_before_takes_its_place(damage: str, tmp_path: Path) -> None:
     assert len(listen.remarks) == (damage != "gone")
     names = {"metrics.jsonl", "model.safetensors", "samples.safetensors", "adjuster", "result.json"}
     assert {file.name for file in path.parent.iterdir()} >= names
-    assert not path.exists() and not earlier(path).exists()
+    assert not checkpoints(path)
     for name in ("model", "samples"):
         where = f"A/seed-0/{name}.safetensors"
         ours, theirs = (tmp_path / place / where for place in ("run", "whole"))
@@ -87,7 +99,7 @@ def test_a_damaged_one_is_not_kept_as_the_one_before(tmp_path: Path) -> None:
     flip(path, 3000)
     with pytest.raises(KeyboardInterrupt):  # after the second epoch, done anew
         experiment().run(RunFolder(tmp_path / "run", resume=True), Stop(3))
-    assert path.exists() and earlier(path).exists()
+    assert checkpoints(path) == [path, before(path, 1)]
     flip(path, 3000)
     listen = Listen()
     experiment().run(RunFolder(tmp_path / "run", resume=True), listen)
@@ -96,10 +108,121 @@ def test_a_damaged_one_is_not_kept_as_the_one_before(tmp_path: Path) -> None:
 
 def test_if_both_are_damaged_nothing_is_trained(tmp_path: Path) -> None:
     path = stopped(tmp_path / "run")
-    for file in (path, earlier(path)):
+    for file in checkpoints(path):
         flip(file, 3000)
-    with pytest.raises(InputError, match=r"checkpoint-before\.pt: .* got a damaged file"):
+    got = "expected a checkpoint of this run, got a damaged file"
+    both = rf"checkpoint\.pt: {got}; .*checkpoint-before\.pt: {got}; delete .*seed-0 to run it anew"
+    with pytest.raises(InputError, match=both):
         experiment().run(RunFolder(tmp_path / "run", resume=True))
+
+
+class Number:
+    """A state that is a number."""
+
+    def __init__(self, value: int = -1) -> None:
+        self.value = value
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        self.value = saved["value"]
+
+
+def values(path: Path) -> list[int]:
+    """The states in the checkpoints, the last one first."""
+    found = []
+    for file in checkpoints(path):
+        state = Number()
+        load_checkpoint(file, state)
+        found.append(state.value)
+    return found
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3, 5])
+def test_the_last_n_are_kept(keep: int, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    for value in range(7):
+        save_checkpoint(path, Number(value), keep=keep)
+        assert values(path) == list(range(value, -1, -1))[:keep]
+    save_checkpoint(path, Number(7), keep=2)
+    assert values(path) == [7, 6]
+
+
+@pytest.mark.parametrize("damaged", [0, 1, 2, 3])
+def test_the_last_that_is_whole_is_used_and_named(damaged: int, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    for value in range(6):
+        save_checkpoint(path, Number(value), keep=4)
+    for number in range(damaged):
+        flip(before(path, number), 500)
+    state = Number()
+    said = load_latest(path, state)
+    assert state.value == 5 - damaged
+    assert values(path) == list(range(5 - damaged, 1, -1))
+    if damaged == 0:
+        assert said is None
+    else:
+        assert said is not None and said.endswith(f"; went on from {before(path, damaged).name}")
+        assert [str(before(path, number)) in said for number in range(4)] == [
+            number < damaged for number in range(4)
+        ]
+    for value in range(6, 9):
+        save_checkpoint(path, Number(value), keep=4)
+    assert values(path)[:4] == [8, 7, 6, 5 - damaged]
+
+
+def test_a_process_that_ended_between_two_renames_lost_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    for value in range(4):
+        save_checkpoint(path, Number(value), keep=3)
+    before(path, 2).unlink()
+    before(path, 1).rename(before(path, 2))
+    save_checkpoint(path, Number(4), keep=3)
+    assert values(path) == [4, 3, 2]
+
+
+def test_a_full_disk_leaves_the_checkpoints_as_they_were(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "checkpoint.pt"
+    for value in range(3):
+        save_checkpoint(path, Number(value), keep=3)
+
+    class Full(io.BytesIO):
+        def flush(self) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("metaloss.files.os.fdopen", lambda *_: Full())
+        with pytest.raises(OSError, match=r"No space left on device: '.*checkpoint\.pt'"):
+            save_checkpoint(path, Number(3), keep=3)
+    assert values(path) == [2, 1, 0]
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(
+        file.name for file in checkpoints(path)
+    )
+
+
+def test_checkpoints_beside_a_result_are_deleted(tmp_path: Path) -> None:
+    experiment().run(RunFolder(tmp_path / "run"))
+    path = tmp_path / "run/A/seed-0/checkpoint.pt"
+    for number in range(3):  # as where the process ended before it deleted them
+        before(path, number).write_bytes(b"...")
+    experiment().run(RunFolder(tmp_path / "run", resume=True))
+    assert not checkpoints(path)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "run by the checkpoint",)
+
+    path, buffer = tmp_path / "checkpoint.pt", io.BytesIO()
+    torch.save({"identity": {}, "state": {"value": Evil()}}, buffer)
+    held = buffer.getvalue()
+    digest = hashlib.sha256(held).hexdigest()
+    path.write_bytes(f"metaloss checkpoint, SHA-256 {digest}\n".encode() + held)
+    with pytest.raises(InputError, match="tensors and plain values alone, got one with other obj"):
+        load_latest(path, Number())
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 class TestCheckpoint:

@@ -17,6 +17,7 @@ from metaloss.training import Recipe
         ({"seeds": (-1,)}, "seeds: expected a whole number of at least 0"),
         ({"last": 0}, "last: expected a whole number of at least 1"),
         ({"threads": -1}, "threads: expected a whole number of at least 1, got -1"),
+        ({"keep_checkpoints": 0}, "keep_checkpoints: expected a whole number of at least 1, got 0"),
         ({"checkpoint_every": 0}, "checkpoint_every: expected a whole number of at least 1"),
     ],
 )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -175,5 +176,6 @@ def save(figure: Figure, path: str | Path) -> None:
     with warnings.catch_warnings():  # letters that no font has are boxes
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         undated = {"Date": None} if ending == "svg" else None
-        figure.savefig(drawn, dpi=_DPI, format=ending, metadata=undated)
+        with mpl.rc_context({"svg.hashsalt": "metaloss"}):  # else its ids are random
+            figure.savefig(drawn, dpi=_DPI, format=ending, metadata=undated)
     write_atomically(user_path(path), drawn.getvalue())
