@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,7 +17,16 @@ from metaloss.checks import InputError, require
 from metaloss.cli_adjusters import adjusters
 from metaloss.cli_fit import fit
 from metaloss.cli_labels import labels
-from metaloss.cli_options import Config, Files, Out, Params, Resume, Tensorboard
+from metaloss.cli_options import (
+    Config,
+    Devices,
+    Files,
+    Out,
+    Params,
+    Precision,
+    Resume,
+    Tensorboard,
+)
 from metaloss.cli_predict import predict
 from metaloss.cli_report import report
 from metaloss.cli_sweeps import reproduce, sweep
@@ -34,6 +43,7 @@ for _command in (fit, predict, labels, report, sweep, reproduce, adjusters):
 
 DEMO = "experiments/demo.gin"
 DEMO_NO_CLEAN = "experiments/demo_no_clean.gin"
+FABRIC = "engines/fabric.gin"
 TRANSFERRED = "adjusters/transferred.gin"
 
 
@@ -76,10 +86,15 @@ def train(
     gin_param: Params = None,
     resume: Resume = False,
     tensorboard: Tensorboard = False,
+    devices: Devices = None,
+    precision: Precision = None,
 ) -> None:
     """Run the experiment of a gin file: every method and seed, and the table they make."""
     files, bindings, name = gin_file or [], gin_param or [], Path(config).stem
-    _run(config, name, out, files=files, bindings=bindings, resume=resume, tensorboard=tensorboard)
+    if precision is not None:
+        files, bindings = [*files, FABRIC], [*bindings, f"PRECISION = {precision!r}"]
+    how = {"tensorboard": tensorboard, "devices": devices}
+    _run(config, name, out, files=files, bindings=bindings, resume=resume, **how)
 
 
 @app.command()
@@ -232,7 +247,7 @@ def _run(
     files: Sequence[str] = (),
     bindings: Sequence[str],
     resume: bool,
-    tensorboard: bool = False,
+    **how: Any,
 ) -> None:
     from metaloss.experiments import RunFolder
     from metaloss.runner import run
@@ -245,7 +260,7 @@ def _run(
     else:
         folder = RunFolder(out, resume)
     with resumable(folder, sys.argv[1:]):
-        run(config, folder, files, bindings, tensorboard=tensorboard)
+        run(config, folder, files, bindings, **how)
 
 
 def main() -> None:
@@ -258,9 +273,12 @@ def main() -> None:
         Console(stderr=True).print(str(stopped), soft_wrap=True, markup=False, highlight=False)
         sys.exit(stopped.code)
     except (InputError, OSError) as error:
-        Console(stderr=True).print(
-            Text.assemble(("error: ", "bold red"), one_line(_said(error))), soft_wrap=True
-        )
+        from metaloss.processes import says
+
+        if says(error):
+            Console(stderr=True).print(
+                Text.assemble(("error: ", "bold red"), one_line(_said(error))), soft_wrap=True
+            )
         sys.exit(2)
 
 

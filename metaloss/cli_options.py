@@ -24,6 +24,14 @@ Params = Annotated[
     typer.Option("--gin_param", help="A binding, such as 'EPOCHS = 3'. Repeatable."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume the run in the folder --out.")]
+Devices = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes that train together.", show_default="1"),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(help="32-true, bf16-mixed or 16-mixed.", show_default="32-true"),
+]
 Tensorboard = Annotated[
     bool, typer.Option("--tensorboard", help="Also write the metrics for TensorBoard.")
 ]

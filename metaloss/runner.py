@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,10 @@ from metaloss.diagnostics.score_files import write_table
 from metaloss.experiments import Comparison, Experiment, MetaTraining, RunFolder, transferred
 from metaloss.experiments.score_table import table_of_rows
 from metaloss.pretrained import load_adjuster
+from metaloss.processes import alone, check_same_text, rank
 from metaloss.report import write_report
-from metaloss.training import Observer
+from metaloss.training import Engine, FabricEngine, Observer
+from metaloss.training.fabric_engine import launched_devices
 from metaloss.training.speed import keep_freed_memory
 
 
@@ -32,6 +36,7 @@ def run(
     bindings: Sequence[str] = (),
     *,
     tensorboard: bool = False,
+    devices: int | None = None,
 ) -> None:
     """Run a configuration, and print its table and the paths of its results.
 
@@ -44,17 +49,42 @@ def run(
         bindings: single bindings, read last.
         tensorboard: whether to write the metrics for TensorBoard, too, in ``tensorboard`` in the
             folder.
+        devices: the number of processes that train together; by default those that ``torchrun``
+            started, or one.
 
     Raises:
         InputError: The configuration is invalid, or a run is resumed that was started with another
-            one.
+            one; or another process of the run has ended.
     """
     keep_freed_memory()
-    with folder, configuration([config, *files], bindings) as parsed:
-        with observer(Console(stderr=True)) as watching:
-            told = TensorBoard(folder.path / "tensorboard", watching) if tensorboard else watching
-            experiment, rows = run_parsed(parsed, folder, told)
-        _show(Console(), experiment, folder, rows)
+    with configuration([config, *files], bindings) as parsed:
+        engine = _engine(build(parsed).settings.engine, devices)
+        with engine.running(), folder:
+            with _watching(folder, tensorboard=tensorboard) as told:
+                experiment, rows = run_parsed(parsed, folder, told, engine=engine)
+            if rank() == 0:
+                with alone():  # the others have ended
+                    _show(Console(), experiment, folder, rows)
+
+
+def _engine(configured: Engine, devices: int | None) -> Engine:
+    """Return the engine of a run, in as many processes as were asked for."""
+    devices = devices or launched_devices()
+    if devices is None:
+        return configured
+    if isinstance(configured, FabricEngine):
+        return replace(configured, devices=devices)
+    return FabricEngine(devices=devices, precision=configured.precision)
+
+
+@contextmanager
+def _watching(folder: RunFolder, *, tensorboard: bool) -> Iterator[Observer]:
+    """Yield the observer of a run: that of the first process shows what the others do too."""
+    if rank() > 0:
+        yield Observer()
+        return
+    with observer(Console(stderr=True)) as watching:
+        yield TensorBoard(folder.path / "tensorboard", watching) if tensorboard else watching
 
 
 def run_parsed(
@@ -63,6 +93,7 @@ def run_parsed(
     observer: Observer | None = None,
     *,
     any_text: bool = False,
+    engine: Engine | None = None,
 ) -> tuple[Any, list[dict[str, Any]]]:
     """Run a configuration that has been parsed.
 
@@ -72,6 +103,7 @@ def run_parsed(
         observer: the observer to report progress to.
         any_text: whether a resumed run may have been started with a configuration of another text,
             if it describes the same run.
+        engine: what to run it on; the configuration's own if not given.
 
     Returns:
         The experiment, comparison or meta-training, and the rows of its table.
@@ -80,6 +112,9 @@ def run_parsed(
         InputError: As for :func:`run`.
     """
     experiment = build(parsed)
+    check_same_text("configuration", parsed.text)
+    if engine is not None:
+        experiment = replace(experiment, settings=replace(experiment.settings, engine=engine))
     if folder.resumed and not any_text:
         _check_same(folder, parsed.text)
     operative = _Once(lambda: parsed.operative)

@@ -15,6 +15,7 @@ import torch
 from metaloss.checks import InputError, require
 from metaloss.experiments.identity import difference
 from metaloss.files import naming, writing_atomically
+from metaloss.processes import on_first
 
 # The errors that loading a checkpoint of another run can raise.
 _MISFIT = (
@@ -40,6 +41,7 @@ class Stateful(Protocol):
         ...
 
 
+@on_first
 def save_checkpoint(
     path: Path, state: Stateful, identity: Mapping[str, Any] | None = None, keep: int = 2
 ) -> None:
@@ -109,10 +111,21 @@ def load_latest(
     Raises:
         InputError: All are damaged, or the checkpoint is of another model, method or recipe.
     """
+    saved, remark = _read_latest(path, identity)
+    if saved is not None:
+        _restore(path, state, saved)
+    return remark
+
+
+@on_first
+def _read_latest(
+    path: Path, identity: Mapping[str, Any] | None
+) -> tuple[dict[str, Any] | None, str | None]:
+    """Return the last state that is not damaged, if there is one, and a warning if others are."""
     damaged: dict[Path, str] = {}
     for file in checkpoints(path):
         try:
-            load_checkpoint(file, state, identity)
+            saved = _read(file, identity)
         except DamagedError as damage:
             damaged[file] = str(damage)
             continue
@@ -120,9 +133,10 @@ def load_latest(
         for each in damaged:
             if each != path:
                 each.unlink()
-        return f"{'; '.join(damaged.values())}; went on from {file.name}" if damaged else None
+        said = "; ".join(damaged.values())
+        return saved, f"{said}; went on from {file.name}" if damaged else None
     require(not damaged, f"{'; '.join(damaged.values())}; delete {path.parent} to run it anew")
-    return None
+    return None, None
 
 
 def _make_way(path: Path, keep: int) -> None:
@@ -152,7 +166,12 @@ def load_checkpoint(path: Path, state: Stateful, identity: Mapping[str, Any] | N
         DamagedError: The file is not as it was written.
         InputError: The checkpoint is of another model, method or recipe, or holds other objects.
     """
-    expected = f"{path}: expected a checkpoint of this run"
+    _restore(path, state, _read(path, identity))
+
+
+def _read(path: Path, identity: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the state in a checkpoint."""
+    expected = _expected(path)
     try:
         heading, _, held = path.read_bytes().partition(b"\n")
     except OSError as error:
@@ -163,15 +182,32 @@ def load_checkpoint(path: Path, state: Stateful, identity: Mapping[str, Any] | N
         saved = torch.load(io.BytesIO(held), map_location="cpu", weights_only=True)
         differs = difference(dict(identity or {}), saved["identity"])
         require(differs is None, str(differs))
-        state.load_state_dict(saved["state"])
+        found: dict[str, Any] = saved["state"]
     except pickle.UnpicklingError:
         raise InputError(
             f"{expected}, which holds tensors and plain values alone, got one with other objects; "
             "nothing of it was loaded"
         ) from None
     except _MISFIT as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{expected}: {reason}") from None
+        raise _misfit(path, error) from None
+    return found
+
+
+def _restore(path: Path, state: Stateful, saved: dict[str, Any]) -> None:
+    """Restore a state that was read from a checkpoint."""
+    try:
+        state.load_state_dict(saved)
+    except _MISFIT as error:
+        raise _misfit(path, error) from None
+
+
+def _misfit(path: Path, error: Exception) -> InputError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return InputError(f"{_expected(path)}: {reason}")
+
+
+def _expected(path: Path) -> str:
+    return f"{path}: expected a checkpoint of this run"
 
 
 def _heading(held: bytes) -> bytes:

@@ -83,7 +83,7 @@ class Comparison:
             One row per method, as written to ``results.json``: its result on each task, and their
             mean.
         """
-        with folder:
+        with self.settings.engine.running(), folder:
             return self._run(folder, observer or Observer(), documents or {})
 
     def _run(

@@ -21,6 +21,7 @@ from metaloss.experiments.run_folder import Documents, RunFolder
 from metaloss.experiments.settings import RunSettings
 from metaloss.experiments.trainer import Trainer
 from metaloss.machine import environment, threads
+from metaloss.processes import alone
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import fresh
@@ -73,7 +74,8 @@ class Experiment:
         """
         task = self._task(self.settings.seeds[0])
         make = partial(self._model, self.settings.seeds[0])
-        check_fit(task, make, self.recipe, self.methods, first_steps=first_steps)
+        with alone():  # each process tries all of it
+            check_fit(task, make, self.recipe, self.methods, first_steps=first_steps)
         if observer is not None:
             name = task.name
             few = too_few(self.methods, {name: self.recipe}, {name: len(task.train)})
@@ -105,7 +107,7 @@ class Experiment:
             InputError: As for :meth:`check`, or another process writes to the folder.
         """
         observer = observer or Observer()
-        with threads(self.settings.threads), folder:
+        with self.settings.engine.running(), threads(self.settings.threads), folder:
             task = self.check(first_steps=first_steps, observer=observer if first_steps else None)
             folder.begin(documents or {})
             return self._run(task, folder, observer)

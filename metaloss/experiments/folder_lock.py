@@ -19,6 +19,7 @@ from metaloss.files import (
     make_free_folder,
     write_atomically,
 )
+from metaloss.processes import on_first
 
 LOCK = ".lock"
 HOLDER = ".holder.json"  # beside the lock, for a locked file cannot be read everywhere
@@ -30,6 +31,8 @@ class FolderInUseError(InputError):
 
 class FolderLock:
     """The lock of a folder, held from :meth:`take` to the end of the outermost ``with`` block.
+
+    Where several processes train together, the first one holds it for all.
 
     The operating system holds the lock, and releases it when the process ends, however that
     happens. The lock file is never removed: otherwise two processes could each hold the lock of a
@@ -68,9 +71,14 @@ class FolderLock:
                 was removed.
         """
         assert self._blocks > 0, "take() is called inside a with block"
+        self.path = self._taken()
+        self.begun = True
+
+    @on_first
+    def _taken(self) -> Path:
         if self._lock is not None:
             self._expect(self.path / LOCK)
-            return
+            return self.path
         new = not self.begun
         if new and self._find_free:
             self.path = make_free_folder(self.path)
@@ -81,10 +89,10 @@ class FolderLock:
         self._lock = self._locked()
         if new:
             check_new_folder(self.path, besides=(LOCK, HOLDER))
-        self.begun = True
         write_atomically(self.path / HOLDER, _ourselves().encode())
         for left in filter(is_part, self.path.rglob(".*")):  # of a process that was killed
             left.unlink(missing_ok=True)
+        return self.path
 
     def _expect(self, path: Path) -> None:
         require(path.exists(), f"{self.path}: expected the run's folder, but it was removed")

@@ -33,6 +33,7 @@ from metaloss.losses import toward_defaults
 from metaloss.machine import environment, threads
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import add_to_card, save_adjuster
+from metaloss.processes import alone, on_first
 from metaloss.seeding import derive
 from metaloss.training.meta_learner import MetaLearner
 from metaloss.training.multi_task import MultiTaskTraining
@@ -128,7 +129,7 @@ class MetaTraining:
         Returns:
             The rows of the held-out report; empty if no task is held out.
         """
-        with folder:
+        with self.settings.engine.running(), folder:
             return self._run(folder, observer or Observer(), documents or {})
 
     def _run(
@@ -213,13 +214,14 @@ class MetaTraining:
         trainings = self.start(method, tasks, info.seed)
         identity = run_identity(trainings, method)
         done = records.finished(identity)
-        if done is None:
-            observer.begin(info)
-            run_resumable(trainings, identity, records, observer, self.settings)
-            done = self._finish(trainings, info, records)
-            observer.end(done)
-            for line in done.get("warnings", ()):
-                observer.remark(f"{info.method}, seed {info.seed}: {line}")
+        if done is not None:
+            return done
+        observer.begin(info)
+        run_resumable(trainings, identity, records, observer, self.settings)
+        done = self._finish(trainings, info, records)
+        observer.end(done)
+        for line in done.get("warnings", ()):
+            observer.remark(f"{info.method}, seed {info.seed}: {line}")
         return done
 
     def _finish(
@@ -233,7 +235,7 @@ class MetaTraining:
         assert trainings.meta_learner is not None
         criterion = next(iter(trainings.trainings.values())).state.criterion
         snapshots = trainings.meta_learner.snapshots
-        save_adjuster(records.adjuster, criterion, snapshots, about, strength)
+        on_first(save_adjuster)(records.adjuster, criterion, snapshots, about, strength)
         samples, hold_norm = pooled(trainings.trainings.values()), self.recipe.lookahead.hold_norm
         warnings = doubts(criterion.loss.hyperparameters, samples, hold_norm)
         result |= {"warnings": warnings} if warnings else {}
@@ -245,10 +247,7 @@ class MetaTraining:
     ) -> MultiTaskTraining:
         """Return the trainings of one run, before their first step.
 
-        Args:
-            method: the method whose adjuster is learned.
-            tasks: the tasks by name.
-            seed: the seed of the networks and the adjuster.
+        The networks and the adjuster depend on the seed alone.
         """
         device = self.settings.torch_device
         meta_learner: MetaLearner | None = None
@@ -261,7 +260,8 @@ class MetaTraining:
                     criterion.loss, criterion.conditioner, meta_learner.adjuster, criterion.detach
                 )
             recipe = self._recipe(spec)
-            state = TrainState.start(model, criterion, task, recipe, meta_learner)
+            engine = self.settings.engine
+            state = TrainState.start(model, criterion, task, recipe, meta_learner, engine=engine)
             meta_learner = state.meta_learner
             trainings[spec.name] = TaskTraining(state, task, recipe)
         own = derive(seed, "sampler", self.sampler.seed)
@@ -270,7 +270,7 @@ class MetaTraining:
     def _check(self, spec: TaskSpec, task: TaskLike, *, frozen: bool = False) -> None:
         recipe = (spec.recipe or self._held_out_recipe) if frozen else self._recipe(spec)
         make = partial(self._model, spec, self.settings.seeds[0])
-        with refusing(spec.name):
+        with alone(), refusing(spec.name):  # each process tries all of it
             check_fit(task, make, recipe, self.methods, frozen=frozen)
 
     def _too_few(self, tasks: Mapping[str, TaskLike]) -> list[str]:

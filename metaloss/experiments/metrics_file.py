@@ -12,6 +12,7 @@ from typing import Any
 from metaloss.checks import InputError, require
 from metaloss.experiments.results import by_epoch
 from metaloss.files import naming, write_atomically
+from metaloss.processes import on_first
 
 
 class MetricsFile:
@@ -32,6 +33,7 @@ class MetricsFile:
         """Whether it has a line."""
         return self.path.exists() and self.path.stat().st_size > 0
 
+    @on_first
     def append(self, record: Mapping[str, Any]) -> None:
         """Append a line. Values that are not finite are written as ``null``: JSON has no others."""
         line = json.dumps({key: _finite(value) for key, value in record.items()})
@@ -40,6 +42,7 @@ class MetricsFile:
             file.flush()
             os.fsync(file.fileno())
 
+    @on_first
     def keep(self, finished: Mapping[str | None, int]) -> None:
         """Drop the lines after a checkpoint, such as half a line of a run that was killed.
 
@@ -59,6 +62,7 @@ class MetricsFile:
         with naming(self.path):
             write_atomically(self.path, b"".join(kept))
 
+    @on_first
     def read(self, finished: Mapping[str | None, int]) -> list[dict[str, Any]]:
         """Return the metrics of each epoch.
 

@@ -45,6 +45,7 @@ from metaloss.files import (
     user_path,
     write_atomically,
 )
+from metaloss.processes import on_first
 
 Documents = Mapping[str, str | Callable[[], str]]
 
@@ -128,11 +129,16 @@ class RunFolder:
             InputError: Another process holds the lock, or has written to the folder meanwhile.
         """
         self._lock.take()
-        for name, document in (documents or {}).items():
+        self._write_new(documents or {})
+
+    @on_first
+    def _write_new(self, documents: Documents) -> None:
+        for name, document in documents.items():
             text = document() if callable(document) else document
             if not (self.resumed and (self.path / name).exists()):
                 self.write(name, text)
 
+    @on_first
     def write(self, name: str, text: str) -> None:
         """Write a text file atomically.
 
@@ -148,6 +154,7 @@ class RunFolder:
         """Write a JSON file atomically."""
         self.write(name, json.dumps(value, indent=2) + "\n")
 
+    @on_first
     def read(self, name: str) -> str:
         """Read a text file.
 

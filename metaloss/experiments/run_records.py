@@ -18,12 +18,16 @@ from metaloss.experiments.names import slug
 from metaloss.files import make_folder, read_text, write_atomically
 from metaloss.inputs import Inputs
 from metaloss.kinds import METRICS
+from metaloss.processes import on_first
 
 INPUTS = "inputs.json"
 
 
 class RunRecords:
     """The folder of one run.
+
+    Where several processes train together, the first one alone reads and writes it, and the others
+    receive the results.
 
     Args:
         path: the folder, which need not exist yet.
@@ -43,6 +47,7 @@ class RunRecords:
         """The folder of the learned adjuster."""
         return self.path / "adjuster"
 
+    @on_first
     def identify(self, identity: Mapping[str, Any]) -> None:
         """Write the run's identity, or compare it with that of a run of which something is done.
 
@@ -64,15 +69,18 @@ class RunRecords:
             make_folder(self.path)
             write_atomically(path, (json.dumps(identity, indent=2) + "\n").encode())
 
+    @on_first
     def write_inputs(self, inputs: Inputs) -> None:
         """Write how the inputs are made to ``inputs.json``, for predictions without the data."""
         write_atomically(self.path / INPUTS, inputs.to_json().encode())
 
     @property
+    @on_first
     def has_inputs(self) -> bool:
         """Whether it was written how the inputs are made."""
         return (self.path / INPUTS).is_file()
 
+    @on_first
     def read_inputs(self) -> Inputs:
         """Read what :meth:`write_inputs` wrote.
 
@@ -108,6 +116,7 @@ class RunRecords:
     def _has_any(self, names: Sequence[str]) -> bool:
         return any((self.path / name).exists() for name in names)
 
+    @on_first
     def finished(self, identity: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the result of this very run, and delete its checkpoints; ``None`` if not done.
 
@@ -125,6 +134,7 @@ class RunRecords:
             self._drop_checkpoints()
         return found
 
+    @on_first
     def result(self) -> dict[str, Any] | None:
         """Return the result of a run that is done, or ``None`` if it is not done.
 
@@ -142,11 +152,13 @@ class RunRecords:
         )
         return found
 
+    @on_first
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         """Write tensors to ``NAME.safetensors``."""
         plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
         write_atomically(self.path / f"{name}.safetensors", safetensors.torch.save(plain))
 
+    @on_first
     def read_tensors(self, name: str) -> dict[str, Tensor]:
         """Read the tensors that :meth:`write_tensors` wrote."""
         path = self.path / f"{name}.safetensors"
@@ -161,12 +173,14 @@ class RunRecords:
         """Return the folder of a preliminary run, inside this one."""
         return RunRecords(self.path / "preliminary" / slug(name))
 
+    @on_first
     def adopt(self, other: RunRecords) -> None:
         """Copy what another run learned and recorded, without its identity and its result."""
         for path in other.path.iterdir():
             if path.is_file() and path.name not in {"identity.json", "result.json"}:
                 write_atomically(self.path / path.name, path.read_bytes())
 
+    @on_first
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result, and delete the checkpoints."""
         write_atomically(self.path / "result.json", (json.dumps(result, indent=2) + "\n").encode())

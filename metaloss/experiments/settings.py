@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from metaloss.adjusters.scheduled import check_until
 from metaloss.arguments import check_arguments
 from metaloss.checks import check_at_least, require
 from metaloss.machine import chosen_device
+from metaloss.training.engine import FULL, Engine
 from metaloss.training.recipe import Recipe
 
 ONLY_THE_END = (1.0,)
@@ -34,6 +35,9 @@ class RunSettings:
             hyperparameters and weight of every training sample are written to the run's folder;
             see :func:`~metaloss.experiments.recorded`. By default only at the end. A meta-training
             records only its held-out runs.
+        engine: what the runs are trained on: this process by default, or several processes or
+            mixed precision, by :class:`~metaloss.training.FabricEngine`, which then chooses the
+            device.
 
     Raises:
         InputError: No seed, the same seed twice, a number below its minimum, or fractions that do
@@ -52,6 +56,7 @@ class RunSettings:
     checkpoint_every: int = 1
     keep_checkpoints: int = 2
     record_samples: Sequence[float] = ONLY_THE_END
+    engine: Engine = field(default_factory=Engine)
 
     def __post_init__(self) -> None:
         """Check all of it."""
@@ -104,12 +109,14 @@ class RunSettings:
     def identity(self) -> dict[str, Any]:
         """What of these settings belongs to a run's identity, in plain values."""
         asked = [float(fraction) for fraction in self.record_samples]
+        precision = self.engine.precision
         return {
             "last": self.last,
+            **({} if precision == FULL else {"precision": precision}),
             **({} if asked == list(ONLY_THE_END) else {"record_samples": asked}),
         }
 
     @property
     def torch_device(self) -> torch.device:
         """The device to train on."""
-        return chosen_device(self.device)
+        return self.engine.device or chosen_device(self.device)

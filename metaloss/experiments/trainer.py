@@ -21,6 +21,7 @@ from metaloss.experiments.settings import RunSettings
 from metaloss.experiments.staged import PreliminaryRun, Staged
 from metaloss.machine import environment
 from metaloss.pretrained import save_adjuster
+from metaloss.processes import check_same_text, on_first
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
@@ -68,6 +69,7 @@ class Trainer:
         """
         trainings = self._start(method, task, info.seed)
         identity = {**run_identity(trainings, method), **self.settings.identity}
+        check_same_text("data and settings of the run", str(identity))
         done = records.finished(identity)
         if done is None:
             records.identify(identity)
@@ -120,7 +122,8 @@ class Trainer:
     def _start(self, method: Method, task: TaskLike, seed: int) -> MultiTaskTraining:
         model = self._model(seed)  # before the criterion: it seeds the adjuster's weights too
         criterion = method.criterion(task).to(self.settings.torch_device)
-        state = TrainState.start(model, criterion, task, self.recipe)
+        engine = self.settings.engine
+        state = TrainState.start(model, criterion, task, self.recipe, engine=engine)
         return MultiTaskTraining({task.name: TaskTraining(state, task, self.recipe)})
 
     def _trained(
@@ -156,7 +159,7 @@ class Trainer:
         }
         records.write_tensors("model", model.state_dict())
         if training.confusion is not None:
-            write_confusion(records, training.confusion, class_names(task))
+            on_first(write_confusion)(records, training.confusion, class_names(task))
         if state.margins is not None and state.margins.counts.any():
             records.write_tensors("margins", margins_over_training(state.margins))
         if criterion.loss.hyperparameters:
@@ -168,7 +171,9 @@ class Trainer:
                 result |= {"warnings": warnings} if warnings else {}
         if state.meta_learner is not None:
             about = {**rounded(result), **environment(self.settings.device)}
-            save_adjuster(records.adjuster, criterion, state.meta_learner.snapshots, about)
+            on_first(save_adjuster)(
+                records.adjuster, criterion, state.meta_learner.snapshots, about
+            )
         return result
 
     def _model(self, seed: int) -> nn.Module:

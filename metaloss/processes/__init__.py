@@ -2,24 +2,30 @@
 
 from metaloss.processes.exchange import (
     check_same,
+    check_same_text,
     joint_rows,
     largest_over,
     mean_over,
     share,
     sum_over,
 )
+from metaloss.processes.failure import LostProcessError, ending_together, says
 from metaloss.processes.first import on_first
 from metaloss.processes.group import alone, number, rank, together
 
 __all__ = [
+    "LostProcessError",
     "alone",
     "check_same",
+    "check_same_text",
+    "ending_together",
     "joint_rows",
     "largest_over",
     "mean_over",
     "number",
     "on_first",
     "rank",
+    "says",
     "share",
     "sum_over",
     "together",

@@ -8,7 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from metaloss.checks import InputError
+from metaloss.checks import InputError, require
+from metaloss.digest import digest
 from metaloss.processes.group import number, rank, together
 
 
@@ -134,3 +135,25 @@ def check_same(what: str, tensors: Mapping[str, Tensor]) -> None:
             f"process {rank()} or another; begin with the same weights and random seed on each, "
             "and give each the same hypergradient"
         )
+
+
+def check_same_text(what: str, text: str) -> None:
+    """Raise an error, on all processes, unless all have the same text.
+
+    Args:
+        what: the text's name in the message.
+        text: of any length; its digest is compared.
+
+    Raises:
+        InputError: a process has another text.
+    """
+    if not together():
+        return
+    found = [""] * number()
+    dist.all_gather_object(found, digest(text))
+    others = [str(i) for i, each in enumerate(found) if each != found[0]]
+    require(
+        not others,
+        f"{what}: expected the same on all {number()} processes, but process 0 has another one "
+        f"than {', '.join(others)}",
+    )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from metaloss.checks import require
+from metaloss.processes import ending_together, number, together
 
 Forward = Callable[..., Tensor]
 """The forward pass of a network."""
@@ -30,7 +34,28 @@ class Engine:
     precision: str = FULL
 
     def launch(self) -> None:
-        """Start the other processes and join them, once; the training calls it by itself."""
+        """Start the other processes and join them, if that has not been done.
+
+        Raises:
+            InputError: this process already trains together with others, which this engine does
+                not do.
+        """
+        require(
+            not together(),
+            f"engine: expected FabricEngine(devices=...) where {number()} processes train "
+            "together, got Engine; or run each on its own, inside of metaloss.processes.alone()",
+        )
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run what is inside of the ``with`` block, on all processes.
+
+        Raises:
+            LostProcessError: another process has ended, or does not answer.
+        """
+        self.launch()
+        with ending_together():
+            yield
 
     @property
     def device(self) -> torch.device | None:

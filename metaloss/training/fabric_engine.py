@@ -67,12 +67,12 @@ class FabricEngine(Engine):
         )
 
     def launch(self) -> None:
-        """Start the other processes and join them, unless ``torchrun`` started all of them."""
-        self.fabric.launch()
-        require(
-            self._number == self.fabric.world_size,
-            f"devices: expected {self._number} processes, got {self.fabric.world_size}",
-        )
+        """Start the other processes and join them, unless ``torchrun`` started all of them.
+
+        Raises:
+            InputError: there are not so many processes or devices, or no way to join them.
+        """
+        assert self._joined
 
     @property
     def device(self) -> torch.device:
@@ -100,6 +100,21 @@ class FabricEngine(Engine):
     def step(self, optimizer: torch.optim.Optimizer) -> None:
         """Take the optimizer's step, unless the gradient scaler skips it."""
         self.fabric.strategy.optimizer_step(optimizer)
+
+    @cached_property
+    def _joined(self) -> bool:
+        try:
+            self.fabric.launch()
+        except (RuntimeError, ValueError) as error:
+            said = " ".join(str(error).split())
+            raise InputError(
+                f"expected {self._number} processes that can join, but Fabric says: {said}"
+            ) from error
+        require(
+            self._number == self.fabric.world_size,
+            f"devices: expected {self._number} processes, got {self.fabric.world_size}",
+        )
+        return True
 
     @property
     def _number(self) -> int:

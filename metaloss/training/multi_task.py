@@ -15,6 +15,7 @@ from typing import Any
 
 from metaloss.checks import require
 from metaloss.machine import subnormals_as_zero
+from metaloss.training.apart import draw_apart, first_seed
 from metaloss.training.observe import Observer
 from metaloss.training.sampler import TaskSampler
 from metaloss.training.steps import check_finite_weights
@@ -87,6 +88,8 @@ class MultiTaskTraining:
         """
         observer = observer or Observer()
         records = []
+        seed = first_seed()
+        draw_apart(seed, self.done)
         for names in self._turns():
             before = self.done
             ended = self.turn(names)
@@ -107,6 +110,7 @@ class MultiTaskTraining:
                     for training in self.trainings.values():  # it may be inside its own epoch
                         check_finite_weights(training.state)
                     after_epoch()
+                draw_apart(seed, self.done)
         return records
 
     def turn(self, names: Sequence[str]) -> list[str]:

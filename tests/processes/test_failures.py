@@ -1,0 +1,65 @@
+"""A process that ends, and what the others say and leave behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from metaloss import InputError
+from metaloss.training import Engine, FabricEngine
+from tests.helpers.processes import ROOT
+
+
+def run(place: Path, how: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.processes.dying", str(place), how],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("how", ["killed", "error"])
+def test_a_process_that_ends(tmp_path: Path, how: str) -> None:
+    began = time.monotonic()
+    ended = run(tmp_path / "run", how)
+    assert ended.returncode != 0
+    assert time.monotonic() - began < 60
+    assert "another process of the run has ended" in ended.stderr or ended.returncode == -9
+    if how == "error":
+        assert "image 7: expected an image, got none" in ended.stderr
+    assert (tmp_path / "run/CE/seed-0/checkpoint.pt").is_file()
+    resumed = run(tmp_path / "run", "resumed")
+    assert resumed.returncode == 0, resumed.stderr
+    assert (tmp_path / "run/results.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"devices": 0}, "devices: expected a whole number of at least 1, got 0"),
+        ({"precision": "half"}, "precision: expected one of 32-true, bf16-mixed, 16-mixed, got"),
+        ({"accelerator": "abacus"}, "accelerator: expected one of auto, cpu, cuda, got"),
+    ],
+)
+def test_settings(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        FabricEngine(**settings)
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [FabricEngine(accelerator="cuda"), FabricEngine(accelerator="cpu", precision="16-mixed")],
+)
+def test_a_device_or_a_precision_that_is_not_there(engine: Engine) -> None:
+    with pytest.raises(InputError, match=r"expected 1 devices of kind .*, but Fabric says: "):
+        engine.launch()
