@@ -44,6 +44,7 @@ nitpick_ignore_regex = [
     ("py:class", r"(lightning|transformers)\..*"),
     ("py:class", r"matplotlib\..*"),
     ("py:class", r"numpy\..*"),
+    ("py:class", r"(metaloss\.processes\.first\.)?[PR]"),  # the types of any function
 ]
 # learn2learn's dataset, described so that nothing here imports it.
 nitpick_ignore = [

@@ -72,6 +72,8 @@ class Lookahead:
         clip: how the training steps clip their gradients, :class:`~metaloss.bilevel.ClipNorm` or
             :class:`~metaloss.bilevel.ClipValue`; not at all if not given. It is differentiated
             exactly. Your own loop clips as before, or by ``clip.clip_(model.parameters())``.
+        autocast: run the network's passes of the meta step under bfloat16 autocast. Losses, inner
+            products, sums and the optimizer's step keep the precision of the parameters.
 
     Raises:
         InputError: fewer than one step, an unknown strategy, a fraction out of range, or a ``clip``
@@ -98,6 +100,7 @@ class Lookahead:
     transform: GradientTransformation | None = None
     hold_norm: float = 0.0
     clip: Clip | None = None
+    autocast: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -170,7 +173,7 @@ class Lookahead:
         check_same("criterion", theta_of(criterion))
         params = {name: p for name, p in model.named_parameters() if p.requires_grad}
         require(len(params) > 0, "model: expected a trainable parameter, got none")
-        problem = Problem.of(model, criterion, clean, self.meta_loss)
+        problem = Problem.of(model, criterion, clean, self.meta_loss, autocast=self.autocast)
         rehearsal = Rehearsal(
             params=params,
             buffers=dict(model.named_buffers()),

@@ -62,6 +62,7 @@ class Lookback:
         keep: MiB of each step's activations to keep until the hypergradient is computed, which
             saves a third of the time of a step. This helps with convolutions and linear layers, in
             mixed mode.
+        autocast: as for :class:`~metaloss.bilevel.Lookahead`.
 
     Raises:
         InputError: fewer than one step, a fraction or a size out of range, a ``clip`` of another
@@ -112,6 +113,7 @@ class Lookback:
         clip: Clip | None = None,
         strategy: str = "mixed",
         keep: float = 0.0,
+        autocast: bool = False,
     ) -> None:
         self.steps = check_at_least("steps", steps, 1)
         self.meta_loss = meta_loss
@@ -124,6 +126,7 @@ class Lookback:
         check_strategy(strategy)
         self.strategy = strategy
         self.keep = check_in_range("keep", keep, 0.0)
+        self.autocast = autocast
         self._watched: deque[Watched] = deque(maxlen=self.steps)
         self._used = False
 
@@ -219,10 +222,7 @@ class Lookback:
         return solution.hypergradient
 
     def solve(self, meta_batch: AnyBatch) -> Solution:
-        """Compute the hypergradient and the clean loss, without checks of the result.
-
-        The argument is that of :meth:`hypergradient`.
-        """
+        """Do as :meth:`hypergradient`, without checks of the result; return the clean loss too."""
         clean = as_batch("meta_batch", meta_batch)
         require(
             len(self._watched) == self.steps and not self._used,
@@ -232,11 +232,11 @@ class Lookback:
         )
         steps = self._steps()
         self._used = True
-        check_same("criterion", theta_of(self._watched[-1].criterion))
         model, criterion = self._watched[-1].model, self._watched[-1].criterion
+        check_same("criterion", theta_of(criterion))
         if self.steps == 1:
             self.forget()
-        problem = Problem.of(model, criterion, clean, self.meta_loss)
+        problem = Problem.of(model, criterion, clean, self.meta_loss, autocast=self.autocast)
         with isolated({p.device for p in steps[-1].after.values()}):
             if self.strategy != "auto":
                 return _solved(problem, steps, DERIVATIVES[self.strategy]())

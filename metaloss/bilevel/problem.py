@@ -39,6 +39,7 @@ class Problem:
         theta: the adjuster's trainable parameters by name.
         meta_batch: clean samples.
         meta_loss: maps the outputs and targets of the meta batch to a scalar.
+        autocast: whether the network's passes run under bfloat16 autocast.
     """
 
     model: nn.Module
@@ -46,6 +47,7 @@ class Problem:
     theta: dict[str, nn.Parameter]
     meta_batch: Batch
     meta_loss: MetaLossFunction
+    autocast: bool = False
 
     @classmethod
     def of(
@@ -54,6 +56,8 @@ class Problem:
         criterion: AdjustedLoss,
         meta_batch: Batch,
         meta_loss: MetaLossFunction | None = None,
+        *,
+        autocast: bool = False,
     ) -> Problem:
         """Set up the problem.
 
@@ -63,6 +67,7 @@ class Problem:
             meta_batch: clean samples.
             meta_loss: the mean plain loss of the criterion's kind if not given; it has the class
                 weights of the criterion.
+            autocast: whether the network's passes run under bfloat16 autocast.
 
         Raises:
             InputError: the adjuster has nothing to learn, the criterion does not reduce, or the
@@ -84,7 +89,7 @@ class Problem:
             not isinstance(meta_loss, MetaLoss) or meta_loss.fits(kind),
             f"meta_loss: expected one for {kind.name}, as the criterion is, got {meta_loss!r}",
         )
-        return cls(model, criterion, theta, meta_batch, meta_loss or criterion.plain_loss)
+        return cls(model, criterion, theta, meta_batch, meta_loss or criterion.plain_loss, autocast)
 
     def outputs(self, params: Params, buffers: Buffers, batches: Batches) -> Tensor:
         """Compute the model's outputs for a step's batches, one after the other.
@@ -100,7 +105,7 @@ class Problem:
         Raises:
             InputError: as for :func:`~metaloss.bilevel.network.outputs_of`.
         """
-        found = [outputs_of(self.model, params, buffers, batch.inputs) for batch in batches]
+        found = [self._outputs(params, buffers, batch) for batch in batches]
         return torch.cat(found) if len(found) > 1 else found[0]
 
     def training_loss(
@@ -130,7 +135,7 @@ class Problem:
 
     def clean_loss(self, params: Params, buffers: Buffers) -> Tensor:
         """Compute the meta loss at ``params`` (Eq. 9)."""
-        outputs = outputs_of(self.model, params, buffers, self.meta_batch.inputs)
+        outputs = self._outputs(params, buffers, self.meta_batch)
         self._check_labels("meta_batch", outputs, self.meta_batch.targets)
         if isinstance(self.meta_loss, MetaLoss):
             return self.criterion.mean_of(
@@ -174,6 +179,14 @@ class Problem:
             for (name, theta), grad in zip(self.theta.items(), found, strict=True)
         }
         return Solution(grads, meta_loss.detach(), disagreement)
+
+    def _outputs(self, params: Params, buffers: Buffers, batch: Batch) -> Tensor:
+        if not self.autocast:
+            return outputs_of(self.model, params, buffers, batch.inputs)
+        one = next(iter(params.values()))
+        with torch.autocast(one.device.type, torch.bfloat16, cache_enabled=False):
+            outputs = outputs_of(self.model, params, buffers, batch.inputs)
+        return outputs.to(one.dtype)
 
     def _adjusted_loss(self, outputs: Tensor, batch: Batch, features_of: Tensor) -> Tensor:
         self._check_labels("train_batches", outputs, batch.targets)

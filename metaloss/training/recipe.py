@@ -122,6 +122,7 @@ class Recipe:
             clip=self.clip,
             strategy=self.lookahead.strategy,
             keep=self.speed.keep_activations,
+            autocast=self.lookahead.autocast,
         )
 
     @cached_property
