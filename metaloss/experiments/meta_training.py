@@ -260,7 +260,7 @@ class MetaTraining:
                     criterion.loss, criterion.conditioner, meta_learner.adjuster, criterion.detach
                 )
             recipe = self._recipe(spec)
-            engine = self.settings.engine
+            engine = None if self.sampler.spread else self.settings.engine
             state = TrainState.start(model, criterion, task, recipe, meta_learner, engine=engine)
             meta_learner = state.meta_learner
             trainings[spec.name] = TaskTraining(state, task, recipe)

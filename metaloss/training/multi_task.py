@@ -17,6 +17,7 @@ from metaloss.checks import require
 from metaloss.machine import subnormals_as_zero
 from metaloss.training.apart import draw_apart, first_seed
 from metaloss.training.observe import Observer
+from metaloss.training.owners import Owners
 from metaloss.training.sampler import TaskSampler
 from metaloss.training.steps import check_finite_weights
 from metaloss.training.task_training import TaskTraining
@@ -27,18 +28,21 @@ class MultiTaskTraining:
 
     Args:
         trainings: the trainings by name; their recipes have the same settings for the adjuster.
-        sampler: decides whose turn it is.
+        sampler: decides whose turn it is, and whether each process has tasks of its own.
 
     Raises:
         InputError: there is no training, or the trainings have different meta-learners.
     """
 
     def __init__(
-        self, trainings: Mapping[str, TaskTraining], sampler: TaskSampler | None = None
+        self,
+        trainings: Mapping[str, TaskTraining],
+        sampler: TaskSampler | None = None,
     ) -> None:
         require(len(trainings) > 0, "trainings: expected one or more, got none")
         self.trainings = dict(trainings)
         self.sampler = sampler or TaskSampler()
+        self.owners = Owners(list(trainings), spread=self.sampler.spread)
         first = next(iter(self.trainings.values()))
         self.recipe, self.meta_learner = first.recipe, first.state.meta_learner
         require(
@@ -98,7 +102,7 @@ class MultiTaskTraining:
                     self.meta_learner.keep_snapshot(fraction)
             observer.step(self.done)
             for name in ended:
-                record = self.trainings[name].finish_epoch()
+                record = self.owners.record(name, self.trainings[name].finish_epoch)
                 records.append({"task": name, **record} if len(self.trainings) > 1 else record)
                 observer.epoch(records[-1])
             if self.epoch > self._epoch(before):
@@ -106,6 +110,7 @@ class MultiTaskTraining:
                     schedule.step()
                 for training in self.trainings.values():
                     training.forget()
+                self.owners.share(self.trainings)
                 if after_epoch is not None:
                     for training in self.trainings.values():  # it may be inside its own epoch
                         check_finite_weights(training.state)
@@ -122,16 +127,23 @@ class MultiTaskTraining:
         Returns:
             The names of the trainings whose epoch has ended.
         """
-        group = {name: self.trainings[name] for name in names}
-        for training in group.values():
-            training.draw()
-        due = [training for training in group.values() if training.due]
+        own = {name: self.trainings[name] for name in names if self.owners.mine(name)}
+        with self.owners.apart():
+            for training in own.values():
+                training.draw()
+        due = {name: training for name, training in own.items() if training.due}
         if self.recipe.meta_update == "before":
             self._learn(due)
-        ended = [name for name, training in group.items() if training.step()]
+        with self.owners.apart():
+            ended = [name for name in names if self._stepped(name)]
         if self.recipe.meta_update == "after":
             self._learn(due)
         return ended
+
+    def _stepped(self, name: str) -> bool:
+        """Take a task's step, or count it where another process takes it."""
+        training = self.trainings[name]
+        return training.step() if self.owners.mine(name) else training.count_step()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of all trainings."""
@@ -154,13 +166,18 @@ class MultiTaskTraining:
             passed += len(next(turns))
         return turns
 
-    def _learn(self, due: Sequence[TaskTraining]) -> None:
-        if due and self.meta_learner is not None:
-            meta_gradients = [training.meta_gradient() for training in due]
-            began = time.perf_counter()
+    def _learn(self, due: Mapping[str, TaskTraining]) -> None:
+        if self.meta_learner is None or not (due or self.owners.spread):
+            return
+        with self.owners.apart():
+            own = {name: training.meta_gradient() for name, training in due.items()}
+        began = time.perf_counter()
+        device = self.meta_learner.adjuster.low.device
+        meta_gradients = self.owners.gathered(own, device)
+        if meta_gradients:
             self.meta_learner.learn(meta_gradients)
-            for training in due:
-                training.count((time.perf_counter() - began) / len(due))
+        for training in due.values():
+            training.count((time.perf_counter() - began) / len(due))
 
     def _reached(self, before: int) -> list[float]:
         """Return the fractions of training reached since step ``before``."""

@@ -28,6 +28,9 @@ class TaskSampler:
         weights: for ``order="weighted"``, the relative probability of each task by name; 1 by
             default.
         seed: the seed of the random order.
+        spread: where several processes train together, let each take the steps of tasks of its own,
+            with whole batches, instead of a part of every batch. It is useful with a
+            ``tasks_per_step`` that the number of processes divides.
 
     Raises:
         InputError: The order is unknown, a number is below 1, or weights are not positive or given
@@ -46,6 +49,7 @@ class TaskSampler:
     tasks_per_step: int = 1
     weights: Mapping[str, float] | None = None
     seed: int = 0
+    spread: bool = False
 
     def __post_init__(self) -> None:
         """Check all of it."""

@@ -135,8 +135,12 @@ class TaskTraining:
         criterion = self._warm_up if self.warming else state.criterion
         with self._timed(), self._watching(batch):
             ordinary_step(state, batch, self._metrics, criterion, clip=self.recipe.clip)
-        state.step += 1
-        return state.step % self.per_epoch == 0
+        return self.count_step()
+
+    def count_step(self) -> bool:
+        """Count a step, this process's own or another's; return whether it ends an epoch."""
+        self.state.step += 1
+        return self.state.step % self.per_epoch == 0
 
     def forget(self) -> None:
         """Forget the steps to look back over, because a saved state does not contain them."""

@@ -19,6 +19,8 @@ from tests.processes.blob_experiment import experiment
 
 NOISY = {"seconds", "samples_per_second"}
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
