@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from metaloss.experiments.run_folder import holds_run
 from metaloss.files import read_text
 from metaloss.runner import build, run_parsed
 from metaloss.sweeps.grid import Grid, GridCell
+from metaloss.sweeps.process import run_in_processes
 from metaloss.training.observe import Observer
 
 
@@ -30,12 +31,14 @@ class Job:
         text: its whole configuration, as one gin file.
         folder: its folder.
         importable: folders that hold modules which the configuration imports.
+        processes: the number of processes that make it together.
     """
 
     name: str
     text: str
     folder: str
     importable: tuple[str, ...] = ()
+    processes: int = 1
 
     def result(self) -> dict[str, Any] | None:
         """Return the run's ``results.json``, or ``None`` if it is not known to be finished.
@@ -64,9 +67,18 @@ class Job:
         Raises:
             InputError: another run was begun in the folder, or the run is not possible.
         """
+        if self.processes > 1:
+            run_in_processes(asdict(self))
+        else:
+            self.make(observer)
+
+    def make(self, observer: Observer | None = None) -> None:
+        """Make the run in this process, which may be one of several that make it together."""
         folder = RunFolder(self.folder, resume=holds_run(Path(self.folder)))
-        with folder, configuration((), text=self.text, importable=self.importable) as parsed:
-            run_parsed(parsed, folder, observer, any_text=True)
+        with configuration((), text=self.text, importable=self.importable) as parsed:
+            engine = build(parsed).settings.engine
+            with engine.running(), folder:
+                run_parsed(parsed, folder, observer, any_text=True, engine=engine)
 
 
 def jobs_of(
@@ -112,6 +124,7 @@ def jobs_of(
                 "set the seeds of the grid",
             )
             text = parsed.text
+            processes = experiment.settings.engine.processes
         require(
             text not in names,
             f"{cell.name}: expected a run of its own, got the configuration of {names.get(text)}",
@@ -119,7 +132,7 @@ def jobs_of(
         names[text] = cell.name
         importable = dict.fromkeys(str(find(name).resolve().parent) for name in files)
         folder = str((out / cell.folder).absolute())  # a worker may be elsewhere
-        jobs.append(Job(cell.name, text, folder, tuple(importable)))
+        jobs.append(Job(cell.name, text, folder, tuple(importable), processes))
     return jobs
 
 

@@ -33,6 +33,11 @@ class Engine:
 
     precision: str = FULL
 
+    @property
+    def processes(self) -> int:
+        """The number of processes on this machine."""
+        return 1
+
     def launch(self) -> None:
         """Start the other processes and join them, if that has not been done.
 

@@ -75,6 +75,11 @@ class FabricEngine(Engine):
         assert self._joined
 
     @property
+    def processes(self) -> int:
+        """The number of processes on this machine."""
+        return self.devices
+
+    @property
     def device(self) -> torch.device:
         """The device of this process."""
         return self.fabric.device

@@ -201,3 +201,15 @@ def test_an_oracle_is_not_the_best(tmp_path: Path) -> None:
     assert known.mean > best.mean
     assert (best.mark, known.mark) == ("best", "")
     assert best.difference == pytest.approx(best.mean - 60.0)
+
+
+@pytest.mark.exhaustive
+def test_runs_of_several_processes(tmp_path: Path) -> None:
+    two = ["engines/fabric.gin", "training.FabricEngine.devices = 2"]
+    own = grid(axes={"method": {"CE": [*CE, *two]}}, seeds=(0,))
+    sweep = Sweep(own, tmp_path / "out")
+    assert sweep.run(Local(Heard())) == []
+    assert sweep.table() is not None
+    failing = grid(axes={"method": {"CE": [*CE, *two, *MISFIT]}}, seeds=(0,))
+    (failed,) = Sweep(failing, tmp_path / "other").run(Local(Heard()))
+    assert "expected" in failed.error

@@ -1,0 +1,61 @@
+"""A job in processes of its own: ``python -m metaloss.sweeps.process JOB.json``.
+
+Fabric starts this program again for each further process of the run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from metaloss.checks import InputError
+from metaloss.complaints import one_line
+
+# What Fabric and torchrun tell the processes of a run; a run of its own must not read it.
+_OTHERS = ("LOCAL_RANK", "RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+def run_in_processes(job: Mapping[str, Any]) -> None:
+    """Make a run in a program of its own.
+
+    Args:
+        job: the attributes of a :class:`~metaloss.sweeps.jobs.Job`.
+
+    Raises:
+        InputError: the run failed; the message is its last line.
+    """
+    environment = {key: value for key, value in os.environ.items() if key not in _OTHERS}
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "job.json"
+        path.write_text(json.dumps(job))
+        command = [sys.executable, "-m", "metaloss.sweeps.process", str(path)]
+        ended = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False
+        )
+    if ended.returncode != 0:
+        said = ended.stderr.strip().splitlines() or [f"it ended with code {ended.returncode}"]
+        raise InputError(one_line(said[-1]))
+
+
+def main() -> None:
+    """Make the run of the file that the command names."""
+    from metaloss.processes import says
+    from metaloss.sweeps.jobs import Job
+
+    job = Job(**json.loads(Path(sys.argv[1]).read_text()))
+    try:
+        job.make()
+    except (InputError, OSError) as error:
+        if says(error):
+            sys.stderr.write(f"{one_line(str(error))}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
