@@ -45,7 +45,8 @@ class Fitted:
         accuracy: the mean test accuracy of the last epochs, in [0, 1].
         accuracy_checked: whether the labels of the test samples are known to be right.
         label_quality: the preferred score of ``metaloss labels`` for each sample, in the order
-            given: low for labels that are likely wrong, NaN for samples that were not trained on.
+            given: low for labels that are likely wrong. Samples that were held out have one, too;
+            it is NaN for clean samples and for images that cannot be read.
         suggested: the label that is suggested for each sample, likewise; ``None`` for such samples.
     """
 

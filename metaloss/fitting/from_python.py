@@ -156,7 +156,7 @@ def _fitted(
     names = run.class_names
     meant = np.array([name if classes is None else classes[name] for name in names])
     at = {name: position for position, name in enumerate(outcome.found.ids)}
-    rows = [at[str(name)] for name in run.ids]
+    rows = [at[str(name)] for name in run.judged_ids]
     quality = np.full(len(at), np.nan)
     quality[rows] = judged.score().numpy()
     suggested = np.full(len(at), None, dtype=object)

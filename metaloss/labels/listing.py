@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from metaloss.checks import require
 from metaloss.labels.assessment import Assessment
 
+COLUMNS = ("given_label", "suggested_label", "score", "held_out", "checked_label")
+"""The columns after that of the samples' names."""
+
 
 def labels_csv(
     assessment: Assessment,
@@ -19,6 +22,9 @@ def labels_csv(
     score: str | None = None,
 ) -> str:
     """Returns the text of ``labels.csv``: a line for each sample, the most doubtful first.
+
+    The last column, ``checked_label``, is empty. Who looks at a sample can write its right label
+    there; the file is then one of checked labels for ``metaloss fit --clean``.
 
     Names with commas, quotes or line ends are quoted, as the module ``csv`` reads them back.
 
@@ -37,9 +43,9 @@ def labels_csv(
         >>> from metaloss.labels import assess, labels_csv
         >>> p = torch.tensor([[0.75, 0.25], [0.25, 0.75]])
         >>> print(labels_csv(assess(p, torch.tensor([0, 0])), ["cat", "dog, wet"], range(2)))
-        id,given_label,suggested_label,score
-        1,cat,"dog, wet",0.25
-        0,cat,cat,0.75
+        id,given_label,suggested_label,score,held_out,checked_label
+        1,cat,"dog, wet",0.25,no,
+        0,cat,cat,0.75,no,
         <BLANKLINE>
     """
     require(
@@ -50,8 +56,10 @@ def labels_csv(
     given, suggested = assessment.labels.tolist(), assessment.suggested.tolist()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column, "given_label", "suggested_label", "score"])
+    held_out = [False] * len(given) if assessment.held_out is None else assessment.held_out.tolist()
+    writer.writerow([column, *COLUMNS])
     for i in assessment.order(score).tolist():
         names = class_names[given[i]], class_names[suggested[i]]
-        writer.writerow([ids[i], *names, f"{scores[i]:.6g}"])
+        seen = "yes" if held_out[i] else "no"
+        writer.writerow([ids[i], *names, f"{scores[i]:.6g}", seen, ""])
     return text.getvalue()

@@ -67,7 +67,7 @@ def test_a_table_without_clean_labels(table: Path, tmp_path: Path) -> None:
     assert [row["method"] for row in results["rows"]] == ["CE", "recommended"]
     with (out / "labels.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 64
+    assert len(rows) == 80 and [row["held_out"] for row in rows].count("yes") == 16
     doubtful = [int(row["id"].removeprefix("row")) for row in rows[:6]]
     assert sum(at % 5 == 0 for at in doubtful) >= 5
     assert (out / "config.gin").is_file()
@@ -117,6 +117,11 @@ def test_photos_with_clean_ones(photos: Path, tmp_path: Path) -> None:
     assert "28 images of 2 classes, 4 with checked labels" in said
     assert "1 of 25 images cannot be read and are left out" in said and "bad.jpg" in said
     assert (out / "labels.png").is_file()
+    with (out / "labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {Path(row["path"]).name for row in rows} == {f"{at}.png" for at in range(24)}
+    assert [row["held_out"] for row in rows].count("yes") == 4
+    assert "24 samples, 4 of them held out" in said
     assert "NUM_CLEAN = 4" in (out / "config.gin").read_text()
     found = predict_run(out, photos)
     assert len(found.ids) == 24 and [each.id for each in found.skipped] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import pickle
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import check_estimator
 from torch.utils.data import TensorDataset
 
@@ -41,12 +43,21 @@ def test_arrays(clouds) -> None:
     assert (fitted.folder / "labels.csv").is_file()
 
 
-def test_a_folder_keeps_the_data_and_held_out_samples_are_not_ranked(clouds, tmp_path) -> None:
-    points, _, given = clouds
-    fitted = metaloss.fit(points, given, out=tmp_path / "run", epochs=1, held_out=10)
+def test_a_folder_keeps_the_data_and_held_out_samples_are_ranked_too(clouds, tmp_path) -> None:
+    points, right, given = clouds
+    fitted = metaloss.fit(points, given, out=tmp_path / "run", epochs=10, held_out=30)
     assert (tmp_path / "run" / "data.npz").is_file()
-    assert np.isnan(fitted.label_quality).sum() == 10
-    assert sum(each is None for each in fitted.suggested) == 10
+    with (tmp_path / "run" / "labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    held_out = np.array([int(row["id"]) for row in rows if row["held_out"] == "yes"])
+    assert len(rows) == 80 and len(held_out) == 30
+    quality = {int(row["id"]): float(row["score"]) for row in rows}
+    assert fitted.label_quality == pytest.approx([quality[at] for at in range(80)], rel=1e-5)
+    wrong = given != right
+    assert fitted.label_quality[held_out][wrong[held_out]].max() < 0.5
+    assert roc_auc_score(~wrong[held_out], fitted.label_quality[held_out]) > 0.95
+    assert roc_auc_score(~wrong, fitted.label_quality) > 0.95
+    assert (fitted.suggested == right).mean() > 0.95
     assert fitted.classes.dtype.kind == "i"
 
 

@@ -26,11 +26,13 @@ def test_the_csv_reads_back_whatever_the_names() -> None:
     paths = [f'folder, "a"/ü{i}.png' for i in range(60)]
     text = labels_csv(found, NAMES, paths, column="path")
     rows = list(csv.reader(io.StringIO(text, newline="")))
-    assert rows[0] == ["path", "given_label", "suggested_label", "score"]
+    ends = ["held_out", "checked_label"]
+    assert rows[0] == ["path", "given_label", "suggested_label", "score", *ends]
     assert {row[0] for row in rows[1:]} == set(paths)
     scores = [float(row[3]) for row in rows[1:]]
     assert scores == sorted(scores)
-    for path, given, suggested, score in rows[1:]:
+    for path, given, suggested, score, held_out, checked in rows[1:]:
+        assert (held_out, checked) == ("no", "")
         i = paths.index(path)
         assert NAMES.index(given) == int(labels[i])
         assert NAMES.index(suggested) == int(p[i].argmax())
