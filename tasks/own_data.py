@@ -62,8 +62,10 @@ def own_data(
             of images or columns of numbers; an ``.npz`` file with arrays ``x`` and ``y``; or a
             folder that Hugging Face's ``datasets`` saved.
         clean: samples whose labels somebody checked: a text file of paths or ids in ``data``, whose
-            labels there are right; a CSV file of paths or ids with their right labels; or further
-            samples, in a place like ``data``. They are not trained on, and judge the training.
+            labels there are right; a CSV file of paths or ids with their right labels; a
+            ``labels.csv`` of ``metaloss fit`` with the right labels of some samples in its column
+            ``checked_label``; or further samples, in a place like ``data``. They are not trained
+            on, and judge the training.
         test: test samples with checked labels, in a place like ``data``; in place of those that
             ``data`` has, whose labels count as unchecked.
         train_as_test: where there are no test samples, take the training samples for them, too. A

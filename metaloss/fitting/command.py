@@ -23,6 +23,7 @@ from metaloss.labels.command import judge_run
 from metaloss.runner import run
 from metaloss.tasks.own_data import OwnSource, own_source
 from metaloss.tasks.own_parts import OwnParts, own_parts
+from metaloss.tasks.own_reading import read_records
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,8 +137,26 @@ def fit_data(places: Places, options: Options, settings: Settings, folder: RunFo
         first, *others = config.files
         lines = (*config.bindings, *settings.bindings)
         run(first, folder, others, lines, tensorboard=settings.tensorboard)
-    finished, judged = judge_run(folder.path, Choice(method=LEARNED), top=settings.top)
+    finished, judged = judge_run(
+        folder.path, Choice(method=LEARNED), top=settings.top, checked=_checked(found, places)
+    )
     return Outcome(found, finished, judged)
+
+
+def _checked(found: OwnParts, places: Places) -> dict[str, str]:
+    """Return the labels of clean samples that are among the data, by their names in the run."""
+    clean, rest = found.parts.get("clean"), set(found.parts["train"].ids)
+    if clean is None:
+        return {}
+    at = {name: position for position, name in enumerate(found.ids) if name not in rest}
+    known = {
+        at[name]: label for name, label in zip(clean.ids, clean.labels, strict=True) if name in at
+    }
+    if not known:
+        return {}
+    # Of image files the run has absolute paths.
+    names = read_records(str(places.macros["DATA"]), places.label)["train"].ids
+    return {names[position]: label for position, label in known.items()}
 
 
 def _read(found: OwnParts, facts: Facts, choices: Choices, *, strict: bool) -> OwnSource:

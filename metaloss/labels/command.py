@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from metaloss.experiments import RunFolder
 from metaloss.experiments.finished import Choice
 from metaloss.files import check_place, user_path, write_together
 from metaloss.labels.assessment import Assessment, by_heart
+from metaloss.labels.checked import checked_labels
 from metaloss.labels.crosscheck import cleanlab_scores
 from metaloss.labels.detection import Detection, detection
 from metaloss.labels.judging import judge
@@ -40,6 +41,7 @@ def judge_run(
     out: Path | None = None,
     top: int = 40,
     folds: int | None = None,
+    checked: Mapping[str, str] | None = None,
 ) -> tuple[FinishedRun, Assessment]:
     """Rank the training samples of a run by how doubtful their labels are.
 
@@ -52,6 +54,8 @@ def judge_run(
         top: the number of images on the contact sheet; 0 for none.
         folds: how many networks to train, each without a part of the samples, which it judges then;
             by default none: the run's own network judges all.
+        checked: right labels by the names of their samples, which the CSV file is to have beside
+            those that somebody has written into it before.
 
     Returns:
         The run and its judged labels.
@@ -73,8 +77,17 @@ def judge_run(
     judged = judge(found)
     ranked_by = judged.preferred if score is None else score
     judged.score(ranked_by)  # refuses a score that there is not
-    files = _files(found, judged, ranked_by, top, for_the_page=out is None)
     place = found.folder / CSV if out is None else out
+    text = labels_csv(
+        judged,
+        found.class_names,
+        found.judged_ids,
+        column="id" if found.paths is None else "path",
+        score=ranked_by,
+        checked={**(checked or {}), **checked_labels(place)},
+    )
+    files = {CSV: text.encode(errors="surrogateescape")}
+    files |= _pictures(found, judged, ranked_by, top, for_the_page=out is None)
     named = {place: files[CSV]}
     if SHEET in files:
         named[place.with_suffix(".png")] = files[SHEET]
@@ -93,14 +106,12 @@ def judge_run(
     return found, judged
 
 
-def _files(
+def _pictures(
     found: FinishedRun, judged: Assessment, ranked_by: str, top: int, *, for_the_page: bool
 ) -> dict[str, bytes]:
-    """Return the files by the names that they have in the run's folder."""
+    """Return the contact sheet and what the page shows, by their names in the run's folder."""
     names, ids = found.class_names, found.judged_ids
-    column = "id" if found.paths is None else "path"
-    text = labels_csv(judged, names, ids, column=column, score=ranked_by)
-    files = {CSV: text.encode(errors="surrogateescape")}
+    files: dict[str, bytes] = {}
     rows = judged.order(ranked_by)[: max(top, MOST if for_the_page else 0)].tolist()
     images = _images(found, rows, needed=top > 0) if rows else None
     given, suggested = (

@@ -106,4 +106,5 @@ def _of_csv(path: Path) -> list[Doubtful]:
         return [
             Doubtful(name, given, suggested, float(score))
             for name, given, suggested, score, *_ in lines  # earlier versions have no more
+            if score  # clean samples have none
         ]

@@ -137,6 +137,55 @@ def test_damaged_images_do_not_count_in_what_is_chosen(photos: Path, tmp_path: P
     assert "BATCH_SIZE = 5\n" in (tmp_path / "run" / "config.gin").read_text()
 
 
+def rows_of(run: Path) -> list[dict[str, str]]:
+    with (run / "labels.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def write_right_labels(run: Path, right: Callable[[str], str], first: int) -> None:
+    """Write right labels into the first lines of labels.csv that have none."""
+    rows = rows_of(run)
+    for row in [row for row in rows if not row["checked_label"]][:first]:
+        row["checked_label"] = right(next(iter(row.values())))
+    with (run / "labels.csv").open("w") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_labels_are_looked_at_and_given_back_twice(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def right(path: str) -> str:
+        return ("dark", "light")[int(Path(path).stem) % 2]
+
+    monkeypatch.chdir(tmp_path)
+    run("fit", photos.name, "--out", "a", *FEW)
+    write_right_labels(Path("a"), right, 4)
+    checked = {row["path"] for row in rows_of(Path("a")) if row["checked_label"]}
+    run("labels", "a")  # does not lose them
+    assert {row["path"] for row in rows_of(Path("a")) if row["checked_label"]} == checked
+    said = run("fit", photos.name, "--clean", "a/labels.csv", "--out", "b", *FEW)
+    assert "24 images of 2 classes, 4 with checked labels" in said
+    rows = rows_of(Path("b"))
+    assert {row["path"] for row in rows[20:]} == checked and len(rows) == 24
+    assert all(row["checked_label"] == right(row["path"]) and not row["score"] for row in rows[20:])
+    write_right_labels(Path("b"), right, 2)
+    said = run("fit", photos.name, "--clean", "b/labels.csv", "--out", "c", *FEW)
+    assert "24 images of 2 classes, 6 with checked labels" in said
+
+
+def test_further_clean_samples_are_not_in_the_list(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    for name, count in (("a", 20), ("clean", 4)):
+        np.savez(tmp_path / f"{name}.npz", x=draw.normal(size=(count, 3)), y=np.arange(count) % 2)
+    clean = ("--clean", tmp_path / "clean.npz")
+    run("fit", tmp_path / "a.npz", *clean, "--out", tmp_path / "run", "--epochs", 1)
+    rows = rows_of(tmp_path / "run")
+    assert sorted(int(row["id"]) for row in rows) == list(range(20))
+    assert not any(row["checked_label"] for row in rows)
+
+
 def test_pretrained_weights_from_a_file(photos: Path, tmp_path: Path) -> None:
     weights = tmp_path / "weights.pth"
     network = torchvision_model("squeezenet1_1", 1000)

@@ -56,7 +56,7 @@ def test_samples_that_are_no_images_are_in_a_table(copied, tmp_path: Path) -> No
 
 LATER = (
     "path,given_label,suggested_label,score,held_out,checked_label\n"
-    '"a, <b>.png",cat,"dog, wet",0.25,no,\nb.png,cat,cat,0,yes,dog\n'
+    '"a, <b>.png",cat,"dog, wet",0.25,no,\nb.png,cat,cat,0,yes,dog\nc.png,,,,,dog\n'
 )
 
 
