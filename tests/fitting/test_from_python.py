@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,34 @@ def test_a_folder_keeps_the_data_and_held_out_samples_are_ranked_too(clouds, tmp
     assert roc_auc_score(~wrong, fitted.label_quality) > 0.95
     assert (fitted.suggested == right).mean() > 0.95
     assert fitted.classes.dtype.kind == "i"
+
+
+def test_what_is_fitted_is_shown_in_a_line(clouds, tmp_path) -> None:
+    points, _, given = clouds
+    words = np.array(["cat", "dog"])
+    fitted = metaloss.fit(points, words[given], out=tmp_path / "run", epochs=1)
+    assert repr(fitted) == (
+        f"Fitted(80 samples of 2 classes ('cat', 'dog'), accuracy {fitted.accuracy:.3f} by "
+        f"unchecked labels, folder {str(tmp_path / 'run')!r})"
+    )
+    assert "Linear" not in repr(fitted.network)
+    many = replace(fitted, classes=np.arange(9), accuracy_checked=True)
+    assert "of 9 classes (0, 1, 2, 3, 4, 5, ...)" in repr(many) and "by checked" in repr(many)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("epoch", "epochs"), ("heldout", "held_out"), ("see", "seed"), ("x", "")]
+)
+def test_an_unknown_keyword_is_compared_with_the_known_ones(clouds, name: str, meant: str) -> None:
+    points, _, given = clouds
+    with pytest.raises(InputError) as raised:
+        metaloss.fit(points, given, **{name: 1})
+    said = str(raised.value)
+    assert said.startswith(
+        "fit: expected the keywords baseline, batch_size, clean, device, epochs,"
+    )
+    assert f"got {name!r}" in said and ("did you mean" in said) == bool(meant)
+    assert meant in said.partition("did you mean ")[2]
 
 
 @pytest.mark.parametrize("as_mask", [True, False])
