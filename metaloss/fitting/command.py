@@ -21,9 +21,9 @@ from metaloss.fitting.gin_lines import LEARNED, gin_run
 from metaloss.labels import Assessment, FinishedRun
 from metaloss.labels.command import judge_run
 from metaloss.runner import run
-from metaloss.tasks.own_data import OwnSource, own_source
 from metaloss.tasks.own_parts import OwnParts, own_parts
 from metaloss.tasks.own_reading import read_records
+from metaloss.tasks.own_source import ImageReading, OwnSource, own_source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,13 +161,13 @@ def _checked(found: OwnParts, places: Places) -> dict[str, str]:
 
 def _read(found: OwnParts, facts: Facts, choices: Choices, *, strict: bool) -> OwnSource:
     """Read all samples once, so that what is wrong with them is known before the run begins."""
-    return own_source(
-        found,
+    how = ImageReading(
         size=choices.size,
         channels=choices.channels if facts.files else 3,
         in_memory=choices.in_memory,
         strict=strict,
     )
+    return own_source(found, how)
 
 
 def _show(facts: Facts, choices: Choices, remarks: tuple[str, ...]) -> None:
