@@ -31,7 +31,7 @@ class HeldOut(NamedTuple):
     ids: tuple[str, ...]
     index: Tensor  # type: ignore[assignment]  # hides a method of tuples
     labels: Int[Tensor, " held_out"]
-    probabilities: Probabilities
+    probabilities: Float[Tensor, "held_out classes"]
 
 
 def held_out_of(run: OpenRun) -> HeldOut | None:
