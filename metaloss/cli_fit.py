@@ -28,7 +28,7 @@ def fit(
         Path | None,
         typer.Option(
             help="Samples with checked labels: a list of names (.txt), a CSV of names and labels, "
-            "or a place of further samples.",
+            "a labels.csv with its column checked_label, or a place of further samples.",
             show_default="none",
         ),
     ] = None,

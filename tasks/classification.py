@@ -182,6 +182,7 @@ def classification_task(
         test=loaders["test"],
         train_targets=sets["train"].targets,
         train_ids=sets["train"].ids,
+        held_out_ids=sets["test"].ids if source.test is None else None,
         noise=noisy,
         test_checked=source.test_checked if source.test is not None else source.labels_checked,
         meta_samples=meta,

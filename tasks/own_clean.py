@@ -10,11 +10,14 @@ from typing import NamedTuple
 from metaloss.checks import require
 from metaloss.files import read_text, user_path
 
-from .csv_files import read_csv
+from .csv_files import CsvFile, read_csv
 from .decoding import shown
 from .own_reading import read_records
 from .own_records import Records, repeated
 from .own_tables import ID, PATH
+
+CHECKED = "checked_label"
+"""The column of ``labels.csv`` for right labels; empty for samples that nobody looked at."""
 
 
 class Divided(NamedTuple):
@@ -36,7 +39,9 @@ def with_clean(data: Records, clean: str | Path, label: str = "label") -> Divide
         data: all samples.
         clean: a text file with the name of a sample on each line, whose labels in ``data`` are
             right; a CSV file with a column ``path`` or ``id`` and one of labels, whose labels
-            replace those of ``data``; or a place of further samples, as ``data`` has.
+            replace those of ``data``; a ``labels.csv`` of ``metaloss fit``, in whose column
+            ``checked_label`` somebody has written the right labels of some samples; or a place of
+            further samples, as ``data`` has.
         label: the name of the column of labels.
 
     Returns:
@@ -53,6 +58,8 @@ def with_clean(data: Records, clean: str | Path, label: str = "label") -> Divide
     if place.suffix.lower() in {".csv", ".tsv"}:
         table = read_csv(place)
         name = PATH if PATH in table.header else ID
+        if CHECKED in table.header and name in table.header:
+            return _named(data, *_looked_at(table, name), str(place))
         columns = set(table.header) - {label, name}
         # A table of features has its own samples; a list of names has those of the data.
         if name in table.header and not (columns & set(data.columns)):
@@ -65,6 +72,18 @@ def with_clean(data: Records, clean: str | Path, label: str = "label") -> Divide
     check_same_kind(data, further)
     check_labels_known(data, further)
     return Divided(data, further)
+
+
+def _looked_at(table: CsvFile, name: str) -> tuple[list[str], list[str]]:
+    """Return the names and the right labels of the samples that have a checked label."""
+    both = zip(table.column(name), table.column(CHECKED), strict=True)
+    found = [(sample, label) for sample, label in both if label]
+    require(
+        len(found) > 0,
+        f"{table.place}: expected the right labels of some samples in the column {CHECKED!r}, all "
+        f"{len(table.rows)} cells of it are empty",
+    )
+    return [sample for sample, _ in found], [label for _, label in found]
 
 
 def check_labels_known(data: Records, other: Records) -> None:

@@ -14,6 +14,7 @@ from .own_clean import check_labels_known, check_same_kind, with_clean
 from .own_reading import read_records
 from .own_records import Records, class_names
 from .own_repeats import Repeats, without_repeats
+from .own_spellings import spellings
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,18 @@ def own_parts(
     parts["train"] = repeats.records
     name = user_path(data).resolve().stem
     return OwnParts(
-        parts, names, _remarks(repeats), name, everything.ids, test_checked=test is not None
+        parts,
+        names,
+        _remarks(everything, repeats),
+        name,
+        everything.ids,
+        test_checked=test is not None,
     )
 
 
-def _remarks(repeats: Repeats) -> tuple[str, ...]:
-    said = []
+def _remarks(everything: Records, repeats: Repeats) -> tuple[str, ...]:
+    alike = spellings(everything.labels)
+    said = [] if alike is None else [alike]
     if repeats.elsewhere:
         said.append(
             f"{repeats.elsewhere} training samples are clean or test samples, too; they are left "

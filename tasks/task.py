@@ -41,6 +41,8 @@ class Task:
             have none.
         inputs: how the inputs are made, so that others can be predicted without the data; ``None``
             if the targets are values.
+        held_out_ids: a name for each sample of ``test``, in the order of the loader's positions, if
+            they were taken out of the training samples; else ``None``.
         shared: the positions in ``train`` of the samples of ``meta``, ``[meta samples]``, int64, if
             they are trained on too.
 
@@ -65,6 +67,7 @@ class Task:
     meta_checked: bool = True
     train_ids: tuple[str, ...] | None = None
     inputs: Inputs | None = None
+    held_out_ids: tuple[str, ...] | None = None
     shared: Int[Tensor, " meta"] | None = None
 
     @property

@@ -8,12 +8,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from metaloss.experiments.settable import settable
 from metaloss.losses import Hyperparameter
 
 # Differences below this fraction of a hyperparameter's range make no difference to training.
 SMALL = 0.05
 # Rank correlations above this may be chance.
 REVERSED = -0.2
+_MORE = settable("META_EVERY", "EPOCHS")
+_HOLD = settable("HOLD_NORM = 0.9")
 
 
 def doubts(
@@ -60,8 +63,8 @@ def doubts(
         f"{h.name}: expected {low} to be trusted less than {high}, got the reverse: it is "
         f"{_mean(values[_lowest(order, 4)])} in the quarter of the samples with {low} and "
         f"{_mean(values[_lowest(-order, 4)])} in that with {high} (rank correlation with trust "
-        f"{rank_correlation(order, trust(h, values)):.2f}). Make more meta steps (gin: META_EVERY, "
-        f"EPOCHS){_or_hold(hold_norm)}; if it is the network that cannot tell hard samples from "
+        f"{rank_correlation(order, trust(h, values)):.2f}). Make more meta steps "
+        f"{_MORE}{_or_hold(hold_norm)}; if it is the network that cannot tell hard samples from "
         "wrong labels yet, train it longer, or add features (conditioners/margin_context.gin)"
         for h, values in varied
         if _reversed(h, values, order)
@@ -136,29 +139,28 @@ def _flat(h: Hyperparameter, values: Tensor, hold_norm: float) -> str:
     return (
         f"{h.name}: expected a value for each sample, got about the same for all: {low:.3g} to "
         f"{high:.3g} from the 5th to the 95th percentile, of a range from {h.low:g} to {h.high:g}. "
-        f"Make more meta steps (gin: META_EVERY, EPOCHS){_or_hold(hold_norm)}, or give the "
+        f"Make more meta steps {_MORE}{_or_hold(hold_norm)}, or give the "
         "adjuster features that tell samples apart (gin: conditioners/margin_context.gin)"
     )
 
 
 def _saturated(h: Hyperparameter, end: float, hold_norm: float) -> str:
     if end == h.noisy:
-        cure = "gin: HOLD_NORM = 0.9" if hold_norm > 0.9 else "training.Recipe.warmup_epochs"
+        cure = _HOLD if hold_norm > 0.9 else "(training.Recipe.warmup_epochs)"
         return (
             "No label is trusted, so that the network may not learn; let it learn a little first "
-            f"({cure})"
+            f"{cure}"
         )
     right = "That is right if nearly all labels are; if not" if end == h.clean else "If it is not"
     if hold_norm < 0.9:
         return (
-            f"{right} meant, longer steps alone may have taught it: hold their length fixed "
-            "(gin: HOLD_NORM = 0.9)"
+            f"{right} meant, longer steps alone may have taught it: hold their length fixed {_HOLD}"
         )
-    return f"{right} meant, make more meta steps (gin: META_EVERY, EPOCHS)"
+    return f"{right} meant, make more meta steps {_MORE}"
 
 
 def _or_hold(hold_norm: float) -> str:
-    return ", or hold the length of a step fixed (HOLD_NORM = 0.9)" if hold_norm < 0.9 else ""
+    return f", or hold the length of a step fixed {_HOLD}" if hold_norm < 0.9 else ""
 
 
 def _lowest(order: Tensor, parts: int) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from metaloss.experiments.methods import Method
+from metaloss.experiments.settable import settable
 from metaloss.training.recipe import Recipe
 
 # The hypergradient of one batch is noisy, and each of the paper's three snapshots gets a third of
@@ -102,7 +103,8 @@ def too_few(
     steps = sum(per_epoch.values()) // at_once
     on = f" on {len(recipes)} tasks" if len(recipes) > 1 else ""
     warm = f", {recipe.warmup_epochs} of them warm-up" if recipe.warmup_epochs else ""
-    slow = ", or a higher learning rate of the meta optimizer (gin: META_LR)"
+    rate = settable("META_LR")
+    slow = f", or a higher learning rate of the meta optimizer {rate}"
     return [
         f"{', '.join(learning)}: expected {wanted} meta steps or more, got {made} "
         f"({recipe.epochs} epochs of {steps} steps{on}{warm}, and a meta step every "
@@ -115,8 +117,8 @@ def _advice(recipe: Recipe, steps: int, made: int, wanted: int) -> str:
     """Return the settings that make enough meta steps; epochs are added only if they have to be."""
     every = recipe.meta_every * made // wanted
     if every >= 1:
-        return f"meta_every={every} of the recipe (gin: META_EVERY)"
+        return f"meta_every={every} of the recipe {settable('META_EVERY')}"
     epochs = f"epochs={recipe.warmup_epochs + math.ceil(wanted / steps)}"
     if recipe.meta_every == 1:
-        return f"{epochs} of the recipe (gin: EPOCHS)"
-    return f"meta_every=1 and {epochs} of the recipe (gin: META_EVERY, EPOCHS)"
+        return f"{epochs} of the recipe {settable('EPOCHS')}"
+    return f"meta_every=1 and {epochs} of the recipe {settable('META_EVERY', 'EPOCHS')}"

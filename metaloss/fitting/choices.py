@@ -56,7 +56,7 @@ class Options:
                 object.__setattr__(self, name, whole)
 
 
-class Choice(NamedTuple):
+class Decision(NamedTuple):
     """One choice, as it is said.
 
     Attributes:
@@ -104,7 +104,7 @@ class Choices:
     meta_every: int
     held_out: int | None
     clean: int
-    said: tuple[Choice, ...]
+    said: tuple[Decision, ...]
 
 
 def choose(facts: Facts, options: Options) -> Choices:
@@ -182,7 +182,7 @@ def choose(facts: Facts, options: Options) -> Choices:
 
 def _said(
     facts: Facts, options: Options, made: Mapping[str, object], steps: int
-) -> Iterator[Choice]:
+) -> Iterator[Decision]:
     pretrained = options.weights is not None
     reasons = {
         "held_out": (
@@ -221,7 +221,7 @@ def _said(
         option = f"--{name.replace('_', '-')}"
         given = getattr(options, name) is not None
         shown = value if name != "flip" else "yes" if value else "no"
-        yield Choice(what, shown, "as you said" if given else why, option)
+        yield Decision(what, shown, "as you said" if given else why, option)
 
 
 def _check_fit(facts: Facts, options: Options) -> None:

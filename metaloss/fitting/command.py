@@ -21,8 +21,9 @@ from metaloss.fitting.gin_lines import LEARNED, gin_run
 from metaloss.labels import Assessment, FinishedRun
 from metaloss.labels.command import judge_run
 from metaloss.runner import run
-from metaloss.tasks.own_data import OwnSource, own_source
 from metaloss.tasks.own_parts import OwnParts, own_parts
+from metaloss.tasks.own_reading import read_records
+from metaloss.tasks.own_source import ImageReading, OwnSource, own_source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,19 +137,37 @@ def fit_data(places: Places, options: Options, settings: Settings, folder: RunFo
         first, *others = config.files
         lines = (*config.bindings, *settings.bindings)
         run(first, folder, others, lines, tensorboard=settings.tensorboard)
-    finished, judged = judge_run(folder.path, Choice(method=LEARNED), top=settings.top)
+    finished, judged = judge_run(
+        folder.path, Choice(method=LEARNED), top=settings.top, checked=_checked(found, places)
+    )
     return Outcome(found, finished, judged)
+
+
+def _checked(found: OwnParts, places: Places) -> dict[str, str]:
+    """Return the labels of clean samples that are among the data, by their names in the run."""
+    clean, rest = found.parts.get("clean"), set(found.parts["train"].ids)
+    if clean is None:
+        return {}
+    at = {name: position for position, name in enumerate(found.ids) if name not in rest}
+    known = {
+        at[name]: label for name, label in zip(clean.ids, clean.labels, strict=True) if name in at
+    }
+    if not known:
+        return {}
+    # Of image files the run has absolute paths.
+    names = read_records(str(places.macros["DATA"]), places.label)["train"].ids
+    return {names[position]: label for position, label in known.items()}
 
 
 def _read(found: OwnParts, facts: Facts, choices: Choices, *, strict: bool) -> OwnSource:
     """Read all samples once, so that what is wrong with them is known before the run begins."""
-    return own_source(
-        found,
+    how = ImageReading(
         size=choices.size,
         channels=choices.channels if facts.files else 3,
         in_memory=choices.in_memory,
         strict=strict,
     )
+    return own_source(found, how)
 
 
 def _show(facts: Facts, choices: Choices, remarks: tuple[str, ...]) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from metaloss.fitting.given import as_inputs
 from metaloss.predict import RunNetwork
 from metaloss.predict.predictions import predict_by
+
+_SHOWN = 6  # classes that are named in a line
 
 
 class TemporaryFolder:
@@ -33,7 +35,7 @@ class TemporaryFolder:
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Fitted:
     """A trained classifier, and what it makes of the labels that it was trained on.
 
@@ -45,7 +47,8 @@ class Fitted:
         accuracy: the mean test accuracy of the last epochs, in [0, 1].
         accuracy_checked: whether the labels of the test samples are known to be right.
         label_quality: the preferred score of ``metaloss labels`` for each sample, in the order
-            given: low for labels that are likely wrong, NaN for samples that were not trained on.
+            given: low for labels that are likely wrong. Samples that were held out have one, too;
+            it is NaN for clean samples and for images that cannot be read.
         suggested: the label that is suggested for each sample, likewise; ``None`` for such samples.
     """
 
@@ -56,7 +59,17 @@ class Fitted:
     accuracy_checked: bool
     label_quality: NDArray[np.float64]
     suggested: NDArray[Any]
-    _kept: object = field(default=None, repr=False)
+    _kept: object = None
+
+    def __repr__(self) -> str:
+        """Return a line with the samples, the classes, the accuracy and the folder."""
+        names = self.classes.tolist()
+        shown = ", ".join(map(repr, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
+        return (
+            f"Fitted({len(self.label_quality)} samples of {len(names)} classes ({shown}), accuracy "
+            f"{self.accuracy:.3f} by {'' if self.accuracy_checked else 'un'}checked labels, folder "
+            f"{str(self.folder)!r})"
+        )
 
     def predict_proba(self, data: Any) -> NDArray[np.float64]:
         """Return the probabilities of the classes.

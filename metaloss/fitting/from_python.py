@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from dataclasses import fields
+from inspect import Parameter, signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,8 @@ import numpy as np
 if TYPE_CHECKING:
     from metaloss.fitting.command import Outcome, Places
     from metaloss.fitting.fitted import Fitted, TemporaryFolder
+
+_KEYWORD = Parameter.KEYWORD_ONLY
 
 
 def fit(
@@ -59,7 +63,7 @@ def fit(
         The classifier and the judged labels.
 
     Raises:
-        InputError: the data cannot be read or used, or an option does not fit them.
+        InputError: the data cannot be read or used, or an option does not fit them or is none.
 
     Example:
         >>> import metaloss
@@ -77,6 +81,7 @@ def fit(
     from metaloss.fitting.command import Settings, fit_data
     from metaloss.fitting.fitted import TemporaryFolder
 
+    _check_names(options)
     chosen = Options(**options)
     kept = TemporaryFolder() if out is None else None
     folder = RunFolder(kept.path / "run" if kept is not None else Path(str(out)))
@@ -91,6 +96,21 @@ def fit(
         with nullcontext() if verbose else _quiet():
             outcome = fit_data(places, chosen, settings, folder)
     return _fitted(outcome, classes, folder.path, kept)
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
+    """Raise :class:`~metaloss.InputError` if a keyword is none of ``fit`` or of its options."""
+    from metaloss.checks import require
+    from metaloss.fitting.choices import Options
+    from metaloss.models.wrappers import suggestion
+
+    own = [name for name, each in signature(fit).parameters.items() if each.kind is _KEYWORD]
+    known = sorted([*own, *(each.name for each in fields(Options))])
+    for name in options:
+        require(
+            name in known,
+            f"fit: expected the keywords {', '.join(known)}, got {name!r}{suggestion(name, known)}",
+        )
 
 
 @contextmanager
@@ -156,7 +176,7 @@ def _fitted(
     names = run.class_names
     meant = np.array([name if classes is None else classes[name] for name in names])
     at = {name: position for position, name in enumerate(outcome.found.ids)}
-    rows = [at[str(name)] for name in run.ids]
+    rows = [at[str(name)] for name in run.judged_ids]
     quality = np.full(len(at), np.nan)
     quality[rows] = judged.score().numpy()
     suggested = np.full(len(at), None, dtype=object)

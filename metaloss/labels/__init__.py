@@ -11,6 +11,7 @@ from metaloss.labels.confident import (
 )
 from metaloss.labels.crosscheck import cleanlab_scores
 from metaloss.labels.detection import Detection, detection
+from metaloss.labels.judging import judge
 from metaloss.labels.listing import labels_csv
 from metaloss.labels.run_reader import FinishedRun, read_run
 from metaloss.labels.scores import (
@@ -39,6 +40,7 @@ __all__ = [
     "confident_joint",
     "detection",
     "estimated_noise",
+    "judge",
     "labels_csv",
     "normalized_margin",
     "read_run",

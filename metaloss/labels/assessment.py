@@ -56,9 +56,11 @@ class Assessment:
     Attributes:
         labels: the given labels, ``[samples]``.
         suggested: the network's labels, ``[samples]``.
-        scores: each score by name, ``[samples]``, in [0, 1]; those that can be computed.
+        scores: each score by name, ``[samples]``, in [0, 1]; those that can be computed. NaN for
+            held-out samples that have none.
         noise: the estimated noise.
         flipped: which labels are wrong, ``[samples]``; ``None`` if that is not known.
+        held_out: which samples were held out of training, ``[samples]``; ``None`` if none was.
     """
 
     labels: Int[Tensor, " samples"]
@@ -66,6 +68,7 @@ class Assessment:
     scores: Mapping[str, Float[Tensor, " samples"]]
     noise: LabelNoise
     flipped: Bool[Tensor, " samples"] | None = None
+    held_out: Bool[Tensor, " samples"] | None = None
 
     @property
     def preferred(self) -> str:
@@ -90,13 +93,16 @@ class Assessment:
     def order(self, name: str | None = None) -> Int[Tensor, " samples"]:
         """Return the samples by a score, the most doubtful first; ties are in order of position.
 
+        Held-out samples that the score is not known of (NaN, of ``weight``) are left out.
+
         Args:
             name: the score's name; that of :attr:`preferred` by default.
 
         Raises:
             InputError: there is no such score.
         """
-        return self.score(name).argsort(stable=True)
+        score = self.score(name)
+        return score.argsort(stable=True)[: int((~score.isnan()).sum())]
 
 
 def assess(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from metaloss.console import observer
 from metaloss.experiments import RunFolder
 from metaloss.experiments.finished import Choice
 from metaloss.files import check_place, user_path, write_together
-from metaloss.labels.assessment import Assessment, assess, by_heart
+from metaloss.labels.assessment import Assessment, by_heart
+from metaloss.labels.checked import checked_labels
 from metaloss.labels.crosscheck import cleanlab_scores
 from metaloss.labels.detection import Detection, detection
+from metaloss.labels.judging import judge
 from metaloss.labels.listing import labels_csv
 from metaloss.labels.run_reader import FinishedRun, read_run
 from metaloss.labels.sheet import Picture, contact_sheet, images_of
@@ -39,6 +41,7 @@ def judge_run(
     out: Path | None = None,
     top: int = 40,
     folds: int | None = None,
+    checked: Mapping[str, str] | None = None,
 ) -> tuple[FinishedRun, Assessment]:
     """Rank the training samples of a run by how doubtful their labels are.
 
@@ -51,6 +54,8 @@ def judge_run(
         top: the number of images on the contact sheet; 0 for none.
         folds: how many networks to train, each without a part of the samples, which it judges then;
             by default none: the run's own network judges all.
+        checked: right labels by the names of their samples, which the CSV file is to have beside
+            those that somebody has written into it before.
 
     Returns:
         The run and its judged labels.
@@ -69,18 +74,20 @@ def judge_run(
         keep_freed_memory()
         with observer(Console(stderr=True)) as watching:
             found = read_run(run, choice, folds=folds, observer=watching)
-    judged = assess(
-        found.probabilities,
-        found.labels,
-        weights=found.weights,
-        mean_margins=found.mean_margins,
-        flipped=found.flipped,
-        own=found.own,
-    )
+    judged = judge(found)
     ranked_by = judged.preferred if score is None else score
     judged.score(ranked_by)  # refuses a score that there is not
-    files = _files(found, judged, ranked_by, top, for_the_page=out is None)
     place = found.folder / CSV if out is None else out
+    text = labels_csv(
+        judged,
+        found.class_names,
+        found.judged_ids,
+        column="id" if found.paths is None else "path",
+        score=ranked_by,
+        checked={**(checked or {}), **checked_labels(place)},
+    )
+    files = {CSV: text.encode(errors="surrogateescape")}
+    files |= _pictures(found, judged, ranked_by, top, for_the_page=out is None)
     named = {place: files[CSV]}
     if SHEET in files:
         named[place.with_suffix(".png")] = files[SHEET]
@@ -99,15 +106,12 @@ def judge_run(
     return found, judged
 
 
-def _files(
+def _pictures(
     found: FinishedRun, judged: Assessment, ranked_by: str, top: int, *, for_the_page: bool
 ) -> dict[str, bytes]:
-    """Return the files by the names that they have in the run's folder."""
-    names, paths = found.class_names, found.paths
-    ids = found.ids
-    column = "id" if paths is None else "path"
-    text = labels_csv(judged, names, ids, column=column, score=ranked_by)
-    files = {CSV: text.encode(errors="surrogateescape")}
+    """Return the contact sheet and what the page shows, by their names in the run's folder."""
+    names, ids = found.class_names, found.judged_ids
+    files: dict[str, bytes] = {}
     rows = judged.order(ranked_by)[: max(top, MOST if for_the_page else 0)].tolist()
     images = _images(found, rows, needed=top > 0) if rows else None
     given, suggested = (
@@ -128,13 +132,31 @@ def _files(
 
 def _images(found: FinishedRun, rows: Sequence[int], *, needed: bool) -> list[NDArray[Any]] | None:
     """Return the images of samples; ``None`` if they are none, or cannot be read for the page."""
-    paths = None if found.paths is None else [found.paths[row] for row in rows]
+    paths = found.judged_paths
     try:
-        return images_of(found.task.train, found.index[list(rows)].tolist(), paths)
+        if paths is not None:
+            return images_of(found.task.train, rows, [paths[row] for row in rows])
+        return _images_in_memory(found, rows)
     except InputError:
         if needed:
             raise
         return None
+
+
+def _images_in_memory(found: FinishedRun, rows: Sequence[int]) -> list[NDArray[Any]] | None:
+    """Return the images of samples; those after the training samples were held out."""
+    first = len(found.index)
+    parts = [(found.task.train, found.index, [row for row in rows if row < first], 0)]
+    if found.held_out is not None:
+        held_out = [row for row in rows if row >= first]
+        parts.append((found.task.test, found.held_out.index, held_out, first))
+    images: dict[int, NDArray[Any]] = {}
+    for loader, index, own, start in parts:
+        some = images_of(loader, [int(index[row - start]) for row in own]) if own else []
+        if some is None:
+            return None
+        images.update(zip(own, some, strict=True))
+    return [images[row] for row in rows]
 
 
 def _write_page(folder: Path, components: tuple[type, ...]) -> None:
@@ -172,6 +194,9 @@ def _print(found: FinishedRun, judged: Assessment, ranked_by: str) -> None:
         of = f" (of {whose} predictions)"
     _say(f"{found.task.name}: {_whose(found)}; ranked by {ranked_by}{of}")
     _say(summary(judged))
+    unranked = int(judged.score(ranked_by).isnan().sum())
+    if unranked:
+        _say(f"{unranked} held-out samples have no {ranked_by}, and are not ranked")
     for table in tables(judged, found.class_names, _detections(found, judged), ranked_by):
         Console().print(table, highlight=False)
 

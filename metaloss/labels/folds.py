@@ -115,8 +115,8 @@ def out_of_fold(run: OpenRun, folds: int, observer: Observer) -> Float[Tensor, "
             train, left_out = train.squeeze(1), left_out.squeeze(1)
             told = PartObserver(observer, f"fold {fold + 1} of {folds}", fold, folds)
             _train(run, train, left_out, records, told)
-            index, found = run.predicted(records, _selected(task, left_out).train)
-            probabilities[left_out[index]] = found
+            found = run.predicted(records, _selected(task, left_out).train)
+            probabilities[left_out[found.index]] = found.probabilities
     require(
         not probabilities.isnan().any(),
         "folds: expected a loader whose in_order() has every sample, got some without a prediction",

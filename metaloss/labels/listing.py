@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from metaloss.checks import require
 from metaloss.labels.assessment import Assessment
+from metaloss.labels.checked import CHECKED
+
+COLUMNS = ("given_label", "suggested_label", "score", "held_out", CHECKED)
+"""The columns after that of the samples' names."""
 
 
 def labels_csv(
@@ -17,8 +21,12 @@ def labels_csv(
     *,
     column: str = "id",
     score: str | None = None,
+    checked: Mapping[str, str] | None = None,
 ) -> str:
     """Returns the text of ``labels.csv``: a line for each sample, the most doubtful first.
+
+    The last column, ``checked_label``, is for the right labels of samples that somebody looked at.
+    With some filled in, the file is one of checked labels for ``metaloss fit --clean``.
 
     Names with commas, quotes or line ends are quoted, as the module ``csv`` reads them back.
 
@@ -28,6 +36,8 @@ def labels_csv(
         ids: the positions or the files of the samples, in the order of ``assessment.labels``.
         column: the heading of ``ids``, such as ``"path"``.
         score: the name of the score; the preferred one by default.
+        checked: the right labels by the names of their samples, in the last column. Samples that
+            are not judged, as they are clean samples by now, have lines of their own at the end.
 
     Raises:
         InputError: there is no such score, or not one id for each sample.
@@ -37,9 +47,9 @@ def labels_csv(
         >>> from metaloss.labels import assess, labels_csv
         >>> p = torch.tensor([[0.75, 0.25], [0.25, 0.75]])
         >>> print(labels_csv(assess(p, torch.tensor([0, 0])), ["cat", "dog, wet"], range(2)))
-        id,given_label,suggested_label,score
-        1,cat,"dog, wet",0.25
-        0,cat,cat,0.75
+        id,given_label,suggested_label,score,held_out,checked_label
+        1,cat,"dog, wet",0.25,no,
+        0,cat,cat,0.75,no,
         <BLANKLINE>
     """
     require(
@@ -50,8 +60,14 @@ def labels_csv(
     given, suggested = assessment.labels.tolist(), assessment.suggested.tolist()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([column, "given_label", "suggested_label", "score"])
+    rights = dict(checked or {})
+    held_out = [False] * len(given) if assessment.held_out is None else assessment.held_out.tolist()
+    writer.writerow([column, *COLUMNS])
     for i in assessment.order(score).tolist():
         names = class_names[given[i]], class_names[suggested[i]]
-        writer.writerow([ids[i], *names, f"{scores[i]:.6g}"])
+        seen = "yes" if held_out[i] else "no"
+        right = rights.pop(str(ids[i]), "")
+        writer.writerow([ids[i], *names, f"{scores[i]:.6g}", seen, right])
+    for name, right in rights.items():
+        writer.writerow([name, "", "", "", "", right])
     return text.getvalue()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,20 @@ from metaloss.training.evaluate import evaluating
 from metaloss.training.state import fresh
 from metaloss.training.streams import in_order
 from metaloss.types import Loader, TaskLike
+
+
+class LoaderPredictions(NamedTuple):
+    """What a network predicts for the samples of a loader.
+
+    Attributes:
+        index: the samples' positions, ascending, ``[samples]``.
+        targets: their given labels, ``[samples]``.
+        probabilities: ``[samples, classes]``, float64.
+    """
+
+    index: Tensor  # type: ignore[assignment]  # hides a method of tuples
+    targets: Tensor
+    probabilities: Tensor
 
 
 @dataclass(frozen=True)
@@ -48,16 +63,12 @@ class OpenRun:
     task: TaskLike
     records: RunRecords
 
-    def predicted(self, records: RunRecords, loader: Loader) -> tuple[Tensor, Tensor]:
+    def predicted(self, records: RunRecords, loader: Loader) -> LoaderPredictions:
         """Predict samples with a network of this experiment.
 
         Args:
             records: the folder with the network's parameters.
             loader: the samples.
-
-        Returns:
-            The samples' positions, ascending, ``[samples]``, and their probabilities, ``[samples,
-            classes]``, float64.
 
         Raises:
             InputError: the parameters are those of another network.
@@ -129,16 +140,16 @@ def _check_same_data(task: TaskLike, records: RunRecords) -> None:
 
 
 @torch.no_grad()
-def _predicted(model: nn.Module, loader: Loader) -> tuple[Tensor, Tensor]:
-    """Return the positions of the samples, ascending, and the predictions for them."""
-    indices, parts, count = [], [], 0
+def _predicted(model: nn.Module, loader: Loader) -> LoaderPredictions:
+    indices, targets, parts, count = [], [], [], 0
     with evaluating(model):
         for batch in in_order(loader).epoch(0):
             outputs = model(batch.inputs).cpu().double()
             own = batch.index
             indices.append(torch.arange(count, count + len(outputs)) if own is None else own.cpu())
             count += len(outputs)
+            targets.append(batch.targets.cpu())
             parts.append(outputs.softmax(dim=1))
     index = torch.cat(indices)
     order = index.argsort()
-    return index[order], torch.cat(parts)[order]
+    return LoaderPredictions(index[order], torch.cat(targets)[order], torch.cat(parts)[order])

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from metaloss.checks import check_at_least, require
-from metaloss.conditioners.margin import margins
 from metaloss.experiments import recorded
 from metaloss.experiments.confusion import class_names
 from metaloss.experiments.finished import Choice
 from metaloss.experiments.run_records import RunRecords
 from metaloss.labels.folds import out_of_fold
+from metaloss.labels.held_out import HeldOut, final_margins, held_out_of
 from metaloss.labels.opening import opened
 from metaloss.training import Observer
 from metaloss.types import TaskLike
@@ -37,6 +37,8 @@ class FinishedRun:
         mean_margins: their mean margins over training; ``None`` if the run did not record any.
         folds: how many networks share the predictions; ``None`` if it is the run's own.
         own: the predictions of the final network if there are folds, else ``None``.
+        held_out: the test samples, if they were held out of the data of unchecked labels; ``None``
+            if they were not, or it is known which labels are wrong.
         components: classes of the user's own that the run's adjusters were made with.
     """
 
@@ -50,6 +52,7 @@ class FinishedRun:
     mean_margins: Tensor | None
     folds: int | None = None
     own: Tensor | None = None
+    held_out: HeldOut | None = None
     components: tuple[type, ...] = ()
 
     @property
@@ -74,6 +77,17 @@ class FinishedRun:
         if files is None or not Path(files[0]).is_file():
             return None
         return [files[i] for i in self.index.tolist()]
+
+    @property
+    def judged_ids(self) -> Sequence[object]:
+        """The names of the samples, and of those held out after them."""
+        return self.ids if self.held_out is None else [*self.ids, *self.held_out.ids]
+
+    @property
+    def judged_paths(self) -> Sequence[str] | None:
+        """The files of the samples and of those held out; ``None`` if they are not files."""
+        paths = self.paths
+        return paths if paths is None or self.held_out is None else [*paths, *self.held_out.ids]
 
     @property
     def ids(self) -> Sequence[object]:
@@ -108,7 +122,7 @@ def read_run(
     if folds is not None:
         check_at_least("folds", folds, 2)
     with opened(run, choice or Choice()) as own:
-        index, probabilities = own.predicted(own.records, own.task.train)
+        index, _, probabilities = own.predicted(own.records, own.task.train)
         labels = own.task.train_targets.cpu()[index]
         methods = own.experiment.methods
         found = FinishedRun(
@@ -120,6 +134,7 @@ def read_run(
             probabilities=probabilities,
             weights=_weights(own.records, index),
             mean_margins=_mean_margins(own.records, index, probabilities, labels),
+            held_out=held_out_of(own),
             components=tuple(c for one in methods for c in getattr(one, "components", ())),
         )
         if folds is None:
@@ -144,9 +159,7 @@ def _mean_margins(
     """
     if (records.path / "margins.safetensors").is_file():
         means = _column(records.read_tensors("margins"), "mean_margin", index, records).double()
-        # Differences of log-probabilities are differences of logits.
-        at_the_end = margins(probabilities.clamp_min(1e-300).log(), labels).margin.squeeze(1)
-        return torch.where(means.isnan(), at_the_end, means)
+        return torch.where(means.isnan(), final_margins(probabilities, labels), means)
     if len(list(records.path.glob("samples-epoch-*.safetensors"))) == 0:
         return None
     times = [_column(time.samples, "margin", index, records) for time in recorded(records)]

@@ -22,9 +22,10 @@ LARGEST = 12
 
 def summary(assessment: Assessment) -> str:
     """Return the line with the number of samples and the rate of wrong labels."""
+    held_out = 0 if assessment.held_out is None else int(assessment.held_out.sum())
     line = (
-        f"{len(assessment.labels)} samples; estimated rate of wrong labels "
-        f"{assessment.noise.rate:.1%}"
+        f"{len(assessment.labels)} samples{f', {held_out} of them held out' if held_out else ''}; "
+        f"estimated rate of wrong labels {assessment.noise.rate:.1%}"
     )
     if assessment.flipped is None:
         return line

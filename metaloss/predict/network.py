@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -47,7 +47,7 @@ class RunNetwork:
     folder: Path
     method: str
     seed: int
-    model: nn.Module
+    model: nn.Module = field(repr=False)
     inputs: Inputs
     device: torch.device
 

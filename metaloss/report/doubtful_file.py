@@ -105,5 +105,6 @@ def _of_csv(path: Path) -> list[Doubtful]:
         lines = islice(csv.reader(file), 1, 1 + MOST)
         return [
             Doubtful(name, given, suggested, float(score))
-            for name, given, suggested, score in lines
+            for name, given, suggested, score, *_ in lines  # earlier versions have no more
+            if score  # clean samples have none
         ]

@@ -55,7 +55,7 @@ def test_the_line_says_what_makes_the_number_and_what_makes_it_larger() -> None:
     assert told() == (
         "A, B: expected 100 meta steps or more, got 32 (16 epochs of 20 steps, and a meta step "
         "every 10): from so few an adjuster learns little, perhaps the wrong way round; set "
-        "meta_every=3 of the recipe (gin: META_EVERY)"
+        "meta_every=3 of the recipe (gin: META_EVERY; metaloss fit: --meta-every)"
     )
     assert "got 28 (16 epochs of 20 steps, 2 of them warm-up, and" in told(warmup_epochs=2)
 

@@ -67,7 +67,7 @@ def test_a_table_without_clean_labels(table: Path, tmp_path: Path) -> None:
     assert [row["method"] for row in results["rows"]] == ["CE", "recommended"]
     with (out / "labels.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 64
+    assert len(rows) == 80 and [row["held_out"] for row in rows].count("yes") == 16
     doubtful = [int(row["id"].removeprefix("row")) for row in rows[:6]]
     assert sum(at % 5 == 0 for at in doubtful) >= 5
     assert (out / "config.gin").is_file()
@@ -115,8 +115,14 @@ def test_photos_with_clean_ones(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     said = run("fit", photos, "--clean", tmp_path / "clean", "--out", out, *FEW)
     assert "28 images of 2 classes, 4 with checked labels" in said
+    assert "metaloss fit: --epochs" in said  # as so few meta steps teach little
     assert "1 of 25 images cannot be read and are left out" in said and "bad.jpg" in said
     assert (out / "labels.png").is_file()
+    with (out / "labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {Path(row["path"]).name for row in rows} == {f"{at}.png" for at in range(24)}
+    assert [row["held_out"] for row in rows].count("yes") == 4
+    assert "24 samples, 4 of them held out" in said
     assert "NUM_CLEAN = 4" in (out / "config.gin").read_text()
     found = predict_run(out, photos)
     assert len(found.ids) == 24 and [each.id for each in found.skipped] == [
@@ -130,6 +136,55 @@ def test_damaged_images_do_not_count_in_what_is_chosen(photos: Path, tmp_path: P
     said = run("fit", photos, "--out", tmp_path / "run", "--epochs", "1")
     assert "24 images of 2 classes" in said and "61 of 85 images cannot be read" in said
     assert "BATCH_SIZE = 5\n" in (tmp_path / "run" / "config.gin").read_text()
+
+
+def rows_of(run: Path) -> list[dict[str, str]]:
+    with (run / "labels.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def write_right_labels(run: Path, right: Callable[[str], str], first: int) -> None:
+    """Write right labels into the first lines of labels.csv that have none."""
+    rows = rows_of(run)
+    for row in [row for row in rows if not row["checked_label"]][:first]:
+        row["checked_label"] = right(next(iter(row.values())))
+    with (run / "labels.csv").open("w") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_labels_are_looked_at_and_given_back_twice(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def right(path: str) -> str:
+        return ("dark", "light")[int(Path(path).stem) % 2]
+
+    monkeypatch.chdir(tmp_path)
+    run("fit", photos.name, "--out", "a", *FEW)
+    write_right_labels(Path("a"), right, 4)
+    checked = {row["path"] for row in rows_of(Path("a")) if row["checked_label"]}
+    run("labels", "a")  # does not lose them
+    assert {row["path"] for row in rows_of(Path("a")) if row["checked_label"]} == checked
+    said = run("fit", photos.name, "--clean", "a/labels.csv", "--out", "b", *FEW)
+    assert "24 images of 2 classes, 4 with checked labels" in said
+    rows = rows_of(Path("b"))
+    assert {row["path"] for row in rows[20:]} == checked and len(rows) == 24
+    assert all(row["checked_label"] == right(row["path"]) and not row["score"] for row in rows[20:])
+    write_right_labels(Path("b"), right, 2)
+    said = run("fit", photos.name, "--clean", "b/labels.csv", "--out", "c", *FEW)
+    assert "24 images of 2 classes, 6 with checked labels" in said
+
+
+def test_further_clean_samples_are_not_in_the_list(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    for name, count in (("a", 20), ("clean", 4)):
+        np.savez(tmp_path / f"{name}.npz", x=draw.normal(size=(count, 3)), y=np.arange(count) % 2)
+    clean = ("--clean", tmp_path / "clean.npz")
+    run("fit", tmp_path / "a.npz", *clean, "--out", tmp_path / "run", "--epochs", 1)
+    rows = rows_of(tmp_path / "run")
+    assert sorted(int(row["id"]) for row in rows) == list(range(20))
+    assert not any(row["checked_label"] for row in rows)
 
 
 def test_pretrained_weights_from_a_file(photos: Path, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import check_estimator
 from torch.utils.data import TensorDataset
 
@@ -41,13 +44,50 @@ def test_arrays(clouds) -> None:
     assert (fitted.folder / "labels.csv").is_file()
 
 
-def test_a_folder_keeps_the_data_and_held_out_samples_are_not_ranked(clouds, tmp_path) -> None:
-    points, _, given = clouds
-    fitted = metaloss.fit(points, given, out=tmp_path / "run", epochs=1, held_out=10)
+def test_a_folder_keeps_the_data_and_held_out_samples_are_ranked_too(clouds, tmp_path) -> None:
+    points, right, given = clouds
+    fitted = metaloss.fit(points, given, out=tmp_path / "run", epochs=10, held_out=30)
     assert (tmp_path / "run" / "data.npz").is_file()
-    assert np.isnan(fitted.label_quality).sum() == 10
-    assert sum(each is None for each in fitted.suggested) == 10
+    with (tmp_path / "run" / "labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    held_out = np.array([int(row["id"]) for row in rows if row["held_out"] == "yes"])
+    assert len(rows) == 80 and len(held_out) == 30
+    quality = {int(row["id"]): float(row["score"]) for row in rows}
+    assert fitted.label_quality == pytest.approx([quality[at] for at in range(80)], rel=1e-5)
+    wrong = given != right
+    assert fitted.label_quality[held_out][wrong[held_out]].max() < 0.5
+    assert roc_auc_score(~wrong[held_out], fitted.label_quality[held_out]) > 0.95
+    assert roc_auc_score(~wrong, fitted.label_quality) > 0.95
+    assert (fitted.suggested == right).mean() > 0.95
     assert fitted.classes.dtype.kind == "i"
+
+
+def test_what_is_fitted_is_shown_in_a_line(clouds, tmp_path) -> None:
+    points, _, given = clouds
+    words = np.array(["cat", "dog"])
+    fitted = metaloss.fit(points, words[given], out=tmp_path / "run", epochs=1)
+    assert repr(fitted) == (
+        f"Fitted(80 samples of 2 classes ('cat', 'dog'), accuracy {fitted.accuracy:.3f} by "
+        f"unchecked labels, folder {str(tmp_path / 'run')!r})"
+    )
+    assert "Linear" not in repr(fitted.network)
+    many = replace(fitted, classes=np.arange(9), accuracy_checked=True)
+    assert "of 9 classes (0, 1, 2, 3, 4, 5, ...)" in repr(many) and "by checked" in repr(many)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("epoch", "epochs"), ("heldout", "held_out"), ("see", "seed"), ("x", "")]
+)
+def test_an_unknown_keyword_is_compared_with_the_known_ones(clouds, name: str, meant: str) -> None:
+    points, _, given = clouds
+    with pytest.raises(InputError) as raised:
+        metaloss.fit(points, given, **{name: 1})
+    said = str(raised.value)
+    assert said.startswith(
+        "fit: expected the keywords baseline, batch_size, clean, device, epochs,"
+    )
+    assert f"got {name!r}" in said and ("did you mean" in said) == bool(meant)
+    assert meant in said.partition("did you mean ")[2]
 
 
 @pytest.mark.parametrize("as_mask", [True, False])

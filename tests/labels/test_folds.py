@@ -131,7 +131,7 @@ def test_folds_have_as_many_samples_of_each_label(seed: int) -> None:
 
 def test_no_network_judges_a_sample_that_it_was_trained_on(tmp_path: Path) -> None:
     run = made(tmp_path / "run", CE_METHOD, Marks, epochs=2)
-    _, own = run.predicted(run.records, run.task.train)
+    own = run.predicted(run.records, run.task.train).probabilities
     assert (own[:, 0] == 1).all()  # the run's own network was trained on all
     found = out_of_fold(run, 5, Observer())
     assert found.shape == (SAMPLES, 3) and found[:, 0].max() < 0.999

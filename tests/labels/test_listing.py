@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from metaloss.checks import InputError
 from metaloss.labels import assess, labels_csv
+from metaloss.labels.checked import checked_labels
 from metaloss.labels.sheet import Picture, contact_sheet, images_of
 from tests.helpers.tasks import blobs
 
@@ -26,15 +28,31 @@ def test_the_csv_reads_back_whatever_the_names() -> None:
     paths = [f'folder, "a"/ü{i}.png' for i in range(60)]
     text = labels_csv(found, NAMES, paths, column="path")
     rows = list(csv.reader(io.StringIO(text, newline="")))
-    assert rows[0] == ["path", "given_label", "suggested_label", "score"]
+    ends = ["held_out", "checked_label"]
+    assert rows[0] == ["path", "given_label", "suggested_label", "score", *ends]
     assert {row[0] for row in rows[1:]} == set(paths)
     scores = [float(row[3]) for row in rows[1:]]
     assert scores == sorted(scores)
-    for path, given, suggested, score in rows[1:]:
+    for path, given, suggested, score, held_out, checked in rows[1:]:
+        assert (held_out, checked) == ("no", "")
         i = paths.index(path)
         assert NAMES.index(given) == int(labels[i])
         assert NAMES.index(suggested) == int(p[i].argmax())
         assert float(score) == pytest.approx(float(found.score()[i]), rel=1e-5)
+
+
+def test_checked_labels_are_written_and_read_back(tmp_path: Path) -> None:
+    found = assess(torch.tensor([[0.5, 0.5], [0.1, 0.9]]), torch.tensor([0, 0]))
+    assert checked_labels(tmp_path / "labels.csv") == {}
+    rights = {"1": "b,\n1", "clean": "a"}
+    text = labels_csv(found, ["a", "b,\n1"], range(2), checked=rights)
+    assert text.splitlines()[-1] == "clean,,,,,a"
+    (tmp_path / "labels.csv").write_text(text)
+    assert checked_labels(tmp_path / "labels.csv") == rights
+    (tmp_path / "labels.csv").write_text("\ufeffid\tchecked_label\r\n1\tb\r\n2\t\r\n3\r\n")
+    assert checked_labels(tmp_path / "labels.csv") == {"1": "b"}
+    (tmp_path / "labels.csv").write_text("id,given_label\n1,b\n")
+    assert checked_labels(tmp_path / "labels.csv") == {}
 
 
 def test_as_many_ids_as_samples() -> None:

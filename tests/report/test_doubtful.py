@@ -54,10 +54,20 @@ def test_samples_that_are_no_images_are_in_a_table(copied, tmp_path: Path) -> No
     assert [head, ["7", "a", "b", "0.500"]] in page.tables and not page.all_of("img")
 
 
+LATER = (
+    "path,given_label,suggested_label,score,held_out,checked_label\n"
+    '"a, <b>.png",cat,"dog, wet",0.25,no,\nb.png,cat,cat,0,yes,dog\nc.png,,,,,dog\n'
+)
+
+
+@pytest.mark.parametrize("text", [CSV, LATER], ids=["before", "now"])
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{")])
-def test_without_what_is_for_the_page_the_csv_is_read(copied, tmp_path: Path, damage) -> None:
+def test_without_what_is_for_the_page_the_csv_is_read(
+    copied, tmp_path: Path, damage, text: str
+) -> None:
     run = copied("classes")
     left(run, Doubtful("7", "a", "b", 0.5, PICTURE))
+    (run / "labels.csv").write_text(text)
     damage(run / "labels.json")
     page = parsed(write_report([run], tmp_path / "page.html"))
     (table,) = [table for table in page.tables if table[0][0] == "sample"]

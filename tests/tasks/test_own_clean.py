@@ -58,6 +58,27 @@ def test_ids_of_a_table(tmp_path: Path) -> None:
     assert source.clean.images.tolist() == [[9]] and len(source.train) == 4
 
 
+def test_a_list_of_labels_in_which_somebody_has_written_right_ones(cats_and_dogs: Path) -> None:
+    table = cats_and_dogs.parent / "labels.csv"
+    head = "path,given_label,suggested_label,score,held_out,checked_label\n"
+    table.write_text(
+        head + "cat/0.png,cat,dog,0.1,no, dog \ncat/1.png,cat,dog,0.2,no,\n"
+        "dog/3.png,dog,cat,0.3,yes,dog\ndog/4.png,,,,,cat\n"
+    )
+    source = own_data(cats_and_dogs, clean=table, size=8)
+    assert names(source.clean.ids) == ["0.png", "3.png", "4.png"]
+    assert source.clean.targets.tolist() == [1, 1, 0]
+    assert names(source.train.ids) == ["1.png", "2.png", "5.png"]
+
+
+def test_a_list_of_labels_of_a_table_that_has_a_column_score(tmp_path: Path) -> None:
+    table, labels = tmp_path / "table.csv", tmp_path / "labels.csv"
+    table.write_text("score,label\n1,x\n2,y\n3,x\n4,y\n")
+    labels.write_text("id;score;checked_label\n2;0.5;y\n0;0.6;\n")
+    source = own_data(table, clean=labels)
+    assert source.clean.ids == ("2",) and source.clean.targets.tolist() == [1]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
@@ -67,6 +88,12 @@ def test_ids_of_a_table(tmp_path: Path) -> None:
         ("c.csv", "path,label\ncat/0.png,mouse\n", "got others: mouse"),
         ("c.csv", "path\ncat/0.png\n", "the column 'label'"),
         ("c.csv", "path,label\nnowhere.png,cat\n", "1 of them do not exist"),
+        (
+            "c.csv",
+            "path,checked_label\ncat/0.png,\n",
+            "'checked_label', all 1 cells of it are empty",
+        ),
+        ("c.csv", "path,checked_label\ncat/0.png,cot\n", "got others: cot"),
         ("c.csv", "height,label\n1,cat\n", "image files.*got the columns height"),
     ],
 )

@@ -12,9 +12,9 @@ from PIL import Image
 
 from metaloss.checks import InputError
 from metaloss.tasks import FolderSet, classification_task, own_data
-from metaloss.tasks.own_data import own_source
 from metaloss.tasks.own_parts import own_parts
 from metaloss.tasks.own_reading import read_records
+from metaloss.tasks.own_source import ImageReading, own_source
 from tests.tasks.conftest import draw
 
 
@@ -89,7 +89,7 @@ def test_images_in_files_are_flipped_only_if_told_so(cats_and_dogs: Path, flip: 
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_damaged_images_are_left_out_and_named(cats_and_dogs: Path, in_memory: bool) -> None:
     (cats_and_dogs / "cat" / "bad.png").write_bytes(b"no image")
-    found = own_source(own_parts(cats_and_dogs), size=8, in_memory=in_memory)
+    found = own_source(own_parts(cats_and_dogs), ImageReading(size=8, in_memory=in_memory))
     assert len(found.source.train) == 6
     assert names(found.source.train.ids)[:3] == ["0.png", "1.png", "2.png"]
     assert found.source.train.targets.tolist() == [0, 0, 0, 1, 1, 1]

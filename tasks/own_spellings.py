@@ -1,0 +1,54 @@
+"""Labels that are two classes here, and may be two spellings of one."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable
+from decimal import Decimal, InvalidOperation
+
+_SHOWN = 5  # groups of labels that a remark names
+
+
+def spellings(labels: Iterable[str]) -> str | None:
+    """Return a remark on labels that may mean the same.
+
+    They are equal as numbers, or they differ only in case, in spaces or in how accents are encoded.
+
+    Args:
+        labels: the label of each sample.
+
+    Returns:
+        A sentence that names them; ``None`` if there are no such labels.
+
+    Example:
+        >>> from metaloss.tasks.own_spellings import spellings
+        >>> print(spellings(["1", "1.0", "1", "2"]).split("samples: ")[1])
+        '1' (2) and '1.0' (1)
+        >>> spellings(["cat", "dog"]) is None
+        True
+    """
+    counts = Counter(labels)
+    groups: dict[Hashable, list[str]] = defaultdict(list)
+    for label in sorted(counts):
+        groups[_meaning(label)].append(label)
+    several = [group for group in groups.values() if len(group) > 1]
+    if not several:
+        return None
+    named = [" and ".join(f"{label!r} ({counts[label]})" for label in group) for group in several]
+    more = f"; {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
+    return (
+        "labels that may mean the same are different classes, here with their numbers of samples: "
+        f"{'; '.join(named[:_SHOWN])}{more}"
+    )
+
+
+def _meaning(label: str) -> Hashable:
+    """Return what is the same for all spellings of a label."""
+    try:
+        number = Decimal(label.strip())
+    except InvalidOperation:
+        number = None
+    if number is not None and number.is_finite() and "_" not in label:
+        return number
+    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
