@@ -126,7 +126,7 @@ class MultiTaskTraining:
             self._learn(due)
         ended = [name for name, training in group.items() if training.step()]
         if self.recipe.meta_update == "after":
-            self._learn(due)
+            self._learn([training for training in due if training.ready])
         return ended
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from metaloss.complaints import refusing
 from metaloss.kinds import CLASSIFICATION
 from metaloss.objective import AdjustedLoss
 from metaloss.seeding import derive, seed_everything
+from metaloss.training.kept_buffers import KeptBuffers
 from metaloss.training.mean_margins import MeanMargins
 from metaloss.training.meta_learner import MetaLearner
 from metaloss.training.recipe import Recipe
@@ -48,6 +50,21 @@ class TrainState:
     meta_step: int = 0
     forward: Forward | None = None
     margins: MeanMargins | None = None
+    skipped: int = 0
+
+    @cached_property
+    def kept(self) -> KeptBuffers:
+        """Copies of the buffers, to undo what a skipped step wrote."""
+        return KeptBuffers(self.model, self.criterion)
+
+    def names_of(self, params: Sequence[nn.Parameter]) -> Mapping[str, nn.Parameter]:
+        """Return parameters of the network by name."""
+        names = self._names
+        return {names.get(id(p), f"parameter {i}"): p for i, p in enumerate(params)}
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        return {id(p): name for name, p in self.model.named_parameters()}
 
     @classmethod
     def start(
@@ -94,6 +111,7 @@ class TrainState:
         return {
             "step": self.step,
             "meta_step": self.meta_step,
+            "skipped": self.skipped,
             "model": self.model.state_dict(),
             "criterion": self.criterion.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -107,6 +125,7 @@ class TrainState:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore the result of :meth:`state_dict`."""
         self.step, self.meta_step = saved["step"], saved["meta_step"]
+        self.skipped = saved.get("skipped", 0)  # older ones have none
         self.model.load_state_dict(saved["model"])
         self.criterion.load_state_dict(saved["criterion"])
         self.optimizer.load_state_dict(saved["optimizer"])
