@@ -196,16 +196,21 @@ def skipped_warnings(record: Mapping[str, Any]) -> list[str]:
         >>> from metaloss.console import skipped_warnings
         >>> skipped = {"number": 2, "step": 7, "tensor": "net.0.weight"}
         >>> for line in skipped_warnings({"epoch": 3, "skipped_steps": skipped}):
-        ...     print(line[:58])
+        ...     print(line[:57])
         warning: epoch 3: 2 steps skipped, the loss or a gradient
     """
     kinds = (
         ("skipped_steps", "step", "the loss or a gradient", "the network"),
         ("meta_steps_skipped", "meta step", "the hypergradient", "the adjuster"),
     )
-    return [
-        f"warning: epoch {record['epoch']}: {found['number']} {kind}s skipped, {what} was not "
-        f"finite; first at {kind} {found['step']} in {found['tensor']}; {whose} is as it was before"
-        for key, kind, what, whose in kinds
-        if (found := record.get(key))
-    ]
+    where = f"{record['task']}, " if "task" in record else ""
+    lines = []
+    for key, kind, what, whose in kinds:
+        if found := record.get(key):
+            number = f"{found['number']} {kind}{'' if found['number'] == 1 else 's'}"
+            first = f"first at {kind} {found['step']} in {found['tensor']}"
+            lines.append(
+                f"warning: {where}epoch {record['epoch']}: {number} skipped, {what} was not "
+                f"finite; {first}; {whose} is as it was before"
+            )
+    return lines

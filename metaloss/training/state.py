@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from metaloss.arguments import shown
 from metaloss.checks import require
@@ -57,14 +57,10 @@ class TrainState:
         """Copies of the buffers, to undo what a skipped step wrote."""
         return KeptBuffers(self.model, self.criterion)
 
-    def names_of(self, params: Sequence[nn.Parameter]) -> Mapping[str, nn.Parameter]:
-        """Return parameters of the network by name."""
-        names = self._names
-        return {names.get(id(p), f"parameter {i}"): p for i, p in enumerate(params)}
-
-    @cached_property
-    def _names(self) -> dict[int, str]:
-        return {id(p): name for name, p in self.model.named_parameters()}
+    def name_of(self, param: Tensor) -> str:
+        """Return the name of one of the network's parameters."""
+        names = (name for name, each in self.model.named_parameters() if each is param)
+        return next(names, "a parameter outside of the model")
 
     @classmethod
     def start(

@@ -12,7 +12,7 @@ from metaloss.checks import InputError, require
 from metaloss.objective import AdjustedLoss
 from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.meta_learner import MetaGradient
-from metaloss.training.non_finite import LOSS, first_bad
+from metaloss.training.non_finite import first_bad
 from metaloss.training.state import TrainState
 from metaloss.types import Batch
 
@@ -74,9 +74,9 @@ def ordinary_step(
     # The loss depends on the adjuster too, whose gradient this step does not need.
     stepped = [p for group in state.optimizer.param_groups for p in group["params"]]
     loss.backward(inputs=stepped)  # type: ignore[no-untyped-call]
-    bad = first_bad(loss, state.names_of(stepped))
+    bad = first_bad(loss, stepped)
     if bad is not None:
-        _skip(state, metrics, bad, max_skipped)
+        _skip(state, metrics, None if bad is loss else state.name_of(bad), max_skipped)
         return False
     state.skipped = 0
     if clip is not None:
@@ -89,14 +89,14 @@ def ordinary_step(
     return True
 
 
-def _skip(state: TrainState, metrics: EpochMetrics, bad: str, max_skipped: int) -> None:
-    """Undo what the forward pass wrote, and count the step."""
+def _skip(state: TrainState, metrics: EpochMetrics, bad: str | None, max_skipped: int) -> None:
+    """Undo what the forward pass wrote, and count the step; ``bad`` is a parameter's name."""
     state.optimizer.zero_grad(set_to_none=True)
     check_finite_weights(state)  # raises if the cause was the step before
     state.kept.restore()
     state.skipped += 1
-    metrics.skip_step(state.step, bad)
-    where = "the training loss" if bad == LOSS else f"the gradient of {bad}"
+    metrics.skip_step(state.step, bad or "loss")
+    where = f"the gradient of {bad}" if bad else "the training loss"
     require(
         state.skipped < max_skipped,
         f"step {state.step}: {where} is not finite"

@@ -170,35 +170,39 @@ def test_the_number_in_a_row_is_part_of_the_state() -> None:
     assert again.skipped == (2, 7, "loss")
 
 
-def gradients(**values: Tensor) -> dict[str, nn.Parameter]:
-    params = {name: nn.Parameter(torch.zeros_like(value)) for name, value in values.items()}
-    for name, value in values.items():
-        params[name].grad = value
-    return params
+def params(*gradients: Tensor | None) -> list[nn.Parameter]:
+    found = []
+    for gradient in gradients:
+        found.append(nn.Parameter(torch.zeros(2) if gradient is None else gradient * 0))
+        found[-1].grad = gradient
+    return found
 
 
 def test_the_first_bad_tensor() -> None:
     good, bad = torch.ones(2), torch.tensor([1.0, -math.inf])
     loss = torch.tensor(1.0)
-    assert first_bad(loss, {}) is None
-    assert first_bad(loss, {"none": nn.Parameter(good)}) is None
-    assert first_bad(loss, gradients(a=good, b=good)) is None
-    assert first_bad(loss, gradients(a=good, b=bad, c=bad)) == "b"
-    assert first_bad(loss * math.nan, gradients(a=good, b=bad)) == "loss"
-    assert first_bad(torch.tensor(math.inf), gradients(a=good)) == "loss"
-    assert first_bad(loss, gradients(a=good.double(), b=bad.bfloat16())) == "b"
+    for each in ([], params(None), params(good, good), params(good.to(torch.complex64))):
+        assert first_bad(loss, each) is None
+    for each in (params(None, good, bad, bad), params(good, good.double(), bad.bfloat16(), bad)):
+        assert first_bad(loss, each) is each[2]
+    opposite = torch.tensor([math.inf, -math.inf])
+    for each in (params(good, opposite), params(-bad, bad), params(bad, -bad)):
+        assert first_bad(loss, each) is next(p for p in each if not p.grad.isfinite().all())
+    for value in (math.nan, math.inf):
+        worse = torch.tensor(value)
+        assert first_bad(worse, params(good, bad)) is worse
 
 
-def test_finite_gradients_with_a_norm_that_overflows_are_taken() -> None:
-    assert first_bad(torch.tensor(3e38), gradients(a=torch.full((4,), 3e38))) is None
+def test_finite_gradients_with_a_sum_that_overflows_are_taken() -> None:
+    assert first_bad(torch.tensor(3e38), params(torch.full((4,), 3e38))) is None
 
 
 def test_sparse_gradients_are_checked() -> None:
     table = nn.Embedding(5, 2, sparse=True)
-    for factor, expected in ((1.0, None), (math.nan, "weight")):
+    for factor, expected in ((1.0, None), (math.nan, table.weight)):
         table.weight.grad = None
         (table(torch.tensor([1, 3, 1])).sum() * factor).backward()
-        assert first_bad(torch.tensor(0.0), dict(table.named_parameters())) == expected
+        assert first_bad(torch.tensor(0.0), [table.weight]) is expected
 
 
 class Replacing(nn.Module):
