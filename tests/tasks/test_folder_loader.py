@@ -186,6 +186,7 @@ def test_a_run_whose_workers_fail_can_be_resumed(pets, tmp_path, act):
                 image_files, root, size=6, train_transform=transform, workers=1, timeout=1.0
             ),
             batch_size=8,
+            num_meta=0,
         ),
         model=lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(108, 3)),
         methods=[Conventional(name="CE", loss=CrossEntropy())],
