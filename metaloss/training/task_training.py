@@ -107,7 +107,7 @@ class TaskTraining:
 
     @property
     def ready(self) -> bool:
-        """Whether a hypergradient that is due can be computed: no step it needs was skipped."""
+        """Whether no step was skipped that a hypergradient, if it is due, looks back over."""
         return self._looks_ahead or self._lookback.watched == self._lookback.steps
 
     def draw(self) -> None:
