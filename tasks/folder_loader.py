@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
@@ -22,6 +23,8 @@ from .batch_plan import BatchPlan
 from .decoding import open_image, shown
 from .folder_set import FolderSet
 
+_LOOK = 5.0  # seconds after which it is looked whether the workers are alive
+
 
 @dataclass(eq=False, repr=False)
 class FolderLoader:
@@ -41,8 +44,9 @@ class FolderLoader:
 
     Raises:
         InputError: the batch is larger than the set. While an epoch is read: a file cannot be read,
-            a transform fails or returns a shape other than ``data.sample_shape``, or a worker is
-            killed. An error in a worker comes without its traceback; ``workers=0`` shows it.
+            a transform fails or returns a shape other than ``data.sample_shape``, a worker dies, or
+            takes longer than ``data.timeout``. An error in a worker comes without its traceback;
+            ``workers=0`` shows it.
 
     Example:
         >>> from metaloss.tasks import FolderLoader, image_files
@@ -117,13 +121,14 @@ class FolderLoader:
             _Images(self.data, derive(self.seed, "augment", number), self.augment),
             batch_sampler=[batch.tolist() for batch in self._plan.cut(order)],
             num_workers=self.data.workers,
+            timeout=min(_LOOK, self.data.timeout or _LOOK) if self.data.workers else 0,
             # Without a generator of its own, DataLoader draws from the global one.
             generator=generator(self.seed, "workers", number),
             pin_memory=device.type == "cuda",
             collate_fn=_collate,
         )
         indices = self._plan.cut(order.to(device))
-        for inputs, index in zip(_while_alive(loader, self.data.name), indices, strict=True):
+        for inputs, index in zip(_while_alive(loader, self.data), indices, strict=True):
             if isinstance(inputs, InputError):
                 raise inputs
             yield Batch(inputs.to(device, non_blocking=True), self._targets[index], index)
@@ -177,17 +182,36 @@ class _Images(Dataset[Tensor]):
             return self._data.train_transform(image)
 
 
-def _while_alive(batches: DataLoader[Tensor], name: str) -> Iterator[Tensor | InputError]:
-    """Yield the batches, and turn the death of a worker into an :class:`InputError`."""
-    try:
-        yield from batches
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise InputError(
-            f"{name}: expected workers that read until the end, but one was killed, most likely "
-            "because memory ran out; use fewer workers or a smaller batch"
-        ) from error
+def _while_alive(loader: DataLoader[Tensor], data: FolderSet) -> Iterator[Tensor | InputError]:
+    """Yield the batches, and turn a worker that dies or hangs into an :class:`InputError`."""
+    batches = iter(loader)
+    began = time.monotonic()
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "DataLoader timed out" not in str(error):
+                raise _died(data, error) from None
+            if 0 < data.timeout <= time.monotonic() - began:
+                raise InputError(
+                    f"{data.name}: expected workers that read until the end, but none had a batch "
+                    f"after {data.timeout:g} seconds; use workers=0 to see where they hang, or a "
+                    "longer timeout"
+                ) from None
+            continue  # torch looks whether a worker has died each time that it gives up
+        yield batch
+        began = time.monotonic()
+
+
+def _died(data: FolderSet, error: RuntimeError) -> Exception:
+    if "DataLoader worker" not in str(error):
+        return error
+    return InputError(
+        f"{data.name}: expected workers that read until the end, but one died, most likely killed "
+        "because memory ran out; use fewer workers or a smaller batch"
+    )
 
 
 def _collate(samples: list[Tensor] | InputError) -> Tensor | InputError:

@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from jaxtyping import Int
 from torch import Tensor
 
-from metaloss.checks import check_at_least, check_labels, require
+from metaloss.checks import check_at_least, check_in_range, check_labels, require
 
 from .file_transforms import PILTransform
 from .image_set import check_class_names
+
+# Far above what a batch takes, also on a slow file system: a worker that takes longer hangs.
+TIMEOUT = 600.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class FolderSet:
         train_transform: maps a training image to a tensor, ``[3, size, size]``.
         eval_transform: maps an image to a tensor in evaluation, without randomness.
         workers: number of processes that read images; 0 to read them in this process.
+        timeout: the seconds after which a batch that the workers have not read ends the run; 0 to
+            wait without end.
 
     Raises:
         InputError: a number is out of range, a label has no class name, or files and labels differ
@@ -46,11 +51,13 @@ class FolderSet:
     train_transform: PILTransform
     eval_transform: PILTransform
     workers: int = 0
+    timeout: float = TIMEOUT
 
     def __post_init__(self) -> None:
         """Check the files, the labels and the class names."""
         check_at_least(f"{self.name}: size", self.size, 1)
         check_at_least(f"{self.name}: workers", self.workers, 0)
+        check_in_range(f"{self.name}: timeout", self.timeout, 0.0)
         check_class_names(self.name, self.class_names)
         check_labels(f"{self.name}: targets", self.targets, len(self.class_names))
         require(

@@ -7,7 +7,7 @@ from pathlib import Path
 from metaloss.files import user_path
 
 from .file_transforms import PILTransform
-from .folder_set import FolderSet
+from .folder_set import TIMEOUT, FolderSet
 from .image_set import ImageSet
 from .listed_sources import files_of, images_of
 from .listings import list_parts
@@ -77,6 +77,7 @@ def image_files(
     train_transform: PILTransform | None = None,
     eval_transform: PILTransform | None = None,
     workers: int = 0,
+    timeout: float = TIMEOUT,
     name: str | None = None,
 ) -> Source[FolderSet]:
     """A data set of image files that are read when they are needed.
@@ -95,6 +96,8 @@ def image_files(
             ImageNet's statistics.
         eval_transform: likewise, without randomness. By default, it crops at the centre.
         workers: number of processes that read images; 0 to read them in this process.
+        timeout: the seconds after which a batch that the workers have not read ends the run; 0 to
+            wait without end.
         name: the name of the data set; by default, that of ``root``.
 
     Raises:
@@ -113,4 +116,5 @@ def image_files(
         train_transform=train_transform,
         eval_transform=eval_transform,
         workers=workers,
+        timeout=timeout,
     )

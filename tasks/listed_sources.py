@@ -15,7 +15,7 @@ from metaloss.files import user_path
 
 from .decoding import DECODING, check_channels, decode
 from .file_transforms import PILTransform, centre_crop_files, crop_and_flip_files
-from .folder_set import FolderSet
+from .folder_set import TIMEOUT, FolderSet
 from .image_set import ImageSet
 from .listings import Listing
 from .sources import Source
@@ -74,6 +74,7 @@ def files_of(
     train_transform: PILTransform | None = None,
     eval_transform: PILTransform | None = None,
     workers: int = 0,
+    timeout: float = TIMEOUT,
 ) -> Source[FolderSet]:
     """Return listed images that are read when they are needed.
 
@@ -86,6 +87,7 @@ def files_of(
             :func:`metaloss.tasks.image_files`.
         eval_transform: likewise, without randomness.
         workers: number of processes that read images; 0 to read them in this process.
+        timeout: as for :class:`FolderSet`.
 
     Raises:
         InputError: a number is out of range.
@@ -100,6 +102,7 @@ def files_of(
             train_transform or crop_and_flip_files(size),
             eval_transform or centre_crop_files(size),
             workers,
+            timeout,
         )
         for part, listing in listings.items()
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metaloss.checks import InputError, require
+from metaloss.complaints import one_line
 
 from .own_records import Records
 
@@ -42,9 +42,10 @@ def read_arrays(path: Path) -> dict[str, Records]:
     try:
         with np.load(path, allow_pickle=False) as content:
             arrays = {name.lower(): content[name] for name in content.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except Exception as error:  # for a damaged file, NumPy may raise anything
+        said = one_line(str(error)) or type(error).__name__
         raise InputError(
-            f"{path}: expected an .npz file of arrays, cannot read it: {error}"
+            f"{path}: expected an .npz file of arrays, cannot read it: {said}"
         ) from None
     return {
         part: _part(path, part, inputs, arrays)

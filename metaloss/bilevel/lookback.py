@@ -150,6 +150,7 @@ class Lookback:
         due: bool = True,
         *,
         scaler: torch.amp.GradScaler | None = None,
+        may_skip: bool = False,
     ) -> Iterator[None]:
         """Watch the ordinary training step made inside the ``with`` block.
 
@@ -166,6 +167,7 @@ class Lookback:
                 not due costs nothing; with more, every step is watched and ``due`` is ignored.
             scaler: the gradient scaler that the step uses, if any. A step that it skips is not
                 watched: :attr:`watched` is 0 after it.
+            may_skip: whether your code may leave out the step, which is then not watched either.
 
         Raises:
             InputError: the batch, the model or the optimizer is not supported, or the optimizer
@@ -179,7 +181,7 @@ class Lookback:
         if self._watched and not _continues(self._watched[-1], model, optimizer, criterion):
             self.forget()
         clip, hold_norm, keep = self.clip, self.hold_norm, self.keep * 2**20
-        setting = Setting(model, optimizer, criterion, clip, hold_norm, keep, scaler)
+        setting = Setting(model, optimizer, criterion, clip, hold_norm, keep, scaler, may_skip)
         watching = Watching(setting, as_batches("batch", batch))
         try:
             with watching.attached():

@@ -39,6 +39,7 @@ class Setting(NamedTuple):
         hold_norm: as for :class:`~metaloss.bilevel.Lookback`.
         keep: bytes of activations to keep.
         scaler: the gradient scaler, if the steps use one.
+        may_skip: whether the optimizer may make no step.
     """
 
     model: nn.Module
@@ -48,6 +49,7 @@ class Setting(NamedTuple):
     hold_norm: float = 0.0
     keep: float = 0.0
     scaler: torch.amp.GradScaler | None = None
+    may_skip: bool = False
 
 
 class Watched(NamedTuple):
@@ -125,18 +127,19 @@ class Watching:
             yield
 
     def made(self) -> Watched | None:
-        """Return the completed step; ``None`` if the gradient scaler skipped it.
+        """Return the completed step; ``None`` if it was skipped, and may be.
 
         Raises:
             InputError: the optimizer made no step, or more than one, or the criterion was called
                 with something else than the step's batches.
         """
-        if not self.steps and self.setting.scaler is not None:
+        if not self.steps and (self.setting.may_skip or self.setting.scaler is not None):
             return None
         require(
             len(self.steps) == 1,
             f"lookback: expected one step of the optimizer inside of step(...), got "
-            f"{len(self.steps)}; if a gradient scaler may skip it, pass step(..., scaler=...)",
+            f"{len(self.steps)}; if a gradient scaler may skip it, pass step(..., scaler=...), if "
+            "your own code may, step(..., may_skip=True)",
         )
         if self.activations is not None:
             self.activations.trim()

@@ -1,6 +1,6 @@
 """What runs show on a terminal."""
 
-from metaloss.console.progress import Bars, Lines, observer, skipped_warning, summary
+from metaloss.console.progress import Bars, Lines, observer, skipped_warnings, summary
 from metaloss.console.tables import across_table, results_table, score_table
 
 __all__ = [
@@ -10,6 +10,6 @@ __all__ = [
     "observer",
     "results_table",
     "score_table",
-    "skipped_warning",
+    "skipped_warnings",
     "summary",
 ]

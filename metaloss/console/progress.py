@@ -77,10 +77,10 @@ class Bars(Observer):
         self.progress.update(self.all, completed=self.offset + step)
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """Show the metrics of an epoch, and a warning if meta steps were skipped."""
+        """Show the metrics of an epoch, and a warning if steps were skipped."""
         self.progress.summary = summary(record)
-        if "meta_steps_skipped" in record:
-            self.progress.console.print(skipped_warning(record), markup=False, highlight=False)
+        for line in skipped_warnings(record):
+            self.progress.console.print(line, markup=False, highlight=False)
 
     def note(self, line: str) -> None:
         """Print a line above the bars."""
@@ -136,11 +136,9 @@ class Lines(Observer):
         self.done = step
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """Print the metrics of an epoch, and a warning if meta steps were skipped."""
-        if "meta_steps_skipped" in record:
-            self.console.print(
-                skipped_warning(record), markup=False, highlight=False, soft_wrap=True
-            )
+        """Print the metrics of an epoch, and a warning if steps were skipped."""
+        for line in skipped_warnings(record):
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         now = time.perf_counter()
         info = self.info
         last = record["epoch"] == info.epochs
@@ -191,18 +189,28 @@ def summary(record: Mapping[str, Any]) -> str:
     return task + ", ".join(words)
 
 
-def skipped_warning(record: Mapping[str, Any]) -> str:
-    """Return the warning for an epoch in which hypergradients were not finite.
+def skipped_warnings(record: Mapping[str, Any]) -> list[str]:
+    """Return the warnings for an epoch in which steps were skipped.
 
     Example:
-        >>> from metaloss.console import skipped_warning
+        >>> from metaloss.console import skipped_warnings
         >>> skipped = {"number": 2, "step": 7, "tensor": "net.0.weight"}
-        >>> skipped_warning({"epoch": 3, "meta_steps_skipped": skipped})[:45]
-        'warning: epoch 3: 2 meta steps skipped, the h'
+        >>> for line in skipped_warnings({"epoch": 3, "skipped_steps": skipped}):
+        ...     print(line[:57])
+        warning: epoch 3: 2 steps skipped, the loss or a gradient
     """
-    skipped = record["meta_steps_skipped"]
-    return (
-        f"warning: epoch {record['epoch']}: {skipped['number']} meta steps skipped, the "
-        f"hypergradient was not finite; first at meta step {skipped['step']} in "
-        f"{skipped['tensor']}; the adjuster is as it was before"
+    kinds = (
+        ("skipped_steps", "step", "the loss or a gradient", "the network"),
+        ("meta_steps_skipped", "meta step", "the hypergradient", "the adjuster"),
     )
+    where = f"{record['task']}, " if "task" in record else ""
+    lines = []
+    for key, kind, what, whose in kinds:
+        if found := record.get(key):
+            number = f"{found['number']} {kind}{'' if found['number'] == 1 else 's'}"
+            first = f"first at {kind} {found['step']} in {found['tensor']}"
+            lines.append(
+                f"warning: {where}epoch {record['epoch']}: {number} skipped, {what} was not "
+                f"finite; {first}; {whose} is as it was before"
+            )
+    return lines

@@ -24,6 +24,7 @@ def identity(value: object) -> Any:
 
     Numbers and strings stay as they are. Components of a loss become their name and arguments,
     functions their name and bound arguments, tensors a hash, and any other object its type's name.
+    Fields of a dataclass with the metadata ``{"identity": False}`` are left out.
 
     Example:
         >>> from functools import partial
@@ -127,7 +128,8 @@ def _of_object(value: object) -> Any:
         bound = {"args": value.args, "keywords": value.keywords}
         return {"of": identity(value.func), **identity(bound)}
     if is_dataclass(value) and not isinstance(value, type):
-        arguments = {field.name: identity(getattr(value, field.name)) for field in fields(value)}
+        told = [each.name for each in fields(value) if each.metadata.get("identity", True)]
+        arguments = {name: identity(getattr(value, name)) for name in told}
         return {"type": _name(type(value)), **arguments}
     return _name(value if isinstance(value, type) or callable(value) else type(value))
 

@@ -112,7 +112,7 @@ def rehearse(
     Raises:
         Exception: any error that the run would raise in its first steps.
     """
-    recipe = replace(recipe, warmup_epochs=0, meta_every=1)
+    recipe = replace(recipe, warmup_epochs=0, meta_every=1, max_skipped=1)
     if not compiled:
         recipe = replace(recipe, speed=replace(recipe.speed, compile=None))
     before = copied(tensors(model))

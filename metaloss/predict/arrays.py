@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from metaloss.checks import InputError, require
+from metaloss.complaints import one_line
 from metaloss.inputs import Inputs
 from metaloss.predict.parts import Part, Skipped
 from metaloss.tasks.own_arrays import INPUTS
@@ -43,8 +43,9 @@ def load_array(path: Path) -> npt.NDArray[Any]:
             return held[found[0]]
     except InputError:
         raise
-    except (ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: expected a file of NumPy with numbers: {error}") from None
+    except Exception as error:  # for a damaged file, NumPy may raise anything
+        said = one_line(str(error)) or type(error).__name__
+        raise InputError(f"{path}: expected a file of NumPy with numbers: {said}") from None
 
 
 @dataclass(frozen=True)

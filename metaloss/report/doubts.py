@@ -56,13 +56,18 @@ def _unchecked(report: Report, task: str) -> Iterator[str]:
 
 
 def _of_epochs(run: Trained) -> Iterator[str]:
-    skipped = [line["meta_steps_skipped"] for line in run.epochs if line.get("meta_steps_skipped")]
-    if skipped:
-        number, first = sum(each["number"] for each in skipped), skipped[0]
-        yield (
-            f"{_many(number, 'meta step')} skipped, because the hypergradient was not finite; the "
-            f"first was meta step {first['step']}, by {first['tensor']}."
-        )
+    kinds = (
+        ("skipped_steps", "step", "the loss or a gradient"),
+        ("meta_steps_skipped", "meta step", "the hypergradient"),
+    )
+    for key, kind, what in kinds:
+        skipped = [line[key] for line in run.epochs if line.get(key)]
+        if skipped:
+            number, first = sum(each["number"] for each in skipped), skipped[0]
+            yield (
+                f"{_many(number, kind)} skipped, because {what} was not finite; the first was "
+                f"{kind} {first['step']}, by {first['tensor']}."
+            )
     lost = [line["epoch"] for line in run.epochs if "train_loss" in line and not _is_there(line)]
     if lost:
         yield f"the training loss was not finite in {_many(len(lost), 'epoch', verb=False)}."

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.losses import Hyperparameter
-from metaloss.training.non_finite import NonFiniteGuard
+from metaloss.training.non_finite import NonFiniteGuard, Skipped
 
 
 class EpochMetrics:
@@ -22,6 +22,7 @@ class EpochMetrics:
         flipped: whether each training target is wrong, ``[samples]``, indexed by a batch's
             ``index``. If given, means are also reported for right and wrong targets apart.
         kind: the kind of the targets.
+        guard: counts the meta steps that are skipped; a new one if not given.
     """
 
     def __init__(
@@ -29,18 +30,30 @@ class EpochMetrics:
         hyperparameters: tuple[Hyperparameter, ...],
         flipped: Tensor | None = None,
         kind: Kind = CLASSIFICATION,
+        guard: NonFiniteGuard | None = None,
     ) -> None:
         self.kind = kind
         self._measures = ("train_loss", f"train_{kind.metric.name}")
         self.hyperparameters = tuple(h.name for h in hyperparameters)
         self.flipped = flipped
         self.samples = 0
-        self.guard = NonFiniteGuard()
+        self.guard = guard or NonFiniteGuard()
+        self.skipped: Skipped | None = None
         self.sums: dict[tuple[str, ...], Tensor] = {}
 
     def add(self, name: str, value: Tensor) -> None:
         """Add a scalar to the mean called ``name``."""
         self._add((name,), value.detach()[None], torch.ones_like(value)[None])
+
+    def skip_step(self, step: int, tensor: str) -> None:
+        """Count an ordinary step that was skipped.
+
+        Args:
+            step: its number in the whole run.
+            tensor: what was not finite: ``"loss"``, or the parameter of a gradient.
+        """
+        first = self.skipped or Skipped(0, step, tensor)
+        self.skipped = first._replace(number=first.number + 1)
 
     @torch.no_grad()
     def add_batch(
@@ -87,13 +100,20 @@ class EpochMetrics:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums so far."""
-        return {"samples": self.samples, "sums": self.sums, "guard": self.guard.state_dict()}
+        return {
+            "samples": self.samples,
+            "sums": self.sums,
+            "guard": self.guard.state_dict(),
+            "skipped": None if self.skipped is None else tuple(self.skipped),
+        }
 
     def load_state_dict(self, saved: Mapping[str, Any], device: torch.device) -> None:
         """Restore what :meth:`state_dict` returned, with the sums on ``device``."""
         self.samples = saved["samples"]
         self.sums = {names: pair.to(device) for names, pair in saved["sums"].items()}
         self.guard.load_state_dict(saved["guard"], device)
+        skipped = saved.get("skipped")  # older ones have none
+        self.skipped = None if skipped is None else Skipped(*skipped)
 
     @cached_property
     def _mean_names(self) -> tuple[str, ...]:

@@ -137,7 +137,7 @@ class MultiTaskTraining:
         with self.owners.apart():
             ended = [name for name in names if self._stepped(name)]
         if self.recipe.meta_update == "after":
-            self._learn(due)
+            self._learn({name: training for name, training in due.items() if training.ready})
         return ended
 
     def _stepped(self, name: str) -> bool:

@@ -1,21 +1,31 @@
-"""Skips meta steps whose hypergradient is not finite, without waiting for the device."""
+"""Skips steps whose gradient is not finite: those of the network, and those of the adjuster.
+
+A meta step is skipped without waiting for the device: the adjuster is small, so that its step can
+be undone. A network may be large. So its gradient is read once before each step, which on a CPU
+takes no time; on an accelerator it is one wait per step, as a gradient scaler of torch has it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
+
+from metaloss.checks import require
 
 
 class Skipped(NamedTuple):
-    """The meta steps of an epoch that were skipped.
+    """The steps of an epoch that were skipped: meta steps, or ordinary ones.
 
     Attributes:
         number: how many there were.
-        step: the first skipped meta step, counted from 0 over the whole run.
-        tensor: the first parameter of the adjuster whose gradient was not finite at that step.
+        step: the first skipped step, counted from 0 over the whole run.
+        tensor: the first parameter whose gradient was not finite at that step; ``"loss"`` if an
+            ordinary step's loss was not.
     """
 
     number: int
@@ -23,12 +33,52 @@ class Skipped(NamedTuple):
     tensor: str
 
 
+@torch.no_grad()
+def first_bad(loss: Tensor, params: Sequence[nn.Parameter]) -> Tensor | None:
+    """Return the first of a loss and the gradients that is not finite; ``None`` if all are.
+
+    An accelerator is waited for once.
+
+    Args:
+        loss: a scalar.
+        params: the parameters whose gradients are checked.
+
+    Returns:
+        The loss itself, or the parameter of the gradient.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.training.non_finite import first_bad
+        >>> layer = torch.nn.Linear(2, 1)
+        >>> layer(torch.tensor([[1.0, torch.inf]])).sum().backward()
+        >>> first_bad(torch.tensor(0.5), [layer.bias, layer.weight]) is layer.weight
+        True
+    """
+    grads = [_values(p.grad) for p in params if p.grad is not None]
+    if loss.device.type == "cpu":  # a few microseconds a tensor, less than all at once
+        total = abs(loss.item()) + sum(abs(grad.sum().item()) for grad in grads)
+    else:
+        total = (loss + get_total_norm(grads).to(loss)).item()
+    if math.isfinite(total):
+        return None
+    if not loss.isfinite():
+        return loss
+    # The sum of values that are finite may overflow.
+    bad = (p for p in params if p.grad is not None and not _values(p.grad).isfinite().all())
+    return next(bad, None)
+
+
+def _values(grad: Tensor) -> Tensor:
+    return grad._values() if grad.is_sparse else grad
+
+
 class NonFiniteGuard:
     """Counts, on the device, the hypergradients of an epoch that were not finite."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        self.found: Tensor | None = None  # count, first step, its first tensor
+        # The count, the first step, its first tensor, how many in a row now and at most.
+        self.found: Tensor | None = None
 
     def check(self, hypergradient: Mapping[str, Tensor], step: int) -> Tensor:
         """Check a hypergradient and remember whether it was finite.
@@ -44,24 +94,54 @@ class NonFiniteGuard:
         self.names = list(hypergradient)
         bad = torch.stack([~g.isfinite().all() for g in hypergradient.values()])
         if self.found is None:
-            self.found = torch.zeros(3, dtype=torch.int64, device=bad.device)
-        count, first_step, first_tensor = self.found.unbind()
+            self.found = torch.zeros(5, dtype=torch.int64, device=bad.device)
+        count, first_step, first_tensor, row, longest = self.found.unbind()
         new = bad.any() & (count == 0)
+        row = (row + 1) * bad.any()
         self.found = torch.stack(
             [
                 count + bad.any(),
                 first_step + new * step,
                 torch.where(new, bad.int().argmax(), first_tensor),
+                row,
+                torch.maximum(longest, row),
             ]
         )
         return ~bad.any()
+
+    def next_epoch(self) -> NonFiniteGuard:
+        """Return the guard of the next epoch, which goes on with the number in a row."""
+        other = NonFiniteGuard()
+        if self.found is not None:
+            other.names = self.names
+            other.found = torch.zeros_like(self.found)
+            other.found[3:] = self.found[3]
+        return other
 
     def skipped(self) -> Skipped | None:
         """Return the skipped meta steps, or ``None`` if there were none; waits for the device."""
         if self.found is None:
             return None
-        count, step, tensor = self.found.tolist()
+        count, step, tensor, _, _ = self.found.tolist()
         return Skipped(count, step, self.names[tensor]) if count else None
+
+    def check_in_a_row(self, most: int) -> None:
+        """Raise an error if so many meta steps in a row were skipped; waits for the device.
+
+        Args:
+            most: the number in a row that is too many.
+
+        Raises:
+            InputError: there were as many, or more.
+        """
+        skipped = self.skipped()
+        longest = 0 if self.found is None else int(self.found[4])
+        require(
+            skipped is None or longest < most,
+            f"{longest} meta steps in a row had a hypergradient that is not finite, first in "
+            f"{skipped and skipped.tensor}; check the meta samples and the meta loss, or lower the "
+            "learning rates; the adjuster is as it was before them",
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counts so far."""

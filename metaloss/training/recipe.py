@@ -54,6 +54,9 @@ class Recipe:
             may judge by meta samples whose targets nobody checked.
         clip: how gradients are clipped in every ordinary step and in the lookahead; not at all if
             not given.
+        max_skipped: the number of steps in a row that is too many to skip. A step whose loss,
+            gradient or hypergradient is not finite is skipped and counted; as many in a row end
+            the run, for then it is not a bad batch that is the cause. 1 ends it at the first.
         speed: the options that make training faster.
         snapshots: the fractions of training at which the adjuster is kept for Algorithm 2,
             ascending to 1.
@@ -81,6 +84,7 @@ class Recipe:
     lookahead: Lookahead = field(default_factory=Lookahead)
     allow_noisy_meta: bool = False
     clip: Clip | None = None
+    max_skipped: int = field(default=10, metadata={"identity": False})
     speed: Speed = field(default_factory=Speed)
     snapshots: tuple[float, ...] = (1 / 3, 2 / 3, 1.0)
     evaluate_last: int | None = None
@@ -91,6 +95,7 @@ class Recipe:
         check_at_least("epochs", self.epochs, 1)
         check_at_least("warmup_epochs", self.warmup_epochs, 0)
         check_at_least("meta_every", self.meta_every, 1)
+        check_at_least("max_skipped", self.max_skipped, 1)
         require(
             self.meta_update in META_UPDATES,
             f"meta_update: expected {' or '.join(META_UPDATES)}, got {self.meta_update!r}",

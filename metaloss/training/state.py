@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from metaloss.arguments import shown
 from metaloss.checks import require
@@ -16,6 +17,7 @@ from metaloss.kinds import CLASSIFICATION
 from metaloss.objective import AdjustedLoss
 from metaloss.seeding import derive, seed_everything
 from metaloss.training.engine import Engine, Forward
+from metaloss.training.kept_buffers import KeptBuffers
 from metaloss.training.mean_margins import MeanMargins
 from metaloss.training.meta_learner import MetaLearner
 from metaloss.training.recipe import Recipe
@@ -50,6 +52,17 @@ class TrainState:
     engine: Engine = field(default_factory=Engine)
     forward: Forward | None = None
     margins: MeanMargins | None = None
+    skipped: int = 0
+
+    @cached_property
+    def kept(self) -> KeptBuffers:
+        """Copies of the buffers, to undo what a skipped step wrote."""
+        return KeptBuffers(self.model, self.criterion)
+
+    def name_of(self, param: Tensor) -> str:
+        """Return the name of one of the network's parameters."""
+        names = (name for name, each in self.model.named_parameters() if each is param)
+        return next(names, "a parameter outside of the model")
 
     @classmethod
     def start(
@@ -107,6 +120,7 @@ class TrainState:
         return {
             "step": self.step,
             "meta_step": self.meta_step,
+            "skipped": self.skipped,
             "model": self.model.state_dict(),
             "criterion": self.criterion.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -121,6 +135,7 @@ class TrainState:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore the result of :meth:`state_dict`."""
         self.step, self.meta_step = saved["step"], saved["meta_step"]
+        self.skipped = saved.get("skipped", 0)  # older ones have none
         self.model.load_state_dict(saved["model"])
         self.criterion.load_state_dict(saved["criterion"])
         self.optimizer.load_state_dict(saved["optimizer"])

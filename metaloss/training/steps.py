@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 
 from metaloss.bilevel import Clip, Solution
-from metaloss.checks import InputError
+from metaloss.checks import InputError, require
 from metaloss.objective import AdjustedLoss
-from metaloss.processes import joint_rows
+from metaloss.processes import joint_rows, mean_over
 from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.meta_learner import MetaGradient
+from metaloss.training.non_finite import first_bad
 from metaloss.training.state import TrainState
 from metaloss.types import Batch
 
@@ -41,8 +43,12 @@ def ordinary_step(
     criterion: AdjustedLoss,
     *,
     clip: Clip | None = None,
-) -> None:
+    max_skipped: int = 1,
+) -> bool:
     """Take an ordinary step of the network (Eq. 12); the conditioner observes the batch.
+
+    If the loss or a gradient is not finite, the step is skipped, and leaves no trace in the
+    weights, the optimizer, the running statistics and the conditioner's memory.
 
     Args:
         state: the state of the training, changed in place.
@@ -50,22 +56,31 @@ def ordinary_step(
         metrics: the epoch's metrics, updated in place.
         criterion: the loss: the state's own, or the plain loss while warming up.
         clip: how gradients are clipped; not at all if not given.
+        max_skipped: the number of skipped steps in a row that is too many.
+
+    Returns:
+        Whether the step was taken.
+
+    Raises:
+        InputError: too many steps in a row were skipped, or a weight is not finite.
     """
+    state.kept.keep()
     state.model.train()
     outputs = (state.forward or state.model)(batch.inputs)
     losses, hparams = criterion.per_sample(outputs, batch.targets, batch.index, track=True)
     if criterion is not state.criterion:  # the conditioner observes batches of the warm-up too
         state.criterion.observe(outputs, batch.targets, batch.index)
     loss = losses.mean()
-    if loss.device.type == "cpu":  # on a GPU, where this would wait, the loss is checked per epoch
-        value = loss.item()
-        if not math.isfinite(value):
-            check_finite_weights(state)  # raises if the cause was the step before
-        check_finite_loss(value, state.step)
     state.optimizer.zero_grad(set_to_none=True)
     # The loss depends on the adjuster too, whose gradient this step does not need.
     stepped = [p for group in state.optimizer.param_groups for p in group["params"]]
     state.engine.backward(loss, stepped)
+    (joint,) = mean_over([loss.detach()])  # so that all processes skip a step, or none does
+    bad = first_bad(joint, stepped) if state.engine.scaler is None else None
+    if bad is not None:
+        _skip(state, metrics, None if bad is joint else state.name_of(bad), max_skipped)
+        return False
+    state.skipped = 0
     if clip is not None:
         state.engine.unscale(state.optimizer)
         clip.clip_(stepped)
@@ -79,6 +94,23 @@ def ordinary_step(
     metrics.add_batch(losses, hparams, outputs, targets, index)
     if state.margins is not None and index is not None:
         state.margins.add(outputs, targets, index)
+    return True
+
+
+def _skip(state: TrainState, metrics: EpochMetrics, bad: str | None, max_skipped: int) -> None:
+    """Undo what the forward pass wrote, and count the step; ``bad`` is a parameter's name."""
+    state.optimizer.zero_grad(set_to_none=True)
+    check_finite_weights(state)  # raises if the cause was the step before
+    state.kept.restore()
+    state.skipped += 1
+    metrics.skip_step(state.step, bad or "loss")
+    where = f"the gradient of {bad}" if bad else "the training loss"
+    require(
+        state.skipped < max_skipped,
+        f"step {state.step}: {where} is not finite"
+        + (f", and so it was in {max_skipped} steps in a row" if max_skipped > 1 else "")
+        + "; check the inputs, or lower the learning rate",
+    )
 
 
 def check_finite_loss(loss: float, step: int) -> None:
@@ -88,6 +120,15 @@ def check_finite_loss(loss: float, step: int) -> None:
             f"step {step}: the training loss is {loss}; check the inputs, or lower the "
             "learning rate"
         )
+
+
+def check_some_taken(means: Mapping[str, float], step: int, per_epoch: int) -> None:
+    """Raise InputError if all steps of an epoch were skipped: then there is nothing to report."""
+    require(
+        "train_loss" in means,
+        f"epoch {step // per_epoch}: all {per_epoch} steps were skipped, because their loss or "
+        "gradient was not finite; check the inputs, or lower the learning rate",
+    )
 
 
 def check_finite_weights(state: TrainState) -> None:

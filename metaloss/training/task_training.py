@@ -19,11 +19,13 @@ from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.evaluate import Evaluation, evaluate
 from metaloss.training.meta_labels import check_meta_loss
 from metaloss.training.meta_learner import MetaGradient
+from metaloss.training.non_finite import NonFiniteGuard
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
 from metaloss.training.steps import (
     check_finite_loss,
     check_finite_weights,
+    check_some_taken,
     meta_gradient,
     ordinary_step,
 )
@@ -104,6 +106,11 @@ class TaskTraining:
             return self.state.step % self.recipe.meta_every == 0
         return self._until_due == 0 and self._lookback.watched >= self._lookback.steps - 1
 
+    @property
+    def ready(self) -> bool:
+        """Whether no step was skipped that a hypergradient, if it is due, looks back over."""
+        return self._looks_ahead or self._lookback.watched == self._lookback.steps
+
     def draw(self) -> None:
         """Draw the next batches."""
         with self._timed():
@@ -134,7 +141,14 @@ class TaskTraining:
         (batch, *_) = self._window
         criterion = self._warm_up if self.warming else state.criterion
         with self._timed(), self._watching(batch):
-            ordinary_step(state, batch, self._metrics, criterion, clip=self.recipe.clip)
+            ordinary_step(
+                state,
+                batch,
+                self._metrics,
+                criterion,
+                clip=self.recipe.clip,
+                max_skipped=self.recipe.max_skipped,
+            )
         return self.count_step()
 
     def count_step(self) -> bool:
@@ -165,7 +179,7 @@ class TaskTraining:
         if self.state.step == self.total:
             self.state.criterion.progress(1.0)
         else:
-            self._begin()
+            self._begin(self._metrics.guard.next_epoch())
         return record
 
     def state_dict(self) -> dict[str, Any]:
@@ -200,7 +214,8 @@ class TaskTraining:
             return nullcontext()
         state.model.train()
         arguments = state.model, state.optimizer, state.criterion, batch
-        return self._lookback.step(*arguments, scaler=state.engine.scaler)
+        scaler = state.engine.scaler
+        return self._lookback.step(*arguments, scaler=scaler, may_skip=True)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -209,9 +224,9 @@ class TaskTraining:
         yield
         self.count(time.perf_counter() - began)
 
-    def _begin(self) -> None:
+    def _begin(self, guard: NonFiniteGuard | None = None) -> None:
         names = () if self.warming else self.state.criterion.loss.hyperparameters
-        self._metrics = EpochMetrics(names, self._flipped, self._kind)
+        self._metrics = EpochMetrics(names, self._flipped, self._kind, guard)
         self._seconds = 0.0
 
     @cached_property
@@ -232,7 +247,9 @@ class TaskTraining:
         share(state.model.buffers())  # data parallelism keeps those of process 0 too
         means = self._metrics.means()
         check_finite_weights(state)
+        check_some_taken(means, state.step, self.per_epoch)
         check_finite_loss(means["train_loss"], state.step - 1)
+        self._metrics.guard.check_in_a_row(recipe.max_skipped)
         skipped = self._metrics.guard.skipped()
         record = {
             "epoch": state.step // self.per_epoch,
@@ -251,6 +268,8 @@ class TaskTraining:
             if self.task.validation is not None:
                 found = evaluate(state.model, self.task.validation, self._kind)
                 record |= self._recorded("validation", found)
+        if self._metrics.skipped is not None:
+            record["skipped_steps"] = self._metrics.skipped._asdict()
         if skipped is not None:
             record["meta_steps_skipped"] = skipped._asdict()
         record["seconds"] = self._seconds + time.perf_counter() - began

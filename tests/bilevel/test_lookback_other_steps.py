@@ -175,6 +175,31 @@ def test_a_step_that_a_scaler_skips_is_not_watched() -> None:
         lookback.hypergradient(here.meta_batch)
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_step_that_is_left_out_is_forgotten_with_those_before_it(steps: int) -> None:
+    here, lookback = training(), Lookback(steps)
+    x, y, index = batch = here.train_batches[0]
+
+    def one(taken: bool) -> None:
+        with lookback.step(here.model, here.optimizer, here.criterion, batch, may_skip=True):
+            here.optimizer.zero_grad()
+            here.criterion(here.model(x), y, index).backward()
+            if taken:
+                here.optimizer.step()
+
+    for taken in (True, False, True):
+        one(taken)
+    assert lookback.watched == 1
+    for _ in range(steps - 1):
+        one(True)
+    theta = dict(here.criterion.adjuster.named_parameters())
+    assert lookback.hypergradient(here.meta_batch).keys() == theta.keys()
+    one(False)
+    assert lookback.watched == 0
+    with pytest.raises(InputError, match="got 0"):
+        lookback.hypergradient(here.meta_batch)
+
+
 def test_a_scaler_with_an_optimizer_that_unscales_by_itself() -> None:
     def fused(params):
         return torch.optim.SGD(params, lr=0.2, momentum=0.9, fused=True)

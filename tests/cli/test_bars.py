@@ -73,3 +73,19 @@ def test_the_figures_of_one_run_are_not_shown_for_the_next() -> None:
         assert "meta loss" in bars.progress.summary
         bars.begin(info._replace(number=2))
         assert bars.progress.summary == ""
+
+
+def test_skipped_steps_are_warnings() -> None:
+    for kind in (Bars, Lines):
+        shown = io.StringIO()
+        info = RunInfo(method="CE", seed=0, number=1, runs=1, steps=9, epochs=9)
+        with kind(Console(file=shown, width=300)) as observer:
+            observer.begin(info)
+            skipped = {"number": 1, "step": 7, "tensor": "loss"}
+            observer.epoch({**RECORD, "skipped_steps": skipped, "meta_steps_skipped": skipped})
+        text = shown.getvalue()
+        assert (
+            "warning: fashion-mnist-symmetric-40, epoch 1: 1 step skipped, the loss or a gradient "
+            "was not finite; first at step 7 in loss; the network is as it was before\n"
+        ) in text
+        assert "epoch 1: 1 meta step skipped, the hypergradient was not finite; first at" in text

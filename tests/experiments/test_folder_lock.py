@@ -134,3 +134,32 @@ def test_a_run_killed_before_it_had_written_anything_can_be_started(tmp_path: Pa
     (run / "A" / "seed-0" / ".model.safetensors.x1.part").write_text("half")
     experiment().run(RunFolder(run, resume=True))
     assert not list(run.rglob("*.part"))
+
+
+class Steps(Observer):
+    """Counts the steps."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def step(self, step: int) -> None:
+        self.steps += 1
+
+
+def test_a_document_is_made_before_the_first_step_and_kept(tmp_path: Path) -> None:
+    watching = Steps()
+    made = []
+
+    def document() -> str:
+        made.append(watching.steps)
+        return f"made by call {len(made)}"
+
+    run = tmp_path / "run"
+    documents = {"operative.gin": document, "config.gin": "text"}
+    experiment().run(RunFolder(run), watching, documents)
+    experiment().run(RunFolder(run, resume=True), watching, documents)
+    assert made == [0, watching.steps] and watching.steps > 0
+    assert (run / "operative.gin").read_text() == "made by call 1"
+    (run / "operative.gin").unlink()  # as where the process ended before it was written
+    experiment().run(RunFolder(run, resume=True), watching, documents)
+    assert (run / "operative.gin").read_text() == "made by call 3"

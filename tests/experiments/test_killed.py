@@ -40,7 +40,9 @@ def content(path: Path) -> Any:
         lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
         return [without_times(json.loads(line)) for line in lines]
     if path.suffix == ".html":
-        return re.sub(r"[\d.,]+( s\b|</td>)", "", path.read_text())
+        return re.sub(
+            r"[\d.,]+( s\b| seconds|</td>)", "", path.read_text().replace(str(path.parent), "run")
+        )
     return path.read_bytes()
 
 

@@ -66,6 +66,23 @@ def test_skipped_meta_steps_are_summed(copied) -> None:
     ]
 
 
+def test_skipped_steps_are_summed(copied) -> None:
+    run = copied("classes")
+    falling(run)
+
+    def change(line: dict) -> None:
+        line["skipped_steps"] = {"number": 1, "step": line["step"], "tensor": "loss"}
+
+    rewritten(run / "CE/seed-1", change)
+    (line,) = said(run)
+    pattern = (
+        r"CE, seed 1, blobs: (\d+) steps were skipped, because the loss or a gradient was not "
+    )
+    pattern += r"finite; the first was step \d+, by loss\."
+    found = re.fullmatch(pattern, line)
+    assert found is not None and int(found[1]) > 1
+
+
 def test_losses_that_were_not_finite_are_counted(copied) -> None:
     run = copied("classes")
     falling(run)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
+from functools import partial
 
 import pytest
 import torch
 from PIL import Image
 
 from metaloss.checks import InputError
+from metaloss.experiments import Conventional, Experiment, RunFolder, RunSettings
+from metaloss.losses import CrossEntropy
 from metaloss.shim import import_torchvision
-from metaloss.tasks import FolderLoader, FolderSet, image_files
+from metaloss.tasks import FolderLoader, FolderSet, classification_task, image_files
+from metaloss.training import Observer, Recipe
 from metaloss.types import Loader
 
 transforms = import_torchvision().transforms
@@ -132,11 +137,74 @@ def killed(image):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_killed_worker_is_one_line(pets):
+def gone(image):
+    os._exit(0)
+
+
+def hanging(image):
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("transform", [killed, gone])
+def test_a_worker_that_dies_is_one_line(pets, transform):
     root, _ = pets
-    source = image_files(root, size=6, train_transform=killed, workers=1)
-    with pytest.raises(InputError, match=r"^pets: expected workers .* one was killed"):
+    source = image_files(root, size=6, train_transform=transform, workers=1)
+    with pytest.raises(InputError, match=r"^pets: expected workers .* one died, most li.*batch$"):
         flat(FolderLoader(source.train, 24), 0)
+
+
+def test_a_worker_that_hangs_is_one_line(pets):
+    root, _ = pets
+    source = image_files(root, size=6, train_transform=hanging, workers=1, timeout=0.5)
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"^pets: expected workers .* none .* 0\.5 sec.*timeout$"):
+        flat(FolderLoader(source.train, 24), 0)
+    assert time.monotonic() - began < 30
+
+
+class Failing:
+    """A transform that does something else while a file exists."""
+
+    def __init__(self, flag, act):
+        self.flag, self.act = flag, act
+
+    def __call__(self, image):
+        if self.flag.exists():
+            self.act(image)
+        return torch.full((3, 6, 6), float(image.getpixel((0, 0))[0]) / 255)
+
+
+@pytest.mark.parametrize("act", [gone, hanging])
+def test_a_run_whose_workers_fail_can_be_resumed(pets, tmp_path, act):
+    root, _ = pets
+    flag = tmp_path / "flag"
+    transform = Failing(flag, act)
+    run = Experiment(
+        task=partial(
+            classification_task,
+            data=partial(
+                image_files, root, size=6, train_transform=transform, workers=1, timeout=1.0
+            ),
+            batch_size=8,
+            num_meta=0,
+        ),
+        model=lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(108, 3)),
+        methods=[Conventional(name="CE", loss=CrossEntropy())],
+        recipe=Recipe(epochs=3),
+        settings=RunSettings(device="cpu"),
+    )
+    whole = run.run(RunFolder(tmp_path / "whole"))
+
+    class Fail(Observer):
+        def epoch(self, record):
+            if record["epoch"] == 2:
+                flag.touch()
+
+    with pytest.raises(InputError, match=r"^pets.* expected workers that read until the end"):
+        run.run(RunFolder(tmp_path / "run"), Fail())
+    flag.unlink()
+    assert (tmp_path / "run/CE/seed-0/checkpoint.pt").exists()
+    assert run.run(RunFolder(tmp_path / "run", resume=True)) == whole
 
 
 @pytest.mark.exhaustive
@@ -179,6 +247,8 @@ def test_bad_arguments(pets):
         image_files(root, size=0)
     with pytest.raises(InputError, match=r"workers: .* at least 0, got -1"):
         image_files(root, workers=-1)
+    with pytest.raises(InputError, match=r"timeout: .* got -1"):
+        image_files(root, size=6, timeout=-1.0)
     with pytest.raises(InputError, match=r"val: expected a folder"):
         image_files(root, test="val")
     data = image_files(root, size=6).train

@@ -121,3 +121,49 @@ def test_a_hypergradient_that_is_not_finite_is_not_taken() -> None:
     (record,) = train(state, task, recipe)
     assert record["meta_steps_skipped"] == {"number": 6, "step": 0, "tensor": "net.0.weight"}
     assert all(torch.equal(before[k], v) for k, v in state.criterion.adjuster.state_dict().items())
+
+
+def test_too_many_hypergradients_in_a_row_end_the_run() -> None:
+    task = blobs()
+    calls = 0
+
+    def broken(outputs, targets):
+        nonlocal calls
+        calls += 1
+        return F.cross_entropy(outputs, targets) * (1.0 if calls in {1, 5} else math.nan)
+
+    recipe = Recipe(epochs=3, meta_every=1, max_skipped=9, lookahead=Lookahead(meta_loss=broken))
+    records = []
+
+    class Keep(Observer):
+        def epoch(self, record) -> None:
+            records.append(record)
+
+    state = started(task, recipe)
+    before = copy.deepcopy(state.criterion.adjuster.state_dict())
+    # Of 18 meta steps, 0 and 4 are finite; 5 to 17 are the row, which is seen after epoch 3.
+    with pytest.raises(InputError, match=r"13 meta steps in a row .*, first in net\.0\.weight"):
+        train(state, task, recipe, Keep())
+    assert [record["meta_steps_skipped"]["number"] for record in records] == [4, 6]
+    assert all(value.isfinite().all() for value in state.criterion.adjuster.state_dict().values())
+    assert before.keys() == state.criterion.adjuster.state_dict().keys()
+
+
+def test_the_number_in_a_row_goes_on_in_the_next_epoch_and_in_another_process() -> None:
+    guard = NonFiniteGuard()
+    for step, value in enumerate((0.0, math.nan, math.nan)):
+        guard.check(gradients(a=value), step)
+    guard.check_in_a_row(3)
+    with pytest.raises(InputError, match="2 meta steps in a row"):
+        guard.check_in_a_row(2)
+    later, other = guard.next_epoch(), NonFiniteGuard()
+    assert later.skipped() is None
+    later.check_in_a_row(1)
+    other.load_state_dict(later.state_dict(), torch.device("cpu"))
+    other.check(gradients(a=math.inf), 3)
+    assert other.skipped() == (1, 3, "a")
+    with pytest.raises(InputError, match="3 meta steps in a row"):
+        other.check_in_a_row(3)
+    assert other.check(gradients(a=1.0), 4)
+    assert not other.check(gradients(a=math.inf), 5)
+    assert NonFiniteGuard().next_epoch().skipped() is None

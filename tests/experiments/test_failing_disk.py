@@ -1,0 +1,83 @@
+"""A disk that fails ends a run with the name of the file, and the run can be resumed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metaloss.experiments import RunFolder
+from metaloss.files import is_part
+from tests.experiments.runs import experiment
+from tests.helpers.exhaustive import mostly_exhaustive
+
+FILES = (
+    "identity.json",
+    "metrics.jsonl",
+    "checkpoint.pt",
+    "model.safetensors",
+    "adjuster.safetensors",
+    "card.json",
+    "samples.safetensors",
+    "result.json",
+    "results.json",
+)
+ERRORS = {
+    "full": (errno.ENOSPC, "No space left on device"),
+    "read-only": (errno.EROFS, "Read-only file system"),
+    "not allowed": (errno.EACCES, "Permission denied"),
+    "broken": (errno.EIO, "Input/output error"),
+}
+
+
+class Disk:
+    """A disk on which writes to files of one name fail, from the second of them on."""
+
+    def __init__(self, name: str, number: int) -> None:
+        self.name, self.number, self.times = name, number, 0
+        self.mkstemp, self.open = tempfile.mkstemp, Path.open
+
+    def fail(self, name: str) -> None:
+        self.times += name == self.name
+        several = self.name in {"metrics.jsonl", "checkpoint.pt"}
+        if name == self.name and self.times > several:
+            raise OSError(self.number, os.strerror(self.number))
+
+    def made(self, *, prefix: str, **settings: Any) -> tuple[int, str]:
+        self.fail(prefix.strip("."))
+        return self.mkstemp(prefix=prefix, **settings)
+
+    def watch(self, patch: pytest.MonkeyPatch) -> None:
+        def opened(path: Path, mode: str = "r", **settings: Any) -> Any:
+            if "a" in mode:
+                with self.open(path, mode, **settings) as file:
+                    file.write('{"epoch": 2, "tr')  # as far as there is space
+                self.fail(path.name)
+                os.truncate(path, path.stat().st_size - 16)
+            return self.open(path, mode, **settings)
+
+        patch.setattr(tempfile, "mkstemp", self.made)
+        patch.setattr(Path, "open", opened)
+
+
+@pytest.mark.parametrize("error", mostly_exhaustive(ERRORS, "full", "read-only"))
+@pytest.mark.parametrize("name", FILES)
+def test_the_file_is_named_and_the_run_goes_on(
+    name: str, error: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, words = error
+    whole = experiment().run(RunFolder(tmp_path / "whole"))
+    disk = Disk(name, number)
+    with monkeypatch.context() as patch:
+        disk.watch(patch)
+        with pytest.raises(OSError, match=rf"{words}: '.*/{name}'$"):
+            experiment().run(RunFolder(tmp_path / "run"))
+    run = tmp_path / "run"
+    assert not [path for path in run.rglob("*") if is_part(path)]
+    assert experiment().run(RunFolder(run, resume=True)) == whole
+    model = "A/seed-0/model.safetensors"
+    assert (run / model).read_bytes() == (tmp_path / "whole" / model).read_bytes()
