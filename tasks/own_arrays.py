@@ -40,7 +40,8 @@ def read_arrays(path: Path) -> dict[str, Records]:
     """
     require(path.is_file(), f"{path}: expected an .npz file, found no such file")
     try:
-        with np.load(path, allow_pickle=False) as content:
+        # NumPy does not close a damaged file that it has opened itself.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             arrays = {name.lower(): content[name] for name in content.files}
     except Exception as error:  # for a damaged file, NumPy may raise anything
         said = one_line(str(error)) or type(error).__name__

@@ -33,7 +33,8 @@ def load_array(path: Path) -> npt.NDArray[Any]:
     try:
         if path.suffix.lower() == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False)
-        with np.load(path, allow_pickle=False) as held:
+        # NumPy does not close a damaged file that it has opened itself.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             found = [name for name in held.files if name.lower() in NAMES]
             require(
                 len(found) == 1,
