@@ -19,7 +19,7 @@ def labels(
     method: Annotated[
         str | None,
         typer.Option(
-            help="Whose network to ask.", show_default="the first that learned an adjuster"
+            help="Whose network to ask.", show_default="the first with an adjuster"
         ),
     ] = None,
     seed: Annotated[

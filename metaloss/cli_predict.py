@@ -24,7 +24,7 @@ def predict(
     method: Annotated[
         str | None,
         typer.Option(
-            help="Whose network to use.", show_default="the first that learned an adjuster"
+            help="Whose network to use.", show_default="the first with an adjuster"
         ),
     ] = None,
     seed: Annotated[

@@ -21,7 +21,8 @@ class Choice:
     """Which run of an experiment is read.
 
     Attributes:
-        method: the method's name; by default the first that learned an adjuster, else the first.
+        method: the method's name; by default the first that learned an adjuster, else the
+            first that was given one, else the first.
         seed: the seed; by default the first of the experiment's.
         task: the task's name, if there are several; by default the first.
     """
@@ -100,7 +101,8 @@ def chosen_run(
     method = choice.method
     if method is None:
         learned = [name for name, records in runs.items() if records.adjuster.is_dir()]
-        method = [*learned, *runs][0]
+        frozen = [name for name, records in runs.items() if "adjuster" in (records.result() or {})]
+        method = [*learned, *frozen, *runs][0]
     require(method in runs, f"method: expected one of {', '.join(runs)}, got {method!r}")
     records = runs[method]
     result = records.result()

@@ -77,7 +77,7 @@ def predict_run(
             ``inputs`` or ``x``; or such an array. Arrays are uint8 images or features,
             ``[samples, ...]``, of the shape that the run was trained on.
         method: the name of the method; by default the first that learned an adjuster, else the
-            first.
+            first that was given one, else the first.
         seed: the seed; by default the first.
         task: the name of the task, if the run has several; by default the first.
         batch_size: the number of samples that are read and predicted at a time, at least 1.

@@ -71,6 +71,7 @@ def test_a_table_without_clean_labels(table: Path, tmp_path: Path) -> None:
     doubtful = [int(row["id"].removeprefix("row")) for row in rows[:6]]
     assert sum(at % 5 == 0 for at in doubtful) >= 5
     assert (out / "config.gin").is_file()
+    assert ": recommended, seed 0; ranked by" in run("labels", out)  # not the baseline
 
 
 def test_rows_of_a_table_are_predicted_by_their_columns(table: Path, tmp_path: Path) -> None:
