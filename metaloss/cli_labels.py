@@ -18,9 +18,7 @@ def labels(
     *,
     method: Annotated[
         str | None,
-        typer.Option(
-            help="Whose network to ask.", show_default="the first with an adjuster"
-        ),
+        typer.Option(help="Whose network to ask.", show_default="the first with an adjuster"),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Of which seed.", show_default="the first")

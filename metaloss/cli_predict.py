@@ -23,9 +23,7 @@ def predict(
     *,
     method: Annotated[
         str | None,
-        typer.Option(
-            help="Whose network to use.", show_default="the first with an adjuster"
-        ),
+        typer.Option(help="Whose network to use.", show_default="the first with an adjuster"),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Of which seed.", show_default="the first")

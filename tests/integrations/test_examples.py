@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -145,3 +146,26 @@ def test_an_example_runs_by_itself(name: str, needs: str, tmp_path: Path) -> Non
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("name", "launcher"),
+    [
+        ("with_ddp", ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]),
+        ("with_fabric", []),
+    ],
+)
+def test_scripts_of_several_processes(name: str, launcher: list[str]) -> None:
+    ended = subprocess.run(
+        [sys.executable, *launcher, str(EXAMPLES / f"{name}.py")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = [float(word[:-1]) for word in ended.stdout.split() if word.endswith("%")]
+    assert len(set(found)) == 1  # the same on every process
+    assert found[0] > 88
