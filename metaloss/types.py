@@ -81,6 +81,20 @@ class Reviewable(Protocol):
 
 
 @runtime_checkable
+class Divisible(Protocol):
+    """A loader that can read one of several equal parts of each batch, and nothing else."""
+
+    def part(self, rank: int, number: int) -> Loader:
+        """Return a loader of the same batches, with some of the samples of each.
+
+        Args:
+            rank: which part, from 0.
+            number: how many parts there are.
+        """
+        ...
+
+
+@runtime_checkable
 class Selectable(Protocol):
     """A loader, or a task, that can be cut down to some of its training samples."""
 

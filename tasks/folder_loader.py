@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from metaloss.checks import InputError, require
 from metaloss.digest import digest
+from metaloss.processes import equal_part
 from metaloss.seeding import derive, generator
 from metaloss.types import Batch
 
@@ -41,6 +42,7 @@ class FolderLoader:
         shuffle: whether each epoch has an order of its own.
         drop_last: whether to drop a last batch that is not full.
         device: the device of the batches.
+        own: which part of each batch is read, and how many equal parts there are.
 
     Raises:
         InputError: the batch is larger than the set. While an epoch is read: a file cannot be read,
@@ -61,6 +63,7 @@ class FolderLoader:
     shuffle: bool = True
     drop_last: bool = True
     device: torch.device | str = "cpu"
+    own: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
         """Check the batch size and copy the targets to the device."""
@@ -107,9 +110,21 @@ class FolderLoader:
         size = min(self.batch_size, len(index))
         return replace(self, data=self.data.subset(index.cpu()), batch_size=size)
 
+    def part(self, rank: int, number: int) -> FolderLoader:
+        """Return a loader that reads one of several equal parts of each batch.
+
+        Args:
+            rank: which part, from 0.
+            number: how many parts there are.
+        """
+        return replace(self, own=(rank, number))
+
     def in_order(self) -> FolderLoader:
         """Return an evaluation loader: every sample once, in order and without augmentation."""
         return replace(self, augment=False, shuffle=False, drop_last=False)
+
+    def _own(self, batch: Tensor) -> Tensor:
+        return batch if self.own == (0, 1) else batch[equal_part(len(batch), *self.own)]
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Return the batches of epoch ``number``, counted from 0."""
@@ -119,7 +134,7 @@ class FolderLoader:
         device = torch.device(self.device)
         loader = DataLoader(
             _Images(self.data, derive(self.seed, "augment", number), self.augment),
-            batch_sampler=[batch.tolist() for batch in self._plan.cut(order)],
+            batch_sampler=[self._own(batch).tolist() for batch in self._plan.cut(order)],
             num_workers=self.data.workers,
             timeout=min(_LOOK, self.data.timeout or _LOOK) if self.data.workers else 0,
             # Without a generator of its own, DataLoader draws from the global one.
@@ -127,7 +142,7 @@ class FolderLoader:
             pin_memory=device.type == "cuda",
             collate_fn=_collate,
         )
-        indices = self._plan.cut(order.to(device))
+        indices = map(self._own, self._plan.cut(order.to(device)))
         for inputs, index in zip(_while_alive(loader, self.data), indices, strict=True):
             if isinstance(inputs, InputError):
                 raise inputs

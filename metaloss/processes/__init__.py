@@ -12,6 +12,7 @@ from metaloss.processes.exchange import (
 from metaloss.processes.failure import LostProcessError, ending_together, says
 from metaloss.processes.first import on_first
 from metaloss.processes.group import alone, number, rank, together
+from metaloss.processes.parts import equal_part
 
 __all__ = [
     "LostProcessError",
@@ -19,6 +20,7 @@ __all__ = [
     "check_same",
     "check_same_text",
     "ending_together",
+    "equal_part",
     "joint_rows",
     "largest_over",
     "mean_over",

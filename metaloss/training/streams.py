@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping
 from itertools import count, islice
@@ -11,8 +10,8 @@ from torch.utils.data import DataLoader
 
 from metaloss.arguments import shown
 from metaloss.checks import InputError, require
-from metaloss.processes import number, rank
-from metaloss.types import Batch, Loader, Reviewable
+from metaloss.processes import equal_part, number, rank
+from metaloss.types import Batch, Divisible, Loader, Reviewable
 
 
 def check_loader(name: str, loader: object) -> None:
@@ -71,36 +70,24 @@ def stream(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Bat
         )
 
 
-def own_parts(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Yield this process's part of each batch; the batch itself if there is one process.
-
-    The parts of all processes are equally long, so up to one sample less than there are processes
-    is left out of a batch.
+def own_parts(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Batch]:
+    """Yield this process's part of each batch of a :func:`stream`; all of it if it is alone.
 
     Args:
-        batches: the batches, the same on each process.
+        loader: the loader; it reads the part alone if it is :class:`~metaloss.types.Divisible`.
+        start: the number of batches to skip.
+        name: the loader's name in messages.
 
     Raises:
-        InputError: a batch has fewer samples than there are processes.
+        InputError: as for :func:`stream`; or a batch has fewer samples than there are processes.
     """
-    warned = False
-    for batch in batches:
-        length, left = divmod(len(batch.targets), number())
-        require(
-            length > 0,
-            f"batch: expected at least one sample for each of {number()} processes, got "
-            f"{len(batch.targets)}; train in fewer processes, or with larger batches",
-        )
-        if left and not warned and rank() == 0:
-            warned = True
-            warnings.warn(
-                f"{number()} processes have equal parts of a batch, so {left} of its "
-                f"{len(batch.targets)} samples are left out; a batch size that {number()} divides "
-                "loses none",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        yield part_of(batch, slice(rank() * length, (rank() + 1) * length))
+    if number() == 1:
+        yield from stream(loader, start, name)
+    elif isinstance(loader, Divisible):
+        yield from stream(loader.part(rank(), number()), start, name)
+    else:
+        for batch in stream(loader, start, name):
+            yield part_of(batch, equal_part(len(batch.targets), rank(), number()))
 
 
 def part_of(batch: Batch, rows: slice) -> Batch:

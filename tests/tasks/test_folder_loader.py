@@ -267,3 +267,16 @@ def test_in_order_gives_every_file_once_for_evaluation(pets):
     batches = flat(FolderLoader(train, 7).in_order(), 0)
     for ours, theirs in zip(batches, flat(expected, 0), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_parts_of_a_batch_are_the_batch(pets):
+    root, _ = pets
+    whole = FolderLoader(image_files(root, size=6).train, 4, seed=3)
+    parts = [flat(whole.part(rank, 2), 1) for rank in range(2)]
+    for batch, one, other in zip(flat(whole, 1), *parts, strict=True):
+        for together, first, second in zip(batch, one, other, strict=True):
+            assert torch.equal(torch.cat([first, second]), together)
+    with pytest.raises(InputError, match="at least one sample for each of 5 processes, got 4"):
+        next(whole.part(0, 5).epoch(0))
+    with pytest.warns(RuntimeWarning, match="3 processes have equal parts of a batch, so 1 of its"):
+        assert len(next(whole.part(0, 3).epoch(0)).targets) == 1
