@@ -44,6 +44,19 @@ def in_processes(number: int, function: Callable[..., Any], *args: object) -> li
         return [torch.load(f"{place}/result-{rank}") for rank in range(number)]
 
 
+def script(module: str, *words: object) -> subprocess.CompletedProcess[str]:
+    """Run a module as a script, which starts its other processes itself."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, words)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
 def _main() -> None:
     import importlib
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,7 @@ import safetensors.torch
 import torch
 
 from metaloss.experiments import RunFolder
-from tests.helpers.processes import ROOT
+from tests.helpers.processes import script
 from tests.processes.blob_experiment import experiment
 
 NOISY = {"seconds", "samples_per_second"}
@@ -25,11 +22,7 @@ pytestmark = pytest.mark.exhaustive
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     place = tmp_path_factory.mktemp("runs")
-    command = [sys.executable, "-m", "tests.processes.blob_experiment", str(place / "two"), "2"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False
-    )
+    ended = script("tests.processes.blob_experiment", place / "two", 2)
     assert ended.returncode == 0, ended.stderr
     experiment(1).run(RunFolder(place / "one"))
     return place / "one", place / "two"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,33 +9,21 @@ import pytest
 
 from metaloss import InputError
 from metaloss.training import Engine, FabricEngine
-from tests.helpers.processes import ROOT
-
-
-def run(place: Path, how: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.processes.dying", str(place), how],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+from tests.helpers.processes import script
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("how", ["killed", "error"])
 def test_a_process_that_ends(tmp_path: Path, how: str) -> None:
     began = time.monotonic()
-    ended = run(tmp_path / "run", how)
+    ended = script("tests.processes.dying", tmp_path / "run", how)
     assert ended.returncode != 0
     assert time.monotonic() - began < 60
     assert "another process of the run has ended" in ended.stderr or ended.returncode == -9
     if how == "error":
         assert "image 7: expected an image, got none" in ended.stderr
     assert (tmp_path / "run/CE/seed-0/checkpoint.pt").is_file()
-    resumed = run(tmp_path / "run", "resumed")
+    resumed = script("tests.processes.dying", tmp_path / "run", "resumed")
     assert resumed.returncode == 0, resumed.stderr
     assert (tmp_path / "run/results.json").is_file()
 

@@ -5,28 +5,18 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.experiments.test_killed import files
-from tests.helpers.processes import ROOT
+from tests.helpers.processes import script
 
 pytestmark = pytest.mark.exhaustive
 
 
 def run(place: Path, rank: int, *moment: int) -> subprocess.CompletedProcess[str]:
-    words = [str(place), str(rank), *map(str, moment)]
-    return subprocess.run(
-        [sys.executable, "-m", "tests.processes.killed", *words],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return script("tests.processes.killed", place, rank, *moment)
 
 
 @pytest.mark.timeout(3600)
