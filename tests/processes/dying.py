@@ -42,7 +42,8 @@ class Ends:
 
 def task(how: str, *arguments: Any, **named: Any) -> Blobs:
     """The task of a process."""
-    made = blobs(*arguments, **named, samples=60, batch_size=12, dtype=torch.float64)
+    shape = {"samples": 60, "batch_size": 12, "dtype": torch.float64, "validation": True}
+    made = blobs(*arguments, **named, **shape)
     return replace(made, train=Ends(made.train, how))
 
 

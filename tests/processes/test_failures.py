@@ -6,10 +6,14 @@ import time
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import torch
 
 from metaloss import InputError
+from metaloss.experiments import RunFolder
 from metaloss.training import Engine, FabricEngine
 from tests.helpers.processes import script
+from tests.processes.blob_experiment import experiment
 
 
 @pytest.mark.exhaustive
@@ -23,9 +27,20 @@ def test_a_process_that_ends(tmp_path: Path, how: str) -> None:
     if how == "error":
         assert "image 7: expected an image, got none" in ended.stderr
     assert (tmp_path / "run/CE/seed-0/checkpoint.pt").is_file()
-    resumed = script("tests.processes.dying", tmp_path / "run", "resumed")
-    assert resumed.returncode == 0, resumed.stderr
-    assert (tmp_path / "run/results.json").is_file()
+    if how == "error":
+        resumed = script("tests.processes.dying", tmp_path / "run", "resumed")
+        assert resumed.returncode == 0, resumed.stderr
+        assert (tmp_path / "run/results.json").is_file()
+        return
+    found = experiment(1).run(RunFolder(tmp_path / "run", resume=True))  # in another number
+    expected = experiment(1).run(RunFolder(tmp_path / "whole"))
+    for row, other in zip(found, expected, strict=True):
+        assert row["accuracy_mean"] == pytest.approx(other["accuracy_mean"], rel=1e-9)
+    one, two = (
+        safetensors.torch.load_file(tmp_path / run / "A-GCE/seed-0/model.safetensors")
+        for run in ("whole", "run")
+    )
+    torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
