@@ -9,6 +9,12 @@ from metaloss.report.html import bullets, paragraph, section
 from metaloss.report.records import Trained
 from metaloss.report.rows import Report
 
+CROSS_ENTROPY = "CE"
+"""The name of the row of cross entropy in shipped experiments, and of the baseline of fit."""
+
+ONE_SEED = 1.0
+"""The points of accuracy by which a method may be below it where the spread is not known."""
+
 
 def warnings(report: Report) -> str:
     """Return the section: each warning as a line of plain words."""
@@ -30,6 +36,7 @@ def _lines(report: Report) -> Iterator[str]:
             yield f"{where}{name}. It is left out."
     for task in report.tasks:
         yield from _unchecked(report, task)
+        yield from _below_cross_entropy(report, task)
     for row, run in report.every_run():
         own = f"{row}, seed {run.seed}"
         # A run of a meta-training stands for each of its tasks, and has one result.
@@ -53,6 +60,27 @@ def _unchecked(report: Report, task: str) -> Iterator[str]:
             f"{task}: nobody checked the {report.what} of the meta samples that the adjusters "
             "learned from."
         )
+
+
+def _below_cross_entropy(report: Report, task: str) -> Iterator[str]:
+    """Name the methods that are below cross entropy by more than seeds differ."""
+    rows = {name: [run.score for run in runs] for name, runs in report.on(task).items()}
+    plain = rows.get(CROSS_ENTROPY, [])
+    if not plain or any(
+        run.result["metric"] != "accuracy" for run in report.on(task)[CROSS_ENTROPY]
+    ):
+        return
+    for name, scores in rows.items():
+        below = statistics.fmean(plain) - statistics.fmean(scores) if scores else 0.0
+        spread = max(
+            statistics.stdev(each) if len(each) > 1 else ONE_SEED for each in (plain, scores)
+        )
+        if below > spread:
+            yield (
+                f"{task}, {name}: {below:.1f} points below cross entropy. Cross entropy is enough "
+                "where few labels are wrong, or where training is too short for the network to "
+                "learn wrong labels by heart. Train longer, or take cross entropy."
+            )
 
 
 def _of_epochs(run: Trained) -> Iterator[str]:

@@ -17,7 +17,7 @@ def said(run: Path) -> list[str]:
 def falling(run: Path) -> None:
     """Give every run a meta loss that falls, and no other warning."""
     for path in run.glob("*/seed-*"):
-        changed(path / "result.json", warnings=[])
+        changed(path / "result.json", warnings=[], accuracy=50.0)
         if (path / "adjuster").is_dir():
             rewritten(path, lambda line: line.update(meta_loss=1 / line["epoch"]))
 
@@ -27,6 +27,22 @@ def test_of_sound_runs_there_are_none(copied) -> None:
     falling(run)
     assert said(run) == []
     assert "None: every run is finished" in warnings(gather([run]))
+
+
+def test_a_method_below_cross_entropy_is_named(copied) -> None:
+    run = copied("classes")
+    falling(run)
+    for seed, accuracy in ((0, 60.0), (1, 62.0)):
+        changed(run / f"CE/seed-{seed}/result.json", accuracy=accuracy)
+        changed(run / f"A-GCE/seed-{seed}/result.json", accuracy=accuracy - 4)
+    lines = [line for line in said(run) if "A-GCE" in line]
+    assert [line.split(".")[0] for line in lines] == ["blobs, A-GCE: 4"]
+    assert lines[0].startswith(
+        "blobs, A-GCE: 4.0 points below cross entropy. Cross entropy is enou"
+    )
+    for seed, accuracy in ((0, 60.0), (1, 62.0)):
+        changed(run / f"A-GCE/seed-{seed}/result.json", accuracy=accuracy - 1)  # seeds differ more
+    assert not [line for line in said(run) if "A-GCE" in line]
 
 
 def test_those_of_the_result_are_repeated_and_escaped(copied) -> None:
