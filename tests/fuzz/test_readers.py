@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +22,7 @@ FEW = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-MANY = settings(FEW, max_examples=1500)
+MANY = settings(FEW, max_examples=int(os.environ.get("FUZZ", "150")))  # thousands in a long run
 
 
 @pytest.mark.parametrize("name", READERS)
