@@ -81,7 +81,7 @@ def read_confusion(records: RunRecords) -> Confusion | None:
     try:
         found: Any = json.loads(read_text(path))
         classes, counts = tuple(map(str, found["classes"])), torch.tensor(found["counts"])
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError, RuntimeError, OverflowError):
         raise InputError(f"{path}: expected classes and counts, got something else") from None
     require(
         counts.dtype == torch.int64

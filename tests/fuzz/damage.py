@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -46,7 +47,7 @@ def damaged_json(draw: st.DrawFn, whole: bytes) -> bytes:
 def _damaged_value(draw: st.DrawFn, value: Any) -> Any:
     inside = isinstance(value, dict | list) and len(value) > 0
     if not inside or draw(st.integers(0, 9)) == 0:
-        return draw(st.sampled_from(VALUES))
+        return copy.deepcopy(draw(st.sampled_from(VALUES)))
     keys = list(value) if isinstance(value, dict) else list(range(len(value)))
     key = draw(st.sampled_from(keys))
     way = draw(st.sampled_from(["replace", "replace", "remove", "add"]))
@@ -55,7 +56,7 @@ def _damaged_value(draw: st.DrawFn, value: Any) -> Any:
     elif way == "remove":
         del value[key]
     elif isinstance(value, dict):
-        value[draw(st.text(max_size=8))] = draw(st.sampled_from(VALUES))
+        value[draw(st.text(max_size=8))] = copy.deepcopy(draw(st.sampled_from(VALUES)))
     else:
-        value.append(draw(st.sampled_from(VALUES)))
+        value.append(copy.deepcopy(draw(st.sampled_from(VALUES))))
     return value

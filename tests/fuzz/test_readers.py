@@ -53,6 +53,7 @@ def check(reader: Reader, data: st.DataObject) -> None:
         assert set(folder.iterdir()) == before
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("name", READERS)
 @FEW
 @given(data=st.data())
@@ -61,6 +62,7 @@ def test_damage(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.bad_input
 @pytest.mark.parametrize("name", READERS)
 @MANY
 @given(data=st.data())
