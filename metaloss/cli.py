@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -93,8 +93,16 @@ def train(
     files, bindings, name = gin_file or [], gin_param or [], Path(config).stem
     if precision is not None:
         files, bindings = [*files, FABRIC], [*bindings, f"PRECISION = {precision!r}"]
-    how = {"tensorboard": tensorboard, "devices": devices}
-    _run(config, name, out, files=files, bindings=bindings, resume=resume, **how)
+    _run(
+        config,
+        name,
+        out,
+        files=files,
+        bindings=bindings,
+        resume=resume,
+        tensorboard=tensorboard,
+        devices=devices,
+    )
 
 
 @app.command()
@@ -247,7 +255,8 @@ def _run(
     files: Sequence[str] = (),
     bindings: Sequence[str],
     resume: bool,
-    **how: Any,
+    tensorboard: bool = False,
+    devices: int | None = None,
 ) -> None:
     from metaloss.experiments import RunFolder
     from metaloss.runner import run
@@ -260,7 +269,7 @@ def _run(
     else:
         folder = RunFolder(out, resume)
     with resumable(folder, sys.argv[1:]):
-        run(config, folder, files, bindings, **how)
+        run(config, folder, files, bindings, tensorboard=tensorboard, devices=devices)
 
 
 def main() -> None:

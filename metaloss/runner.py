@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def _engine(configured: Engine, devices: int | None) -> Engine:
         return configured
     if isinstance(configured, FabricEngine):
         return replace(configured, devices=devices)
-    return FabricEngine(devices=devices, precision=configured.precision)
+    return FabricEngine(devices=devices)
 
 
 @contextmanager
@@ -117,31 +117,15 @@ def run_parsed(
         experiment = replace(experiment, settings=replace(experiment.settings, engine=engine))
     if folder.resumed and not any_text:
         _check_same(folder, parsed.text)
-    operative = _Once(lambda: parsed.operative)
+    # It has what was called in this process. A resumed run skips what is finished, so it is taken
+    # before the first step: up to there the same is called in every process.
+    operative = cache(lambda: parsed.operative)
     # The texts of a run that turns out to be another one are not replaced before it is done.
     documents = {"config.gin": parsed.text, "operative.gin": operative}
     rows = experiment.run(folder, observer, documents)
     folder.write("config.gin", parsed.text)
     folder.write("operative.gin", operative())
     return experiment, rows
-
-
-class _Once:
-    """A text that is made at the first call.
-
-    The operative configuration has what was called so far in this process. A resumed run skips what
-    is finished, so what is called up to the first step is taken: that is the same in every process.
-    """
-
-    def __init__(self, make: Callable[[], str]) -> None:
-        self.make = make
-
-    def __call__(self) -> str:
-        return self.text
-
-    @cached_property
-    def text(self) -> str:
-        return self.make()
 
 
 def experiment_class(parsed: Config) -> type[Any]:

@@ -113,33 +113,14 @@ def judged(
         steps: the steps in order, each with its optimizer and gradient.
         after: the weights after the last step.
         buffers: the model's buffers after it, updated in place.
+
+    Raises:
+        InputError: a real step did not follow the optimizer's update rule.
     """
     ahead = leaves(after)
     own_loss = problem.clean_loss(ahead, buffers)
     adjoint = joint_params(gradient(own_loss, ahead))
     (meta_loss,) = mean_over([own_loss.detach()])
-    return pull_back(problem, derivatives, steps, adjoint, meta_loss)
-
-
-def pull_back(
-    problem: Problem,
-    derivatives: Derivatives,
-    steps: Sequence[Step],
-    adjoint: Params,
-    meta_loss: Tensor,
-) -> Solution:
-    """Compute the hypergradient through completed steps.
-
-    Args:
-        problem: the bilevel problem.
-        derivatives: the way to compute the network's derivatives.
-        steps: the steps in order, each with its optimizer and gradient.
-        adjoint: the gradient of the joint meta loss in the weights after the last step.
-        meta_loss: the joint meta loss at these weights.
-
-    Raises:
-        InputError: a real step did not follow the optimizer's update rule.
-    """
     of_state: Sequence[Tensor | None] = []
     total: ThetaGrads = [None for _ in problem.theta]
     disagreements = []

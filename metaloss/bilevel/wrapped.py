@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-import torchopt
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from metaloss.bilevel.marks import Optimizer
 from metaloss.checks import InputError
-
-Optimizer = torch.optim.Optimizer | torchopt.Optimizer
 
 _FABRIC = ("lightning_fabric.", "lightning.fabric.")
 _REFUSED = ("torch.nn.parallel", "torch.distributed", "deepspeed")

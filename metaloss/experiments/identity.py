@@ -15,6 +15,7 @@ from metaloss.checks import InputError
 from metaloss.digest import digest
 from metaloss.experiments.methods import Method
 from metaloss.pretrained.spec import Component, describe
+from metaloss.training.engine import FULL, Engine
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.types import Fingerprinted, Loader
 
@@ -61,6 +62,7 @@ def run_identity(trainings: MultiTaskTraining, method: Method) -> dict[str, Any]
                 "steps": training.total,
                 "targets": identity(training.task.train_targets),
                 "network": _described(training.state.model),
+                **_precision(training.state.engine),
                 "samples": {
                     "train": samples_of(training.task.train),
                     "meta": samples_of(training.task.meta),
@@ -110,6 +112,11 @@ def samples_of(loader: Loader | None) -> str | None:
     if isinstance(loader, Fingerprinted):
         return loader.fingerprint
     return str(identity(next(iter(loader.epoch(0))).inputs))
+
+
+def _precision(engine: Engine) -> dict[str, str]:
+    """Return the precision of the steps, unless it is that of the tensors, as it used to be."""
+    return {} if engine.precision == FULL else {"precision": engine.precision}
 
 
 def _described(model: nn.Module) -> str:

@@ -12,7 +12,7 @@ from metaloss.adjusters.scheduled import check_until
 from metaloss.arguments import check_arguments
 from metaloss.checks import check_at_least, require
 from metaloss.machine import chosen_device
-from metaloss.training.engine import FULL, Engine
+from metaloss.training.engine import Engine
 from metaloss.training.recipe import Recipe
 
 ONLY_THE_END = (1.0,)
@@ -109,10 +109,8 @@ class RunSettings:
     def identity(self) -> dict[str, Any]:
         """What of these settings belongs to a run's identity, in plain values."""
         asked = [float(fraction) for fraction in self.record_samples]
-        precision = self.engine.precision
         return {
             "last": self.last,
-            **({} if precision == FULL else {"precision": precision}),
             **({} if asked == list(ONLY_THE_END) else {"record_samples": asked}),
         }
 

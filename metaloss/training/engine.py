@@ -19,7 +19,7 @@ FULL = "32-true"
 """Lightning's name of float32 everywhere."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Engine:
     """Runs a training in this process alone, in the precision of its tensors.
 
@@ -31,7 +31,10 @@ class Engine:
         >>> Engine().launch()  # there is nothing to start
     """
 
-    precision: str = FULL
+    @property
+    def precision(self) -> str:
+        """Lightning's name of the precision of ordinary steps."""
+        return FULL
 
     @property
     def processes(self) -> int:

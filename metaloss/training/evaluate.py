@@ -100,8 +100,8 @@ def evaluate(
             totals.append(sums if mine else torch.zeros_like(sums))
             if confusion:
                 classes = outputs.shape[1]
-                cells.append(batch.targets * classes + outputs.argmax(dim=1))
-                cells[-1] = cells[-1] if mine else cells[-1][:0]
+                own = batch.targets * classes + outputs.argmax(dim=1)
+                cells.append(own if mine else own[:0])
     require(
         found == len(loader) > 0,
         f"loader to evaluate on: expected {max(len(loader), 1)} batches, got {found}",

@@ -13,12 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.arguments import check_arguments
-from metaloss.checks import InputError, check_at_least, require
+from metaloss.checks import InputError, check_at_least, check_in_range, require
 from metaloss.training.engine import FULL, Engine, Forward
 
 PRECISIONS = (FULL, "bf16-mixed", "16-mixed")
-PATIENCE = timedelta(seconds=60)
-"""How long a process waits for another one before it takes it for dead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +36,8 @@ class FabricEngine(Engine):
             backward passes of ordinary steps run in half precision. Losses, meta steps and the
             adjuster keep float32.
         accelerator: ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU if there is one.
+        timeout: the seconds that a process waits for another one before it takes it for dead. The
+            others wait while the first one writes files.
 
     Raises:
         InputError: fewer than one device, an unknown precision or accelerator; or, at the launch,
@@ -50,12 +50,15 @@ class FabricEngine(Engine):
     """
 
     devices: int = 1
+    precision: str = FULL  # a setting here, in place of the property
     accelerator: str = "auto"
+    timeout: float = 60.0
 
     def __post_init__(self) -> None:
         """Check all of it."""
         check_arguments(self)
         check_at_least("devices", self.devices, 1)
+        check_in_range("timeout", self.timeout, 1.0)
         require(
             self.precision in PRECISIONS,
             f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}",
@@ -141,7 +144,9 @@ class FabricEngine(Engine):
                 "devices and precision: expected the package lightning-fabric, which is not "
                 "installed; pip install 'metaloss[fabric]'"
             ) from None
-        strategy = DDPStrategy(timeout=PATIENCE) if self._number > 1 else "auto"
+        strategy = (
+            DDPStrategy(timeout=timedelta(seconds=self.timeout)) if self._number > 1 else "auto"
+        )
         try:
             return Fabric(
                 accelerator=self.accelerator,

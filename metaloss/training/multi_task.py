@@ -35,9 +35,7 @@ class MultiTaskTraining:
     """
 
     def __init__(
-        self,
-        trainings: Mapping[str, TaskTraining],
-        sampler: TaskSampler | None = None,
+        self, trainings: Mapping[str, TaskTraining], sampler: TaskSampler | None = None
     ) -> None:
         require(len(trainings) > 0, "trainings: expected one or more, got none")
         self.trainings = dict(trainings)

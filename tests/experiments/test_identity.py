@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from metaloss.checks import InputError
 from metaloss.conditioners import Flipped, Margin, MovingAverage
 from metaloss.experiments import (
     Adjusted,
+    Conventional,
     Experiment,
     MetaTraining,
     RunFolder,
@@ -25,10 +27,19 @@ from metaloss.experiments import (
     TaskSpec,
     Transferred,
 )
-from metaloss.experiments.identity import difference, identity
+from metaloss.experiments.identity import difference, identity, run_identity
 from metaloss.losses import GCE, JS
 from metaloss.pretrained import save_adjuster
-from metaloss.training import Observer, Recipe, TaskSampler
+from metaloss.training import (
+    Engine,
+    FabricEngine,
+    MultiTaskTraining,
+    Observer,
+    Recipe,
+    TaskSampler,
+    TaskTraining,
+    TrainState,
+)
 from tests.helpers.tasks import blobs
 
 SGD = partial(torch.optim.SGD, lr=0.1)
@@ -245,3 +256,19 @@ def test_an_identity_is_the_same_in_another_process() -> None:
     assert said["method"]["conditioner"]["args"]["decay"] == 0.5
     assert said["tensors"][0] != identity(torch.tensor([2, 1]))
     assert difference(said, identity(made)) is None
+
+
+def test_the_precision_of_the_steps_belongs_to_a_run() -> None:
+    task, recipe = blobs(), Recipe(epochs=1)
+
+    def identity_with(engine: Engine) -> dict[str, Any]:
+        criterion = AdjustedLoss.fixed(GCE())
+        state = TrainState.start(nn.Linear(5, 3), criterion, task, recipe, engine=engine)
+        trainings = MultiTaskTraining({"blobs": TaskTraining(state, task, recipe)})
+        return run_identity(trainings, Conventional(name="GCE", loss=GCE()))
+
+    full, plain = FabricEngine(accelerator="cpu"), identity_with(Engine())
+    assert identity_with(full) == plain
+    half = identity_with(replace(full, precision="bf16-mixed"))
+    said = difference(plain, half)
+    assert said == "expected tasks.blobs.precision None, got bf16-mixed"

@@ -47,6 +47,7 @@ def test_a_process_that_ends(tmp_path: Path, how: str) -> None:
     ("settings", "said"),
     [
         ({"devices": 0}, "devices: expected a whole number of at least 1, got 0"),
+        ({"timeout": 0.0}, "timeout: expected"),
         ({"precision": "half"}, "precision: expected one of 32-true, bf16-mixed, 16-mixed, got"),
         ({"accelerator": "abacus"}, "accelerator: expected one of auto, cpu, cuda, got"),
     ],
