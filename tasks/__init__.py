@@ -2,6 +2,7 @@
 
 from . import corruption, noise
 from .animal10n import animal10n
+from .array_files import array_files
 from .batch_loader import BatchLoader
 from .cifar_n import cifar10n, cifar100n
 from .class_names import (
@@ -59,6 +60,7 @@ __all__ = [
     "Transform",
     "TransformFactory",
     "animal10n",
+    "array_files",
     "channel_statistics",
     "check_disjoint",
     "cifar10",

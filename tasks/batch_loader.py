@@ -1,4 +1,4 @@
-"""Batches of a set held in memory."""
+"""Batches of a set held in memory, or in a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from metaloss.seeding import generator
 from metaloss.types import Batch
 
 from .batch_plan import BatchPlan
+from .mapped import MappedSamples
 from .transforms import Transform
 
 
@@ -24,11 +25,13 @@ class BatchLoader:
     """A :class:`metaloss.types.Loader` over tensors that stay on one device.
 
     The order and the augmentation of an epoch depend on the seed and the epoch's number alone. The
-    order is copied to the device once an epoch; a batch is then one gather there. A batch's
+    order is copied to the device once an epoch; a batch is then one gather there. Inputs in a
+    memory-mapped file stay there, and each batch is read and copied to the device. A batch's
     ``index`` is the position of each sample in this set, from 0 to ``num_samples - 1``.
 
     Attributes:
-        inputs: inputs before the transform, ``[samples, ...]``, uint8 images or floating point.
+        inputs: inputs before the transform, ``[samples, ...]``, uint8 images or floating point, in
+            memory or in a memory-mapped file.
         targets: labels, ``[samples]``, int64, or values, ``[samples, values]``.
         batch_size: samples in a batch, at most the number of samples.
         seed: the seed of the order and the augmentation.
@@ -53,7 +56,7 @@ class BatchLoader:
         (2, [4, 4])
     """
 
-    inputs: Tensor
+    inputs: Tensor | MappedSamples
     targets: Shaped[Tensor, "samples ..."]
     batch_size: int
     _: KW_ONLY
@@ -78,7 +81,8 @@ class BatchLoader:
         self._plan = BatchPlan(
             len(self.targets), self.batch_size, self.seed, self.shuffle, self.drop_last
         )
-        self.inputs = self.inputs.to(self.device)
+        if isinstance(self.inputs, Tensor):
+            self.inputs = self.inputs.to(self.device)
         self.targets = self.targets.to(self.device)
         self.eval_transform = self.eval_transform or self.transform
 
@@ -93,8 +97,12 @@ class BatchLoader:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of all inputs, before the transform, and of their targets."""
-        return digest(self.inputs, self.targets)
+        """A digest of the inputs, before the transform, and of their targets.
+
+        Of inputs in a file, some are read.
+        """
+        inputs = self.inputs
+        return digest(inputs if isinstance(inputs, Tensor) else inputs.fingerprint, self.targets)
 
     def again(self, seed: int, targets: Shaped[Tensor, "samples ..."] | None = None) -> BatchLoader:
         """Return a loader over the same samples, which are not copied.
@@ -109,15 +117,15 @@ class BatchLoader:
         return replace(self, seed=seed, targets=self.targets if targets is None else targets)
 
     def select(self, index: Int[Tensor, " chosen"]) -> BatchLoader:
-        """Return a loader over some of the samples, which are copied, in the order given.
+        """Return a loader over some of the samples, in the order given; those in memory are copied.
 
         Args:
             index: their positions, int64. Their number is the largest batch.
         """
-        index = index.to(self.targets.device)
+        index, inputs = index.to(self.targets.device), self.inputs
         return replace(
             self,
-            inputs=self.inputs[index],
+            inputs=inputs[index] if isinstance(inputs, Tensor) else inputs.take(index),
             targets=self.targets[index],
             batch_size=min(self.batch_size, len(index)),
         )
@@ -131,8 +139,12 @@ class BatchLoader:
         return self._batches(number, self._plan.order(number))
 
     def _batches(self, number: int, order: Tensor) -> Iterator[Batch]:
-        for step, index in enumerate(self._plan.cut(order.to(self.device))):
-            inputs = self.inputs.index_select(0, index)
+        cuts = self._plan.cut(order), self._plan.cut(order.to(self.device))
+        for step, (rows, index) in enumerate(zip(*cuts, strict=True)):
+            if isinstance(self.inputs, Tensor):
+                inputs = self.inputs.index_select(0, index)
+            else:
+                inputs = self.inputs[rows].to(self.device, non_blocking=True)
             if self.transform is not None:
                 inputs = self.transform(inputs, self._generator(number, step))
             yield Batch(inputs, self.targets[index], index)

@@ -1,4 +1,4 @@
-"""Sets of samples in memory."""
+"""Sets of samples in memory, or in a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from torch import Tensor
 
 from metaloss.checks import check_finite, check_labels, require, seen
 
+from .mapped import MappedSamples
+
 
 @dataclass(frozen=True)
 class ImageSet:
     """Samples and their labels, in memory.
 
+    The samples may also stay in a file (:func:`metaloss.tasks.array_files`).
+
     Attributes:
         images: uint8 images, ``[samples, channels, height, width]``, or finite floating-point
-            inputs of any shape, ``[samples, ...]``.
+            inputs of any shape, ``[samples, ...]``; or such samples in a memory-mapped file.
         targets: labels, ``[samples]``, int64.
         class_names: a name for each class, all different; at least two.
         name: the name of the set.
@@ -36,7 +40,7 @@ class ImageSet:
         (4, (1, 8, 8), tensor([1]))
     """
 
-    images: Tensor
+    images: Tensor | MappedSamples
     targets: Int[Tensor, " samples"]
     class_names: tuple[str, ...]
     name: str
@@ -45,18 +49,19 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         """Check the samples, the labels and the class names."""
-        is_tensor = isinstance(self.images, Tensor)
-        if is_tensor and self.images.is_floating_point():
+        images = self.images.whole if isinstance(self.images, MappedSamples) else self.images
+        if isinstance(images, Tensor) and images.is_floating_point():
             require(
-                self.images.ndim >= 2,
-                f"{self.name}: expected inputs [samples, ...], got {list(self.images.shape)}",
+                images.ndim >= 2,
+                f"{self.name}: expected inputs [samples, ...], got {list(images.shape)}",
             )
-            check_finite(f"{self.name}: inputs", self.images)
+            if images is self.images:  # a file was read through when it was opened
+                check_finite(f"{self.name}: inputs", images)
         else:
             require(
-                is_tensor and self.images.dtype == torch.uint8 and self.images.ndim == 4,
+                isinstance(images, Tensor) and images.dtype == torch.uint8 and images.ndim == 4,
                 f"{self.name}: expected uint8 images [samples, channels, height, width] or "
-                f"floating-point inputs, got {seen(self.images)}",
+                f"floating-point inputs, got {seen(images)}",
             )
         check_class_names(self.name, self.class_names)
         check_labels(f"{self.name}: targets", self.targets, len(self.class_names))
@@ -88,16 +93,18 @@ class ImageSet:
     @property
     def origin(self) -> object:
         """An object that is the same for two sets if and only if their samples are the same."""
-        return self.images
+        return self.images if isinstance(self.images, Tensor) else self.images.whole
 
     def subset(self, index: Int[Tensor, " chosen"]) -> ImageSet:
-        """Return a copy of some of the samples, in the order given.
+        """Return some of the samples, in the order given; those in memory are copied.
 
         Args:
             index: their positions, int64.
         """
         ids = None if self.ids is None else tuple(self.ids[i] for i in index.tolist())
-        return replace(self, images=self.images[index], targets=self.targets[index], ids=ids)
+        images = self.images
+        chosen = images[index] if isinstance(images, Tensor) else images.take(index)
+        return replace(self, images=chosen, targets=self.targets[index], ids=ids)
 
     def with_targets(self, targets: Int[Tensor, " samples"]) -> ImageSet:
         """Return the same samples with other labels.

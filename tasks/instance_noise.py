@@ -8,6 +8,7 @@ from torch import Tensor
 
 from metaloss.checks import check_at_least, check_finite, check_in_range, require
 
+from .mapped import MappedSamples
 from .noisy_labels import NoisyLabels
 from .sampling import check_labels_and_generator, cumulate, draw_labels
 
@@ -15,7 +16,7 @@ _FLIP_RATE_SPREAD = 0.1  # the paper's standard deviation of a sample's flip rat
 
 
 def instance_dependent(
-    inputs: Tensor,
+    inputs: Tensor | MappedSamples,
     targets: Int[Tensor, " samples"],
     rate: float,
     num_classes: int,
@@ -77,18 +78,18 @@ def instance_dependent(
         inputs.dtype == torch.uint8 or inputs.is_floating_point(),
         f"inputs: expected uint8 or floating point, got {inputs.dtype}",
     )
-    if inputs.is_floating_point():
+    if isinstance(inputs, Tensor) and inputs.is_floating_point():
         check_finite("inputs", inputs)
-    original, features = targets.cpu(), inputs.flatten(1)
+    original = targets.cpu()
     flip_rates = _flip_rates(rate, len(original), generator)
     draws = torch.rand(len(original), dtype=torch.float64, generator=generator)
     labels = torch.empty_like(original)
     for label in range(num_classes):
         weights = torch.randn(
-            features.shape[1], num_classes, dtype=torch.float64, generator=generator
+            inputs.shape[1:].numel(), num_classes, dtype=torch.float64, generator=generator
         )
         for part in torch.split((original == label).nonzero().squeeze(1), chunk):
-            scores = _unit_scale(features[part.to(features.device)]) @ weights
+            scores = _unit_scale(_read(inputs, part).flatten(1)) @ weights
             probabilities = _flip(scores, flip_rates[part], label)
             labels[part] = draw_labels(cumulate(probabilities), draws[part])
     return NoisyLabels.of_labels(labels, original.clone(), num_classes)
@@ -101,6 +102,10 @@ def _flip_rates(rate: float, count: int, generator: torch.Generator) -> Tensor:
     uniform = torch.rand(count, dtype=torch.float64, generator=generator)
     standard = torch.special.ndtri(low + uniform * (high - low))
     return (rate + _FLIP_RATE_SPREAD * standard).clamp(0, 1)
+
+
+def _read(inputs: Tensor | MappedSamples, part: Tensor) -> Tensor:
+    return inputs[part.to(inputs.device) if isinstance(inputs, Tensor) else part]
 
 
 def _unit_scale(features: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from metaloss.checks import InputError, require
 from .corruption import NoisyValues
 from .folder_set import FolderSet
 from .image_set import ImageSet
+from .mapped import MappedSamples, joined_samples
 from .noisy_labels import NoisyLabels
 from .partition import Part
 from .tables import Table
@@ -32,7 +33,7 @@ def make_noise(
     targets: Int[Tensor, " samples"] | Float[Tensor, "samples values"],
     num_classes: int | None,
     draws: torch.Generator,
-    inputs: Tensor | None,
+    inputs: Tensor | MappedSamples | None,
 ) -> Noisy:
     """Call a noise function with the arguments that it takes.
 
@@ -72,7 +73,7 @@ def make_noise(
             raise InputError(
                 "noise: expected noise that needs no inputs, since the samples are files"
             )
-        given["inputs"] = inputs.cpu()
+        given["inputs"] = inputs.cpu() if isinstance(inputs, Tensor) else inputs
     noisy = noise(**given)
     require(
         isinstance(noisy, expected),
@@ -81,7 +82,9 @@ def make_noise(
     return noisy
 
 
-def joined(sets: Mapping[str, Samples], parts: Sequence[str]) -> tuple[Tensor, Tensor | None]:
+def joined(
+    sets: Mapping[str, Samples], parts: Sequence[str]
+) -> tuple[Tensor, Tensor | MappedSamples | None]:
     """Return the targets and the inputs of some parts of a task, one part after the other.
 
     Args:
@@ -93,7 +96,7 @@ def joined(sets: Mapping[str, Samples], parts: Sequence[str]) -> tuple[Tensor, T
     """
     targets = [sets[part].targets for part in parts]
     inputs = [each for part in parts if (each := _inputs_of(sets[part])) is not None]
-    return cat(targets), cat(inputs) if inputs else None
+    return torch.cat(targets), joined_samples(inputs) if inputs else None
 
 
 def with_noise(
@@ -118,15 +121,10 @@ def with_noise(
     return changed, noises[0]
 
 
-def _inputs_of(samples: ImageSet | FolderSet | Table) -> Tensor | None:
+def _inputs_of(samples: ImageSet | FolderSet | Table) -> Tensor | MappedSamples | None:
     if isinstance(samples, FolderSet):
         return None
     return samples.inputs if isinstance(samples, Table) else samples.images
-
-
-def cat(tensors: Sequence[Tensor]) -> Tensor:
-    """Return tensors one after the other, without a copy if there is only one."""
-    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
 
 
 def load_noise(path: Path, chosen: Part) -> NoisyLabels:

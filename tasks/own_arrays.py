@@ -98,23 +98,36 @@ def as_samples(inputs: NDArray[Any] | Any, source: str) -> Tensor:
         >>> as_samples(np.zeros((2, 8, 9, 3), dtype=np.uint8), "pets").shape
         torch.Size([2, 3, 8, 9])
     """
-    inputs = as_array(inputs)
+    inputs = channels_first(as_array(inputs), source)
+    if inputs.dtype == np.uint8 and inputs.ndim == 4:
+        return torch.from_numpy(np.ascontiguousarray(inputs))
+    return torch.from_numpy(np.ascontiguousarray(inputs, dtype=np.float32))
+
+
+def channels_first(inputs: NDArray[Any], source: str) -> NDArray[Any]:
+    """Return a view of an array with the channels of images before their height and width.
+
+    Args:
+        inputs: as for :func:`as_records`.
+        source: where they are from, for messages.
+
+    Raises:
+        InputError: a shape or a dtype is not as above.
+    """
     require(
         inputs.ndim >= 2 and inputs.dtype.kind in "biuf",
         f"{source}: expected inputs [samples, ...] in numbers, got {inputs.dtype} "
         f"{list(inputs.shape)}",
     )
     if inputs.dtype == np.uint8 and inputs.ndim == 3:
-        inputs = inputs[:, None]
-    elif inputs.ndim == 4 and inputs.shape[1] not in _CHANNELS and inputs.shape[3] in _CHANNELS:
+        return inputs[:, None]
+    if inputs.ndim == 4 and inputs.shape[1] not in _CHANNELS and inputs.shape[3] in _CHANNELS:
         inputs = inputs.transpose(0, 3, 1, 2)
-    if inputs.dtype == np.uint8 and inputs.ndim == 4:
-        require(
-            inputs.shape[1] in _CHANNELS,
-            f"{source}: expected images with 1 or 3 channels, got {list(inputs.shape)}",
-        )
-        return torch.from_numpy(np.ascontiguousarray(inputs))
-    return torch.from_numpy(np.ascontiguousarray(inputs, dtype=np.float32))
+    require(
+        inputs.dtype != np.uint8 or inputs.ndim != 4 or inputs.shape[1] in _CHANNELS,
+        f"{source}: expected images with 1 or 3 channels, got {list(inputs.shape)}",
+    )
+    return inputs
 
 
 def _part(path: Path, part: str, inputs: Any, arrays: Mapping[str, Any]) -> Records:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metaloss.checks import require, seen
+
+from .mapped import MappedSamples, chunks
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,16 @@ class Standardise:
         require(all(std > 0 for std in self.std), "std: expected positive numbers")
 
     @classmethod
-    def of(cls, inputs: Float[Tensor, "samples columns ..."]) -> Standardise:
+    def of(cls, inputs: Float[Tensor, "samples columns ..."] | MappedSamples) -> Standardise:
         """Return the one by which these samples have mean 0 and standard deviation 1.
 
         A column whose values are all the same is divided by 1.
 
         Args:
-            inputs: ``[samples, columns, ...]``, floating point.
+            inputs: ``[samples, columns, ...]``, floating point, in memory or in a mapped file.
         """
-        columns = inputs.transpose(0, 1).flatten(1).double()
-        std, mean = torch.std_mean(columns, dim=1, correction=0)
+        mean = _mean_over(inputs, lambda columns: columns)
+        std = _mean_over(inputs, lambda columns: (columns - mean[:, None]).square()).sqrt()
         std = torch.where(std > 1e-12 * mean.abs().clamp_min(1e-12), std, 1.0)
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
@@ -70,3 +73,11 @@ class Standardise:
         shape = (-1, *(1,) * (inputs.ndim - 2))
         mean, std = (torch.tensor(v, dtype=inputs.dtype).view(shape) for v in (self.mean, self.std))
         return (inputs - mean.to(inputs.device)) / std.to(inputs.device)
+
+
+def _mean_over(inputs: Tensor | MappedSamples, of: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the mean of a function of all values of each column, ``[columns]``, in float64."""
+    total = torch.zeros(inputs.shape[1], dtype=torch.float64)
+    for chunk in chunks(inputs):
+        total += of(chunk.transpose(0, 1).flatten(1).double()).sum(1).cpu()
+    return total / (len(inputs) * inputs.shape[2:].numel())

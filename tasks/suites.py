@@ -17,7 +17,8 @@ from metaloss.types import Loader, TaskSpec
 
 from .batch_loader import BatchLoader
 from .folder_loader import FolderLoader
-from .make_noise import MakeNoise, Noisy, cat, make_noise
+from .make_noise import MakeNoise, Noisy, make_noise
+from .mapped import joined_samples
 from .task import Task
 
 
@@ -152,9 +153,8 @@ def _noise_on(
         part.targets if isinstance(part, BatchLoader) else part.data.targets for part in loaders
     ]
     inputs = [part.inputs for part in loaders if isinstance(part, BatchLoader)]
-    return make_noise(
-        noise, cat(targets).cpu(), num_classes, draws, cat(inputs) if inputs else None
-    )
+    joined = joined_samples(inputs) if inputs else None
+    return make_noise(noise, torch.cat(targets).cpu(), num_classes, draws, joined)
 
 
 def _repeatable(task: Task, loader: Loader) -> BatchLoader | FolderLoader:

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from metaloss.checks import check_at_least, require
 
+from .mapped import MappedSamples, chunks
+
 STATISTICS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = MappingProxyType(
     {
         "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -180,12 +182,12 @@ def crop_and_flip(
 
 
 def channel_statistics(
-    images: UInt8[Tensor, "samples channels height width"],
+    images: UInt8[Tensor, "samples channels height width"] | MappedSamples,
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the mean and standard deviation of each channel, with pixels in [0, 1].
 
     Args:
-        images: uint8, ``[samples, channels, height, width]``.
+        images: uint8, ``[samples, channels, height, width]``, in memory or in a mapped file.
 
     Returns:
         The means and the standard deviations, computed from counts of pixel values in float64.
@@ -198,16 +200,17 @@ def channel_statistics(
     """
     check_images(images, channels=images.shape[1] if images.ndim == 4 else 1)
     pixel = torch.arange(256, dtype=torch.float64) / 255
-    counts = torch.stack(
-        [channel.flatten().bincount(minlength=256) for channel in images.unbind(1)]
-    )
-    shares = counts.cpu().double() / counts[0].sum().cpu()
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.int64)
+    for chunk in chunks(images):
+        for channel, pixels in enumerate(chunk.unbind(1)):
+            counts[channel] += pixels.flatten().bincount(minlength=256).cpu()
+    shares = counts.double() / counts[0].sum()
     mean = shares @ pixel
     variance = (shares * (pixel - mean[:, None]) ** 2).sum(1)
     return tuple(mean.tolist()), tuple(variance.sqrt().tolist())
 
 
-def check_images(images: Tensor, channels: int) -> None:
+def check_images(images: Tensor | MappedSamples, channels: int) -> None:
     """Raise :class:`InputError` unless these are uint8 images with this number of channels.
 
     Only shape and dtype are read, so nothing blocks on a device.

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from metaloss.checks import check_at_least, check_in_range, require, seen
+from metaloss.checks import InputError, check_at_least, check_in_range, require, seen
 from metaloss.seeding import generator
 
 from .image_set import ImageSet
@@ -60,11 +60,10 @@ def varied(
     source = data() if callable(data) else data
 
     def part(name: str, samples: ImageSet) -> ImageSet:
-        require(
-            isinstance(samples, ImageSet) and samples.images.dtype == torch.uint8,
-            f"{samples.name}: expected uint8 images in memory to vary, got "
-            f"{seen(samples.images) if isinstance(samples, ImageSet) else type(samples).__name__}",
-        )
+        whole = samples.images if isinstance(samples, ImageSet) else samples
+        if not isinstance(whole, torch.Tensor) or whole.dtype != torch.uint8:
+            got = seen(whole) if isinstance(whole, torch.Tensor) else type(whole).__name__
+            raise InputError(f"{samples.name}: expected uint8 images in memory to vary, got {got}")
         draws, count = generator(seed, "varied", name), len(samples)
 
         def either_way(most: float) -> torch.Tensor:
@@ -77,7 +76,7 @@ def varied(
         maps = torch.stack([cos, -sin, x, sin, cos, y], dim=1).view(count, 2, 3)
         inverted = torch.rand(count, generator=draws) < invert
         images = [
-            _transformed(samples.images[rows], maps[rows], inverted[rows], size)
+            _transformed(whole[rows], maps[rows], inverted[rows], size)
             for rows in (slice(k, k + _AT_A_TIME) for k in range(0, count, _AT_A_TIME))
         ]
         return replace(samples, images=torch.cat(images), name=f"{samples.name}, varied")

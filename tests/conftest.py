@@ -11,11 +11,18 @@ import pytest
 import torch
 
 import tests.helpers.typechecked  # noqa: F401 - named in pyproject.toml, which does not import it
-from metaloss import runner
 from metaloss.cli import main
+from tests.helpers import undrawn
 
 # The tensors of the tests are small, so that more threads would only slow one another down.
 torch.set_num_threads(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Draw nothing, except in the tests of pictures: it would take half of the time of a run."""
+    of_pictures = {"report", "diagnostics"} & set(item.path.parts)
+    undrawn.choose(drawn=bool(of_pictures) or item.get_closest_marker("drawn") is not None)
 
 
 @pytest.fixture(autouse=True)
@@ -25,15 +32,6 @@ def _types_checked_unless_bad(
     """Check shapes and dtypes in every test, except where wrong ones are passed on purpose."""
     if request.node.get_closest_marker("bad_input"):
         monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-
-
-@pytest.fixture(autouse=True)
-def _reports_in_their_own_tests_alone(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Draw no page at the end of a run, which takes a second or two, except in tests/report."""
-    if "report" not in request.path.parts:
-        monkeypatch.setattr(runner, "write_report", lambda folders, components: "not drawn")
 
 
 @pytest.fixture(autouse=True)

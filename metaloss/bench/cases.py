@@ -23,12 +23,14 @@ class Case:
         small: makes a small network of the same kind, for ``--quick``.
         shape: the shape of one sample.
         tokens: the size of the vocabulary, for token sequences; 0 for real numbers.
+        classes: the number of classes.
     """
 
     network: Callable[[], nn.Module]
     small: Callable[[], nn.Module]
     shape: tuple[int, ...]
     tokens: int = 0
+    classes: int = CLASSES
 
     def inputs(self, batch: int, generator: torch.Generator) -> Tensor:
         """Return a batch of random samples."""

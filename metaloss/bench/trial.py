@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metaloss import AdjustedLoss, Adjuster
-from metaloss.bench.cases import CLASSES, Case
+from metaloss.bench.cases import Case
 from metaloss.conditioners import Margin
 from metaloss.losses import GCE
 from metaloss.seeding import generator, seed_everything
@@ -115,7 +115,7 @@ def start(
     batches = []
     for _ in range(steps + 1):
         inputs = case.inputs(batch, numbers)
-        targets = torch.randint(CLASSES, (batch,), generator=numbers)
+        targets = torch.randint(case.classes, (batch,), generator=numbers)
         batches.append(speed.laid_out(Batch(inputs.to(device), targets.to(device))))
     state = TrainState(
         model=model,

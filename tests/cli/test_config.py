@@ -248,6 +248,7 @@ class TestErrors:
             build([path])
 
 
+@pytest.mark.drawn
 def test_a_module_of_ones_own_works_from_another_folder(tmp_path, monkeypatch) -> None:
     """The documentation's example: a new conditioner and a new loss, registered nowhere."""
     shutil.copytree(OWN_PAIR, tmp_path / "project")

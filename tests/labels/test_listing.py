@@ -60,6 +60,7 @@ def test_as_many_ids_as_samples() -> None:
         labels_csv(assess(torch.tensor([[0.5, 0.5]]), torch.tensor([0])), ["a", "b"], range(2))
 
 
+@pytest.mark.drawn
 def test_a_sheet_grows_by_rows_and_takes_any_name() -> None:
     image = np.zeros((8, 8))
     sizes = []

@@ -1,0 +1,33 @@
+"""Runs without pictures and pages, which take longer than the small trainings of the tests."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from metaloss import runner
+
+_REPLACED = pytest.MonkeyPatch()
+
+
+def choose(*, drawn: bool) -> None:
+    """Draw pictures and pages from here on, or write something in their place."""
+    _REPLACED.undo()
+    if not drawn:
+        _REPLACED.setattr(runner, "write_report", lambda folders, components: "not drawn")
+        _REPLACED.setattr(Figure, "savefig", _placeholder)
+
+
+def _placeholder(
+    figure: Figure, file: io.BytesIO, *args: Any, format: str = "png", **kwargs: Any
+) -> None:
+    """Write a picture of one pixel."""
+    del figure, args, kwargs
+    if format == "svg":
+        file.write(b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>')
+    else:
+        Image.new("L", (1, 1)).save(file, format.upper())
