@@ -13,7 +13,7 @@ from metaloss.checks import require
 from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.processes import number, rank, sum_over
 from metaloss.training.streams import check_loader
-from metaloss.types import Loader
+from metaloss.types import Loader, Selectable
 
 
 class Evaluation(NamedTuple):
@@ -60,11 +60,12 @@ def evaluate(
 ) -> Evaluation:
     """Return the metric and the plain loss of a network in evaluation mode.
 
-    Processes that train together share the batches, and all return the same.
+    Processes that train together share the samples, and all return the same.
 
     Args:
         model: the network; its mode is restored.
-        loader: the samples, read from its epoch 0.
+        loader: the samples, read from its epoch 0. If it is :class:`~metaloss.types.Selectable`, a
+            process reads its own share alone; else it reads all batches, and predicts its share.
         kind: the kind of the targets.
         confusion: count the predictions by true class too; for classification alone.
 
@@ -83,14 +84,17 @@ def evaluate(
                 [1, 1]])
     """
     check_loader("loader", loader)
+    share = _own_share(loader)
     totals: list[Tensor] = []
     cells: list[Tensor] = []
     found = classes = 0
     with evaluating(model):
-        for i, batch in enumerate(loader.epoch(0)):
+        for i, batch in enumerate(share.epoch(0)):
             found += 1
-            mine = i % number() == rank()
-            without = i == 0 and rank() >= len(loader)  # this process has no batch: it adds zeros
+            mine = share is not loader or i % number() == rank()
+            without = (
+                not mine and i == 0 and rank() >= len(loader)
+            )  # it has no batch: it adds zeros
             if not (mine or without):
                 continue
             outputs = model(batch.inputs).float()
@@ -103,8 +107,8 @@ def evaluate(
                 own = batch.targets * classes + outputs.argmax(dim=1)
                 cells.append(own if mine else own[:0])
     require(
-        found == len(loader) > 0,
-        f"loader to evaluate on: expected {max(len(loader), 1)} batches, got {found}",
+        found == len(share) > 0,
+        f"loader to evaluate on: expected {max(len(share), 1)} batches, got {found}",
     )
     (joint,) = sum_over([torch.stack(totals).sum(dim=0)])
     score, loss, count = joint.tolist()
@@ -112,3 +116,11 @@ def evaluate(
         return Evaluation(score / count, loss / count)
     (counts,) = sum_over([torch.cat(cells).bincount(minlength=classes * classes)])
     return Evaluation(score / count, loss / count, counts.cpu().view(classes, classes))
+
+
+def _own_share(loader: Loader) -> Loader:
+    """Return a loader of this process's share of the samples, or the loader of all of them."""
+    if number() == 1 or loader.num_samples < number() or not isinstance(loader, Selectable):
+        return loader
+    own: Loader = loader.select(torch.arange(loader.num_samples).tensor_split(number())[rank()])
+    return own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -24,6 +25,9 @@ from metaloss.processes import (
     share,
     sum_over,
 )
+from metaloss.tasks import BatchLoader
+from metaloss.training import evaluate
+from metaloss.types import Batch
 
 
 def values() -> dict[str, Any]:
@@ -109,6 +113,37 @@ def padded_text() -> dict[str, Any]:
     return {"memory": dict(criterion.conditioner.state_dict())}
 
 
+class Counted(BatchLoader):
+    """Counts the samples that are read."""
+
+    read = 0
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        for batch in super().epoch(number):
+            Counted.read += len(batch.targets)
+            yield batch
+
+
+def evaluations() -> list[dict[str, Any]]:
+    """The evaluation of 1 to 7 samples, in batches of 2, and how many samples were read."""
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(7, 3, generator=generator), torch.arange(7) % 3
+    found = []
+    for count in (1, 2, 7):
+        loader = Counted(
+            logits[:count], labels[:count], min(2, count), shuffle=False, drop_last=False
+        )
+        Counted.read = 0
+        score, loss, cells = evaluate(nn.Identity(), loader, confusion=True)
+        found.append({"result": [score, loss, *cells.flatten().tolist()], "read": Counted.read})
+    return found
+
+
 def all_of_it() -> dict[str, Any]:
     """Everything above."""
-    return {"values": values(), "errors": errors(), "text": padded_text()}
+    return {
+        "values": values(),
+        "errors": errors(),
+        "text": padded_text(),
+        "evaluations": evaluations(),
+    }

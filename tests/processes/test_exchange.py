@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.helpers.processes import in_processes
-from tests.processes.exchanges import all_of_it, padded_text
+from tests.processes.exchanges import all_of_it, evaluations, padded_text
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,19 @@ def test_memory_of_sequences_of_different_lengths(by_two: list[dict[str, Any]]) 
     assert expected["totals"].any()
     for result in by_two:
         torch.testing.assert_close(result["text"]["memory"], expected)
+
+
+def test_a_share_of_an_evaluation_is_read_and_the_result_is_that_of_all(
+    by_two: list[dict[str, Any]],
+) -> None:
+    for rank, result in enumerate(by_two):
+        for (found, expected), read in zip(
+            zip(result["evaluations"], evaluations(), strict=True),
+            [(1, 1), (1, 1), (4, 3)],
+            strict=True,
+        ):
+            assert found["result"] == pytest.approx(expected["result"], abs=1e-6)
+            assert found["read"] == read[rank]  # a single sample is read by both
 
 
 @pytest.mark.parametrize("wanted", [0, 1])
