@@ -11,7 +11,7 @@ from metaloss.checks import require
 from metaloss.seeding import generator
 
 from .file_transforms import PILTransform, squared_files
-from .folder_set import FolderSet
+from .folder_set import TIMEOUT, FolderSet
 from .listed_sources import files_of
 from .listings import Listing, list_named
 from .published import Publication, read_lines, refuse_others
@@ -52,6 +52,7 @@ def clothing1m(
     train_transform: PILTransform | None = None,
     eval_transform: PILTransform | None = None,
     workers: int = 0,
+    timeout: float = TIMEOUT,
 ) -> Source[FolderSet]:
     """Clothing1M: a million photographs of clothes in 14 classes, with noisy labels.
 
@@ -77,6 +78,7 @@ def clothing1m(
             normalises by ImageNet's statistics, without randomness.
         eval_transform: likewise, and without randomness in any case.
         workers: number of processes that read images; 0 to read them in this process.
+        timeout: as for :func:`image_files`.
 
     Returns:
         The source, with the class names of ``category_names_eng.txt``. An image that a list names
@@ -124,6 +126,7 @@ def clothing1m(
         train_transform=train_transform or squared_files(size),
         eval_transform=eval_transform or squared_files(size),
         workers=workers,
+        timeout=timeout,
     )
 
 

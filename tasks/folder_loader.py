@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
@@ -10,21 +9,16 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Int
-from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
 
-from metaloss.checks import InputError, require
 from metaloss.digest import digest
 from metaloss.processes import equal_part
-from metaloss.seeding import derive, generator
+from metaloss.seeding import derive
 from metaloss.types import Batch
 
 from .batch_plan import BatchPlan
-from .decoding import open_image, shown
+from .file_reader import FileReader, Wanted
 from .folder_set import FolderSet
-
-_LOOK = 5.0  # seconds after which it is looked whether the workers are alive
 
 
 @dataclass(eq=False, repr=False)
@@ -32,7 +26,8 @@ class FolderLoader:
     """A :class:`metaloss.types.Loader` over image files.
 
     The augmentation of each sample in each epoch has a random stream of its own. An epoch is
-    therefore the same for any number of workers, and the global generators do not change.
+    therefore the same for any number of workers, and the global generators do not change. Workers
+    are started in the first epoch, and stay for the next ones.
 
     Attributes:
         data: the image files.
@@ -67,6 +62,8 @@ class FolderLoader:
 
     def __post_init__(self) -> None:
         """Check the batch size and copy the targets to the device."""
+        pin = torch.device(self.device).type == "cuda"
+        self._reader = FileReader(self.data, pin_memory=pin)
         self._plan = BatchPlan(
             len(self.data), self.batch_size, self.seed, self.shuffle, self.drop_last
         )
@@ -132,102 +129,12 @@ class FolderLoader:
 
     def _batches(self, number: int, order: Tensor) -> Iterator[Batch]:
         device = torch.device(self.device)
-        loader = DataLoader(
-            _Images(self.data, derive(self.seed, "augment", number), self.augment),
-            batch_sampler=[self._own(batch).tolist() for batch in self._plan.cut(order)],
-            num_workers=self.data.workers,
-            timeout=min(_LOOK, self.data.timeout or _LOOK) if self.data.workers else 0,
-            # Without a generator of its own, DataLoader draws from the global one.
-            generator=generator(self.seed, "workers", number),
-            pin_memory=device.type == "cuda",
-            collate_fn=_collate,
-        )
+        seed = derive(self.seed, "augment", number) if self.augment else None
+        wanted = [
+            [Wanted(position, seed) for position in self._own(batch).tolist()]
+            for batch in self._plan.cut(order)
+        ]
         indices = map(self._own, self._plan.cut(order.to(device)))
-        for inputs, index in zip(_while_alive(loader, self.data), indices, strict=True):
-            if isinstance(inputs, InputError):
-                raise inputs
+        read = self._reader.read(wanted)
+        for inputs, index in zip(read, indices, strict=True):
             yield Batch(inputs.to(device, non_blocking=True), self._targets[index], index)
-
-
-class _Images(Dataset[Tensor]):
-    """The transformed images of one epoch.
-
-    An :class:`InputError` is returned in place of the batch, not raised: torch would wrap an error
-    that a worker raises in that process's traceback.
-    """
-
-    def __init__(self, data: FolderSet, seed: int, augment: bool) -> None:
-        self._data = data
-        self._seed = seed
-        self._augment = augment
-
-    def __getitems__(self, positions: list[int]) -> list[Tensor] | InputError:
-        try:
-            return [self[position] for position in positions]
-        except InputError as error:
-            return error
-
-    def __getitem__(self, position: int) -> Tensor:
-        file = self._data.files[position]
-        image = open_image(file, channels=3)
-        try:
-            sample = (
-                self._augmented(image, position)
-                if self._augment
-                else self._data.eval_transform(image)
-            )
-        except Exception as error:  # a user's transform may raise anything
-            raise InputError(
-                f"{shown(file)}: expected an image that can be transformed, "
-                f"got {type(error).__name__}: {error}"
-            ) from error
-        found = list(sample.shape) if isinstance(sample, Tensor) else f"a {type(sample).__name__}"
-        require(
-            found == list(self._data.sample_shape),
-            f"{self._data.name}: expected transforms that return {list(self._data.sample_shape)}, "
-            f"got {found} from {shown(file)}",
-        )
-        return sample
-
-    def _augmented(self, image: Image.Image, position: int) -> Tensor:
-        # torchvision's transforms draw from the global CPU generator. torch.manual_seed would seed
-        # the accelerator's generator too.
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(derive(self._seed, position))
-            return self._data.train_transform(image)
-
-
-def _while_alive(loader: DataLoader[Tensor], data: FolderSet) -> Iterator[Tensor | InputError]:
-    """Yield the batches, and turn a worker that dies or hangs into an :class:`InputError`."""
-    batches = iter(loader)
-    began = time.monotonic()
-    while True:
-        try:
-            batch = next(batches)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            if "DataLoader timed out" not in str(error):
-                raise _died(data, error) from None
-            if 0 < data.timeout <= time.monotonic() - began:
-                raise InputError(
-                    f"{data.name}: expected workers that read until the end, but none had a batch "
-                    f"after {data.timeout:g} seconds; use workers=0 to see where they hang, or a "
-                    "longer timeout"
-                ) from None
-            continue  # torch looks whether a worker has died each time that it gives up
-        yield batch
-        began = time.monotonic()
-
-
-def _died(data: FolderSet, error: RuntimeError) -> Exception:
-    if "DataLoader worker" not in str(error):
-        return error
-    return InputError(
-        f"{data.name}: expected workers that read until the end, but one died, most likely killed "
-        "because memory ran out; use fewer workers or a smaller batch"
-    )
-
-
-def _collate(samples: list[Tensor] | InputError) -> Tensor | InputError:
-    return samples if isinstance(samples, InputError) else default_collate(samples)

@@ -10,7 +10,7 @@ import torch
 from metaloss.checks import require
 
 from .file_transforms import PILTransform
-from .folder_set import FolderSet
+from .folder_set import TIMEOUT, FolderSet
 from .listed_sources import files_of
 from .listings import Listing, list_named
 from .published import Publication, read_lines, refuse_others
@@ -44,6 +44,7 @@ def food101n(
     train_transform: PILTransform | None = None,
     eval_transform: PILTransform | None = None,
     workers: int = 0,
+    timeout: float = TIMEOUT,
 ) -> Source[FolderSet]:
     """Food-101N: 310,009 photographs of 101 dishes from the web, with noisy labels.
 
@@ -66,6 +67,7 @@ def food101n(
         train_transform: as for :func:`image_files`.
         eval_transform: likewise.
         workers: number of processes that read images; 0 to read them in this process.
+        timeout: as for :func:`image_files`.
 
     Returns:
         The source. Classes are in the order of Food-101N's ``classes.txt``. An image that a list
@@ -110,6 +112,7 @@ def food101n(
         train_transform=train_transform,
         eval_transform=eval_transform,
         workers=workers,
+        timeout=timeout,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .folder_set import TIMEOUT
 from .own_parts import own_parts
 from .own_source import ImageReading, own_source
 from .partition import AnySource
@@ -20,6 +21,7 @@ def own_data(
     channels: int = 3,
     in_memory: bool = True,
     workers: int = 0,
+    timeout: float = TIMEOUT,
     flip: bool = True,
     strict: bool = False,
 ) -> AnySource:
@@ -46,6 +48,7 @@ def own_data(
         in_memory: decode image files into memory. If not, they are read when they are needed, in
             colour and with a ``size``.
         workers: number of processes that then read images.
+        timeout: as for :func:`image_files`.
         flip: whether images that are then read for training are flipped left to right at random.
         strict: refuse image files that cannot be read, in place of leaving them out.
 
@@ -72,6 +75,7 @@ def own_data(
         channels=channels,
         in_memory=in_memory,
         workers=workers,
+        timeout=timeout,
         flip=flip,
         strict=strict,
     )

@@ -18,7 +18,7 @@ from metaloss.checks import InputError, check_at_least, require
 
 from .decoding import check_channels, decode, shown
 from .file_transforms import centre_crop_files, crop_and_flip_files
-from .folder_set import FolderSet
+from .folder_set import TIMEOUT, FolderSet
 from .image_set import ImageSet
 from .own_parts import OwnParts
 from .own_records import Records
@@ -54,6 +54,7 @@ class ImageReading:
     channels: int = 3
     in_memory: bool = True
     workers: int = 0
+    timeout: float = TIMEOUT
     flip: bool = True
     strict: bool = False
 
@@ -134,6 +135,7 @@ def _in_files(files: _Files, how: ImageReading) -> tuple[FolderSet, Mapping[int,
         crop_and_flip_files(how.size, flip=how.flip),
         centre_crop_files(how.size),
         how.workers,
+        how.timeout,
     )
     return read, unreadable
 

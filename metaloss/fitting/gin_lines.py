@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from metaloss.fitting.facts import Facts
 from metaloss.tasks.transforms import STATISTICS
 
 _SMALL = ("small_cnn", "resnet8", "mlp")  # on a CPU, more threads than one make these slower
+_MOST_WORKERS = 4  # processes that read images which do not fit in memory
 LEARNED = "recommended"  # the name of the method in the recipes of that name
 
 
@@ -76,6 +78,8 @@ def gin_run(
         macros["IN_CHANNELS"] = choices.channels
     if facts.files:
         macros |= {"SIZE": choices.size, "IN_MEMORY": choices.in_memory, "STRICT": strict}
+        if not choices.in_memory:
+            macros["WORKERS"] = min(_MOST_WORKERS, os.cpu_count() or 1)
     if not own:
         macros |= {"NETWORK": choices.model, "WEIGHTS": choices.weights}
     elif choices.model == "mlp":

@@ -10,6 +10,7 @@ import pytest
 from metaloss.checks import InputError
 from metaloss.fitting.choices import Options, choose
 from metaloss.fitting.facts import Facts
+from metaloss.fitting.gin_lines import gin_run
 
 PHOTOS = Facts(samples=1000, classes=6, clean=60, has_test=False, files=True, side=300)
 TABLE = Facts(samples=150, classes=3, clean=0, has_test=False, files=False, shape=(4,))
@@ -61,6 +62,15 @@ def test_grey_images_that_stay_in_files_are_read_in_colour() -> None:
     grey = replace(PHOTOS, grey=True)
     assert choose(grey, Options()).channels == 1
     assert choose(replace(grey, samples=10**7), Options(size=64)).channels == 3
+
+
+@pytest.mark.parametrize("samples", [1_000, 1_000_000])
+def test_workers_read_what_stays_in_files(samples: int) -> None:
+    facts = replace(PHOTOS, samples=samples)
+    lines = gin_run(facts, choose(facts, Options(size=224)), {"DATA": "data"}).bindings
+    workers = [line for line in lines if line.startswith("WORKERS")]
+    assert ("IN_MEMORY = False" in lines) == bool(workers) == (samples == 1_000_000)
+    assert all(1 <= int(line.split(" = ")[1]) <= 4 for line in workers)
 
 
 def test_what_was_said_is_taken_and_shown() -> None:
