@@ -18,20 +18,30 @@ from tests.helpers import undrawn
 torch.set_num_threads(1)
 
 
+OF_PICTURES = {"diagnostics", "report"}
+OF_RUNS = {
+    "bench", "cli", "experiments", "fitting", "fuzz", "integrations", "labels", "predict",
+    "processes", "report", "reproduce", "sweeps",
+}  # fmt: skip
+"""Folders whose tests make whole runs, in which the same functions are called thousands of times.
+Checking types there would double the time of all tests."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let types be checked everywhere."""
+    parser.addoption(
+        "--types", action="store_true", help="check types in exhaustive tests and whole runs, too"
+    )
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Draw nothing, except in the tests of pictures: it would take half of the time of a run."""
-    of_pictures = {"report", "diagnostics"} & set(item.path.parts)
-    undrawn.choose(drawn=bool(of_pictures) or item.get_closest_marker("drawn") is not None)
-
-
-@pytest.fixture(autouse=True)
-def _types_checked_unless_bad(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Check shapes and dtypes in every test, except where wrong ones are passed on purpose."""
-    if request.node.get_closest_marker("bad_input"):
-        monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    """Choose whether types are checked, and whether pictures are drawn."""
+    marks, folders = {mark.name for mark in item.iter_markers()}, set(item.path.parts)
+    often = "exhaustive" in marks or bool(OF_RUNS & folders)
+    unchecked = "bad_input" in marks or (often and not item.config.getoption("--types"))
+    jaxtyping.config.update("jaxtyping_disable", unchecked)
+    undrawn.choose(drawn="drawn" in marks or bool(OF_PICTURES & folders))
 
 
 @pytest.fixture(autouse=True)
