@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from metaloss.checks import InputError, require
+from metaloss.complaints import one_line
 from metaloss.experiments import RunFolder
 from metaloss.experiments.names import slug
 from metaloss.experiments.run_records import RunRecords
 from metaloss.experiments.score_table import Published, ScoreTable, titled
-from metaloss.files import check_place, make_folder, user_path, write_atomically
+from metaloss.files import check_place, make_folder, read_text, user_path, write_atomically
 from metaloss.kinds import METRICS
 from metaloss.sweeps.grid import Grid, GridCell
 from metaloss.sweeps.jobs import Job, jobs_of
+
+GRID_FILE = "grid.txt"
 
 
 class Outcome(NamedTuple):
@@ -86,8 +89,11 @@ class Sweep:
 
         Returns:
             The outcomes of the runs that failed.
+
+        Raises:
+            InputError: the folder is that of a grid with another experiment or other axes.
         """
-        make_folder(self.out)
+        self._claim()
         failed = []
         for outcome in executor([job for _, job in self.unfinished]):
             report = self.out / "errors" / f"{slug(outcome.job.name)}.txt"
@@ -98,6 +104,24 @@ class Sweep:
             else:
                 report.unlink(missing_ok=True)
         return failed
+
+    def _claim(self) -> None:
+        """Write which grid the folder is of, or check that it is of this one.
+
+        Values and seeds may be added to a grid; another grid would write its table over this one's.
+        """
+        path, axes = self.out / GRID_FILE, ", ".join(self.grid.axes)
+        own = f"{Path(self.grid.experiment).name} with the axes {axes}\n"
+        if not path.exists():
+            make_folder(self.out)
+            write_atomically(path, own.encode())
+            return
+        found = read_text(path)
+        require(
+            found == own,
+            f"{self.out}: expected the folder of a grid of {own.strip()}, found one of "
+            f"{one_line(found)}; give each grid a folder of its own",
+        )
 
     def records(self) -> dict[tuple[str, str, int], RunRecords]:
         """Return the records of the chosen runs that are finished, by row, column and seed."""

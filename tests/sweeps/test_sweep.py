@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from metaloss.checks import InputError
 from metaloss.experiments import RunFolder
 from metaloss.experiments.score_table import Published
-from metaloss.sweeps import Local, Sweep, local
+from metaloss.sweeps import Grid, Local, Sweep, local
 from metaloss.training import Observer
 from tests.sweeps.grids import CE, GCE, MISFIT, grid
 
@@ -64,6 +65,23 @@ def test_finished_runs_are_kept_and_stopped_ones_go_on(tmp_path: Path) -> None:
     again.run(Local(heard))
     assert len(heard.begun) == 5
     assert Sweep(grid(), tmp_path / "out").unfinished == []
+
+
+def test_a_folder_is_of_one_grid_to_which_values_may_be_added(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def runs(made: Grid) -> None:
+        assert Sweep(made, out).run(lambda jobs: []) == []
+
+    runs(grid(seeds=(0,)))
+    runs(grid({"CE": CE, "GCE": GCE, "misfit": MISFIT}, seeds=(0, 1)))
+    other = replace(grid(seeds=(0,)), axes={"method": {"CE": CE}})
+    with pytest.raises(InputError) as error:
+        runs(other)
+    assert str(error.value) == (
+        f"{out}: expected the folder of a grid of smoke_digits.gin with the axes method, "
+        "found one of smoke_digits.gin with the axes noise, method; give each grid a folder of its own"
+    )
 
 
 def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
