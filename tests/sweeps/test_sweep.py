@@ -79,8 +79,8 @@ def test_a_folder_is_of_one_grid_to_which_values_may_be_added(tmp_path: Path) ->
     with pytest.raises(InputError) as error:
         runs(other)
     assert str(error.value) == (
-        f"{out}: expected the folder of a grid of smoke_digits.gin with the axes method, "
-        "found one of smoke_digits.gin with the axes noise, method; give each grid a folder of its own"
+        f"{out}: expected the folder of a grid of smoke_digits.gin with the axes method, found one "
+        "of smoke_digits.gin with the axes noise, method; give each grid a folder of its own"
     )
 
 
