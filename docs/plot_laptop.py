@@ -1,0 +1,89 @@
+"""Gather Tables 1 and 2 at scale ``laptop`` in ``results/laptop.csv``, and draw them.
+
+    python docs/plot_laptop.py FOLDER   # after `metaloss reproduce table1` and `table2`
+    python docs/plot_laptop.py          # draws `_static/laptop.svg` again
+
+``FOLDER`` is the one given by ``--out``.
+"""
+
+from __future__ import annotations
+
+import csv
+import statistics
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+HERE = Path(__file__).parent
+RESULTS, PICTURE = HERE / "results" / "laptop.csv", HERE / "_static" / "laptop.svg"
+LOSSES = ("GCE", "SL", "PolySoft", "JS")
+# How each way to choose a loss's hyperparameter is named in the tables, and drawn.
+WAYS = {
+    "searched": ("{}", "s", "#8a8a8a"),
+    "paper's recipe": ("A-{}", "v", "#8fb6e8"),
+    "recommended": ("A-{} recommended", "o", "#3d78c9"),
+    "without clean labels": ("{} without clean labels", "D", "#3fa08a"),
+    "oracle": ("oracle {}", "*", "#d9a441"),
+}
+
+
+def gather(folder: Path) -> None:
+    """Write the score of every seed to one file."""
+    rows = []
+    for table in ("table1", "table2"):
+        with (folder / table / "results.csv").open(newline="") as file:
+            for line in csv.DictReader(file):
+                noise = line["task"].replace(" 0.4", "")
+                rows += [
+                    {
+                        "method": line["method"],
+                        "noise": noise,
+                        "seed": name.removeprefix("seed_"),
+                        "value": f"{float(score):.2f}",
+                    }
+                    for name, score in line.items()
+                    if name.startswith("seed_") and score
+                ]
+    with RESULTS.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def means() -> dict[tuple[str, str], float]:
+    """Return the mean over seeds by method and noise."""
+    found: dict[tuple[str, str], list[float]] = {}
+    with RESULTS.open(newline="") as file:
+        for line in csv.DictReader(file):
+            found.setdefault((line["method"], line["noise"]), []).append(float(line["value"]))
+    return {key: statistics.fmean(values) for key, values in found.items()}
+
+
+def draw() -> None:
+    """Draw a panel for each noise: a row for each loss, a mark for each way."""
+    plt.rcParams["svg.hashsalt"] = "metaloss"  # the same file each time
+    found = means()
+    noises = list(dict.fromkeys(noise for _, noise in found))
+    figure, panels = plt.subplots(1, len(noises), figsize=(8.2, 3), layout="constrained")
+    for axes, noise in zip(panels, noises, strict=True):
+        axes.axvline(found["CE", noise], color="#d1583d", linewidth=1, label="CE")
+        for way, (name, marker, color) in WAYS.items():
+            scores = [found.get((name.format(loss), noise)) for loss in LOSSES]
+            axes.scatter(scores, range(len(LOSSES)), marker=marker, color=color, label=way, s=42)
+        axes.set_title(f"{noise}, 40%", fontsize=10)
+        axes.set_xlabel("test accuracy in percent")
+        axes.set_yticks(range(len(LOSSES)), LOSSES if noise == noises[0] else [])
+        axes.set_ylim(len(LOSSES) - 0.5, -0.5)
+        axes.grid(axis="x", alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+    figure.savefig(PICTURE, metadata={"Date": None})
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        gather(Path(sys.argv[1]))
+    draw()
