@@ -126,7 +126,7 @@ def judged(
     disagreements = []
     for k, step in reversed(list(enumerate(steps))):
         assert step.optimizer is not None
-        back = update_vjp(step.optimizer, step.params, step.grads, adjoint, of_state)
+        back = update_vjp(step.optimizer, step.params, step.grads, adjoint, of_state, first=k == 0)
         if step.after:
             check_moved(step.params, back.after, step.after)
         find = derivatives.theta_product if k == 0 else derivatives.product

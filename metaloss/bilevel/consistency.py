@@ -50,7 +50,7 @@ def slope_along(grads: Mapping[str, Tensor], direction: Mapping[str, Tensor]) ->
         if name in grads:
             products = as_real(grads[name]) * as_real(u)
             values.append(products.sum())
-            sizes.append(products.abs().sum())
+            sizes.append(products.abs_().sum())
     return Slope(torch.stack(values).sum(), torch.stack(sizes).sum())
 
 

@@ -22,6 +22,8 @@ from metaloss.bilevel.network import Params
 from metaloss.bilevel.torch_rules import TORCH_RULES, ParamStates, State, as_real
 from metaloss.checks import InputError, require
 
+_SMALL = 1 << 15  # elements: copies of larger tensors take longer than further operations
+
 
 class Group(NamedTuple):
     """Parameters that one transformation updates together.
@@ -30,7 +32,8 @@ class Group(NamedTuple):
         names: the names of the parameters.
         transform: the gradient transformation.
         joined: whether the transformation gets the parameters as one long vector instead of one
-            tensor each. Elementwise transformations then step a whole network in a few operations.
+            tensor each. Elementwise transformations then step many small tensors in a few
+            operations.
     """
 
     names: tuple[str, ...]
@@ -168,9 +171,14 @@ def _from_torch(
     for settings in optimizer.param_groups:
         held = [p for p in settings["params"] if id(p) in name_of]
         for alike in _alike(held, optimizer):
-            live = [optimizer.state.get(p, {}) for p in alike]
-            transform, state = build(settings, [joined(alike)], [_joined_state(live)])
-            groups.append(Group(tuple(name_of[id(p)] for p in alike), transform, joined=True))
+            names = tuple(name_of[id(p)] for p in alike)
+            live: ParamStates = [optimizer.state.get(p, {}) for p in alike]
+            small = sum(p.numel() for p in alike) < _SMALL * len(alike)
+            if small or alike[0].is_complex():
+                transform, state = build(settings, [joined(alike)], [_joined_state(live)])
+            else:
+                transform, state = build(settings, list(alike), live)
+            groups.append(Group(names, transform, joined=small or alike[0].is_complex()))
             states.append(state)
     return tuple(groups), tuple(states)
 

@@ -21,8 +21,10 @@ class UpdateVJP(NamedTuple):
     """The vector-Jacobian product of an update in each of its arguments.
 
     Attributes:
-        params: the product for the parameters, by name; unused parameters are left out.
-        state: the product for each floating-point leaf of the optimizer's state, in order.
+        params: the product for the parameters, by name; unused parameters are left out. Empty for
+            the first step.
+        state: the product for each floating-point leaf of the optimizer's state, in order. Empty
+            for the first step.
         grads: the product for the gradients, by name.
         after: the parameters after the update.
     """
@@ -39,6 +41,8 @@ def update_vjp(
     grads: Params,
     adjoint: Params,
     adjoint_of_state: Sequence[Tensor | None],
+    *,
+    first: bool,
 ) -> UpdateVJP:
     r"""Pull an adjoint back: :math:`(\partial\Phi/\partial(w, s, g))^\top (a, b)`.
 
@@ -49,11 +53,13 @@ def update_vjp(
         adjoint: the meta loss's derivative in the parameters after the step, by name.
         adjoint_of_state: the meta loss's derivative in the floating-point leaves of the state after
             the step; empty if it does not depend on them.
+        first: whether it is the first step. Nothing before it depends on the hyperparameters, so
+            that the product for the gradients is all that is needed.
     """
-    w = {name: p.detach().requires_grad_() for name, p in params.items()}
+    w = {name: p.detach().requires_grad_(not first) for name, p in params.items()}
     g = {name: value.detach().requires_grad_() for name, value in grads.items()}
     kept, spec = pytree.tree_flatten(optimizer.state)
-    s = [leaf.detach().requires_grad_() if _is_floating(leaf) else leaf for leaf in kept]
+    s = [leaf.detach().requires_grad_(not first) if _is_floating(leaf) else leaf for leaf in kept]
     after, state_after = optimizer.step(w, pytree.tree_unflatten(spec, s), g)
     pulled = [(after[name], a) for name, a in adjoint.items()]
     pulled += [
@@ -62,16 +68,19 @@ def update_vjp(
         if a is not None
     ]
     pulled = [(out, a) for out, a in pulled if out.requires_grad]
-    inputs = [*w.values(), *filter(_is_floating, s), *g.values()]
+    before = [] if first else [*w.values(), *filter(_is_floating, s)]
     found: list[Tensor | None] = list(
         torch.autograd.grad(
-            [out for out, _ in pulled], inputs, [a for _, a in pulled], allow_unused=True
+            [out for out, _ in pulled],
+            [*g.values(), *before],
+            [a for _, a in pulled],
+            allow_unused=True,
         )
     )
-    to_params, to_state, to_grads = found[: len(w)], found[len(w) : -len(g)], found[-len(g) :]
+    to_grads, to_before = found[: len(g)], found[len(g) :]
     return UpdateVJP(
-        {name: a for name, a in zip(w, to_params, strict=True) if a is not None},
-        to_state,
+        {name: a for name, a in zip(w, to_before, strict=False) if a is not None},
+        to_before[len(w) :],
         {
             name: torch.zeros_like(value) if u is None else u
             for (name, value), u in zip(g.items(), to_grads, strict=True)

@@ -9,7 +9,7 @@ import torch
 import torchopt
 from torch import nn
 
-from metaloss.bilevel import ClipNorm, ClipValue, Lookahead, Lookback
+from metaloss.bilevel import ClipNorm, ClipValue, Lookahead, Lookback, optimizers
 from metaloss.conditioners import Concat, Margin, MovingAverage, RunningMean
 from tests.bilevel.cases import OPTIMIZERS, SAMPLES, learned, training
 from tests.bilevel.models import CLASSES, MODELS, mlp
@@ -71,6 +71,14 @@ def test_for_every_optimizer(name: str) -> None:
     here = training(make_optimizer={**OPTIMIZERS, **TORCHOPT}[name], steps_before=2)
     expected = here.look_ahead(Lookahead(strategy="unroll"))
     assert_near(made(here, Lookback()), expected, 1e-9)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_large_tensors_are_stepped_one_by_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = training(make_optimizer=OPTIMIZERS[name], steps=2, steps_before=2)
+    expected = made(here.twin(), Lookback(2))
+    monkeypatch.setattr(optimizers, "_SMALL", 0)
+    assert_near(made(here, Lookback(2)), expected, 1e-12)
 
 
 @pytest.mark.parametrize("strategy", ["mixed", "unroll", "difference"])

@@ -34,7 +34,7 @@ def first_step(problem: Problem, rehearsal: Rehearsal) -> tuple[Step, Params]:
         after, _ = optimizer.step(params, optimizer.state, grads)
     ahead = leaves(after)
     adjoint = gradient(problem.clean_loss(ahead, buffers), ahead)
-    return step, update_vjp(optimizer, params, grads, adjoint, []).grads
+    return step, update_vjp(optimizer, params, grads, adjoint, [], first=True).grads
 
 
 def by_module(model: nn.Module, direction: Params) -> dict[str, list[str]]:
