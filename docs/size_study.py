@@ -196,12 +196,18 @@ def plot() -> None:
     plt.rcParams["svg.hashsalt"] = "metaloss"  # the same file each time
     figure, panels = plt.subplots(len(PANELS), 2, figsize=(8.2, 11), layout="constrained")
     for row, (study, (label, *sides)) in zip(panels, PANELS.items(), strict=True):
+        values = STUDIES[study]
         for axes, (unit, lines) in zip(row, sides, strict=True):
             for name, of, style in lines:
-                values = STUDIES[study]
                 axes.plot(values, [of(figures(study, v)) for v in values], label=name, **style)
             axes.set_xscale("log")
-            axes.set_yscale("log")
+            if values[0] == 1:
+                axes.set_xticks(values, list(map(str, values)))
+                axes.minorticks_off()
+            if len(lines) > 1:  # one line alone is nearly flat
+                axes.set_yscale("log")
+            else:
+                axes.set_ylim(bottom=0)
             axes.set_xlabel(label)
             axes.set_ylabel(unit)
             axes.legend(frameon=False, fontsize=8)
