@@ -72,7 +72,13 @@ def array_files(
         for part, files in (("train", train), ("test", test), ("clean", clean))
         if files is not None
     }
-    names = tuple(class_names or map(str, range(int(targets["train"].max()) + 1)))
+    last = int(targets["train"].max())
+    require(
+        class_names is not None or last < len(targets["train"]),
+        f"{train[1]}: expected no more classes than samples, got the label {last} among "
+        f"{len(targets['train'])}; give class_names",
+    )
+    names = tuple(class_names or map(str, range(last + 1)))
 
     def part_of(part: str, files: Files) -> ImageSet:
         found = _inputs(files[0])

@@ -25,7 +25,7 @@ from metaloss.models.weight_files import load_weights
 from metaloss.predict.arrays import load_array
 from metaloss.pretrained import load_adjuster, save_adjuster
 from metaloss.report.doubtful_file import read_labels as read_doubtful
-from metaloss.tasks import NoisyLabels, noise
+from metaloss.tasks import NoisyLabels, array_files, noise
 from metaloss.tasks.idx import read_idx
 from metaloss.tasks.label_files import read_labels
 from metaloss.tasks.own_arrays import read_arrays
@@ -87,6 +87,12 @@ def _npz(folder: Path) -> None:
 
 def _npy(folder: Path) -> None:
     np.save(folder / "data.npy", np.ones((4, 3), np.float32))
+    np.save(folder / "labels.npy", np.arange(4) % 2)
+
+
+def _mapped(folder: Path) -> None:
+    whole = array_files(train=(folder / "data.npy", folder / "labels.npy")).train
+    whole.images[torch.arange(len(whole))]
 
 
 def _noise(folder: Path) -> None:
@@ -175,6 +181,8 @@ READERS = {
     "gzipped IDX": Reader("labels.gz", _gzipped, lambda f: read_idx(f / "labels.gz", 1)),
     "CSV": Reader("pets.csv", _csv, lambda f: read_table(f / "pets.csv")),
     "npz": Reader("data.npz", _npz, lambda f: read_arrays(f / "data.npz")),
+    "mapped inputs": Reader("data.npy", _npy, _mapped),
+    "mapped labels": Reader("labels.npy", _npy, _mapped),
     "npy": Reader("data.npy", _npy, lambda f: np.array(load_array(f / "data.npy"))),
     "noise": Reader(
         "noise.safetensors", _noise, lambda f: NoisyLabels.load(f / "noise.safetensors")

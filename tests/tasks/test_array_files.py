@@ -185,6 +185,7 @@ def test_an_experiment_on_arrays_in_files(tmp_path: Path) -> None:
         (np.zeros((4, 3)), np.arange(3) % 2, "got 3 labels and 4 samples"),
         (np.zeros((4, 3)), np.arange(4) / 2, "expected labels [samples], whole numbers, got float"),
         (np.zeros((4, 3)), np.arange(4) - 1, "expected labels from 0, got -1"),
+        (np.zeros((4, 3)), np.array([0, 1, 1, 10**15]), "expected no more classes than samples"),
         (np.zeros((4, 3)), np.zeros(4, int), "expected two class names or more, got 1"),
         (np.zeros(4), np.arange(4) % 2, "expected inputs [samples, ...] in numbers"),
         (np.zeros((4, 5, 5, 2), np.uint8), np.arange(4) % 2, "expected images with 1 or 3"),
