@@ -130,6 +130,7 @@ class TestReproduce:
         assert line.endswith("scale: expected one of smoke, laptop, paper, got 'huge'")
 
     @pytest.mark.exhaustive
+    @pytest.mark.drawn
     def test_figures_are_drawn_from_the_runs_of_the_tables(self, tmp_path: Path) -> None:
         out = tmp_path / "out"
         shown = run("reproduce", "figure9", "--out", str(out)).replace("\n", "")
