@@ -22,6 +22,7 @@ from .food101n import food101n
 from .image_folders import image_files, image_folder
 from .image_set import ImageSet
 from .learn2learn_tasks import NoisyLabelsTransform, taskset_suite
+from .mapped import MappedSamples
 from .meta_samples import MetaSamples
 from .noisy_labels import NoisyLabels
 from .own_data import own_data
@@ -49,6 +50,7 @@ __all__ = [
     "FolderLoader",
     "FolderSet",
     "ImageSet",
+    "MappedSamples",
     "MetaSamples",
     "NoisyLabels",
     "NoisyLabelsTransform",

@@ -29,7 +29,7 @@ class MappedSamples:
 
     Example:
         >>> import torch
-        >>> from metaloss.tasks.mapped import MappedSamples
+        >>> from metaloss.tasks import MappedSamples
         >>> whole = torch.arange(10.0).view(5, 2)  # in practice, over a file
         >>> some = MappedSamples(whole, torch.tensor([4, 0, 2]), "x.npy").take(torch.tensor([2, 0]))
         >>> some.shape, some[torch.tensor([1])]
@@ -56,7 +56,7 @@ class MappedSamples:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of what is read: uint8, or float32 for any floating-point file."""
+        """Samples are read as uint8, or as float32 from any file of floating-point numbers."""
         return torch.float32 if self.is_floating_point() else self.whole.dtype
 
     def is_floating_point(self) -> bool:
