@@ -166,14 +166,9 @@ def measure(studies: list[str]) -> None:
         for value in STUDIES[study]:
             for part in parts:
                 words = [sys.executable, __file__, "point", study, str(value), part]
-                done = subprocess.run(
-                    words,
-                    check=True,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                    env=os.environ | ({} if part in {"times", ""} else MAPPED),
-                )
-                found = json.loads(done.stdout.splitlines()[-1])
+                env = os.environ | ({} if part in {"times", ""} else MAPPED)
+                said = subprocess.check_output(words, text=True, env=env)
+                found = json.loads(said.splitlines()[-1])
                 print(study, value, found, flush=True)
                 rows += [
                     {"study": study, "value": value, "figure": name, "measured": f"{x:.4g}"}

@@ -174,11 +174,12 @@ def _from_torch(
             names = tuple(name_of[id(p)] for p in alike)
             live: ParamStates = [optimizer.state.get(p, {}) for p in alike]
             small = sum(p.numel() for p in alike) < _SMALL * len(alike)
-            if small or alike[0].is_complex():
+            join = small or alike[0].is_complex()
+            if join:
                 transform, state = build(settings, [joined(alike)], [_joined_state(live)])
             else:
                 transform, state = build(settings, list(alike), live)
-            groups.append(Group(names, transform, joined=small or alike[0].is_complex()))
+            groups.append(Group(names, transform, joined=join))
             states.append(state)
     return tuple(groups), tuple(states)
 
