@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from functools import partial
@@ -228,6 +229,7 @@ def test_samples_in_files_are_not_varied(tmp_path: Path) -> None:
 
 
 _MEASURE = """
+import ctypes
 import sys
 from functools import partial
 from pathlib import Path
@@ -237,18 +239,19 @@ source = array_files(train=tuple(sys.argv[1:3]), labels_checked=True)
 task = classification_task(
     data=source, noise=partial(noise.instance_dependent, rate=0.4), num_meta=100, num_test=100
 )
-for _, batch in zip(range(300), task.train.epoch(0)):
+for _, batch in zip(range(50), task.train.epoch(0)):
     batch.inputs.sum()
+ctypes.CDLL(None).malloc_trim(0)  # the allocator keeps freed memory, now more and now less of it
 line = next(l for l in Path("/proc/self/status").read_text().splitlines() if "RssAnon" in l)
 print(line.split()[1])  # KiB
 """
 
 
 @pytest.mark.exhaustive
-@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux's /proc")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs malloc_trim")
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     found = []
-    for count in (40_000, 200_000):  # 164 and 819 MB, both more than is read at once
+    for count in (20_000, 100_000):  # 82 and 410 MB, both more than is read at once
         images = np.lib.format.open_memmap(  # zeros, which take no space on the disk
             tmp_path / f"{count}.npy", "w+", np.uint8, (count, 64, 64)
         )
@@ -258,4 +261,5 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         words = [sys.executable, "-c", _MEASURE, f"{tmp_path}/{count}.npy", f"{tmp_path}/y.npy"]
         done = subprocess.run(words, capture_output=True, text=True, check=True)
         found.append(int(done.stdout) / 1024)
-    assert found[1] - found[0] < 64, found  # MiB
+    # Labels and positions, 8 bytes each, three times in all: 1.8 MiB for 80,000 samples more.
+    assert found[1] - found[0] < 16, found  # MiB
