@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from metaloss.bilevel import ClipNorm, Lookahead, Lookback
+from metaloss.bilevel.tangent import Activations
 from tests.bilevel.cases import OPTIMIZERS, batch, learned, training
 from tests.bilevel.models import GRID, MODELS
 from tests.bilevel.test_lookback import made, remembering
@@ -178,6 +180,25 @@ def test_kept_activations_of_micro_batches() -> None:
     expected = accumulated(here, Lookback(), windows)
     torch.set_rng_state(state)
     assert_near(accumulated(twin, Lookback(keep=10.0), windows), expected, 1e-12)
+
+
+@pytest.mark.parametrize(("mebibytes", "kept"), [(1.0, [False, True]), (1.001, [True, True])])
+def test_activations_are_kept_up_to_so_many_mebibytes(
+    mebibytes: float, kept: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first layer's outputs take 1 MiB in float64, those of the last 768 bytes."""
+    here = training(nn.Sequential(nn.Flatten(), nn.Linear(36, 4096), nn.Linear(4096, 3)))
+    found: list[bool] = []
+    take = Activations.take
+
+    def taken(*args: Any) -> Tensor | None:
+        output = take(*args)
+        found.append(output is not None)
+        return output
+
+    monkeypatch.setattr(Activations, "take", taken)
+    accumulated(here, Lookback(keep=mebibytes), [[batch(0, size=32)]])
+    assert found == kept
 
 
 def test_activations_of_other_calls_are_not_taken_for_the_steps() -> None:
