@@ -15,10 +15,9 @@ from metaloss.bilevel.auto import auto
 from metaloss.bilevel.batches import AnyBatch, as_batch
 from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.difference import difference
-from metaloss.bilevel.isolation import isolated
 from metaloss.bilevel.mixed import mixed
 from metaloss.bilevel.optimizers import functional
-from metaloss.bilevel.preconditions import check_model, check_no_step_hooks
+from metaloss.bilevel.preconditions import check_model, check_no_step_hooks, isolated
 from metaloss.bilevel.problem import MetaLossFunction, Problem, Rehearsal, theta_of
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.unroll import unroll
