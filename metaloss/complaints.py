@@ -19,7 +19,8 @@ _NOT_OWN = [_HERE, _HERE.parent / "tasks", *map(Path, sysconfig.get_paths().valu
 def refusing(what: str) -> Iterator[None]:
     """Turn any exception into an :class:`~metaloss.checks.InputError`.
 
-    This is for what is tried before a run, where any failure means that the run is not possible.
+    This is for what is tried before a run, where any failure means that the run is not possible,
+    and for libraries that raise anything when a file is damaged.
 
     Args:
         what: the name of what is tried; the message begins with it.
@@ -58,10 +59,10 @@ def complaint(error: Exception) -> str:
     missing = re.search(r"(\w+)(?:\.__init__)?\(\) missing .* required .*arguments?: (.*)", first)
     if missing is not None:
         said = _missing(missing.group(1), re.findall(r"'(\w+)'", missing.group(2)), str(error))
-    elif type(error) in {ValueError, RuntimeError}:
+    elif first and type(error) in {ValueError, RuntimeError}:
         said = first
     else:
-        said = f"{type(error).__name__}: {first}"
+        said = f"{type(error).__name__}: {first}".removesuffix(": ")
     calls = [line for line in more if "In call to configurable" in line]  # added by gin
     return "\n".join([said + place(error), *calls])
 

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import IO
@@ -59,26 +59,12 @@ def write_together(files: Mapping[Path, bytes]) -> None:
         >>> sorted(path.name for path in folder.iterdir())
         ['a', 'b']
     """
-    beside: dict[Path, Path] = {}
-    try:
-        for path, data in files.items():
+    with ExitStack() as renames:  # it leaves in reverse order: the first file takes its place first
+        for path, data in reversed(list(files.items())):
+            file = renames.enter_context(writing_atomically(path))
             with naming(path):
-                handle, name = tempfile.mkstemp(
-                    dir=path.parent, prefix=f".{path.name}.", suffix=_PART
-                )
-                beside[path] = Path(name)
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())  # otherwise a power cut may leave an empty file
-                beside[path].chmod(0o666 & ~_umask())
-        for path, written in beside.items():
-            with naming(path):
-                written.replace(path)
-    except BaseException:
-        for written in beside.values():
-            written.unlink(missing_ok=True)
-        raise
+                file.write(data)
+                _sync(file)
 
 
 @contextmanager
@@ -107,14 +93,18 @@ def writing_atomically(path: Path) -> Iterator[IO[bytes]]:
         with os.fdopen(handle, "wb") as file:
             yield file
             with naming(path):
-                file.flush()
-                os.fsync(file.fileno())
+                _sync(file)
         with naming(path):
             beside.chmod(0o666 & ~_umask())
             beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def _sync(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())  # otherwise a power cut may leave an empty file
 
 
 @contextmanager
@@ -150,7 +140,7 @@ def read_text(path: Path) -> str:
 
 
 def is_part(path: Path) -> bool:
-    """Return whether this is a temporary file that :func:`write_together` left behind."""
+    """Return whether this is a temporary file that :func:`writing_atomically` left behind."""
     return re.fullmatch(rf"\..+\.\w+{re.escape(_PART)}", path.name) is not None
 
 

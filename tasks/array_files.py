@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metaloss.checks import InputError, check_finite, require
-from metaloss.complaints import one_line
+from metaloss.checks import check_finite, require
+from metaloss.complaints import refusing
 from metaloss.files import user_path
 
 from .image_set import ImageSet
@@ -104,12 +104,9 @@ def mapped_array(path: str | Path) -> NDArray[Any]:
     """
     place = user_path(path)
     require(place.is_file(), f"{place}: expected a file .npy, found no such file")
-    try:
+    with refusing(f"{place}: expected a file .npy of numbers"):
         # Copy on write: torch warns of arrays that cannot be written.
         found = np.load(place, mmap_mode="c", allow_pickle=False)
-    except Exception as error:  # for a damaged file, NumPy may raise anything
-        said = one_line(str(error)) or type(error).__name__
-        raise InputError(f"{place}: expected a file .npy of numbers: {said}") from None
     require(
         isinstance(found, np.memmap), f"{place}: expected one array in a file .npy, got several"
     )

@@ -6,12 +6,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from metaloss.checks import check_at_least, check_finite, check_in_range, require
+from metaloss.checks import check_finite, check_in_range, require
 
 from .mapped import MappedSamples
 from .noisy_labels import NoisyLabels
 from .sampling import check_labels_and_generator, cumulate, draw_labels
 
+_CHUNK = 4096  # samples of a class that are held in float64 at once
 _FLIP_RATE_SPREAD = 0.1  # the paper's standard deviation of a sample's flip rate
 
 
@@ -21,8 +22,6 @@ def instance_dependent(
     rate: float,
     num_classes: int,
     generator: torch.Generator,
-    *,
-    chunk: int = 4096,
 ) -> NoisyLabels:
     r"""Label noise whose rate and direction depend on the input.
 
@@ -43,7 +42,6 @@ def instance_dependent(
         rate: :math:`\eta`, in [0, 1].
         num_classes: number of classes, at least 2.
         generator: a CPU generator.
-        chunk: number of samples of a class to hold in float64 at once.
 
     Returns:
         The noisy labels, with the observed transition matrix. The row of a class that does not
@@ -66,7 +64,6 @@ def instance_dependent(
         Section 4.2 of the paper; Xia et al., Part-dependent label noise: towards instance-dependent
         label noise, 2020.
     """
-    check_at_least("chunk", chunk, 1)
     check_in_range("rate", rate, 0.0, 1.0)
     check_labels_and_generator(targets, num_classes, generator)
     require(
@@ -88,7 +85,7 @@ def instance_dependent(
         weights = torch.randn(
             inputs.shape[1:].numel(), num_classes, dtype=torch.float64, generator=generator
         )
-        for part in torch.split((original == label).nonzero().squeeze(1), chunk):
+        for part in torch.split((original == label).nonzero().squeeze(1), _CHUNK):
             scores = _unit_scale(_read(inputs, part).flatten(1)) @ weights
             probabilities = _flip(scores, flip_rates[part], label)
             labels[part] = draw_labels(cumulate(probabilities), draws[part])

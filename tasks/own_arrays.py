@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metaloss.checks import InputError, require
-from metaloss.complaints import one_line
+from metaloss.checks import require
+from metaloss.complaints import refusing
 
 from .own_records import Records
 
@@ -39,15 +39,13 @@ def read_arrays(path: Path) -> dict[str, Records]:
         InputError: the file cannot be read, an array is missing, or it has the wrong shape.
     """
     require(path.is_file(), f"{path}: expected an .npz file, found no such file")
-    try:
-        # NumPy does not close a damaged file that it has opened itself.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            arrays = {name.lower(): content[name] for name in content.files}
-    except Exception as error:  # for a damaged file, NumPy may raise anything
-        said = one_line(str(error)) or type(error).__name__
-        raise InputError(
-            f"{path}: expected an .npz file of arrays, cannot read it: {said}"
-        ) from None
+    # NumPy does not close a damaged file that it has opened itself.
+    with (
+        refusing(f"{path}: expected an .npz file of arrays, cannot read it"),
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as content,
+    ):
+        arrays = {name.lower(): content[name] for name in content.files}
     return {
         part: _part(path, part, inputs, arrays)
         for part in _PARTS

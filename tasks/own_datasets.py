@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from metaloss.checks import InputError, require
+from metaloss.complaints import refusing
 
 from .own_arrays import as_records
 from .own_records import Records
@@ -43,10 +44,8 @@ def read_dataset(folder: Path, label: str = "label") -> dict[str, Records]:
             f"{folder}: expected the library datasets to read this folder; it is not installed: "
             'pip install "metaloss[datasets]"'
         ) from None
-    try:
+    with refusing(f"{folder}: expected a saved data set, cannot read it"):
         found = datasets.load_from_disk(str(folder))
-    except Exception as error:  # of a damaged folder, it may raise anything
-        raise InputError(f"{folder}: expected a saved data set, cannot read it: {error}") from None
     if not isinstance(found, datasets.DatasetDict):
         return {"train": _records(found, label, str(folder), "")}
     require(

@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar, runtime_checkable
-
-from jaxtyping import Shaped
-from torch import Tensor
+from typing import Generic, TypeVar
 
 from metaloss.checks import require
 
+from .folder_set import FolderSet
+from .image_set import ImageSet
 from .noisy_labels import NoisyLabels
 
-
-@runtime_checkable
-class SampleSet(Protocol):
-    """A part of a source, in memory or in files."""
-
-    @property
-    def name(self) -> str:
-        """The name of the set."""
-        ...
-
-    @property
-    def targets(self) -> Shaped[Tensor, " samples"]:
-        """The labels."""
-        ...
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """A name for each class."""
-        ...
-
-    @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """The shape of one sample."""
-        ...
-
-
-Samples = TypeVar("Samples", bound=SampleSet)
+Samples = TypeVar("Samples", bound=ImageSet | FolderSet)
 
 
 @dataclass(frozen=True)

@@ -80,13 +80,6 @@ class Task:
         """Which of ``train_targets`` are wrong; ``None`` if no noise was added."""
         return None if self.noise is None else self.noise.flipped
 
-    @property
-    def class_counts(self) -> Int[Tensor, " classes"] | None:
-        """Number of training samples labelled as each class; ``None`` if the targets are values."""
-        if self.class_names is None:
-            return None
-        return self.train_targets.bincount(minlength=len(self.class_names))
-
     def select(self, index: Int[Tensor, " chosen"]) -> Task:
         """Return the task with some of its training samples; all other samples stay.
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from metaloss.bench.peer import finish
-from metaloss.bench.trial import Iteration, Trial
+from metaloss.bench.trial import Iteration, Trial, finish
 from metaloss.bilevel.kernels import kernels_with_rules
 
 

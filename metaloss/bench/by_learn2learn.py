@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metaloss.bench.peer import finish
-from metaloss.bench.trial import Iteration, Trial
+from metaloss.bench.trial import Iteration, Trial, finish
 from metaloss.bilevel.kernels import kernels_with_rules
 
 

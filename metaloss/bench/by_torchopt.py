@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torchopt
 
-from metaloss.bench.peer import finish
-from metaloss.bench.trial import Iteration, Trial
+from metaloss.bench.trial import Iteration, Trial, finish
 from metaloss.bilevel.kernels import kernels_with_rules
 
 

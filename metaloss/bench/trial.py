@@ -1,4 +1,4 @@
-"""The training in progress that every method starts from, and the two plain steps."""
+"""The training in progress that every method starts from, and the steps that methods share."""
 
 from __future__ import annotations
 
@@ -138,6 +138,17 @@ def adjusted_step(trial: Trial) -> None:
     """Make a training step on the adjusted loss, and nothing else."""
     batch = trial.window[0]
     _step(trial, trial.adjusted_loss(trial.state.model(batch.inputs), batch))
+
+
+def finish(trial: Trial, meta_loss: Tensor) -> None:
+    """End a peer's meta iteration: differentiate the clean loss in theta, then take both steps."""
+    meta_optimizer = trial.meta_learner.optimizer
+    grads = torch.autograd.grad(meta_loss, trial.theta)
+    for theta, grad in zip(trial.theta, grads, strict=True):
+        theta.grad = grad
+    meta_optimizer.step()
+    meta_optimizer.zero_grad(set_to_none=True)
+    adjusted_step(trial)
 
 
 def _step(trial: Trial, loss: Tensor) -> None:

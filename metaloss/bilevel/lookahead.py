@@ -15,10 +15,9 @@ from metaloss.bilevel.auto import auto
 from metaloss.bilevel.batches import AnyBatch, as_batch
 from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.difference import difference
-from metaloss.bilevel.isolation import isolated
 from metaloss.bilevel.mixed import mixed
 from metaloss.bilevel.optimizers import functional
-from metaloss.bilevel.preconditions import check_model, check_no_step_hooks
+from metaloss.bilevel.preconditions import check_model, check_no_step_hooks, isolated
 from metaloss.bilevel.problem import MetaLossFunction, Problem, Rehearsal, theta_of
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.unroll import unroll
@@ -26,6 +25,7 @@ from metaloss.bilevel.wrapped import unwrapped, unwrapped_optimizer
 from metaloss.checks import check_at_least, check_in_range, require
 from metaloss.objective import AdjustedLoss
 from metaloss.processes import check_same
+from metaloss.types import Batch
 
 STRATEGIES: dict[str, Callable[[Problem, Rehearsal], Solution]] = {
     "mixed": mixed,
@@ -171,23 +171,37 @@ class Lookahead:
         check_model(model)
         check_no_step_hooks(optimizer)
         check_same("criterion", theta_of(criterion))
-        params = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        require(len(params) > 0, "model: expected a trainable parameter, got none")
+        rehearsal = rehearsal_of(self, model, optimizer, batches)
         problem = Problem.of(model, criterion, clean, self.meta_loss, autocast=self.autocast)
-        rehearsal = Rehearsal(
-            params=params,
-            buffers=dict(model.named_buffers()),
-            steps=[(batch,) for batch in batches],
-            make_optimizer=lambda reached: functional(
-                optimizer,
-                {name: params[name] for name in reached},
-                self.transform,
-                hold_norm=self.hold_norm,
-                clip=self.clip,
-            ),
-        )
-        with isolated({p.device for p in params.values()}):
+        with isolated({p.device for p in rehearsal.params.values()}):
             return STRATEGIES[self.strategy](problem, rehearsal)
+
+
+def rehearsal_of(
+    lookahead: Lookahead,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | torchopt.Optimizer,
+    batches: Sequence[Batch],
+) -> Rehearsal:
+    """Return the steps on these batches that a lookahead rehearses.
+
+    Raises:
+        InputError: the model has no trainable parameter.
+    """
+    params = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    require(len(params) > 0, "model: expected a trainable parameter, got none")
+    return Rehearsal(
+        params=params,
+        buffers=dict(model.named_buffers()),
+        steps=[(batch,) for batch in batches],
+        make_optimizer=lambda reached: functional(
+            optimizer,
+            {name: params[name] for name in reached},
+            lookahead.transform,
+            hold_norm=lookahead.hold_norm,
+            clip=lookahead.clip,
+        ),
+    )
 
 
 def check_strategy(strategy: str) -> None:

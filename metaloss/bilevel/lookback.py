@@ -16,11 +16,11 @@ from metaloss.bilevel.batches import AnyBatch, as_batch, as_batches
 from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.difference import CentralDifferences
 from metaloss.bilevel.double_backward import DoubleBackward
-from metaloss.bilevel.isolation import isolated
 from metaloss.bilevel.lookahead import check_strategy
 from metaloss.bilevel.marks import Optimizer, marks, modes, state_marks
 from metaloss.bilevel.mixed import Mixed
 from metaloss.bilevel.network import copied
+from metaloss.bilevel.preconditions import isolated
 from metaloss.bilevel.problem import MetaLossFunction, Problem, theta_of
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.step import Step

@@ -1,9 +1,9 @@
-"""Checks that refuse models and optimizers a lookahead cannot handle."""
+"""What a hypergradient needs: a model and optimizer that it can handle, and settings of torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from metaloss.checks import InputError, require
+from metaloss.randomness import randomness_restored
 
 _CLIPPING = "to clip gradients, give the lookahead clip=ClipNorm(...) or ClipValue(...)"
 
@@ -77,7 +78,7 @@ def check_no_step_hooks(optimizer: torch.optim.Optimizer | torchopt.Optimizer) -
 
 
 @contextmanager
-def inference_mode_refused() -> Iterator[None]:
+def _inference_mode_refused() -> Iterator[None]:
     """Turn torch's errors about inference tensors into one that says what to do.
 
     Raises:
@@ -92,6 +93,26 @@ def inference_mode_refused() -> Iterator[None]:
             "model: expected outputs that gradients can be computed with, but part of it runs "
             "under torch.inference_mode(); run that part under torch.no_grad()"
         ) from error
+
+
+@contextmanager
+def isolated(devices: Iterable[torch.device]) -> Iterator[None]:
+    """Record gradients in full precision, and restore the random generators at the end.
+
+    Args:
+        devices: the devices of the parameters.
+
+    Raises:
+        InputError: part of the model runs under ``torch.inference_mode()``.
+    """
+    devices = set(devices)
+    with ExitStack() as stack:
+        stack.enter_context(randomness_restored(devices))
+        stack.enter_context(torch.enable_grad())
+        for device in devices:  # differences and tangents need all digits
+            stack.enter_context(torch.autocast(device.type, enabled=False))
+        stack.enter_context(_inference_mode_refused())
+        yield
 
 
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)

@@ -154,21 +154,6 @@ class DamagedError(InputError):
     """A file is not as it was written."""
 
 
-def load_checkpoint(path: Path, state: Stateful, identity: Mapping[str, Any] | None = None) -> None:
-    """Load a checkpoint. Only tensors and plain values are read, never code.
-
-    Args:
-        path: the file.
-        state: the object to restore in place.
-        identity: the expected identity of the run.
-
-    Raises:
-        DamagedError: The file is not as it was written.
-        InputError: The checkpoint is of another model, method or recipe, or holds other objects.
-    """
-    _restore(path, state, _read(path, identity))
-
-
 def _read(path: Path, identity: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the state in a checkpoint."""
     expected = _expected(path)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
-from dataclasses import fields
-from inspect import Parameter, signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -17,8 +15,6 @@ import numpy as np
 if TYPE_CHECKING:
     from metaloss.fitting.command import Outcome, Places
     from metaloss.fitting.fitted import Fitted, TemporaryFolder
-
-_KEYWORD = Parameter.KEYWORD_ONLY
 
 
 def fit(
@@ -34,12 +30,20 @@ def fit(
     device: str | None = None,
     strict: bool = False,
     verbose: bool = False,
-    **options: Any,
+    model: str | None = None,
+    weights: str | None = None,
+    size: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    meta_every: int | None = None,
+    held_out: int | None = None,
+    flip: bool | None = None,
 ) -> Fitted:
     """Trains a classifier on samples with doubtful labels, as the command ``metaloss fit`` does.
 
     With clean samples, a loss learns from them which labels to trust; without, it takes what was
-    learned on other data (:doc:`/start/no-clean-set`).
+    learned on other data (:doc:`/start/no-clean-set`). The arguments from ``model`` on are by
+    default chosen by the data.
 
     Args:
         data: images, uint8 ``[samples, height, width]``, with channels before or after; numbers,
@@ -57,13 +61,22 @@ def fit(
         device: a device; by default, a GPU if there is one.
         strict: whether an image that cannot be read is an error.
         verbose: whether to print what the command prints.
-        **options: what :class:`~metaloss.fitting.choices.Options` takes, such as ``epochs``.
+        model: a network: one of ``metaloss.fitting.choices.OURS``, or a classifier of torchvision
+            by its name.
+        weights: ``"DEFAULT"``, or a file of pretrained weights; ``None`` for random weights.
+        size: height and width of images, in pixels.
+        epochs: passes over the training samples.
+        batch_size: training samples in a batch.
+        meta_every: training steps from one meta step to the next.
+        held_out: training samples that are held out for the figures; with 0, the figures are those
+            of the training samples.
+        flip: whether images are flipped left to right at random in training.
 
     Returns:
         The classifier and the judged labels.
 
     Raises:
-        InputError: the data cannot be read or used, or an option does not fit them or is none.
+        InputError: the data cannot be read or used, or an argument does not fit them.
 
     Example:
         >>> import metaloss
@@ -81,8 +94,16 @@ def fit(
     from metaloss.fitting.command import Settings, fit_data
     from metaloss.fitting.fitted import TemporaryFolder
 
-    _check_names(options)
-    chosen = Options(**options)
+    options = Options(
+        model=model,
+        weights=weights,
+        size=size,
+        epochs=epochs,
+        batch_size=batch_size,
+        meta_every=meta_every,
+        held_out=held_out,
+        flip=flip,
+    )
     kept = TemporaryFolder() if out is None else None
     folder = RunFolder(kept.path / "run" if kept is not None else Path(str(out)))
     with _places(data, labels, clean, test, label) as (places, classes):
@@ -94,23 +115,8 @@ def fit(
             keep_data=classes is not None,
         )
         with nullcontext() if verbose else _quiet():
-            outcome = fit_data(places, chosen, settings, folder)
+            outcome = fit_data(places, options, settings, folder)
     return _fitted(outcome, classes, folder.path, kept)
-
-
-def _check_names(options: Mapping[str, Any]) -> None:
-    """Raise :class:`~metaloss.InputError` if a keyword is none of ``fit`` or of its options."""
-    from metaloss.checks import require
-    from metaloss.fitting.choices import Options
-    from metaloss.models.wrappers import suggestion
-
-    own = [name for name, each in signature(fit).parameters.items() if each.kind is _KEYWORD]
-    known = sorted([*own, *(each.name for each in fields(Options))])
-    for name in options:
-        require(
-            name in known,
-            f"fit: expected the keywords {', '.join(known)}, got {name!r}{suggestion(name, known)}",
-        )
 
 
 @contextmanager

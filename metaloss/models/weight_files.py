@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from metaloss.checks import InputError, require
+from metaloss.checks import require
+from metaloss.complaints import refusing
 
 
 def load_weights(model: nn.Module, path: Path, name: str) -> None:
@@ -50,16 +51,11 @@ def load_weights(model: nn.Module, path: Path, name: str) -> None:
 
 
 def _read(path: Path, name: str) -> dict[str, Tensor]:
-    try:
+    with refusing(f"{path}: expected a file of weights of {name}, cannot read it"):
         if path.suffix == ".safetensors":
             found = load_file(path)
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # for a damaged file, torch may raise anything
-        said = (str(error).splitlines() or [""])[0] or type(error).__name__
-        raise InputError(
-            f"{path}: expected a file of weights of {name}, cannot read it: {said}"
-        ) from None
     require(
         isinstance(found, Mapping) and all(isinstance(each, Tensor) for each in found.values()),
         f"{path}: expected a file of weights of {name}, tensors by name, got a "

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from metaloss.checks import InputError, require
-from metaloss.complaints import one_line
+from metaloss.checks import require
+from metaloss.complaints import refusing
 from metaloss.inputs import Inputs
 from metaloss.predict.parts import Part, Skipped
 from metaloss.tasks.own_arrays import INPUTS
@@ -30,23 +30,18 @@ def load_array(path: Path) -> npt.NDArray[Any]:
     Raises:
         InputError: it is no such file, or holds no such array.
     """
-    try:
+    with refusing(f"{path}: expected a file of NumPy with numbers"):
         if path.suffix.lower() == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False)
         # NumPy does not close a damaged file that it has opened itself.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            found = [name for name in held.files if name.lower() in NAMES]
-            require(
-                len(found) == 1,
-                f"{path}: expected one array named {' or '.join(NAMES)}, got "
-                f"{', '.join(held.files) or 'none'}",
-            )
-            return held[found[0]]
-    except InputError:
-        raise
-    except Exception as error:  # for a damaged file, NumPy may raise anything
-        said = one_line(str(error)) or type(error).__name__
-        raise InputError(f"{path}: expected a file of NumPy with numbers: {said}") from None
+            names = held.files
+            found = [held[name] for name in names if name.lower() in NAMES]
+    require(
+        len(found) == 1,
+        f"{path}: expected one array named {' or '.join(NAMES)}, got {', '.join(names) or 'none'}",
+    )
+    return found[0]
 
 
 @dataclass(frozen=True)

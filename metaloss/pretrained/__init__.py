@@ -2,7 +2,7 @@
 
 from metaloss.pretrained.bundled import Pretrained, list_pretrained
 from metaloss.pretrained.by_name import from_pretrained
-from metaloss.pretrained.card import add_to_card, upgrade_card
+from metaloss.pretrained.card import add_to_card
 from metaloss.pretrained.files import load_adjuster, save_adjuster
 from metaloss.pretrained.hub import upload
 from metaloss.pretrained.start import start_from
@@ -15,6 +15,5 @@ __all__ = [
     "load_adjuster",
     "save_adjuster",
     "start_from",
-    "upgrade_card",
     "upload",
 ]

@@ -49,7 +49,7 @@ def list_pretrained() -> list[Pretrained]:
             Pretrained(
                 name=path.parent.name,
                 loss=_family(card["loss"]),
-                reads=_as_code(card["conditioner"]),
+                reads=as_code(card["conditioner"]),
                 source=card["about"]["source"],
                 card=card,
             )
@@ -62,8 +62,8 @@ def _family(spec: Any) -> str:
     return _family(spec["args"]["loss"]) if "loss" in spec["args"] else spec["type"]
 
 
-def _as_code(spec: Any) -> str:
+def as_code(spec: Any) -> str:
     """Returns a component as Python code, without its other arguments."""
     args = spec["args"]
     inner = args.get("conditioners", [args["conditioner"]] if "conditioner" in args else [])
-    return spec["type"] + (f"({', '.join(map(_as_code, inner))})" if inner else "")
+    return spec["type"] + (f"({', '.join(map(as_code, inner))})" if inner else "")

@@ -13,7 +13,6 @@ from metaloss.checks import InputError, require
 from metaloss.files import user_path, write_atomically
 
 FORMAT = "metaloss-adjuster"
-# The digest of version 1 covers the tensors only. Such files are still read.
 VERSION = 2
 TENSORS = "adjuster.safetensors"
 CARD = "card.json"
@@ -40,13 +39,10 @@ def sealed(card: Mapping[str, Any], tensors: bytes) -> dict[str, Any]:
 
 def check_seal(card: Mapping[str, Any], tensors: bytes, folder: Path) -> None:
     """Raises :class:`~metaloss.checks.InputError` unless the card's digest matches the files."""
-    if card["version"] == VERSION:
-        expected, what = _digest(card, tensors), f"{CARD} and {TENSORS} as they were saved"
-    else:
-        expected, what = hashlib.sha256(tensors).hexdigest(), f"the {TENSORS} of its {CARD}"
     require(
-        card.get("sha256") == expected,
-        f"{folder}: expected {what}, got changed or damaged files (their SHA-256 differs)",
+        card.get("sha256") == _digest(card, tensors),
+        f"{folder}: expected {CARD} and {TENSORS} as they were saved, got changed or damaged files "
+        "(their SHA-256 differs)",
     )
 
 
@@ -63,22 +59,6 @@ def add_to_card(folder: str | Path, about: Mapping[str, Any]) -> None:
     path = user_path(folder) / CARD
     card = read_card(path)
     write_atomically(path, card_text({**card, "about": {**card["about"], **about}}))
-
-
-def upgrade_card(folder: str | Path) -> None:
-    """Rewrites the card of an earlier version in the current one, whose digest covers the card.
-
-    Args:
-        folder: the folder of a saved adjuster.
-
-    Raises:
-        InputError: a file is missing or damaged.
-    """
-    folder = user_path(folder)
-    path = find_card(folder)
-    card, tensors = read_card(path), read_bytes(folder / TENSORS)
-    check_seal(card, tensors, folder)
-    write_atomically(path, card_text(sealed(card, tensors)))
 
 
 def fingerprint(folder: str | Path) -> str:
@@ -112,7 +92,7 @@ def read_card(path: Path) -> dict[str, Any]:
     """Reads a card.
 
     Raises:
-        InputError: the file is missing, or of an unknown version.
+        InputError: the file is missing, or of another version.
     """
     data = read_bytes(path)
     try:
@@ -121,8 +101,7 @@ def read_card(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: expected JSON, got {error}") from None
     form = (card.get("format"), card.get("version")) if isinstance(card, dict) else None
     require(
-        form in [(FORMAT, version) for version in range(1, VERSION + 1)],
-        f"{path}: expected {FORMAT} of version 1 to {VERSION}, got {form}",
+        form == (FORMAT, VERSION), f"{path}: expected {FORMAT} of version {VERSION}, got {form}"
     )
     return card
 

@@ -33,7 +33,6 @@ from metaloss.pretrained.card import (
     sealed,
 )
 from metaloss.pretrained.spec import build, describe, known
-from metaloss.pretrained.trial import check_finite_loss
 
 # Errors from building a component with damaged arguments, or from reading damaged tensors.
 _DAMAGE = (
@@ -161,9 +160,7 @@ def _criterion(
     with torch.random.fork_rng(devices=[]):  # the initial weights are overwritten
         adjusters = snapshots()
     _load(adjusters, tensors)
-    criterion = AdjustedLoss(loss, conditioner, ScheduledAdjuster(adjusters, until), detach)
-    check_finite_loss(criterion, adjusters)
-    return criterion
+    return AdjustedLoss(loss, conditioner, ScheduledAdjuster(adjusters, until), detach)
 
 
 def _ranges(loss: LossFamily) -> list[list[Any]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from metaloss.pretrained.bundled import Pretrained
+from metaloss.pretrained.bundled import Pretrained, as_code
 from metaloss.pretrained.spec import build, known
 
 
@@ -60,7 +60,7 @@ def summary(adjuster: Pretrained) -> Summary:
     return Summary(
         name=adjuster.name,
         loss=adjuster.loss,
-        reads=_features(adjuster.reads),
+        reads=_features(adjuster.card["conditioner"]),
         needs_index=build(adjuster.card["conditioner"], known()).needs_index,
         source=adjuster.source,
         tasks=len(about.get("tasks", ())),
@@ -81,16 +81,7 @@ def _row(name: str, loss: str) -> str:
     return "fixed" if name == loss or name.startswith(f"{loss}(") else "plain"
 
 
-def _features(reads: str) -> list[str]:
-    """Returns the parts of a concatenation."""
-    inner = (
-        reads.removeprefix("Concat(").removesuffix(")") if reads.startswith("Concat(") else reads
-    )
-    found, depth = [""], 0
-    for letter in inner:
-        depth += (letter == "(") - (letter == ")")
-        if letter == "," and depth == 0:
-            found.append("")
-        else:
-            found[-1] += letter
-    return [each.strip() for each in found]
+def _features(spec: Mapping[str, Any]) -> list[str]:
+    """Returns the parts of a concatenation, or the only one, as code."""
+    parts = spec["args"]["conditioners"] if spec["type"] == "Concat" else [spec]
+    return [as_code(part) for part in parts]

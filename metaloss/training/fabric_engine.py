@@ -127,7 +127,7 @@ class FabricEngine(Engine):
     @property
     def _number(self) -> int:
         """The number of processes on all machines."""
-        return self.devices * _machines(os.environ)
+        return self.devices * _machines()
 
     @cached_property
     def fabric(self) -> Any:
@@ -151,7 +151,7 @@ class FabricEngine(Engine):
             return Fabric(
                 accelerator=self.accelerator,
                 devices=self.devices,
-                num_nodes=_machines(os.environ),
+                num_nodes=_machines(),
                 strategy=strategy,
                 precision=self.precision,  # type: ignore[arg-type] # it is one of the names
             )
@@ -163,9 +163,9 @@ class FabricEngine(Engine):
             ) from error
 
 
-def _machines(environment: Mapping[str, str]) -> int:
+def _machines() -> int:
     """Return the number of machines, as ``torchrun`` says it; one by default."""
-    return int(environment.get("GROUP_WORLD_SIZE", 1))
+    return int(os.environ.get("GROUP_WORLD_SIZE", "1"))
 
 
 def launched_devices(environment: Mapping[str, str] = os.environ) -> int | None:

@@ -13,7 +13,6 @@ import metaloss
 from metaloss.cli import app
 from metaloss.conditioners import ClassMargins, Concat, Margin, RunningMean
 from metaloss.diagnostics import criterion_cost
-from metaloss.pretrained.bundled import _as_code
 from metaloss.pretrained.spec import describe
 from metaloss.pretrained.summary import Summary, summary
 
@@ -77,7 +76,7 @@ def test_adjusters_stand_under_what_they_read() -> None:
 def test_features_are_told_apart_at_the_outermost_comma() -> None:
     inner = Concat([RunningMean(Margin()), ClassMargins()])
     (first, *_) = metaloss.list_pretrained()
-    nested = first._replace(reads=_as_code(describe(Concat([Margin(), inner]))))
+    nested = first._replace(card={**first.card, "conditioner": describe(Concat([Margin(), inner]))})
     assert summary(nested).reads == ["Margin", "Concat(RunningMean(Margin), ClassMargins)"]
 
 

@@ -20,10 +20,8 @@ from metaloss.experiments import (
     RunFolder,
 )
 from metaloss.experiments.checkpoint import (
-    DamagedError,
     before,
     checkpoints,
-    load_checkpoint,
     load_latest,
     save_checkpoint,
 )
@@ -61,13 +59,13 @@ def stopped(path: Path) -> Path:
 def test_every_flipped_bit_is_seen(tmp_path: Path) -> None:
     path, network = tmp_path / "c.pt", nn.Linear(2, 1)
     save_checkpoint(path, network)
-    load_checkpoint(path, network)
+    load_latest(path, network)
     for position in range(0, path.stat().st_size, 7):
         flip(path, position)
-        with pytest.raises(DamagedError, match=r"c\.pt: expected a checkpoint of this run, got a"):
-            load_checkpoint(path, network)
+        with pytest.raises(InputError, match=r"c\.pt: expected a checkpoint of this run, got a"):
+            load_latest(path, network)
         flip(path, position)
-    load_checkpoint(path, network)
+    load_latest(path, network)
 
 
 @pytest.mark.parametrize("damage", ["one bit", "half", "gone"])
@@ -134,7 +132,7 @@ def values(path: Path) -> list[int]:
     found = []
     for file in checkpoints(path):
         state = Number()
-        load_checkpoint(file, state)
+        load_latest(file, state)
         found.append(state.value)
     return found
 
@@ -237,7 +235,7 @@ class TestCheckpoint:
         state.step, state.meta_step = 7, 3
         state.meta_learner.keep_snapshot(0.5)
         save_checkpoint(tmp_path / "c.pt", state)
-        load_checkpoint(tmp_path / "c.pt", other)
+        load_latest(tmp_path / "c.pt", other)
         assert (other.step, other.meta_step) == (7, 3)
         for ours, theirs in [(state.model, other.model), (state.criterion, other.criterion)]:
             expected = ours.state_dict()
@@ -262,4 +260,4 @@ class TestCheckpoint:
         else:
             state.model = nn.Linear(4, 3)
         with pytest.raises(InputError, match="expected a checkpoint of this run"):
-            load_checkpoint(path, state)
+            load_latest(path, state)

@@ -75,21 +75,6 @@ def test_what_is_fitted_is_shown_in_a_line(clouds, tmp_path) -> None:
     assert "of 9 classes (0, 1, 2, 3, 4, 5, ...)" in repr(many) and "by checked" in repr(many)
 
 
-@pytest.mark.parametrize(
-    ("name", "meant"), [("epoch", "epochs"), ("heldout", "held_out"), ("see", "seed"), ("x", "")]
-)
-def test_an_unknown_keyword_is_compared_with_the_known_ones(clouds, name: str, meant: str) -> None:
-    points, _, given = clouds
-    with pytest.raises(InputError) as raised:
-        metaloss.fit(points, given, **{name: 1})
-    said = str(raised.value)
-    assert said.startswith(
-        "fit: expected the keywords baseline, batch_size, clean, device, epochs,"
-    )
-    assert f"got {name!r}" in said and ("did you mean" in said) == bool(meant)
-    assert meant in said.partition("did you mean ")[2]
-
-
 @pytest.mark.parametrize("as_mask", [True, False])
 def test_clean_samples_among_the_data(clouds, as_mask: bool) -> None:
     points, right, given = clouds

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 import metaloss
-from metaloss.experiments.checkpoint import load_checkpoint, save_checkpoint
+from metaloss.experiments.checkpoint import load_latest, save_checkpoint
 from metaloss.experiments.confusion import read_confusion, write_confusion
 from metaloss.experiments.run_records import RunRecords
 from metaloss.inputs import Inputs
@@ -175,7 +175,7 @@ READERS = {
     "checkpoint": Reader(
         "checkpoint.pt",
         _checkpoint,
-        lambda f: load_checkpoint(f / "checkpoint.pt", _Counter(), {"method": "A"}),
+        lambda f: load_latest(f / "checkpoint.pt", _Counter(), {"method": "A"}),
     ),
     "IDX": Reader("images.idx", _idx, lambda f: read_idx(f / "images.idx", 3)),
     "gzipped IDX": Reader("labels.gz", _gzipped, lambda f: read_idx(f / "labels.gz", 1)),

@@ -48,10 +48,11 @@ def paper_instance_dependent(inputs, targets, rate, num_classes, seed):
 @pytest.mark.parametrize(
     ("kind", "rate"), [("uint8", 0.0), ("float32", 0.2), ("uint8", 0.6), ("float32", 1.0)]
 )
-def test_instance_dependent_equals_the_papers_recipe(kind, rate):
+def test_instance_dependent_equals_the_papers_recipe(kind, rate, monkeypatch):
     inputs = IMAGES[:400] if kind == "uint8" else IMAGES[:400].float().flatten(1) / 300 - 0.2
     targets = TARGETS[:400]
-    made = noise.instance_dependent(inputs, targets, rate, 10, generator(3), chunk=7)
+    monkeypatch.setattr("metaloss.tasks.instance_noise._CHUNK", 7)
+    made = noise.instance_dependent(inputs, targets, rate, 10, generator(3))
     labels, _ = paper_instance_dependent(inputs, targets, rate, 10, 3)
     assert torch.equal(made.labels, labels)
 
@@ -85,7 +86,8 @@ def test_instance_dependent_with_a_class_that_does_not_occur():
     assert made.transition[2].tolist() == [0, 0, 1]
 
 
-def test_instance_dependent_does_not_depend_on_the_chunk():
+def test_instance_dependent_does_not_depend_on_the_chunk(monkeypatch):
     whole = noise.instance_dependent(IMAGES, TARGETS, 0.4, 10, generator())
-    parts = noise.instance_dependent(IMAGES, TARGETS, 0.4, 10, generator(), chunk=999)
+    monkeypatch.setattr("metaloss.tasks.instance_noise._CHUNK", 999)
+    parts = noise.instance_dependent(IMAGES, TARGETS, 0.4, 10, generator())
     assert torch.equal(whole.labels, parts.labels)

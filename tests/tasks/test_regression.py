@@ -54,7 +54,7 @@ def test_standardised_by_clean_training_samples() -> None:
 def test_a_task_without_classes() -> None:
     task = regression_task(data=diabetes)
     assert isinstance(task, TaskLike)
-    assert (task.class_names, task.num_classes, task.class_counts) == (None, None, None)
+    assert (task.class_names, task.num_classes) == (None, None)
     assert task.flipped is None
     assert regression_task(data=diabetes, num_meta=0).meta is None
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from metaloss import AdjustedLoss, Adjuster, InputError
 from metaloss.bilevel import Lookahead
 from metaloss.conditioners import Conditioner, Margin, MovingAverage
-from metaloss.experiments.checkpoint import load_checkpoint, save_checkpoint
+from metaloss.experiments.checkpoint import load_latest, save_checkpoint
 from metaloss.losses import GCE
 from metaloss.training import (
     MetaLearner,
@@ -211,7 +211,7 @@ def test_stopped_and_taken_up_again_it_is_the_same(tmp_path, case) -> None:
     assert any(c.state.step % c.per_epoch for c in first.trainings.values())
     second = start(recipe, sampler, conditioner())
     torch.manual_seed(99)
-    load_checkpoint(tmp_path / "c.pt", second)
+    load_latest(tmp_path / "c.pt", second)
     assert sum(second.epochs_finished.values()) == len(said)
     got = said + second.run()
     timing = {"seconds", "samples_per_second"}
@@ -236,7 +236,7 @@ def test_a_checkpoint_of_other_tasks_is_refused(tmp_path) -> None:
     other = start(settings())
     other.trainings = {"another": next(iter(other.trainings.values()))}
     with pytest.raises(InputError, match="tasks: expected another, got one, two, three"):
-        load_checkpoint(tmp_path / "c.pt", other)
+        load_latest(tmp_path / "c.pt", other)
 
 
 def test_one_learner_for_all() -> None:

@@ -8,13 +8,12 @@ from dataclasses import replace
 
 import torch
 
-from metaloss.bilevel import Solution
+from metaloss.bilevel import Lookback, Solution
 from metaloss.bilevel.lookahead import STRATEGIES
 from metaloss.bilevel.network import Params
 from metaloss.checks import InputError, check_at_least, require
 from metaloss.diagnostics.gradients.conclusions import conclusions
 from metaloss.diagnostics.gradients.layers import layer_parts
-from metaloss.diagnostics.gradients.looking_back import looked_back
 from metaloss.diagnostics.gradients.real_training import features_on_the_way, slope
 from metaloss.diagnostics.gradients.report import THRESHOLDS, Check, Report, Thresholds
 from metaloss.diagnostics.gradients.subject import Size, Subject, subjects
@@ -137,10 +136,24 @@ def _looking_back(
     most = limits.difference if own == "difference" else limits.exact
     names = ("looking back", "looking ahead")
     try:
-        both = dict(zip(names, (looked_back(subject), found[own]), strict=True))
+        both = dict(zip(names, (_looked_back(subject), found[own]), strict=True))
     except InputError as error:
         return [Check(" against ".join(names), None, most, str(error), needed=True)]
     return [_compare(both, {}, names, most)]
+
+
+def _looked_back(subject: Subject) -> Solution:
+    """Make the real steps, and return the hypergradient that looking back over them gives."""
+    settings = subject.lookahead
+    lookback = Lookback(
+        settings.steps, settings.meta_loss, clip=settings.clip, strategy=settings.strategy
+    )
+    with subject.same_randomness():
+        twin = subject.twin()
+        for batch in twin.train_batches:
+            with lookback.step(twin.model, twin.optimizer, twin.criterion, batch):
+                twin.step(batch)
+        return lookback.solve(twin.meta_batch)
 
 
 def _against_real_training(

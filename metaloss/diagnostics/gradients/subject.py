@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from metaloss.bilevel import Lookahead
 from metaloss.bilevel.kernels import kernels_with_rules
-from metaloss.bilevel.optimizers import functional
+from metaloss.bilevel.lookahead import rehearsal_of
 from metaloss.bilevel.preconditions import check_model
 from metaloss.bilevel.problem import Problem, Rehearsal
 from metaloss.checks import InputError, check_at_least, require, seen
@@ -82,18 +82,7 @@ class Subject:
 
     def first_step(self) -> Rehearsal:
         """Return a rehearsal of the first step alone."""
-        params = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
-        return Rehearsal(
-            params=params,
-            buffers=dict(self.model.named_buffers()),
-            steps=[(self.train_batches[0],)],
-            make_optimizer=lambda reached: functional(
-                self.optimizer,
-                {name: params[name] for name in reached},
-                self.lookahead.transform,
-                clip=self.lookahead.clip,
-            ),
-        )
+        return rehearsal_of(self.lookahead, self.model, self.optimizer, self.train_batches[:1])
 
 
 class Size(NamedTuple):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -26,23 +25,6 @@ from metaloss.theory.of_probability import titled
 Values = Mapping[str, float]
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """The functions that give the bounds; each may be replaced by one of the same arguments.
-
-    Attributes:
-        theorem_1: :func:`metaloss.theory.theorem_1`.
-        theorem_2: :func:`metaloss.theory.theorem_2`.
-        theorem_3: :func:`metaloss.theory.theorem_3`.
-        theorem_4: :func:`metaloss.theory.theorem_4`.
-    """
-
-    theorem_1: Callable[..., theory.RiskBounds] = theory.theorem_1
-    theorem_2: Callable[..., float] = theory.theorem_2
-    theorem_3: Callable[..., theory.RiskBounds] = theory.theorem_3
-    theorem_4: Callable[..., float] = theory.theorem_4
-
-
 class _Size(NamedTuple):
     classes: tuple[int, ...]
     shares: tuple[float, ...]  # of the largest rate, 1 - 1/c
@@ -58,9 +40,7 @@ _SIZES = {
 }
 
 
-def check_theorems(
-    size: str = "small", *, seed: int = 0, bounds: Bounds | None = None
-) -> list[Check]:
+def check_theorems(size: str = "small", *, seed: int = 0) -> list[Check]:
     r"""Hold the bounds of :mod:`metaloss.theory` against minimisers on finite distributions.
 
     The inputs are few, and the network can be any function of them: :math:`f^*` and :math:`\hat f`
@@ -71,7 +51,6 @@ def check_theorems(
     Args:
         size: "small" takes some seconds, "full" about a minute.
         seed: of the distributions and the noise.
-        bounds: functions in place of those of :mod:`metaloss.theory`.
 
     Returns:
         A check for each theorem, loss, number of classes, rate and quantity.
@@ -87,12 +66,11 @@ def check_theorems(
     """
     require(size in _SIZES, f"size: expected one of {', '.join(_SIZES)}, got {size!r}")
     generator = torch.Generator().manual_seed(check_at_least("seed", seed, 0))
-    chosen = bounds or Bounds()
     found: list[Check] = []
     for c in _SIZES[size].classes:
         drawn = _drawn(_SIZES[size], c, generator)
-        found += _shared(drawn, chosen, _SIZES[size].every_value)
-        found += _oracle(drawn, chosen, _SIZES[size].every_value)
+        found += _shared(drawn, _SIZES[size].every_value)
+        found += _oracle(drawn, _SIZES[size].every_value)
     return sorted(found, key=lambda check: (check.theorem, check.part))
 
 
@@ -165,32 +143,32 @@ def _oracle_values(every: bool) -> Iterator[tuple[int, LossFamily, Values, Value
         yield 2, PolySoft(), {"d": 1.5}, {"lam": 4.0, "d": 1.5}, finite
 
 
-def _shared(drawn: _Drawn, bounds: Bounds, every: bool) -> Iterator[Check]:
+def _shared(drawn: _Drawn, every: bool) -> Iterator[Check]:
     """Yield the checks of Theorems 1 and 2."""
     c, probs = drawn.classes, drawn.certain.class_probs
     for part, loss, values in _shared_values(c, every):
         name = "RCE" if isinstance(loss, SL) else titled(loss, values)
         for found in drawn.of_several(loss, values, values):
-            limits = bounds.theorem_1(loss, c, found.rate, values)
+            limits = theory.theorem_1(loss, c, found.rate, values)
             yield from _both(Statement(1, part, name, c, "symmetric", found.rate), found, limits)
         for matrix, found in drawn.of_certain(loss, values, values):
-            high = bounds.theorem_2(loss, matrix, values, class_probs=probs)
+            high = theory.theorem_2(loss, matrix, values, class_probs=probs)
             statement = Statement(2, part, name, c, "class-dependent", found.rate)
             yield statement.check(NOISY, 0.0, found.noisy, high)
 
 
-def _oracle(drawn: _Drawn, bounds: Bounds, every: bool) -> Iterator[Check]:
+def _oracle(drawn: _Drawn, every: bool) -> Iterator[Check]:
     """Yield the checks of Theorems 3 and 4."""
     c, probs = drawn.classes, drawn.certain.class_probs
     for part, loss, right, wrong, note in _oracle_values(every):
         clean, noisy = theory.oracle_values(loss, right, wrong)
         name = f"{titled(loss, clean)} | {titled(loss, noisy)}"
         for found in drawn.of_several(loss, clean, noisy):
-            limits = bounds.theorem_3(loss, c, found.rate, noisy=noisy)
+            limits = theory.theorem_3(loss, c, found.rate, noisy=noisy)
             statement = Statement(3, part, name, c, "symmetric", found.rate, note)
             yield from _both(statement, found, limits)
         for matrix, found in drawn.of_certain(loss, clean, noisy):
-            high = bounds.theorem_4(loss, matrix, clean=clean, noisy=noisy, class_probs=probs)
+            high = theory.theorem_4(loss, matrix, clean=clean, noisy=noisy, class_probs=probs)
             statement = Statement(4, part, name, c, "class-dependent", found.rate, note)
             yield statement.check(NOISY, 0.0, found.noisy, high)
 
