@@ -19,28 +19,13 @@ torch.set_num_threads(1)
 
 
 OF_PICTURES = {"diagnostics", "report"}
-OF_RUNS = {
-    "bench", "cli", "experiments", "fitting", "fuzz", "integrations", "labels", "predict",
-    "processes", "report", "reproduce", "sweeps",
-}  # fmt: skip
-"""Folders whose tests make whole runs, in which the same functions are called thousands of times.
-Checking types there would double the time of all tests."""
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let types be checked everywhere."""
-    parser.addoption(
-        "--types", action="store_true", help="check types in exhaustive tests and whole runs, too"
-    )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Choose whether types are checked, and whether pictures are drawn."""
+    """Choose whether pictures are drawn, and whether types are checked where .ci/run asks for it."""
     marks, folders = {mark.name for mark in item.iter_markers()}, set(item.path.parts)
-    often = "exhaustive" in marks or bool(OF_RUNS & folders)
-    unchecked = "bad_input" in marks or (often and not item.config.getoption("--types"))
-    jaxtyping.config.update("jaxtyping_disable", unchecked)
+    jaxtyping.config.update("jaxtyping_disable", "bad_input" in marks)
     undrawn.choose(drawn="drawn" in marks or bool(OF_PICTURES & folders))
 
 

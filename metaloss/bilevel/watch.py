@@ -45,11 +45,11 @@ class Setting(NamedTuple):
     model: nn.Module
     optimizer: Optimizer
     criterion: AdjustedLoss
-    clip: Clip | None = None
-    hold_norm: float = 0.0
-    keep: float = 0.0
-    scaler: torch.amp.GradScaler | None = None
-    may_skip: bool = False
+    clip: Clip | None
+    hold_norm: float
+    keep: float
+    scaler: torch.amp.GradScaler | None
+    may_skip: bool
 
 
 class Watched(NamedTuple):

@@ -13,7 +13,14 @@ from torch import Tensor, nn
 
 from metaloss import InputError
 from metaloss.bilevel import Lookahead
-from metaloss.bilevel.consistency import disagreement, outputs_differ, slope_along
+from metaloss.bilevel.consistency import (
+    Pass,
+    Slope,
+    disagreement,
+    outputs_differ,
+    real_step_differs,
+    slope_along,
+)
 from metaloss.bilevel.lookahead import STRATEGIES
 from tests.bilevel.cases import training
 from tests.bilevel.models import CLASSES
@@ -223,3 +230,10 @@ def test_outputs_relative_to_their_length() -> None:
     assert outputs_differ(one, 1.01 * one).item() > 1
     assert outputs_differ(one, (1 + 1e-5) * one).item() < 1
     assert torch.isfinite(outputs_differ(0 * one, 0 * one))
+
+
+@pytest.mark.parametrize(("dtype", "differs"), [(torch.float64, True), (torch.float32, False)])
+def test_real_steps_in_float64_are_held_to_more_digits(dtype: torch.dtype, differs: bool) -> None:
+    outputs, one = torch.randn(7, 4, dtype=dtype), torch.ones((), dtype=dtype)
+    step = Pass(outputs, None, Slope(one, one))
+    assert (real_step_differs(step, step._replace(outputs=(1 + 1e-5) * outputs)) > 1) == differs
