@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from metaloss.checks import check_at_least, require
-from metaloss.experiments import recorded
 from metaloss.experiments.confusion import class_names
 from metaloss.experiments.finished import Choice
 from metaloss.experiments.run_records import RunRecords
@@ -153,17 +152,14 @@ def _weights(records: RunRecords, index: Tensor) -> Tensor | None:
 def _mean_margins(
     records: RunRecords, index: Tensor, probabilities: Tensor, labels: Tensor
 ) -> Tensor | None:
-    """Return the mean margins over training, or over the recorded times of an older run.
+    """Return the mean margins over training; ``None`` if the run did not record any.
 
     A sample that was in no batch has its margin at the end of training.
     """
-    if (records.path / "margins.safetensors").is_file():
-        means = _column(records.read_tensors("margins"), "mean_margin", index, records).double()
-        return torch.where(means.isnan(), final_margins(probabilities, labels), means)
-    if len(list(records.path.glob("samples-epoch-*.safetensors"))) == 0:
+    if not (records.path / "margins.safetensors").is_file():
         return None
-    times = [_column(time.samples, "margin", index, records) for time in recorded(records)]
-    return torch.stack(times).double().mean(dim=0)
+    means = _column(records.read_tensors("margins"), "mean_margin", index, records).double()
+    return torch.where(means.isnan(), final_margins(probabilities, labels), means)
 
 
 def _column(table: Mapping[str, Tensor], name: str, index: Tensor, records: RunRecords) -> Tensor:
