@@ -19,9 +19,8 @@ from metaloss.labels.assessment import Assessment, by_heart
 from metaloss.labels.checked import checked_labels
 from metaloss.labels.crosscheck import cleanlab_scores
 from metaloss.labels.detection import Detection, detection
-from metaloss.labels.judging import judge
 from metaloss.labels.listing import labels_csv
-from metaloss.labels.run_reader import FinishedRun, read_run
+from metaloss.labels.run_reader import FinishedRun, judge, read_run
 from metaloss.labels.sheet import Picture, contact_sheet, images_of
 from metaloss.labels.show import summary, tables
 from metaloss.labels.thumbnails import data_uri
