@@ -278,7 +278,9 @@ def main() -> None:
     try:
         app(prog_name="metaloss")
     except Stopped as stopped:
-        Console(stderr=True).print(str(stopped), soft_wrap=True, markup=False, highlight=False)
+        from metaloss.console import say
+
+        say(str(stopped), Console(stderr=True))
         sys.exit(stopped.code)
     except (InputError, OSError) as error:
         from metaloss.processes import says

@@ -24,10 +24,10 @@ def report(
     The page needs no other file and no network. Several runs stand in one table and one set of
     charts.
     """
+    from metaloss.console import say
     from metaloss.report import write_report
 
-    path = write_report(runs, out)
-    Console().print(f"report: {path}", soft_wrap=True, highlight=False, markup=False)
+    say(f"report: {write_report(runs, out)}")
 
 
 def adjusters(

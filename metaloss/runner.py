@@ -14,7 +14,7 @@ from rich.console import Console
 
 from metaloss.checks import require
 from metaloss.config import Config, configuration
-from metaloss.console import across_table, observer, results_table
+from metaloss.console import across_table, observer, results_table, say
 from metaloss.console.tensorboard import TensorBoard
 from metaloss.diagnostics import Learned, draw_learned
 from metaloss.diagnostics.figures.drawing import save
@@ -24,6 +24,7 @@ from metaloss.experiments.score_table import table_of_rows
 from metaloss.pretrained import load_adjuster
 from metaloss.processes import alone, check_same_text, rank
 from metaloss.report import write_report
+from metaloss.report.page import write_or_warn
 from metaloss.training import Engine, FabricEngine, Observer
 from metaloss.training.fabric_engine import launched_devices
 from metaloss.training.speed import keep_freed_memory
@@ -64,7 +65,7 @@ def run(
                 experiment, rows = run_parsed(parsed, folder, told, engine=engine)
             if rank() == 0:
                 with alone():  # the others have ended
-                    _show(Console(), experiment, folder, rows)
+                    _show(experiment, folder, rows)
 
 
 def _engine(configured: Engine, devices: int | None) -> Engine:
@@ -177,13 +178,14 @@ def one_task(parsed: Config, name: str | None = None) -> Experiment:
     return experiments[name]
 
 
-def _show(console: Console, experiment: Any, folder: RunFolder, rows: Sequence[Any]) -> None:
+def _show(experiment: Any, folder: RunFolder, rows: Sequence[Any]) -> None:
     recipe = getattr(experiment, "held_out_recipe", None) or experiment.recipe
     last = min(experiment.settings.last, recipe.epochs)
+    console = Console()
     if isinstance(experiment, Experiment):
         console.print(results_table(rows, last))
         for picture in _draw(experiment, folder):
-            _say(console, f"picture: {picture}")
+            say(f"picture: {picture}")
     elif rows:
         console.print(across_table(rows, last))
     if rows:
@@ -191,24 +193,11 @@ def _show(console: Console, experiment: Any, folder: RunFolder, rows: Sequence[A
     if isinstance(experiment, MetaTraining):
         for method in experiment.methods:
             place = folder.run(method.name, experiment.settings.seeds[0]).adjuster
-            _say(console, f"adjuster: {place}")
-    _report(console, experiment, folder)
-    _say(console, f"results: {folder.path}")
-
-
-def _report(console: Console, experiment: Any, folder: RunFolder) -> None:
-    """Write the page about the run. The run is done: nothing about a page may make it fail."""
-    try:
-        methods = experiment.methods
-        components = [each for method in methods for each in getattr(method, "components", ())]
-        _say(console, f"report: {write_report([folder.path], components=components)}")
-    except Exception as error:
-        why = " ".join(str(error).split()) or type(error).__name__
-        _say(Console(stderr=True), f"warning: the report could not be written: {why}")
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, soft_wrap=True, highlight=False, markup=False)
+            say(f"adjuster: {place}")
+    methods = experiment.methods
+    components = [each for method in methods for each in getattr(method, "components", ())]
+    write_or_warn(lambda: write_report([folder.path], components=components))
+    say(f"results: {folder.path}")
 
 
 def _draw(experiment: Any, folder: RunFolder) -> list[Path]:

@@ -6,8 +6,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from metaloss import __version__
 from metaloss.checks import require
+from metaloss.complaints import one_line
+from metaloss.console import say
 from metaloss.files import user_path, write_atomically
 from metaloss.report.charts import hiding
 from metaloss.report.confusions import confusions
@@ -104,6 +108,22 @@ def write_again(folder: Path, components: Iterable[type] = ()) -> Path | None:
         "`metaloss report`, which writes it again with all their folders",
     )
     return write_report([folder], components=components)
+
+
+def write_or_warn(write: Callable[[], Path | None]) -> None:
+    """Write a page and say where. A run is done by then: nothing about its page may make it fail.
+
+    Args:
+        write: writes the page, and returns it; ``None`` if there is to be none.
+    """
+    try:
+        path = write()
+    except Exception as error:
+        why = one_line(str(error)) or type(error).__name__
+        say(f"warning: the report could not be written: {why}", Console(stderr=True))
+    else:
+        if path is not None:
+            say(f"report: {path}")
 
 
 def page(report: Report) -> str:
