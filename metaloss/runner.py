@@ -20,6 +20,7 @@ from metaloss.diagnostics import Learned, draw_learned
 from metaloss.diagnostics.figures.drawing import save
 from metaloss.diagnostics.score_files import write_table
 from metaloss.experiments import Comparison, Experiment, MetaTraining, RunFolder, transferred
+from metaloss.experiments.finished import check_no_task, chosen_task
 from metaloss.experiments.score_table import table_of_rows
 from metaloss.pretrained import load_adjuster
 from metaloss.processes import alone, check_same_text, rank
@@ -170,12 +171,10 @@ def one_task(parsed: Config, name: str | None = None) -> Experiment:
     """
     built = build(parsed)
     if isinstance(built, Experiment):
-        require(name is None, f"task: expected none, since there is only one, got {name!r}")
+        check_no_task(name)
         return built
     experiments: dict[str, Experiment] = built.experiments()
-    name = next(iter(experiments)) if name is None else name
-    require(name in experiments, f"task: expected one of {', '.join(experiments)}, got {name!r}")
-    return experiments[name]
+    return experiments[chosen_task(experiments, name)]
 
 
 def _show(experiment: Any, folder: RunFolder, rows: Sequence[Any]) -> None:
