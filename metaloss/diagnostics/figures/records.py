@@ -93,7 +93,7 @@ def column_of(records: RunRecords, samples: dict[str, Tensor] | Recorded, name: 
     """Return a column of recorded samples.
 
     Raises:
-        InputError: It is not there, such as in a folder that an earlier version wrote.
+        InputError: It is not there, such as a margin in a run of regression.
     """
     columns = samples.samples if isinstance(samples, Recorded) else samples
     require(
