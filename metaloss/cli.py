@@ -14,7 +14,6 @@ from rich.text import Text
 
 from metaloss import __version__
 from metaloss.checks import InputError, require
-from metaloss.cli_adjusters import adjusters
 from metaloss.cli_fit import fit
 from metaloss.cli_labels import labels
 from metaloss.cli_options import (
@@ -28,7 +27,7 @@ from metaloss.cli_options import (
     Tensorboard,
 )
 from metaloss.cli_predict import predict
-from metaloss.cli_report import report
+from metaloss.cli_show import adjusters, report
 from metaloss.cli_sweeps import reproduce, sweep
 from metaloss.complaints import one_line
 from metaloss.files import user_path
@@ -279,7 +278,9 @@ def main() -> None:
     try:
         app(prog_name="metaloss")
     except Stopped as stopped:
-        Console(stderr=True).print(str(stopped), soft_wrap=True, markup=False, highlight=False)
+        from metaloss.console import say
+
+        say(str(stopped), Console(stderr=True))
         sys.exit(stopped.code)
     except (InputError, OSError) as error:
         from metaloss.processes import says

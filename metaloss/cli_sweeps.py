@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from metaloss.cli_options import Params
+
 if TYPE_CHECKING:
     from metaloss.sweeps import OnRay
 
@@ -16,10 +18,6 @@ Only = Annotated[
         help="AXIS=PATTERN, such as 'method=A-*' or seed=0: the runs to make. Repeatable.",
         show_default="all",
     ),
-]
-Params = Annotated[
-    list[str] | None,
-    typer.Option("--gin_param", help="A binding for every run, such as 'EPOCHS = 3'. Repeatable."),
 ]
 Ray = Annotated[
     str | None,

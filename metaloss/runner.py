@@ -14,16 +14,18 @@ from rich.console import Console
 
 from metaloss.checks import require
 from metaloss.config import Config, configuration
-from metaloss.console import across_table, observer, results_table
+from metaloss.console import across_table, observer, results_table, say
 from metaloss.console.tensorboard import TensorBoard
 from metaloss.diagnostics import Learned, draw_learned
 from metaloss.diagnostics.figures.drawing import save
 from metaloss.diagnostics.score_files import write_table
 from metaloss.experiments import Comparison, Experiment, MetaTraining, RunFolder, transferred
+from metaloss.experiments.finished import check_no_task, chosen_task
 from metaloss.experiments.score_table import table_of_rows
 from metaloss.pretrained import load_adjuster
 from metaloss.processes import alone, check_same_text, rank
 from metaloss.report import write_report
+from metaloss.report.page import write_or_warn
 from metaloss.training import Engine, FabricEngine, Observer
 from metaloss.training.fabric_engine import launched_devices
 from metaloss.training.speed import keep_freed_memory
@@ -64,7 +66,7 @@ def run(
                 experiment, rows = run_parsed(parsed, folder, told, engine=engine)
             if rank() == 0:
                 with alone():  # the others have ended
-                    _show(Console(), experiment, folder, rows)
+                    _show(experiment, folder, rows)
 
 
 def _engine(configured: Engine, devices: int | None) -> Engine:
@@ -169,21 +171,20 @@ def one_task(parsed: Config, name: str | None = None) -> Experiment:
     """
     built = build(parsed)
     if isinstance(built, Experiment):
-        require(name is None, f"task: expected none, since there is only one, got {name!r}")
+        check_no_task(name)
         return built
     experiments: dict[str, Experiment] = built.experiments()
-    name = next(iter(experiments)) if name is None else name
-    require(name in experiments, f"task: expected one of {', '.join(experiments)}, got {name!r}")
-    return experiments[name]
+    return experiments[chosen_task(experiments, name)]
 
 
-def _show(console: Console, experiment: Any, folder: RunFolder, rows: Sequence[Any]) -> None:
+def _show(experiment: Any, folder: RunFolder, rows: Sequence[Any]) -> None:
     recipe = getattr(experiment, "held_out_recipe", None) or experiment.recipe
     last = min(experiment.settings.last, recipe.epochs)
+    console = Console()
     if isinstance(experiment, Experiment):
         console.print(results_table(rows, last))
         for picture in _draw(experiment, folder):
-            _say(console, f"picture: {picture}")
+            say(f"picture: {picture}")
     elif rows:
         console.print(across_table(rows, last))
     if rows:
@@ -191,24 +192,11 @@ def _show(console: Console, experiment: Any, folder: RunFolder, rows: Sequence[A
     if isinstance(experiment, MetaTraining):
         for method in experiment.methods:
             place = folder.run(method.name, experiment.settings.seeds[0]).adjuster
-            _say(console, f"adjuster: {place}")
-    _report(console, experiment, folder)
-    _say(console, f"results: {folder.path}")
-
-
-def _report(console: Console, experiment: Any, folder: RunFolder) -> None:
-    """Write the page about the run. The run is done: nothing about a page may make it fail."""
-    try:
-        methods = experiment.methods
-        components = [each for method in methods for each in getattr(method, "components", ())]
-        _say(console, f"report: {write_report([folder.path], components=components)}")
-    except Exception as error:
-        why = " ".join(str(error).split()) or type(error).__name__
-        _say(Console(stderr=True), f"warning: the report could not be written: {why}")
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, soft_wrap=True, highlight=False, markup=False)
+            say(f"adjuster: {place}")
+    methods = experiment.methods
+    components = [each for method in methods for each in getattr(method, "components", ())]
+    write_or_warn(lambda: write_report([folder.path], components=components))
+    say(f"results: {folder.path}")
 
 
 def _draw(experiment: Any, folder: RunFolder) -> list[Path]:

@@ -138,29 +138,36 @@ class Lines(Observer):
     def epoch(self, record: dict[str, Any]) -> None:
         """Print the metrics of an epoch, and a warning if steps were skipped."""
         for line in skipped_warnings(record):
-            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            say(line, self.console)
         now = time.perf_counter()
         info = self.info
         last = record["epoch"] == info.epochs
         if last or now - self.said >= self.seconds:
             self.said = now
             left = (info.steps - self.done) * (now - self.began) / max(self.steps, 1)
-            self.console.print(
+            say(
                 f"[{info.number}/{info.runs}] {info.method}, seed {info.seed}, epoch "
                 f"{record['epoch']}/{info.epochs}: {summary(record)}, {left:.0f} s left",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
+                self.console,
             )
 
     def note(self, line: str) -> None:
         """Print a line."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(line, self.console)
 
     def remark(self, line: str) -> None:
         """Print a warning."""
-        said = f"warning: {line}"
-        self.console.print(said, markup=False, highlight=False, soft_wrap=True)
+        say(f"warning: {line}", self.console)
+
+
+def say(line: str, console: Console | None = None) -> None:
+    """Print a line as it is: it may be long, or hold what looks like markup.
+
+    Args:
+        line: the line.
+        console: the console to print to; standard output by default.
+    """
+    (console or Console()).print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def observer(console: Console) -> Bars | Lines:

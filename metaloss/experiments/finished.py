@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +74,27 @@ def methods_and_seeds(folder: Path) -> tuple[list[str], list[int]]:
 def _method(place: Path) -> str:
     """Return the name of a run's method: its own if it is finished, else that of its folder."""
     return str((RunRecords(place).result() or {}).get("method", place.parent.name))
+
+
+def check_no_task(given: str | None) -> None:
+    """Raise :class:`InputError` if a task is chosen where there is only one."""
+    require(given is None, f"task: expected none, since there is only one, got {given!r}")
+
+
+def chosen_task(names: Iterable[str], given: str | None) -> str:
+    """Choose a task of a comparison.
+
+    Args:
+        names: the names of its tasks, in order; one at least.
+        given: the name of the chosen one; by default the first.
+
+    Raises:
+        InputError: there is no such task.
+    """
+    known = list(names)
+    name = known[0] if given is None else given
+    require(name in known, f"task: expected one of {', '.join(known)}, got {name!r}")
+    return name
 
 
 def chosen_run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -63,7 +62,7 @@ def doubts(
         f"{h.name}: expected {low} to be trusted less than {high}, got the reverse: it is "
         f"{_mean(values[_lowest(order, 4)])} in the quarter of the samples with {low} and "
         f"{_mean(values[_lowest(-order, 4)])} in that with {high} (rank correlation with trust "
-        f"{rank_correlation(order, trust(h, values)):.2f}). Make more meta steps "
+        f"{_rank_correlation(order, trust(h, values)):.2f}). Make more meta steps "
         f"{_MORE}{_or_hold(hold_norm)}; if it is the network that cannot tell hard samples from "
         "wrong labels yet, train it longer, or add features (conditioners/margin_context.gin)"
         for h, values in varied
@@ -82,26 +81,12 @@ def trust(h: Hyperparameter, values: Float[Tensor, " samples"]) -> Float[Tensor,
     return (values - h.noisy) / (h.clean - h.noisy)
 
 
-def rank_correlation(one: Float[Tensor, " n"], other: Float[Tensor, " n"]) -> float:
-    """Return Spearman's rank correlation; equal values share the mean of their ranks.
+def _rank_correlation(one: Tensor, other: Tensor) -> float:
+    """Return Spearman's rank correlation."""
+    from scipy.stats import spearmanr  # scikit-learn needs it too; few runs do, and it loads slowly
 
-    Args:
-        one: ``[n]``, not all equal.
-        other: ``[n]``, likewise.
-
-    Example:
-        >>> import torch
-        >>> from metaloss.experiments.learned import rank_correlation
-        >>> rank_correlation(torch.tensor([1.0, 2.0, 9.0]), torch.tensor([3.0, 2.0, 1.0]))
-        -1.0
-    """
-    return round(float(torch.corrcoef(torch.stack([_ranks(one), _ranks(other)]))[0, 1]), 12)
-
-
-def _ranks(values: Tensor) -> Tensor:
-    _, places, counts = torch.unique(values, return_inverse=True, return_counts=True)
-    ends = counts.cumsum(0).double()
-    return (ends - (counts - 1) / 2)[places]
+    correlation, _ = spearmanr(one.cpu().numpy(), other.cpu().numpy())
+    return float(correlation)
 
 
 def _tells_apart(h: Hyperparameter, values: Tensor, order: Tensor) -> bool:
@@ -119,7 +104,7 @@ def _reversed(h: Hyperparameter, values: Tensor, order: Tensor) -> bool:
         return False
     told = trust(h, values)
     more = told[_lowest(order, 4)].mean() - told[_lowest(-order, 4)].mean()
-    return float(more) > SMALL and rank_correlation(order, told) < REVERSED
+    return float(more) > SMALL and _rank_correlation(order, told) < REVERSED
 
 
 def _flat(h: Hyperparameter, values: Tensor, hold_norm: float) -> str:

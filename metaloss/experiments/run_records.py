@@ -74,27 +74,14 @@ class RunRecords:
         """Write how the inputs are made to ``inputs.json``, for predictions without the data."""
         write_atomically(self.path / INPUTS, inputs.to_json().encode())
 
-    @property
-    @on_first
-    def has_inputs(self) -> bool:
-        """Whether it was written how the inputs are made."""
-        return (self.path / INPUTS).is_file()
-
     @on_first
     def read_inputs(self) -> Inputs:
         """Read what :meth:`write_inputs` wrote.
 
         Raises:
-            InputError: An older version of metaloss made this run and wrote nothing, or the file
-                is damaged.
+            InputError: The file is missing or damaged.
         """
         path = self.path / INPUTS
-        require(
-            self.has_inputs,
-            f"{path}: expected how the inputs are made, got no such file: an older version of "
-            "metaloss made this run; `metaloss train RUN/config.gin --out RUN --resume` writes the "
-            "file where the data still are",
-        )
         text = read_text(path)
         try:
             return Inputs.from_json(text)

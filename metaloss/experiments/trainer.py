@@ -71,13 +71,12 @@ class Trainer:
         identity = {**run_identity(trainings, method), **self.settings.identity}
         check_same_text("data and settings of the run", str(identity))
         done = records.finished(identity)
-        if done is None:
-            records.identify(identity)
-        inputs = inputs_of(task)
-        if inputs is not None and (done is None or not records.has_inputs):
-            records.write_inputs(inputs)
         if done is not None:
             return done
+        records.identify(identity)
+        inputs = inputs_of(task)
+        if inputs is not None:
+            records.write_inputs(inputs)
         place = _Place(records, identity, observer)
         if isinstance(method, Staged):
             done = self._staged(method, task, info, place)

@@ -11,9 +11,8 @@ from metaloss.labels.confident import (
 )
 from metaloss.labels.crosscheck import cleanlab_scores
 from metaloss.labels.detection import Detection, detection
-from metaloss.labels.judging import judge
 from metaloss.labels.listing import labels_csv
-from metaloss.labels.run_reader import FinishedRun, read_run
+from metaloss.labels.run_reader import FinishedRun, judge, read_run
 from metaloss.labels.scores import (
     adjuster_weight,
     area_under_margin,

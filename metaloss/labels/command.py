@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from metaloss.checks import InputError, check_at_least, require
-from metaloss.console import observer
+from metaloss.console import observer, say
 from metaloss.experiments import RunFolder
 from metaloss.experiments.finished import Choice
 from metaloss.files import check_place, user_path, write_together
@@ -19,15 +20,15 @@ from metaloss.labels.assessment import Assessment, by_heart
 from metaloss.labels.checked import checked_labels
 from metaloss.labels.crosscheck import cleanlab_scores
 from metaloss.labels.detection import Detection, detection
-from metaloss.labels.judging import judge
 from metaloss.labels.listing import labels_csv
-from metaloss.labels.run_reader import FinishedRun, read_run
+from metaloss.labels.run_reader import FinishedRun, judge, read_run
 from metaloss.labels.sheet import Picture, contact_sheet, images_of
 from metaloss.labels.show import summary, tables
 from metaloss.labels.thumbnails import data_uri
 from metaloss.report import write_again
 from metaloss.report.doubtful_file import MOST, Doubtful, DoubtfulLabels, to_json
 from metaloss.report.doubtful_file import NAME as FOR_THE_PAGE
+from metaloss.report.page import write_or_warn
 from metaloss.training.speed import keep_freed_memory
 
 CSV, SHEET = "labels.csv", "labels.png"
@@ -99,10 +100,11 @@ def judge_run(
         write_together(named)
     _print(found, judged, ranked_by)
     for path in said:
-        _say(f"{'picture' if path.suffix == '.png' else 'labels'}: {path}")
+        say(f"{'picture' if path.suffix == '.png' else 'labels'}: {path}")
     if out is None:
         for folder in dict.fromkeys([user_path(run), found.folder]):
-            _write_page(folder, found.components)
+            # The labels are found: the page may not make that fail.
+            write_or_warn(partial(write_again, folder, found.components))
     return found, judged
 
 
@@ -159,18 +161,6 @@ def _images_in_memory(found: FinishedRun, rows: Sequence[int]) -> list[NDArray[A
     return [images[row] for row in rows]
 
 
-def _write_page(folder: Path, components: tuple[type, ...]) -> None:
-    """Write the page about the run again. The labels are found: it may not make that fail."""
-    try:
-        path = write_again(folder, components)
-    except Exception as error:
-        why = " ".join(str(error).split()) or type(error).__name__
-        _say(f"warning: the report could not be written: {why}", Console(stderr=True))
-    else:
-        if path is not None:
-            _say(f"report: {path}")
-
-
 def _detections(found: FinishedRun, judged: Assessment) -> dict[str, Detection]:
     if judged.flipped is None:
         return {}
@@ -192,14 +182,10 @@ def _print(found: FinishedRun, judged: Assessment, ranked_by: str) -> None:
     if ranked_by == "combined" and found.own is not None:
         whose = "the folds'" if by_heart(found.own, found.labels) else "the run's own"
         of = f" (of {whose} predictions)"
-    _say(f"{found.task.name}: {_whose(found)}; ranked by {ranked_by}{of}")
-    _say(summary(judged))
+    say(f"{found.task.name}: {_whose(found)}; ranked by {ranked_by}{of}")
+    say(summary(judged))
     unranked = int(judged.score(ranked_by).isnan().sum())
     if unranked:
-        _say(f"{unranked} held-out samples have no {ranked_by}, and are not ranked")
+        say(f"{unranked} held-out samples have no {ranked_by}, and are not ranked")
     for table in tables(judged, found.class_names, _detections(found, judged), ranked_by):
         Console().print(table, highlight=False)
-
-
-def _say(line: str, console: Console | None = None) -> None:
-    (console or Console()).print(line, soft_wrap=True, highlight=False, markup=False)

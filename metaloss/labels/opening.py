@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from metaloss.checks import InputError, require
 from metaloss.config import configuration
 from metaloss.experiments import Comparison, Experiment, Method, RunFolder
-from metaloss.experiments.finished import Choice, chosen_run, config_of, load_network
+from metaloss.experiments.finished import (
+    Choice,
+    check_no_task,
+    chosen_run,
+    chosen_task,
+    config_of,
+    load_network,
+)
 from metaloss.experiments.identity import identity, samples_of
 from metaloss.experiments.makers import make_task
 from metaloss.experiments.names import slug
@@ -110,13 +117,11 @@ def _experiment(place: Path, choice: Choice) -> Iterator[tuple[Experiment, RunFo
             f"{place}: expected a run that keeps its networks, got a meta-training, which does not",
         )
         if isinstance(built, Experiment):
-            require(choice.task is None, f"task: expected none, there is one, got {choice.task!r}")
+            check_no_task(choice.task)
             yield built, folder
             return
         experiments = built.experiments()
-        name = next(iter(experiments)) if choice.task is None else choice.task
-        known = ", ".join(experiments)
-        require(name in experiments, f"task: expected one of {known}, got {name!r}")
+        name = chosen_task(experiments, choice.task)
         yield experiments[name], folder.part(slug(name))
 
 

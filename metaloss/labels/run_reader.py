@@ -1,4 +1,4 @@
-"""Read from a finished run what its network makes of the labels it was trained on."""
+"""Read from a finished run what its network makes of the labels, and judge them by it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from metaloss.checks import check_at_least, require
-from metaloss.experiments import recorded
 from metaloss.experiments.confusion import class_names
 from metaloss.experiments.finished import Choice
 from metaloss.experiments.run_records import RunRecords
+from metaloss.labels.assessment import Assessment, assess
 from metaloss.labels.folds import out_of_fold
-from metaloss.labels.held_out import HeldOut, final_margins, held_out_of
+from metaloss.labels.held_out import HeldOut, final_margins, held_out_of, with_held_out
 from metaloss.labels.opening import opened
 from metaloss.training import Observer
 from metaloss.types import TaskLike
@@ -143,6 +143,35 @@ def read_run(
         return replace(found, probabilities=others, folds=folds, own=probabilities)
 
 
+def judge(run: FinishedRun) -> Assessment:
+    """Judges the labels of a finished run.
+
+    Args:
+        run: the run, as :func:`~metaloss.labels.read_run` returns it.
+
+    Returns:
+        The judged labels of its training samples, and after them those of its held-out samples, if
+        their labels are unchecked, too: in the order of ``run.judged_ids``. The scores of both
+        compare (:func:`~metaloss.labels.held_out.with_held_out`).
+
+    Example:
+        >>> from metaloss.labels import judge, labels_csv, read_run
+        >>> run = read_run("runs/pets")  # doctest: +SKIP
+        >>> text = labels_csv(judge(run), run.class_names, run.judged_ids)  # doctest: +SKIP
+    """
+    trained = assess(
+        run.probabilities,
+        run.labels,
+        weights=run.weights,
+        mean_margins=run.mean_margins,
+        flipped=run.flipped,
+        own=run.own,
+    )
+    if run.held_out is None:
+        return trained
+    return with_held_out(trained, run.held_out, run.probabilities)
+
+
 def _weights(records: RunRecords, index: Tensor) -> Tensor | None:
     if not (records.path / "samples.safetensors").is_file():
         return None
@@ -153,17 +182,14 @@ def _weights(records: RunRecords, index: Tensor) -> Tensor | None:
 def _mean_margins(
     records: RunRecords, index: Tensor, probabilities: Tensor, labels: Tensor
 ) -> Tensor | None:
-    """Return the mean margins over training, or over the recorded times of an older run.
+    """Return the mean margins over training; ``None`` if the run did not record any.
 
     A sample that was in no batch has its margin at the end of training.
     """
-    if (records.path / "margins.safetensors").is_file():
-        means = _column(records.read_tensors("margins"), "mean_margin", index, records).double()
-        return torch.where(means.isnan(), final_margins(probabilities, labels), means)
-    if len(list(records.path.glob("samples-epoch-*.safetensors"))) == 0:
+    if not (records.path / "margins.safetensors").is_file():
         return None
-    times = [_column(time.samples, "margin", index, records) for time in recorded(records)]
-    return torch.stack(times).double().mean(dim=0)
+    means = _column(records.read_tensors("margins"), "mean_margin", index, records).double()
+    return torch.where(means.isnan(), final_margins(probabilities, labels), means)
 
 
 def _column(table: Mapping[str, Tensor], name: str, index: Tensor, records: RunRecords) -> Tensor:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from metaloss.checks import require
+from metaloss.console import say
 from metaloss.experiments.finished import Choice
 from metaloss.files import check_place, user_path, writing_atomically
 from metaloss.predict.data import open_data
@@ -61,7 +62,7 @@ def predict_to(
     network = read_network(run, choice, device)
     samples = open_data(data, network.inputs)
     said = Console(stderr=True)
-    _say(said, f"{network.method}, seed {network.seed}: {network.folder}")
+    say(f"{network.method}, seed {network.seed}: {network.folder}", said)
     try:
         with _place(out) as write:
             done, skipped = _write(network, samples, write, said, batch_size, strict=strict)
@@ -69,7 +70,7 @@ def predict_to(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     left = f", {skipped} of {samples.total} skipped" if skipped else ""
-    _say(said, f"{done} predicted{left}{'' if out is None else f': {out}'}")
+    say(f"{done} predicted{left}{'' if out is None else f': {out}'}", said)
 
 
 @contextmanager
@@ -102,7 +103,7 @@ def _write(
         task = bar.add_task("predicting", total=data.total)
         for part in predicted(network, data, batch_size, strict=strict):
             for each in part.skipped:
-                _say(said, f"skipped {each.reason}")
+                say(f"skipped {each.reason}", said)
             if part.ids:
                 titles = "" if done else csv_titles(data.column, names)
                 text = titles + csv_rows(part.ids, part.probabilities, names)
@@ -117,7 +118,3 @@ def _bar(said: Console) -> Progress:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     hidden = not said.is_terminal or sys.stdout.isatty()
     return Progress(*columns, TimeRemainingColumn(), console=said, transient=True, disable=hidden)
-
-
-def _say(said: Console, line: str) -> None:
-    said.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -16,7 +16,9 @@ from metaloss.config import Config, configuration
 from metaloss.experiments import Comparison, Experiment
 from metaloss.experiments.finished import (
     Choice,
+    check_no_task,
     chosen_run,
+    chosen_task,
     config_of,
     load_network,
     methods_and_seeds,
@@ -108,11 +110,10 @@ def _network(
         f"{place}: expected a run that keeps its networks, got a meta-training, which does not",
     )
     if kind is Experiment:
-        require(task is None, f"task: expected none, there is one, got {task!r}")
+        check_no_task(task)
         return place, lambda: parsed.argument(Experiment, "model")
     # The tasks are specifications: no data are read.
     specs: dict[str, TaskSpec] = {s.name: s for s in parsed.argument(Comparison, "tasks")}
-    name = next(iter(specs)) if task is None else task
-    require(name in specs, f"task: expected one of {', '.join(specs)}, got {name!r}")
+    name = chosen_task(specs, task)
     own = specs[name].model
     return place / slug(name), lambda: own or parsed.argument(Comparison, "model")

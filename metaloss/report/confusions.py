@@ -9,7 +9,7 @@ from typing import NamedTuple
 from metaloss.experiments import Confusion, read_confusion
 from metaloss.report.html import bullets, escaped, folded, paragraph, section
 from metaloss.report.records import Trained
-from metaloss.report.rows import Report
+from metaloss.report.rows import Report, by_task
 
 WIDEST = 20
 """The number of classes up to which the whole matrix is shown."""
@@ -33,13 +33,7 @@ class _Shown(NamedTuple):
 
 def confusions(report: Report) -> str:
     """Return the section: for each method, what the samples of each class are taken for."""
-    parts = []
-    for number, task in enumerate(report.tasks):
-        body = _on(report, task)
-        if body and report.several_tasks:
-            body = folded(task, body, opened=number == 0)
-        parts.append(body)
-    body = "".join(parts)
+    body = by_task(report, lambda task: _on(report, task))
     head = paragraph(
         "The test samples after the last epoch, those of all seeds together: a row for each true "
         "class, a column for each prediction. A number is the percentage of its row; right "

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +15,6 @@ NAME = "labels.json"
 MOST = 24
 """The number of samples that the page shows."""
 
-_CSV = "labels.csv"
 _PICTURE = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]+=*")
 
 
@@ -68,8 +65,7 @@ def read_labels(folder: Path) -> DoubtfulLabels | None:
         folder: the folder of an experiment.
 
     Returns:
-        The labels, without pictures if only ``labels.csv`` can be read, as earlier versions left
-        it; ``None`` if there is no such file, or none that is a list of labels.
+        The labels; ``None`` if there is no such file, or it is damaged.
 
     Example:
         >>> from pathlib import Path
@@ -77,14 +73,10 @@ def read_labels(folder: Path) -> DoubtfulLabels | None:
         >>> read_labels(Path("nowhere")) is None
         True
     """
-    if not (folder / _CSV).is_file():
-        return None
     with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
         found = json.loads((folder / NAME).read_text(encoding="utf-8"))
         samples = [_sample(each) for each in found["samples"][:MOST]]
         return DoubtfulLabels(samples, str(found["about"]))
-    with suppress(OSError, ValueError, TypeError, csv.Error):
-        return DoubtfulLabels(_of_csv(folder / _CSV))
     return None
 
 
@@ -98,13 +90,3 @@ def _sample(found: dict[str, Any]) -> Doubtful:
         # The page must never fetch anything, whatever somebody has written to the file.
         picture=picture if _PICTURE.fullmatch(picture) else "",
     )
-
-
-def _of_csv(path: Path) -> list[Doubtful]:
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        lines = islice(csv.reader(file), 1, 1 + MOST)
-        return [
-            Doubtful(name, given, suggested, float(score))
-            for name, given, suggested, score, *_ in lines  # earlier versions have no more
-            if score  # clean samples have none
-        ]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from metaloss.diagnostics.figures.drawing import symbol
 from metaloss.report.charts import Chart, chart, legend, over_seeds
-from metaloss.report.html import escaped, folded, gallery, paragraph, section, table
+from metaloss.report.html import escaped, gallery, paragraph, section, table
 from metaloss.report.learned import ranges
-from metaloss.report.rows import Report
+from metaloss.report.rows import Report, by_task
 
 
 def over_epochs(report: Report) -> str:
@@ -33,25 +33,25 @@ def over_epochs(report: Report) -> str:
         Chart(f"train_{name}_clean", right, unit, 0.0, top),
         Chart(f"train_{name}", f"{title} by the {report.what} trained on", unit, 0.0, top),
     ]
-    parts = []
-    for number, task in enumerate(report.tasks):
+
+    def on(task: str) -> str:
         hidden = [chart(report, task, each) for each in train]
         # Where right and wrong labels are told apart, what they have together says no more.
         hidden = hidden[:2] if hidden[0] else hidden[2:]
         body = _charts(report, task, test) + gallery(each for each in hidden if each)
-        body += _by_heart(report, task) if name == "accuracy" else ""
-        parts.append(_part(report, number, task, body))
+        return body + (_by_heart(report, task) if name == "accuracy" else "")
+
     head = legend(report, first=True) + paragraph(
         "A line is the mean over seeds, the band one standard deviation. Training metrics are "
         "means over an epoch, while the network learns."
     )
-    return section("epochs", "Over the epochs", head + "".join(parts))
+    return section("epochs", "Over the epochs", head + by_task(report, on))
 
 
 def hyperparameter_means(report: Report) -> str:
     """Return the section: the means of hyperparameters, of right and of wrong labels."""
-    parts = []
-    for number, task in enumerate(report.tasks):
+
+    def on(task: str) -> str:
         charts = []
         for name, (low, high) in ranges(report, task).items():
             apart = [
@@ -66,8 +66,9 @@ def hyperparameter_means(report: Report) -> str:
                 each._replace(low=low, high=high, symbol=symbol(name))
                 for each in (apart if told else every)
             ]
-        parts.append(_part(report, number, task, _charts(report, task, charts)))
-    body = "".join(parts)
+        return _charts(report, task, charts)
+
+    body = by_task(report, on)
     return section("means", "Mean hyperparameters", body and legend(report, first=False) + body)
 
 
@@ -78,25 +79,16 @@ def training_loss(report: Report) -> str:
         Chart("train_loss_clean", f"Training loss of right {report.what}", "loss", low=0.0),
         Chart("train_loss_flipped", f"Training loss of wrong {report.what}", "loss", low=0.0),
     ]
-    parts = [
-        _part(report, number, task, _charts(report, task, charts))
-        for number, task in enumerate(report.tasks)
-    ]
     head = legend(report, first=False) + paragraph(
         "Each method by its own loss, so that only the courses of the lines can be compared, not "
         "their heights."
     )
-    body = "".join(parts)
+    body = by_task(report, lambda task: _charts(report, task, charts))
     return section("loss", "Training loss", body and head + body)
 
 
 def _charts(report: Report, task: str, charts: Sequence[Chart]) -> str:
     return gallery(drawn for each in charts if (drawn := chart(report, task, each)))
-
-
-def _part(report: Report, number: int, task: str, body: str) -> str:
-    """Return what is about one task: folded if there are several, all but the first."""
-    return folded(task, body, opened=number == 0) if body and report.several_tasks else body
 
 
 def _by_heart(report: Report, task: str) -> str:

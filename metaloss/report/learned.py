@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,14 +12,18 @@ from metaloss.adjusters import ScheduledAdjuster
 from metaloss.checks import InputError
 from metaloss.conditioners import Margin, Residual
 from metaloss.diagnostics.figures.curves import draw_predictions
-from metaloss.diagnostics.figures.distributions import Spread, draw_histograms
+from metaloss.diagnostics.figures.distributions import (
+    Spread,
+    draw_histograms,
+    spread_of_weights,
+)
 from metaloss.diagnostics.figures.drawing import WORDS, plain_text, symbol, told_by
-from metaloss.diagnostics.figures.records import learned
+from metaloss.diagnostics.figures.records import evenly_spaced, learned
 from metaloss.experiments.recording import Recorded, recorded
 from metaloss.objective import AdjustedLoss
-from metaloss.report.html import folded, gallery, paragraph, picture, section
+from metaloss.report.html import gallery, paragraph, picture, section
 from metaloss.report.records import Trained
-from metaloss.report.rows import Report
+from metaloss.report.rows import Report, by_task
 from metaloss.report.svg import inline, panel
 
 _TIMES = 3  # of the times at which samples were recorded
@@ -48,7 +51,7 @@ def ranges(report: Report, task: str) -> dict[str, tuple[float, float]]:
 
 def curves(report: Report) -> str:
     """Return the section: hyperparameters over the margin at each snapshot (Fig. 7)."""
-    body = _by_task(report, lambda task: _all_curves(report, task))
+    body = by_task(report, lambda task: _all_curves(report, task))
     head = paragraph(
         "What the adjuster of the first seed predicts. Each axis is the hyperparameter's whole "
         "range, so that a flat curve is one that tells no samples apart. Below the curves is where "
@@ -60,7 +63,7 @@ def curves(report: Report) -> str:
 
 def distributions(report: Report) -> str:
     """Return the section: hyperparameters and weights of right and wrong labels (Fig. 8, 9)."""
-    body = _by_task(
+    body = by_task(
         report,
         lambda task: "".join(_distributions(report, shown) for shown in _shown(report, task)),
     )
@@ -71,17 +74,6 @@ def distributions(report: Report) -> str:
         else "The training samples of the first seed. Each histogram shows shares of its own group."
     )
     return section("distributions", f"Right and wrong {report.what} apart", body and head + body)
-
-
-def _by_task(report: Report, draw: Callable[[str], str]) -> str:
-    """Return what is drawn of each task: folded if there are several, all but the first."""
-    parts = []
-    for number, task in enumerate(report.tasks):
-        body = draw(task)
-        if body:
-            opened = number == 0
-            parts.append(folded(task, body, opened=opened) if report.several_tasks else body)
-    return "".join(parts)
 
 
 def _shown(report: Report, task: str) -> Iterator[_Shown]:
@@ -100,9 +92,7 @@ def _times(run: Trained) -> list[Recorded]:
     """Return the samples at the first and the last recorded time, and one between them."""
     if not (run.records.path / "samples.safetensors").is_file():
         return []
-    found = recorded(run.records)
-    places = np.linspace(0, len(found) - 1, min(len(found), _TIMES)).round().astype(int)
-    return [found[place] for place in places]
+    return evenly_spaced(recorded(run.records), _TIMES)
 
 
 def _all_curves(report: Report, task: str) -> str:
@@ -166,9 +156,7 @@ def _spreads(shown: _Shown, times: Sequence[Recorded]) -> Iterator[tuple[str, Sp
         yield h.name, spread
     if all("weights" in time.samples for time in times):
         weights = [time.samples["weights"] for time in times]
-        low = min(0.0, *(float(each.min()) for each in weights))
-        high = max(1.0, *(float(each.max()) for each in weights))
-        yield "weight", Spread(shown.row, "weight", times, weights, low, high)
+        yield "weight", spread_of_weights(shown.row, "weight", times, weights)
 
 
 def _histograms(report: Report, name: str, spread: Spread) -> Iterator[str]:

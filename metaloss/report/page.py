@@ -6,8 +6,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from metaloss import __version__
 from metaloss.checks import require
+from metaloss.complaints import one_line
+from metaloss.console import say
 from metaloss.files import user_path, write_atomically
 from metaloss.report.charts import hiding
 from metaloss.report.confusions import confusions
@@ -79,6 +83,47 @@ def write_report(
     # Names of files may hold bytes that are no text.
     write_atomically(path, page(report).encode(errors="replace"))
     return path
+
+
+def write_again(folder: Path, components: Iterable[type] = ()) -> Path | None:
+    """Write the page in a run's folder again, if there is one.
+
+    Args:
+        folder: the folder of an experiment.
+        components: classes of the user's own that the adjusters' cards name.
+
+    Returns:
+        The page; ``None`` if the folder has none.
+
+    Raises:
+        InputError: The page is about other runs too, whose folders are not known here; and as for
+            :func:`~metaloss.report.write_report`.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    require(
+        '<meta name="folders" content="1">' in path.read_text("utf-8", errors="replace"),
+        f"{path}: expected a page about this run alone, got one about several, or no page of "
+        "`metaloss report`, which writes it again with all their folders",
+    )
+    return write_report([folder], components=components)
+
+
+def write_or_warn(write: Callable[[], Path | None]) -> None:
+    """Write a page and say where. A run is done by then: nothing about its page may make it fail.
+
+    Args:
+        write: writes the page, and returns it; ``None`` if there is to be none.
+    """
+    try:
+        path = write()
+    except Exception as error:
+        why = one_line(str(error)) or type(error).__name__
+        say(f"warning: the report could not be written: {why}", Console(stderr=True))
+    else:
+        if path is not None:
+            say(f"report: {path}")
 
 
 def page(report: Report) -> str:

@@ -55,6 +55,11 @@ class Trained(NamedTuple):
         """The task's own name, which the files of the run use."""
         return str(self.result.get("task", self.task.removesuffix(LEARNED_ON)))
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What identifies the run; nothing if its file is missing or damaged."""
+        return _object(self.records.path / "identity.json")
+
 
 LEARNED_ON = " (meta-training)"
 """What marks the tasks that an adjuster was learned on, beside those held out."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from metaloss.checks import require
 from metaloss.experiments.score_table import ScoreTable
 from metaloss.kinds import CLASSIFICATION, METRICS, Metric
+from metaloss.report.html import folded
 from metaloss.report.records import Source, Trained, listed, read_source
 
 
@@ -67,6 +66,22 @@ class Report:
             scores={key: {run.seed: run.score for run in runs} for key, runs in self.runs.items()},
             unranked={row for row, run in self.every_run() if _is_oracle(run)},
         )
+
+
+def by_task(report: Report, draw: Callable[[str], str]) -> str:
+    """Return what is drawn of each task: folded if there are several, all but the first.
+
+    Args:
+        report: what the page is about.
+        draw: returns what is about a task, as HTML; empty if there is nothing.
+    """
+    parts = []
+    for number, task in enumerate(report.tasks):
+        body = draw(task)
+        if body and report.several_tasks:
+            body = folded(task, body, opened=number == 0)
+        parts.append(body)
+    return "".join(parts)
 
 
 def gather(folders: Sequence[str | Path], components: Iterable[type] = ()) -> Report:
@@ -125,16 +140,8 @@ def labels(places: Sequence[Path]) -> list[str]:
     return [str(place) for place in places]
 
 
-def identity_of(run: Trained) -> dict[str, Any]:
-    """Return what identifies a run; nothing if the file is missing or damaged."""
-    with suppress(OSError, ValueError, RecursionError):
-        found = json.loads((run.records.path / "identity.json").read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else {}
-    return {}
-
-
 def _is_oracle(run: Trained) -> bool:
-    return (identity_of(run).get("method") or {}).get("type") == "Oracle"
+    return (run.identity.get("method") or {}).get("type") == "Oracle"
 
 
 def _different_data(sources: Sequence[Source]) -> set[str]:
@@ -146,7 +153,7 @@ def _different_data(sources: Sequence[Source]) -> set[str]:
     differing = set()
     for source in sources:
         for run in source.trained:
-            own = (identity_of(run).get("tasks") or {}).get(run.task_name)
+            own = (run.identity.get("tasks") or {}).get(run.task_name)
             if own is None:
                 continue
             samples = own.get("samples") or {}

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from metaloss.checks import InputError, require
 from metaloss.config import configuration
-from metaloss.console import observer
+from metaloss.console import observer, say
 from metaloss.diagnostics.figures import draw_figure3
 from metaloss.files import make_folder, user_path
 from metaloss.reproduce.figures import (
@@ -24,7 +24,7 @@ from metaloss.reproduce.published_table import TABLES, PublishedTable
 from metaloss.reproduce.targets import ALL, TARGETS, check_scale, check_target, grids
 from metaloss.reproduce.theorems import reproduce_theorems
 from metaloss.sweeps import OnRay, Sweep
-from metaloss.sweeps.command import carry_out, make_runs, print_line
+from metaloss.sweeps.command import carry_out, make_runs
 from metaloss.sweeps.jobs import Job, placed
 
 CIFAR10 = "CIFAR-10"
@@ -91,7 +91,7 @@ class Reproduction:
                 said = str(error)
                 left_out.append(said if said.startswith(target) else f"{target}: {said}")
         for line in left_out:
-            print_line(f"not made: {line}")
+            say(f"not made: {line}")
         return done and not left_out
 
     def table(self, target: str) -> bool:
@@ -181,7 +181,7 @@ class Reproduction:
         for ending in ("png", "svg"):
             path = folder / f"{figure}.{ending}"
             draw(path)
-            print_line(f"picture: {path}")
+            say(f"picture: {path}")
 
     def tables(self, target: str, data: str | None = None) -> dict[str, PublishedTable]:
         """Return the tables of a target by the gin files of their grids.

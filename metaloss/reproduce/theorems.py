@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from metaloss.console import say
 from metaloss.diagnostics.theorems import Check, check_theorems, counterexamples
 from metaloss.files import make_folder, user_path, write_atomically
 
@@ -34,7 +35,7 @@ def reproduce_theorems(scale: str, out: Path) -> bool:
     console.print(_slips(printed))
     path = make_folder(user_path(out)) / "theorems.csv"
     write_atomically(path, _as_csv([("holds", checks), ("as printed", printed)]).encode())
-    console.print(f"results: {path}", soft_wrap=True, highlight=False, markup=False)
+    say(f"results: {path}", console)
     return all(check.holds for check in checks)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from rich.console import Console
 
 from metaloss.checks import require
-from metaloss.console import observer, score_table
+from metaloss.console import observer, say, score_table
 from metaloss.diagnostics.score_files import ENDINGS, write_table
 from metaloss.experiments.score_table import Published, ScoreTable
 from metaloss.stopping import Stopped
@@ -73,9 +74,9 @@ def _show(table: ScoreTable | None, sweep: Sweep) -> None:
     if table is not None:
         Console().print(score_table(table))
         write_table(table, sweep.out)
-        print_line(f"results: {sweep.out}/results.csv, .md, .tex and .png")
+        say(f"results: {sweep.out}/results.csv, .md, .tex and .png")
         return
-    _say(f"{sweep.out}: no run is finished, so there is no table")
+    say(f"{sweep.out}: no run is finished, so there is no table", Console(stderr=True))
     for ending in ENDINGS:
         (sweep.out / f"results{ending}").unlink(missing_ok=True)
 
@@ -89,11 +90,12 @@ def make_runs(sweep: Sweep, ray: OnRay | None = None) -> list[Outcome]:
     """
     left = len(sweep.unfinished)
     runs = len(sweep.runs)
-    _say(f"{sweep.out}: {_counted(runs)}, {runs - left} of them finished")
     console = Console(stderr=True)
+    tell = partial(say, console=console)
+    tell(f"{sweep.out}: {_counted(runs)}, {runs - left} of them finished")
     if ray is not None:
         with Board(console, left) as board:
-            failed = sweep.run(replace(ray, watch=board.show, tell=_say))
+            failed = sweep.run(replace(ray, watch=board.show, tell=tell))
     else:
         with observer(console) as watching:
             failed = sweep.run(Local(watching))
@@ -101,20 +103,11 @@ def make_runs(sweep: Sweep, ray: OnRay | None = None) -> list[Outcome]:
     for outcome in failed:
         alike.setdefault(outcome.error, []).append(outcome.job.name)
     for error, (first, *others) in alike.items():
-        _say(f"failed: {first}{f' and {len(others)} more' if others else ''}: {error}")
+        tell(f"failed: {first}{f' and {len(others)} more' if others else ''}: {error}")
     if failed:
-        _say(f"{_counted(len(failed))} failed; tracebacks: {sweep.out / 'errors'}")
+        tell(f"{_counted(len(failed))} failed; tracebacks: {sweep.out / 'errors'}")
     return failed
 
 
 def _counted(runs: int) -> str:
     return "1 run" if runs == 1 else f"{runs} runs"
-
-
-def _say(line: str) -> None:
-    Console(stderr=True).print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-def print_line(line: str) -> None:
-    """Print a line to standard output, as it is."""
-    Console().print(line, soft_wrap=True, highlight=False, markup=False)

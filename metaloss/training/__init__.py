@@ -3,9 +3,8 @@
 from metaloss.training.engine import Engine
 from metaloss.training.evaluate import Evaluation, evaluate
 from metaloss.training.fabric_engine import FabricEngine
-from metaloss.training.loop import train
 from metaloss.training.meta_learner import MetaLearner
-from metaloss.training.multi_task import MultiTaskTraining
+from metaloss.training.multi_task import MultiTaskTraining, train
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
 from metaloss.training.sampler import TaskSampler

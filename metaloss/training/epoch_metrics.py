@@ -112,7 +112,7 @@ class EpochMetrics:
         self.samples = saved["samples"]
         self.sums = {names: pair.to(device) for names, pair in saved["sums"].items()}
         self.guard.load_state_dict(saved["guard"], device)
-        skipped = saved.get("skipped")  # older ones have none
+        skipped = saved["skipped"]
         self.skipped = None if skipped is None else Skipped(*skipped)
 
     @cached_property

@@ -13,14 +13,47 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
+
 from metaloss.checks import require
 from metaloss.machine import subnormals_as_zero
-from metaloss.training.apart import draw_apart, first_seed
+from metaloss.processes import on_first, rank
+from metaloss.seeding import derive, seed_everything
 from metaloss.training.observe import Observer
 from metaloss.training.owners import Owners
+from metaloss.training.recipe import Recipe
 from metaloss.training.sampler import TaskSampler
+from metaloss.training.state import TrainState
 from metaloss.training.steps import check_finite_weights
 from metaloss.training.task_training import TaskTraining
+from metaloss.types import TaskLike
+
+
+def train(
+    state: TrainState,
+    task: TaskLike,
+    recipe: Recipe,
+    observer: Observer | None = None,
+    after_epoch: Callable[[], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Train to the end of the recipe, starting at the step that ``state`` has reached.
+
+    Args:
+        state: the state of the training, changed in place.
+        task: the data.
+        recipe: the training recipe.
+        observer: the observer to report steps and epochs to.
+        after_epoch: called after each epoch.
+
+    Returns:
+        One record per epoch.
+
+    Raises:
+        InputError: The adjuster is to be learned but the task has no clean samples, or the loss is
+            not finite.
+    """
+    trainings = MultiTaskTraining({task.name: TaskTraining(state, task, recipe)})
+    return trainings.run(observer, after_epoch)
 
 
 class MultiTaskTraining:
@@ -90,8 +123,8 @@ class MultiTaskTraining:
         """
         observer = observer or Observer()
         records = []
-        seed = first_seed()
-        draw_apart(seed, self.done)
+        seed = _first_seed()
+        _draw_apart(seed, self.done)
         for names in self._turns():
             before = self.done
             ended = self.turn(names)
@@ -113,7 +146,7 @@ class MultiTaskTraining:
                     for training in self.trainings.values():  # it may be inside its own epoch
                         check_finite_weights(training.state)
                     after_epoch()
-                draw_apart(seed, self.done)
+                _draw_apart(seed, self.done)
         return records
 
     def turn(self, names: Sequence[str]) -> list[str]:
@@ -184,3 +217,23 @@ class MultiTaskTraining:
 
     def _epoch(self, done: int) -> int:
         return done * self.recipe.epochs // self.total
+
+
+@on_first
+def _first_seed() -> int:
+    """Return the seed of the first process's random numbers."""
+    return torch.initial_seed()
+
+
+def _draw_apart(seed: int, step: int) -> None:
+    """Let the other processes draw other random numbers than the first, which draws as it would.
+
+    They begin anew at each checkpoint, which has the state of the first process alone. So a
+    resumed run draws what an uninterrupted one does, with any number of processes.
+
+    Args:
+        seed: of the first process.
+        step: the number of steps done.
+    """
+    if rank() > 0:
+        seed_everything(derive(seed, "process", str(rank()), step))

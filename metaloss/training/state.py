@@ -135,7 +135,7 @@ class TrainState:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore the result of :meth:`state_dict`."""
         self.step, self.meta_step = saved["step"], saved["meta_step"]
-        self.skipped = saved.get("skipped", 0)  # older ones have none
+        self.skipped = saved["skipped"]
         self.model.load_state_dict(saved["model"])
         self.criterion.load_state_dict(saved["criterion"])
         self.optimizer.load_state_dict(saved["optimizer"])
@@ -143,7 +143,7 @@ class TrainState:
             self.meta_learner.load_state_dict(saved["meta_learner"])
         for schedule, state in zip(self.schedules, saved["schedules"], strict=True):
             schedule.load_state_dict(state)
-        if self.margins is not None and saved.get("margins") is not None:  # older ones have none
+        if self.margins is not None:
             self.margins.load_state_dict(saved["margins"])
         if self.engine.scaler is not None and saved.get("scaler"):
             self.engine.scaler.load_state_dict(saved["scaler"])

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from scipy import stats
 from torch import Tensor, nn
 
 from metaloss import Adjuster
@@ -23,7 +22,7 @@ from metaloss.experiments import (
     RunSettings,
     TaskSpec,
 )
-from metaloss.experiments.learned import doubts, rank_correlation, trust
+from metaloss.experiments.learned import doubts, trust
 from metaloss.losses import GCE, SL, Barron, Focal, PolySoft
 from metaloss.tasks import classification_task, digits, noise
 from metaloss.training import Recipe
@@ -122,14 +121,6 @@ def test_no_advice_is_to_do_what_is_done() -> None:
     silent = torch.ones_like(MARGIN)
     assert "HOLD_NORM" not in about(GCE(), silent)
     assert "HOLD_NORM = 0.9" in about(GCE(), silent, hold_norm=1.0)
-
-
-def test_rank_correlation_is_spearmans() -> None:
-    draw = torch.Generator().manual_seed(0)
-    one = torch.randint(10, (50,), generator=draw).double()
-    other = one + torch.randint(10, (50,), generator=draw)
-    expected = stats.spearmanr(one.numpy(), other.numpy()).statistic
-    assert rank_correlation(one, other) == pytest.approx(expected, abs=1e-12)
 
 
 def test_trust_is_the_place_between_the_oracles_values() -> None:

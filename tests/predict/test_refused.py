@@ -11,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from tests.predict.runs import CLASSES, SIZE, Runs, invoke, predicted, refusal, train
+from tests.predict.runs import CLASSES, SIZE, Runs, predicted, refusal, train
 
 SHAPE = f"[samples, 3, {SIZE}, {SIZE}]"
 
@@ -133,17 +133,9 @@ def test_weights_of_another_network(runs: Runs, copy: Path) -> None:
     assert "expected the file of a finished run" in refusal(copy, images)
 
 
-def test_a_run_from_before_inputs_were_kept(runs: Runs, copy: Path) -> None:
-    images, place = runs.images / "test", copy / "A-GCE/seed-3/inputs.json"
-    kept = place.read_text(encoding="utf-8")
-    place.unlink()
-    line = refusal(copy, images)
-    assert "an older version of metaloss made this run" in line and "--resume" in line
-    with runs.with_data():
-        done = invoke("train", copy / "config.gin", "--out", copy, "--resume")
-    assert done.exit_code == 0, (done.exception, done.output)
-    assert place.read_text(encoding="utf-8") == kept
-    assert predicted(copy, images) == predicted(runs.one, images)
+def test_inputs_that_are_missing(runs: Runs, copy: Path) -> None:
+    (copy / "A-GCE/seed-3/inputs.json").unlink()
+    assert "inputs.json: cannot be read: No such file" in refusal(copy, runs.images / "test")
 
 
 def test_inputs_of_another_version(runs: Runs, copy: Path) -> None:

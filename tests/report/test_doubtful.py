@@ -21,12 +21,10 @@ from metaloss.report.rows import gather
 from tests.report.parsed import parsed
 
 PICTURE = data_uri(np.eye(8))
-CSV = 'path,given_label,suggested_label,score\n"a, <b>.png",cat,"dog, wet",0.25\nb.png,cat,cat,0\n'
 
 
 def left(folder: Path, *samples: Doubtful) -> None:
     """Leave what ``metaloss labels`` leaves."""
-    (folder / "labels.csv").write_text(CSV)
     (folder / "labels.json").write_bytes(to_json(DoubtfulLabels(samples, "A<b>, seed 0")))
 
 
@@ -54,29 +52,6 @@ def test_samples_that_are_no_images_are_in_a_table(copied, tmp_path: Path) -> No
     assert [head, ["7", "a", "b", "0.500"]] in page.tables and not page.all_of("img")
 
 
-LATER = (
-    "path,given_label,suggested_label,score,held_out,checked_label\n"
-    '"a, <b>.png",cat,"dog, wet",0.25,no,\nb.png,cat,cat,0,yes,dog\nc.png,,,,,dog\n'
-)
-
-
-@pytest.mark.parametrize("text", [CSV, LATER], ids=["before", "now"])
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{")])
-def test_without_what_is_for_the_page_the_csv_is_read(
-    copied, tmp_path: Path, damage, text: str
-) -> None:
-    run = copied("classes")
-    left(run, Doubtful("7", "a", "b", 0.5, PICTURE))
-    (run / "labels.csv").write_text(text)
-    damage(run / "labels.json")
-    page = parsed(write_report([run], tmp_path / "page.html"))
-    (table,) = [table for table in page.tables if table[0][0] == "sample"]
-    assert table[1:] == [
-        ["a, <b>.png", "cat", "dog, wet", "0.250"],
-        ["b.png", "cat", "cat", "<0.001"],
-    ]
-
-
 @pytest.mark.exhaustive
 def test_nothing_is_fetched_whatever_the_file_says(copied, tmp_path: Path) -> None:
     run = copied("classes")
@@ -91,7 +66,7 @@ def test_where_there_are_none_the_page_says_how_to_find_them(copied) -> None:
     assert f"<code>metaloss labels &#x27;{run}&#x27;</code>" in doubtful(gather([run]))
     (run / "config.gin").unlink()  # of a run of Python, which the command does not take
     assert doubtful(gather([run])) == ""
-    (run / "labels.csv").write_text("no\nlist of labels")
+    (run / "labels.json").write_text("{")  # damaged
     assert doubtful(gather([run])) == ""
 
 

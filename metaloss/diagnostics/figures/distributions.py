@@ -47,6 +47,15 @@ class Spread(NamedTuple):
     default: float | None = None
 
 
+def spread_of_weights(
+    method: str, label: str, times: Sequence[Recorded], weights: Sequence[Tensor]
+) -> Spread:
+    """Return the spread of sample weights, whose range is 0 to 1, or as far as the weights go."""
+    low = min(0.0, *(float(each.min()) for each in weights))
+    high = max(1.0, *(float(each.max()) for each in weights))
+    return Spread(method, label, times, weights, low, high)
+
+
 def draw_spreads(spreads: Sequence[Spread]) -> Figure:
     """Draw histograms: a row a quantity, a column a time, right and wrong labels apart.
 

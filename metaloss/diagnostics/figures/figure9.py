@@ -8,7 +8,11 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from metaloss.checks import require
-from metaloss.diagnostics.figures.distributions import Spread, draw_spreads
+from metaloss.diagnostics.figures.distributions import (
+    Spread,
+    draw_spreads,
+    spread_of_weights,
+)
 from metaloss.diagnostics.figures.drawing import save
 from metaloss.diagnostics.figures.records import column_of, method_of, over_training
 from metaloss.experiments.run_records import RunRecords
@@ -46,6 +50,4 @@ def draw_figure9(runs: Sequence[RunRecords], path: str | Path) -> Figure:
 def _spread(records: RunRecords) -> Spread:
     times = over_training(records)
     weights = [column_of(records, time, "weights") for time in times]
-    low = min(0.0, *(float(each.min()) for each in weights))
-    high = max(1.0, *(float(each.max()) for each in weights))
-    return Spread(method_of(records), "weight of the sample", times, weights, low, high)
+    return spread_of_weights(method_of(records), "weight of the sample", times, weights)

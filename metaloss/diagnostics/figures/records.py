@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,15 +80,20 @@ def over_training(records: RunRecords) -> list[Recorded]:
         "record them with RunSettings(record_samples=(1/3, 2/3, 1.0)), in gin "
         "RECORD_SAMPLES = (0.333, 0.667, 1.0)",
     )
-    places = np.linspace(0, len(found) - 1, min(len(found), _MOST)).round().astype(int)
-    return [found[place] for place in places]
+    return evenly_spaced(found, _MOST)
+
+
+def evenly_spaced(times: Sequence[Recorded], most: int) -> list[Recorded]:
+    """Return times, or of more than ``most`` the first, the last and some between them."""
+    places = np.linspace(0, len(times) - 1, min(len(times), most)).round().astype(int)
+    return [times[place] for place in places]
 
 
 def column_of(records: RunRecords, samples: dict[str, Tensor] | Recorded, name: str) -> Tensor:
     """Return a column of recorded samples.
 
     Raises:
-        InputError: It is not there, such as in a folder that an earlier version wrote.
+        InputError: It is not there, such as a margin in a run of regression.
     """
     columns = samples.samples if isinstance(samples, Recorded) else samples
     require(
