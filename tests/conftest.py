@@ -23,7 +23,7 @@ OF_PICTURES = {"diagnostics", "report"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Choose whether pictures are drawn, and whether types are checked where .ci/run asks for it."""
+    """Choose whether pictures are drawn, and whether types are checked if they are at all."""
     marks, folders = {mark.name for mark in item.iter_markers()}, set(item.path.parts)
     jaxtyping.config.update("jaxtyping_disable", "bad_input" in marks)
     undrawn.choose(drawn="drawn" in marks or bool(OF_PICTURES & folders))

@@ -7,12 +7,12 @@ from typing import Any
 
 from metaloss.checks import InputError, is_number
 from metaloss.experiments.names import slug
-from metaloss.training import Observer, RunInfo
+from metaloss.training.observe import Forwarding, Observer, RunInfo
 
 _PLACES = ("train", "test", "validation", "meta")
 
 
-class TensorBoard(Observer):
+class TensorBoard(Forwarding):
     """Writes the metrics of each epoch as scalars, and passes everything on to another observer.
 
     Args:
@@ -24,6 +24,7 @@ class TensorBoard(Observer):
     """
 
     def __init__(self, folder: Path, observer: Observer) -> None:
+        super().__init__(observer)
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -33,17 +34,12 @@ class TensorBoard(Observer):
             ) from None
         self._writer_at = SummaryWriter
         self._folder = folder
-        self._observer = observer
 
     def begin(self, info: RunInfo) -> None:
         """Begin the event file of a run."""
         place = self._folder / slug(info.method) / f"seed-{info.seed}"
         self._writer = self._writer_at(str(place))
-        self._observer.begin(info)
-
-    def step(self, step: int) -> None:
-        """Pass it on."""
-        self._observer.step(step)
+        super().begin(info)
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Write the metrics of an epoch."""
@@ -51,20 +47,12 @@ class TensorBoard(Observer):
             if name != "epoch" and is_number(value):
                 self._writer.add_scalar(tag(name), value, record["epoch"])
         self._writer.flush()
-        self._observer.epoch(record)
+        super().epoch(record)
 
     def end(self, record: dict[str, Any]) -> None:
         """Close the event file."""
         self._writer.close()
-        self._observer.end(record)
-
-    def note(self, line: str) -> None:
-        """Pass it on."""
-        self._observer.note(line)
-
-    def remark(self, line: str) -> None:
-        """Pass it on."""
-        self._observer.remark(line)
+        super().end(record)
 
 
 def tag(name: str) -> str:

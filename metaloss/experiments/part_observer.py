@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from metaloss.training.observe import Observer, RunInfo
+from metaloss.training.observe import Forwarding, Observer, RunInfo
 
 
-class PartObserver(Observer):
+class PartObserver(Forwarding):
     """Reports the runs of one part, such as those on one task, to the observer of the whole.
 
     Args:
@@ -18,7 +18,7 @@ class PartObserver(Observer):
     """
 
     def __init__(self, observer: Observer, part: str, number: int, parts: int) -> None:
-        self.observer = observer
+        super().__init__(observer)
         self.part = part
         self.number = number
         self.parts = parts
@@ -30,14 +30,6 @@ class PartObserver(Observer):
         self.observer.begin(
             info._replace(method=method, number=number, runs=self.parts * info.runs)
         )
-
-    def step(self, step: int) -> None:
-        """Pass it on."""
-        self.observer.step(step)
-
-    def epoch(self, record: dict[str, Any]) -> None:
-        """Pass it on."""
-        self.observer.epoch(record)
 
     def end(self, record: dict[str, Any]) -> None:
         """Tell of a run's result, with the part's name."""

@@ -9,7 +9,7 @@ from metaloss.experiments.checkpoint import load_latest, save_checkpoint
 from metaloss.experiments.run_records import RunRecords
 from metaloss.experiments.settings import RunSettings
 from metaloss.training.multi_task import MultiTaskTraining
-from metaloss.training.observe import Observer
+from metaloss.training.observe import Forwarding, Observer
 
 
 def run_resumable(
@@ -51,19 +51,13 @@ def run_resumable(
     trainings.run(_RecordingObserver(records, observer), after_epoch)
 
 
-class _RecordingObserver(Observer):
-    """Writes the metrics of each epoch, and forwards everything to another observer."""
+class _RecordingObserver(Forwarding):
+    """Writes the metrics of each epoch, and passes everything on."""
 
     def __init__(self, records: RunRecords, observer: Observer) -> None:
+        super().__init__(observer)
         self.records = records
-        self.observer = observer
-
-    def remark(self, line: str) -> None:
-        self.observer.remark(line)
-
-    def step(self, step: int) -> None:
-        self.observer.step(step)
 
     def epoch(self, record: dict[str, Any]) -> None:
         self.records.metrics.append(record)
-        self.observer.epoch(record)
+        super().epoch(record)

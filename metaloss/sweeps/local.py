@@ -13,7 +13,7 @@ from metaloss.complaints import one_line
 from metaloss.experiments.folder_lock import FolderInUseError
 from metaloss.sweeps.jobs import Job
 from metaloss.sweeps.sweep import Outcome
-from metaloss.training.observe import Observer, RunInfo
+from metaloss.training.observe import Forwarding, Observer, RunInfo
 
 WAIT = 2.0  # seconds between two looks at a run that another process is making
 
@@ -71,7 +71,7 @@ def attempt(job: Job, observer: Observer | None = None) -> Outcome:
     return Outcome(job)
 
 
-class _JobObserver(Observer):
+class _JobObserver(Forwarding):
     """Reports the trainings of a job under its name and number.
 
     Args:
@@ -82,7 +82,7 @@ class _JobObserver(Observer):
     """
 
     def __init__(self, observer: Observer, name: str, number: int, jobs: int) -> None:
-        self.observer = observer
+        super().__init__(observer)
         self.name = name
         self.number = number
         self.jobs = jobs
@@ -92,14 +92,11 @@ class _JobObserver(Observer):
         name = self.name.rpartition(", ")[0] + (f", {preliminary}" if preliminary else "")
         self.observer.begin(info._replace(method=name, number=self.number, runs=self.jobs))
 
-    def step(self, step: int) -> None:
-        self.observer.step(step)
-
-    def epoch(self, record: dict[str, Any]) -> None:
-        self.observer.epoch(record)
-
     def end(self, record: dict[str, Any]) -> None:
         self.observer.end({**record, "method": self.name.rpartition(", ")[0]})
+
+    def note(self, line: str) -> None:
+        self.observer.note(f"{self.name}: {line}")
 
     def remark(self, line: str) -> None:
         self.observer.remark(f"{self.name}: {line}")

@@ -45,3 +45,38 @@ class Observer:
 
     def remark(self, line: str) -> None:
         """Called with a warning that does not stop the run."""
+
+
+class Forwarding(Observer):
+    """Passes everything on to another observer; a subclass overrides what it changes or adds.
+
+    Args:
+        observer: the other observer.
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self.observer = observer
+
+    def begin(self, info: RunInfo) -> None:
+        """Pass it on."""
+        self.observer.begin(info)
+
+    def step(self, step: int) -> None:
+        """Pass it on."""
+        self.observer.step(step)
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Pass it on."""
+        self.observer.epoch(record)
+
+    def end(self, record: dict[str, Any]) -> None:
+        """Pass it on."""
+        self.observer.end(record)
+
+    def note(self, line: str) -> None:
+        """Pass it on."""
+        self.observer.note(line)
+
+    def remark(self, line: str) -> None:
+        """Pass it on."""
+        self.observer.remark(line)
