@@ -1,6 +1,6 @@
-"""An experiment of two processes, of which one is killed at a moment: PLACE RANK MOMENT.
+"""An experiment of two processes, of which one is killed at a moment: PLACE [RANK MOMENT].
 
-Without a moment nothing is killed, and the number of moments of that process is printed.
+Each process prints its rank and the number of its moments, if it is not killed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.helpers.kills import Moments
 from tests.processes.blob_experiment import experiment
 
 
-def main(place: Path, of: int, moment: int | None = None) -> None:
+def main(place: Path, of: int | None = None, moment: int | None = None) -> None:
     """Run, or go on with what is there."""
     given = experiment(2)
     given = replace(given, settings=replace(given.settings, keep_checkpoints=3))
@@ -26,8 +26,7 @@ def main(place: Path, of: int, moment: int | None = None) -> None:
     moments.watch_all()
     given.run(folder)
     moments.kill = None
-    if rank() == of:
-        sys.stdout.write(f"{len(moments.names)}\n")
+    sys.stdout.write(f"{rank()} {len(moments.names)}\n")
 
 
 if __name__ == "__main__":
