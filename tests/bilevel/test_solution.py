@@ -1,0 +1,30 @@
+"""A hypergradient that is not finite is an error that names the first cause found."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from metaloss.bilevel.solution import Solution
+from metaloss.checks import InputError
+from metaloss.types import Batch
+
+NAN, ONE = torch.tensor([float("nan")]), torch.ones(1)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "meta_loss", "said"),
+    [
+        (NAN, NAN, r"meta_batch: inputs: expected finite"),
+        (ONE, NAN, "meta loss: expected finite"),
+        (ONE, ONE, "hypergradient of w: expected finite"),
+    ],
+)
+def test_the_first_cause(inputs: torch.Tensor, meta_loss: torch.Tensor, said: str) -> None:
+    solution = Solution({"v": ONE, "w": NAN}, meta_loss)
+    with pytest.raises(InputError, match=said):
+        solution.check_finite({"meta_batch": Batch(inputs, torch.zeros(1, dtype=torch.int64))})
+
+
+def test_a_finite_one_is_not_looked_at_further() -> None:
+    Solution({"v": ONE}, NAN).check_finite({})
