@@ -160,8 +160,8 @@ def test_names_with_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("name", ["調整 GCE", r"a $\\nothing$ b"])
-def test_names_in_any_script_and_with_signs_of_mathematics(tmp_path: Path, name: str) -> None:
+def test_names_in_any_script_and_with_signs_of_mathematics(tmp_path: Path) -> None:
+    name = r"調整 a $\\nothing$ b"
     named = ["--gin_param", f"a_gce/experiments.Adjusted.name = '{name}'"]
     one = ["--gin_param", "experiments.Experiment.methods = [@a_gce/experiments.Adjusted()]"]
     enough = ["--gin_param", "EPOCHS = 8"]  # fewer meta steps than these make are warned about

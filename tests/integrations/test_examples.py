@@ -136,7 +136,6 @@ def test_learn2learn(tmp_path: Path) -> None:
         ("with_lightning", "lightning"),
         ("with_transformers", "transformers"),
         ("with_transformers_ids", "transformers"),
-        ("with_learn2learn", "learn2learn"),
     ],
 )
 def test_an_example_runs_by_itself(name: str, needs: str, tmp_path: Path) -> None:
