@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from metaloss import InputError
 from metaloss.bilevel import Lookahead
 from tests.bilevel.cases import EXACT, OPTIMIZERS, batch, learned, training
-from tests.bilevel.models import CLASSES, MODELS, mlp
+from tests.bilevel.models import CLASSES, MODELS, Centred, mlp
 from tests.helpers.exhaustive import mostly_exhaustive
 from tests.helpers.hypergradients import (
     assert_is_the_hypergradient,
@@ -66,6 +66,21 @@ def test_the_default_eps_in_the_middle_of_training(make, strategy: str):
     here = training(make_optimizer=make, steps=2, steps_before=5)
     found = here.look_ahead(Lookahead(2, strategy))
     assert_is_the_hypergradient(found, here)
+
+
+class Reassigned(Centred):
+    """As before, but the forward pass puts a new tensor in the place of the buffer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.centre = 0.5 * self.centre + x.mean(0)
+        return self.body(x - self.centre)
+
+
+@exactly
+def test_buffers_that_the_forward_pass_assigns(strategy: str):
+    here = training(Reassigned(), steps=3)
+    assert_is_the_hypergradient(here.look_ahead(Lookahead(3, strategy)), here)
 
 
 @exactly
