@@ -1,4 +1,4 @@
-"""A hypergradient that is not finite is an error that names the first cause found."""
+"""Hypergradients that are not finite, or that two passes disagree about, are refused."""
 
 from __future__ import annotations
 
@@ -28,3 +28,10 @@ def test_the_first_cause(inputs: torch.Tensor, meta_loss: torch.Tensor, said: st
 
 def test_a_finite_one_is_not_looked_at_further() -> None:
     Solution({"v": ONE}, NAN).check_finite({})
+
+
+def test_passes_may_disagree_by_the_tolerance_alone() -> None:
+    for tolerances in (None, torch.tensor(0.9)):
+        Solution({"v": ONE}, ONE, tolerances).check_consistent()
+    with pytest.raises(InputError, match="expected the same outputs from the same weights"):
+        Solution({"v": ONE}, ONE, torch.tensor(1.1)).check_consistent()
