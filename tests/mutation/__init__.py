@@ -1,0 +1,1 @@
+"""Change the code at random places, and see whether the tests notice it."""
