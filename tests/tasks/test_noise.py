@@ -264,7 +264,6 @@ BAD = {
         {"inputs": torch.full((3, 4), math.inf)},
         "12 of 12",
     ),
-    "empty chunk": (noise.instance_dependent, {"inputs": torch.rand(3, 4), "chunk": 0}, "chunk"),
 }
 
 
