@@ -129,6 +129,13 @@ def test_several_values_a_sample_are_averaged(family: LossFamily) -> None:
 
 
 @everyone
+def test_the_residual_alone_counts(family: LossFamily) -> None:
+    outputs, targets, hparams = drawn(family)
+    expected = family(outputs - targets, torch.zeros_like(targets), hparams)
+    torch.testing.assert_close(family(outputs, targets, hparams), expected)
+
+
+@everyone
 def test_samples_stand_alone(family: LossFamily) -> None:
     outputs, targets, hparams = drawn(family)
     some = torch.tensor([3, 0])
