@@ -83,7 +83,7 @@ def trust(h: Hyperparameter, values: Float[Tensor, " samples"]) -> Float[Tensor,
 
 def _rank_correlation(one: Tensor, other: Tensor) -> float:
     """Return Spearman's rank correlation."""
-    from scipy.stats import spearmanr  # scikit-learn needs it too; few runs do, and it loads slowly
+    from scipy.stats import spearmanr  # it loads slowly, and few runs need it
 
     correlation, _ = spearmanr(one.cpu().numpy(), other.cpu().numpy())
     return float(correlation)

@@ -24,11 +24,11 @@ def rounds(changed: Path) -> list[list[str]]:
     return [near, *([slopes] if of.endswith("bilevel") else []), ALL[of]]
 
 
-def run(rounds: Iterable[list[str]]) -> int:
-    """Run the tests of each round until one fails; return the exit code of the last."""
+def run(groups: Iterable[list[str]]) -> int:
+    """Run the tests of each group until one fails; return the exit code of the last."""
     quiet = ["-o", "addopts=", "-q", "-x", "-p", "no:cacheprovider", "-m", "not exhaustive"]
     settings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    for files in filter(None, rounds):
+    for files in filter(None, groups):
         command = [sys.executable, "-m", "pytest", *quiet, *files]
         if code := subprocess.run(command, check=False, env=settings).returncode:
             return code
