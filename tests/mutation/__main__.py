@@ -68,7 +68,10 @@ def report(session: Path) -> None:
 
 def main(session: Path, number: int) -> None:
     """Make the changes of a session, a new one or one that was begun."""
-    if run(ALL.values()) != 0:  # else every change would seem to be noticed
+    # If it were not so, every change would seem to be noticed.
+    if subprocess.run(["git", "diff", "--quiet"], check=False).returncode != 0:
+        sys.exit("expected a clone without changes")
+    if run(ALL.values()) != 0:
         sys.exit("expected tests that pass before anything is changed")
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
         config.write(CONFIG)
