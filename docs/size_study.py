@@ -1,11 +1,11 @@
-"""Time and memory against the number of samples, classes, parameters, steps and tasks.
+"""Time and memory against the number of samples, classes, parameters, steps, tasks and processes.
 
-    python docs/size_study.py measure
-    python docs/size_study.py plot
+    python docs/size_study.py
+    python docs/plot_size.py
 
-``measure`` writes ``docs/results/size.csv``, ``plot`` draws ``docs/_static/size.svg`` from it. Each
+The first writes ``docs/results/size.csv``, the second draws ``docs/_static/size.svg`` from it. Each
 point is measured in processes of its own, with one thread. All of it takes about a quarter of an
-hour and, in a temporary folder, 0.8 GB of disk. ``measure classes tasks`` measures only these
+hour and, in a temporary folder, 0.8 GB of disk. ``size_study.py classes tasks`` measures only these
 studies, and keeps the other rows of the file.
 """
 
@@ -23,11 +23,12 @@ import time
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from metaloss.bench.cases import Case
 from metaloss.bench.meters import interleaved_times, memory, peak_resident
@@ -37,11 +38,11 @@ from metaloss.conditioners import Margin
 from metaloss.experiments import Adjusted, MetaTraining, RunFolder, RunSettings
 from metaloss.losses import GCE
 from metaloss.models import MLP, resnet8
+from metaloss.processes import number, rank
 from metaloss.tasks import array_files, classification_task, digits, noise, noise_grid
 from metaloss.training import Recipe, TaskSampler
 
-HERE = Path(__file__).parent
-RESULTS, PICTURE = HERE / "results" / "size.csv", HERE / "_static" / "size.svg"
+RESULTS = Path(__file__).parent / "results" / "size.csv"
 BATCH, REPEATS, MIB = 100, 9, 2**20
 CE, BACK = "CE step", "lookback"
 STUDIES: dict[str, tuple[int, ...]] = {
@@ -50,27 +51,39 @@ STUDIES: dict[str, tuple[int, ...]] = {
     "parameters": (20_000, 200_000, 2_000_000, 20_000_000),
     "steps": (1, 2, 5, 10, 20),
     "tasks": (1, 2, 6, 18),
+    "processes": (1, 2, 4),
 }
 # Large tensors are mapped one by one, so that a peak does not count what glibc keeps for reuse.
 MAPPED = {"MALLOC_MMAP_THRESHOLD_": "200000"}
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 Figures = dict[str, float]
+
+
+def joint(model: nn.Module) -> nn.Module:
+    """Return the network, wrapped where several processes train it."""
+    return DistributedDataParallel(model) if dist.is_initialized() else model
 
 
 def case_of(study: str, value: int) -> Case:
     """Return the network of a point."""
-    if study == "steps":
-        return Case(lambda: resnet8(10), lambda: resnet8(10), (3, 32, 32))
+    if study in {"steps", "processes"}:
+        return Case(lambda: joint(resnet8(10)), lambda: joint(resnet8(10)), (3, 32, 32))
     if study == "classes":
         return Case(lambda: MLP(64, value, (256,)), lambda: MLP(64, 2), (64,), classes=value)
     width = round((value / 2) ** 0.5)
     return Case(lambda: MLP(width, 10, (width, width)), lambda: MLP(4, 10), (width,))
 
 
+def own_batch() -> int:
+    """Return this process's part of a batch."""
+    return BATCH // number()
+
+
 def times(study: str, value: int) -> Figures:
     """Time a step of cross entropy, one of the adjusted loss, and a meta iteration, in turns."""
     steps = value if study == "steps" else 1
     names = (CE, "plain, adjusted", BACK)
-    made = {name: maker(name)(start(case_of(study, value), steps, BATCH)) for name in names}
+    made = {name: maker(name)(start(case_of(study, value), steps, own_batch())) for name in names}
     taken = interleaved_times(made, REPEATS, "cpu")
     plain = statistics.median(taken[CE])
     found = {"ms of a CE step": 1e3 * plain}
@@ -82,10 +95,10 @@ def times(study: str, value: int) -> Figures:
 def peak(study: str, value: int, name: str) -> Figures:
     """Measure the memory of an iteration in this process, which does nothing else."""
     steps, case = value if study == "steps" else 1, case_of(study, value)
-    tiny = Case(lambda: MLP(4, 2), lambda: MLP(4, 2), (4,), classes=2)
+    tiny = Case(lambda: joint(MLP(4, 2)), lambda: joint(MLP(4, 2)), (4,), classes=2)
 
     def make(case: Case) -> Iteration:
-        return maker(name)(start(case, steps, BATCH))
+        return maker(name)(start(case, steps, own_batch()))
 
     used = memory(partial(make, tiny), partial(make, case), "cpu")
     return {f"{name}, MiB": (used.peak - used.before) / MIB}
@@ -110,11 +123,11 @@ def samples(count: int) -> Figures:
             num_test=1000,
         )
         ready = time.perf_counter()
-        number = sum(1 for _ in islice(task.train.epoch(0), 90))
+        batches = sum(1 for _ in islice(task.train.epoch(0), 90))
         done = time.perf_counter()
         return {
             "s to begin": ready - began,
-            "ms to read a batch": 1e3 * (done - ready) / number,
+            "ms to read a batch": 1e3 * (done - ready) / batches,
             "MiB in use": in_use() - before,
             "MiB of the file": count * 16 * 16 * 3 / MIB,
         }
@@ -151,6 +164,8 @@ def tasks(count: int) -> Figures:
 def point(study: str, value: int, name: str) -> Figures:
     """Measure a point, or a part of it, in this process."""
     torch.set_num_threads(1)
+    if "RANK" in os.environ:  # of a process that torchrun started
+        dist.init_process_group("gloo")
     if study in {"samples", "tasks"}:
         return {"samples": samples, "tasks": tasks}[study](value)
     return times(study, value) if name == "times" else peak(study, value, name)
@@ -158,15 +173,19 @@ def point(study: str, value: int, name: str) -> Figures:
 
 def measure(studies: list[str]) -> None:
     """Measure the points of some studies in processes of their own, and write them."""
-    kept = read() if RESULTS.exists() else []
+    kept = list(csv.DictReader(RESULTS.open())) if RESULTS.exists() else []
     rows = [row for row in kept if row["study"] not in studies]
     for study in studies:
         parts = [""] if study in {"samples", "tasks"} else ["times", CE, BACK]
         parts += ["unroll"] if study == "steps" else []
         for value in STUDIES[study]:
             for part in parts:
-                words = [sys.executable, __file__, "point", study, str(value), part]
-                env = os.environ | ({} if part in {"times", ""} else MAPPED)
+                words = [sys.executable]
+                if study == "processes" and value > 1:
+                    words += ["-m", "torch.distributed.run", "--standalone"]
+                    words += ["--nproc-per-node", str(value)]
+                words += [__file__, "point", study, str(value), part]
+                env = os.environ | ONE_THREAD | ({} if part in {"times", ""} else MAPPED)
                 said = subprocess.check_output(words, text=True, env=env)
                 found = json.loads(said.splitlines()[-1])
                 print(study, value, found, flush=True)
@@ -180,117 +199,15 @@ def measure(studies: list[str]) -> None:
         writer.writerows(rows)
 
 
-def read() -> list[dict[str, str]]:
-    """Return the rows that were measured."""
-    with RESULTS.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def plot() -> None:
-    """Draw time on the left and memory on the right, a row for each study."""
-    plt.rcParams["svg.hashsalt"] = "metaloss"  # the same file each time
-    figure, panels = plt.subplots(len(PANELS), 2, figsize=(8.2, 11), layout="constrained")
-    for row, (study, (label, *sides)) in zip(panels, PANELS.items(), strict=True):
-        values = STUDIES[study]
-        for axes, (unit, lines) in zip(row, sides, strict=True):
-            for name, of, style in lines:
-                axes.plot(values, [of(figures(study, v)) for v in values], label=name, **style)
-            axes.set_xscale("log")
-            if values[0] == 1:
-                axes.set_xticks(values, list(map(str, values)))
-                axes.minorticks_off()
-            if len(lines) > 1:  # one line alone is nearly flat
-                axes.set_yscale("log")
-            else:
-                axes.set_ylim(bottom=0)
-            axes.set_xlabel(label)
-            axes.set_ylabel(unit)
-            axes.legend(frameon=False, fontsize=8)
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.grid(visible=True, alpha=0.25)
-    figure.savefig(PICTURE, metadata={"Date": None})
-    plt.close(figure)
-
-
-def figures(study: str, value: int) -> Figures:
-    """Return what was measured of a point, by name."""
-    found = {
-        row["figure"]: float(row["measured"])
-        for row in read()
-        if (row["study"], int(row["value"])) == (study, value)
-    }
-    return {**found, VALUE: value}
-
-
-OURS: dict[str, Any] = {"color": "#3d78c9", "marker": "o"}
-PLAIN: dict[str, Any] = {"color": "#8a8a8a", "marker": "s"}
-OTHER: dict[str, Any] = {"color": "#c96a3d", "marker": "^"}
-MODEL: dict[str, Any] = {"color": "#3d78c9", "linestyle": ":"}
-MS, VALUE = "ms of a CE step", "value"
-
-
-def _back(f: Figures) -> float:
-    return f[MS] * f[f"{BACK}, in CE steps"]
-
-
-_TIME = (
-    "ms",
-    [
-        ("meta iteration", _back, OURS),
-        ("three CE steps", lambda f: 3 * f[MS], MODEL),
-        ("CE step", lambda f: f[MS], PLAIN),
-    ],
-)
-_MEMORY = (
-    "MiB",
-    [
-        ("meta iteration", lambda f: f[f"{BACK}, MiB"], OURS),
-        ("CE step", lambda f: f[f"{CE}, MiB"], PLAIN),
-    ],
-)
-PANELS: dict[str, tuple[Any, ...]] = {
-    "samples": (
-        "samples, in a file",
-        ("ms", [("to read a batch of 100", lambda f: f["ms to read a batch"], OURS)]),
-        (
-            "MiB",
-            [
-                ("memory in use", lambda f: f["MiB in use"], OURS),
-                ("the file", lambda f: f["MiB of the file"], PLAIN),
-            ],
-        ),
-    ),
-    "classes": ("classes", _TIME, _MEMORY),
-    "parameters": ("parameters of the network", _TIME, _MEMORY),
-    "steps": (
-        "steps looked back, K",
-        (
-            "ms",
-            [
-                ("meta iteration", _back, OURS),
-                ("3 + 4 (K - 1) CE steps", lambda f: (4 * f[VALUE] - 1) * f[MS], MODEL),
-                ("CE step", lambda f: f[MS], PLAIN),
-            ],
-        ),
-        ("MiB", [*_MEMORY[1], ("by unrolling", lambda f: f["unroll, MiB"], OTHER)]),
-    ),
-    "tasks": (
-        "tasks at once",
-        ("ms", [("step and meta step of one task", lambda f: f["ms of a step of one task"], OURS)]),
-        ("MiB", [("memory of the process", lambda f: f["MiB"], OURS)]),
-    ),
-}
-
-
 def main() -> None:
-    """Measure, or draw what was measured."""
+    """Measure some studies or all, or one point in this process."""
     match sys.argv[1:]:
-        case ["measure", *studies]:
-            measure(studies or list(STUDIES))
         case ["point", study, value, name]:
-            print(json.dumps(point(study, int(value), name)))
-        case ["plot"]:
-            plot()
+            found = point(study, int(value), name)
+            if rank() == 0:
+                print(json.dumps(found))
+        case studies if set(studies) <= set(STUDIES):
+            measure(studies or list(STUDIES))
         case _:
             sys.exit(__doc__)
 
