@@ -48,10 +48,17 @@ CE, BACK = "CE step", "lookback"
 STUDIES: dict[str, tuple[int, ...]] = {
     "samples": (10_000, 100_000, 1_000_000),
     "classes": (10, 100, 1_000, 20_000),
+    "resnet8-classes": (10, 1_000),
     "parameters": (20_000, 200_000, 2_000_000, 20_000_000),
     "steps": (1, 2, 5, 10, 20),
     "tasks": (1, 2, 6, 18),
     "processes": (1, 2, 4),
+}
+PARTS = {
+    "samples": [""],
+    "tasks": [""],
+    "steps": ["times", CE, BACK, "unroll"],
+    "resnet8-classes": ["times"],
 }
 # Large tensors are mapped one by one, so that a peak does not count what glibc keeps for reuse.
 MAPPED = {"MALLOC_MMAP_THRESHOLD_": "200000"}
@@ -64,10 +71,17 @@ def joint(model: nn.Module) -> nn.Module:
     return DistributedDataParallel(model) if dist.is_initialized() else model
 
 
+def joint_resnet8(classes: int) -> nn.Module:
+    """Return a ResNet-8, wrapped where several processes train it."""
+    return joint(resnet8(classes))
+
+
 def case_of(study: str, value: int) -> Case:
     """Return the network of a point."""
-    if study in {"steps", "processes"}:
-        return Case(lambda: joint(resnet8(10)), lambda: joint(resnet8(10)), (3, 32, 32))
+    if study in {"steps", "processes", "resnet8-classes"}:
+        classes = value if study == "resnet8-classes" else 10
+        make = partial(joint_resnet8, classes)
+        return Case(make, make, (3, 32, 32), classes=classes)
     if study == "classes":
         return Case(lambda: MLP(64, value, (256,)), lambda: MLP(64, 2), (64,), classes=value)
     width = round((value / 2) ** 0.5)
@@ -176,8 +190,7 @@ def measure(studies: list[str]) -> None:
     kept = list(csv.DictReader(RESULTS.open())) if RESULTS.exists() else []
     rows = [row for row in kept if row["study"] not in studies]
     for study in studies:
-        parts = [""] if study in {"samples", "tasks"} else ["times", CE, BACK]
-        parts += ["unroll"] if study == "steps" else []
+        parts = PARTS.get(study, ["times", CE, BACK])
         for value in STUDIES[study]:
             for part in parts:
                 words = [sys.executable]
