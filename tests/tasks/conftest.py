@@ -8,9 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from metaloss.shim import import_torchvision
+
+
+@pytest.fixture
+def short_waits(monkeypatch):
+    """Let torch wait half a second, not five, for a worker to end that never will."""
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.5)
 
 
 def idx_bytes(values: np.ndarray) -> bytes:

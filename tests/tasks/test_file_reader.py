@@ -17,7 +17,10 @@ from metaloss.checks import InputError
 from metaloss.tasks import FolderLoader, image_files
 from tests.tasks.test_folder_loader import Failing, gone
 
-pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),
+    pytest.mark.usefixtures("short_waits"),
+]
 
 
 def process(image: Image.Image) -> Tensor:

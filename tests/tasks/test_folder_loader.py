@@ -23,7 +23,10 @@ from metaloss.types import Loader
 transforms = import_torchvision().transforms
 
 # DataLoader warns if there are fewer processors than workers, which is no fault of this code.
-pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),
+    pytest.mark.usefixtures("short_waits"),
+]
 
 
 def flat(loader, number):
