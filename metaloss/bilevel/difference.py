@@ -38,7 +38,7 @@ from metaloss.bilevel.adjoint import (
 )
 from metaloss.bilevel.consistency import Pass, disagreement, joint_slope, slope_along
 from metaloss.bilevel.network import Params, gradient, leaves
-from metaloss.bilevel.problem import Batches, Problem, Rehearsal
+from metaloss.bilevel.problem import Problem, Rehearsal
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.step import Step
 from metaloss.checks import InputError
@@ -87,7 +87,9 @@ class CentralDifferences(Derivatives):
         def values(params: Params) -> list[Tensor]:
             params = leaves(params)
             outputs = step.outputs_at(problem, params)
-            grads = gradient(_loss(problem, step.batches, outputs, here), params)
+            # A detached criterion takes its features from here.
+            loss = problem.training_loss(outputs, step.batches, features_of=here)
+            grads = gradient(loss, params)
             return [
                 outputs.detach(),
                 *(grads.get(name, torch.zeros_like(g)) for name, g in step.grads.items()),
@@ -191,11 +193,6 @@ def by_size(direction: Params) -> list[Params]:
         if part:
             parts.append(part)
     return parts or [direction]
-
-
-def _loss(problem: Problem, batches: Batches, outputs: Tensor, here: Tensor) -> Tensor:
-    """Return the adjusted loss; a detached criterion takes its features from ``here``."""
-    return problem.training_loss(outputs, batches, features_of=here)
 
 
 def scale_of(params: Params, direction: Params) -> Tensor:

@@ -9,12 +9,12 @@ import torch
 import torch.autograd.forward_ad as fwd
 from torch import Tensor
 
-from metaloss.bilevel.adjoint import Derivatives, HessianProduct, by_adjoints, by_tangent
+from metaloss.bilevel.adjoint import HessianProduct, by_adjoints, by_tangent
 from metaloss.bilevel.double_backward import DoubleBackward
 from metaloss.bilevel.errors import no_forward_rule
 from metaloss.bilevel.function_modes import Function, FunctionMode
 from metaloss.bilevel.kernels import kernels_with_rules
-from metaloss.bilevel.network import Buffers, Params
+from metaloss.bilevel.network import Params
 from metaloss.bilevel.problem import Problem, Rehearsal
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.step import Step
@@ -31,26 +31,16 @@ def mixed(problem: Problem, rehearsal: Rehearsal) -> Solution:
     return by_adjoints(problem, rehearsal, Mixed())
 
 
-class Mixed(Derivatives):
+class Mixed(DoubleBackward):
     """Forward mode at the first step, reverse over reverse mode at later ones."""
 
     def __init__(self) -> None:
-        self.later = DoubleBackward("mixed")
-
-    def gradient(
-        self, problem: Problem, step: Step, buffers: Buffers, *, product_next: bool
-    ) -> tuple[Params, Tensor]:
-        """Compute a step's gradient; keep its graph if :meth:`product` comes next."""
-        return self.later.gradient(problem, step, buffers, product_next=product_next)
+        super().__init__("mixed")
 
     def theta_product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
         """Propagate the direction through the network as a tangent, in one forward pass."""
         outputs, tangent = jvp(problem, step, direction)
         return by_tangent(problem, step, outputs, tangent, direction)
-
-    def product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
-        """Differentiate the gradient by a second backward pass."""
-        return self.later.product(problem, step, direction)
 
 
 def jvp(problem: Problem, step: Step, direction: Params) -> tuple[Tensor, Tensor]:
