@@ -31,6 +31,18 @@ class _Narrowed(LossFamily):
         """The name of the original family."""
         return self.loss.family
 
+    def per_sample(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
+        """Returns the original loss."""
+        return self.loss.per_sample(outputs, targets, self._original(hparams))
+
+    def of_constants(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
+        """Returns the original loss."""
+        return self.loss.of_constants(outputs, targets, self._original(hparams))
+
+    def _original(self, hparams: Tensor) -> Tensor:
+        """Returns the columns that the original family reads."""
+        return hparams
+
 
 @dataclass(frozen=True)
 class Fixed(_Narrowed):
@@ -68,15 +80,8 @@ class Fixed(_Narrowed):
         """The hyperparameters that are not fixed."""
         return tuple(h for h in self.loss.hyperparameters if h.name not in self.values)
 
-    def per_sample(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
-        """Returns the original loss, with the fixed columns filled in."""
-        return self.loss.per_sample(outputs, targets, self._filled(hparams))
-
-    def of_constants(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
-        """Returns the original loss, with the fixed columns filled in."""
-        return self.loss.of_constants(outputs, targets, self._filled(hparams))
-
-    def _filled(self, hparams: Tensor) -> Tensor:
+    def _original(self, hparams: Tensor) -> Tensor:
+        """Returns the predicted columns and the fixed ones."""
         predicted = iter(hparams.unbind(dim=1))
         columns = [
             hparams.new_full((hparams.shape[0],), self.values[h.name])
@@ -124,14 +129,6 @@ class Ranged(_Narrowed):
             h.within(*self.ranges[h.name]) if h.name in self.ranges else h
             for h in self.loss.hyperparameters
         )
-
-    def per_sample(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
-        """Returns the original loss."""
-        return self.loss.per_sample(outputs, targets, hparams)
-
-    def of_constants(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
-        """Returns the original loss."""
-        return self.loss.of_constants(outputs, targets, hparams)
 
 
 def check_strength(strength: float) -> float:
