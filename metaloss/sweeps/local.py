@@ -11,9 +11,10 @@ from typing import Any
 from metaloss.checks import InputError
 from metaloss.complaints import one_line
 from metaloss.experiments.folder_lock import FolderInUseError
+from metaloss.experiments.part_observer import PartObserver
 from metaloss.sweeps.jobs import Job
 from metaloss.sweeps.sweep import Outcome
-from metaloss.training.observe import Forwarding, Observer, RunInfo
+from metaloss.training.observe import Observer, RunInfo
 
 WAIT = 2.0  # seconds between two looks at a run that another process is making
 
@@ -71,32 +72,13 @@ def attempt(job: Job, observer: Observer | None = None) -> Outcome:
     return Outcome(job)
 
 
-class _JobObserver(Forwarding):
-    """Reports the trainings of a job under its name and number.
-
-    Args:
-        observer: the sweep's observer.
-        name: the job's name.
-        number: the job's number, from 1.
-        jobs: the number of jobs.
-    """
-
-    def __init__(self, observer: Observer, name: str, number: int, jobs: int) -> None:
-        super().__init__(observer)
-        self.name = name
-        self.number = number
-        self.jobs = jobs
+class _JobObserver(PartObserver):
+    """Reports the trainings of a job, a part of the sweep, under its name and number."""
 
     def begin(self, info: RunInfo) -> None:
         preliminary = info.method.partition(", ")[2]
-        name = self.name.rpartition(", ")[0] + (f", {preliminary}" if preliminary else "")
-        self.observer.begin(info._replace(method=name, number=self.number, runs=self.jobs))
+        name = self.part.rpartition(", ")[0] + (f", {preliminary}" if preliminary else "")
+        self.observer.begin(info._replace(method=name, number=self.number, runs=self.parts))
 
     def end(self, record: dict[str, Any]) -> None:
-        self.observer.end({**record, "method": self.name.rpartition(", ")[0]})
-
-    def note(self, line: str) -> None:
-        self.observer.note(f"{self.name}: {line}")
-
-    def remark(self, line: str) -> None:
-        self.observer.remark(f"{self.name}: {line}")
+        self.observer.end({**record, "method": self.part.rpartition(", ")[0]})
