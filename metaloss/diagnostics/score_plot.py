@@ -5,11 +5,10 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metaloss.diagnostics.figures.drawing import plain_text, save
+from metaloss.diagnostics.figures.drawing import legend_below, plain_text, save
 from metaloss.experiments.score_table import ScoreTable
 
 SEED, MEAN, BEST, PUBLISHED = "#9aa7b1", "#2f6f9f", "#c8553d", "#24333d"
@@ -38,18 +37,7 @@ def draw_scores(table: ScoreTable, path: str | Path) -> Figure:
         axis.set_visible(False)
     width = int(12 * figure.get_figwidth())  # letters of this size
     figure.suptitle(plain_text(textwrap.fill(table.title, width)), fontsize="medium")
-    artists: dict[str, Artist] = {}
-    for axis in axes.flat:
-        for artist, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            artists.setdefault(label, artist)
-    figure.legend(
-        list(artists.values()),
-        list(artists),
-        loc="outside lower center",
-        ncols=4,
-        frameon=False,
-        fontsize="small",
-    )
+    legend_below(figure, markerscale=1, fontsize="small")
     save(figure, path)
     return figure
 

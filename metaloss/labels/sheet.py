@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from metaloss.checks import InputError
+from metaloss.diagnostics.figures.drawing import rendered
 from metaloss.training.streams import in_order
 from metaloss.types import Loader
 
@@ -58,11 +57,7 @@ def contact_sheet(pictures: Sequence[Picture]) -> bytes:
         below = {"transform": axis.transAxes, "ha": "center", "va": "top", "fontsize": 7}
         axis.text(0.5, -0.04, f"given: {_short(given)}", color="#c8553d", **below)
         axis.text(0.5, -0.18, f"suggested: {_short(suggested)}", color="#2f6f9f", **below)
-    drawn = io.BytesIO()
-    with warnings.catch_warnings():  # letters that no font has are boxes
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(drawn, dpi=110, format="png")
-    return drawn.getvalue()
+    return rendered(figure, dpi=110, format="png")
 
 
 def images_of(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +12,8 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from metaloss.diagnostics.figures.drawing import rendered
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 # The words stay text, which a browser draws in its own font, a reader can copy and a search finds.
@@ -55,12 +55,10 @@ def inline(figure: Figure, label: str) -> str:
         >>> svg[:77]
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 331.2 230.4" role="img" '
     """
-    drawn = io.BytesIO()
-    with warnings.catch_warnings():  # letters that no font here has: the browser draws them
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
-    root = ET.fromstring(drawn.getvalue())
-    own = "p" + hashlib.sha256(label.encode() + drawn.getvalue()).hexdigest()[:10] + "-"
+    # Letters that no font here has: the browser draws them.
+    drawn = rendered(figure, format="svg", transparent=True, metadata={"Date": None})
+    root = ET.fromstring(drawn)
+    own = "p" + hashlib.sha256(label.encode() + drawn).hexdigest()[:10] + "-"
     _clean(root, own)
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)

@@ -136,7 +136,7 @@ def panels(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]
     return figure, axes[:count]
 
 
-def legend_below(figure: Figure) -> None:
+def legend_below(figure: Figure, *, markerscale: float = 3, fontsize: str = "medium") -> None:
     """Draw one legend for all panels below them, with an entry for each label."""
     found: dict[str, Any] = {}
     for axis in figure.axes:
@@ -151,7 +151,8 @@ def legend_below(figure: Figure) -> None:
         loc="outside lower center",
         ncols=columns,
         frameon=False,
-        markerscale=3,
+        markerscale=markerscale,
+        fontsize=fontsize,
     )
 
 
@@ -172,10 +173,16 @@ def save(figure: Figure, path: str | Path) -> None:
         f"{path}: expected the name of a picture that ends in .png, .svg or .pdf, got "
         f"{'.' + ending if ending else 'no ending'}",
     )
+    undated = {"Date": None} if ending == "svg" else None
+    with mpl.rc_context({"svg.hashsalt": "metaloss"}):  # else its ids are random
+        drawn = rendered(figure, dpi=_DPI, format=ending, metadata=undated)
+    write_atomically(user_path(path), drawn)
+
+
+def rendered(figure: Figure, **how: Any) -> bytes:
+    """Return the content of a picture's file; ``how`` is what ``Figure.savefig`` takes."""
     drawn = io.BytesIO()
     with warnings.catch_warnings():  # letters that no font has are boxes
         warnings.filterwarnings("ignore", "Glyph .* missing from")
-        undated = {"Date": None} if ending == "svg" else None
-        with mpl.rc_context({"svg.hashsalt": "metaloss"}):  # else its ids are random
-            figure.savefig(drawn, dpi=_DPI, format=ending, metadata=undated)
-    write_atomically(user_path(path), drawn.getvalue())
+        figure.savefig(drawn, **how)
+    return drawn.getvalue()
