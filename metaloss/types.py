@@ -192,14 +192,19 @@ def inputs_of(task: TaskLike) -> Inputs | None:
         return None
     if isinstance(task, Described) and isinstance(task.inputs, Inputs):
         return task.inputs
-    own = getattr(task, "class_names", None)
     return Inputs(
         kind="unknown",
-        class_names=tuple(map(str, own or range(task.num_classes))),
+        class_names=class_names(task),
         sample_shape=None,
         reason=f"its task is a {type(task).__name__}, which has no `inputs` that say how they are "
         "made (metaloss.types.Described)",
     )
+
+
+def class_names(task: TaskLike) -> tuple[str, ...]:
+    """Return the names of a task's classes, or their numbers if it has no names."""
+    own = getattr(task, "class_names", None)
+    return tuple(map(str, own or range(task.num_classes or 0)))
 
 
 def has_checked_test(task: TaskLike) -> bool:

@@ -13,7 +13,6 @@ from torch import Tensor
 from metaloss.checks import InputError, require
 from metaloss.experiments.run_records import RunRecords
 from metaloss.files import read_text, write_atomically
-from metaloss.types import TaskLike
 
 NAME = "confusion.json"
 
@@ -29,16 +28,6 @@ class Confusion(NamedTuple):
 
     classes: tuple[str, ...]
     counts: Int[Tensor, "classes classes"]
-
-
-def class_names(task: TaskLike) -> tuple[str, ...]:
-    """Return the names of a task's classes, or their numbers if it has no names.
-
-    Args:
-        task: a task of classification.
-    """
-    own = getattr(task, "class_names", None)
-    return tuple(map(str, own or range(task.num_classes or 0)))
 
 
 def write_confusion(

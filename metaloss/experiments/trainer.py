@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from metaloss.experiments.cards import judged_by, rounded
-from metaloss.experiments.confusion import class_names, write_confusion
+from metaloss.experiments.confusion import write_confusion
 from metaloss.experiments.identity import run_identity
 from metaloss.experiments.learned import doubts
 from metaloss.experiments.methods import Method
@@ -27,7 +27,7 @@ from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState, fresh
 from metaloss.training.task_training import TaskTraining
-from metaloss.types import TaskLike, has_checked_test, inputs_of
+from metaloss.types import TaskLike, class_names, has_checked_test, inputs_of
 
 
 class _Place(NamedTuple):

@@ -120,9 +120,7 @@ def choose(facts: Facts, options: Options) -> Choices:
     Example:
         >>> from metaloss.fitting.choices import Options, choose
         >>> from metaloss.fitting.facts import Facts
-        >>> photos = Facts(
-        ...     samples=1000, classes=6, clean=60, has_test=False, files=True, side=300
-        ... )
+        >>> photos = Facts(samples=1000, classes=6, clean=60, has_test=False, files=True)
         >>> made = choose(photos, Options(epochs=5))
         >>> made.model, made.size, made.batch_size, made.epochs
         ('small_cnn', 32, 32, 5)

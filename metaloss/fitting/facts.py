@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from PIL import Image
@@ -25,7 +24,6 @@ class Facts:
         has_test: whether there is a test set.
         files: whether the samples are image files.
         shape: the shape of a sample that is no file; empty for files.
-        side: the middle one of the shorter sides of image files, in pixels; 0 for others.
         one_size: the side of image files if all that were looked at are squares of one size.
         grey: whether the images have no colour.
         bytes: whether the samples are an array of uint8 images.
@@ -37,7 +35,6 @@ class Facts:
     has_test: bool
     files: bool
     shape: tuple[int, ...] = ()
-    side: int = 0
     one_size: int | None = None
     grey: bool = False
     bytes: bool = False
@@ -73,7 +70,6 @@ def facts_of(found: OwnParts) -> Facts:
     return Facts(
         **known,
         files=True,
-        side=round(median(min(size) for size, _ in headers)) if headers else 0,
         one_size=width if len(sizes) == 1 and width == height else None,
         grey=bool(headers) and all(mode in {"1", "L", "LA", "I;16"} for _, mode in headers),
     )

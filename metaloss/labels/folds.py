@@ -9,7 +9,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.checks import InputError, check_at_least, require
-from metaloss.experiments.confusion import class_names
 from metaloss.experiments.names import slug
 from metaloss.experiments.part_observer import PartObserver
 from metaloss.experiments.run_records import RunRecords
@@ -18,7 +17,7 @@ from metaloss.files import make_folder
 from metaloss.labels.opening import OpenRun
 from metaloss.seeding import generator
 from metaloss.training.observe import Observer, RunInfo
-from metaloss.types import Selectable, TaskLike
+from metaloss.types import Selectable, TaskLike, class_names
 
 FOLDER = "folds"
 """The folder of all fold runs, in the folder of an experiment."""

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from metaloss.checks import check_at_least, require
-from metaloss.experiments.confusion import class_names
 from metaloss.experiments.finished import Choice
 from metaloss.experiments.run_records import RunRecords
 from metaloss.labels.assessment import Assessment, assess
@@ -18,7 +17,7 @@ from metaloss.labels.folds import out_of_fold
 from metaloss.labels.held_out import HeldOut, final_margins, held_out_of, with_held_out
 from metaloss.labels.opening import opened
 from metaloss.training import Observer
-from metaloss.types import TaskLike
+from metaloss.types import TaskLike, class_names
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from metaloss.fitting.choices import Options, choose
 from metaloss.fitting.facts import Facts
 from metaloss.fitting.gin_lines import gin_run
 
-PHOTOS = Facts(samples=1000, classes=6, clean=60, has_test=False, files=True, side=300)
+PHOTOS = Facts(samples=1000, classes=6, clean=60, has_test=False, files=True)
 TABLE = Facts(samples=150, classes=3, clean=0, has_test=False, files=False, shape=(4,))
 DIGITS = Facts(
     samples=60_000, classes=10, clean=0, has_test=True, files=False, shape=(1, 28, 28), grey=True,
