@@ -15,9 +15,8 @@ from metaloss.checks import require
 from metaloss.console import say
 from metaloss.experiments.finished import Choice
 from metaloss.files import check_place, user_path, writing_atomically
-from metaloss.predict.data import open_data
+from metaloss.predict.data import Data, open_data
 from metaloss.predict.network import RunNetwork, read_network
-from metaloss.predict.parts import Data
 from metaloss.predict.predictions import predicted
 from metaloss.predict.table import csv_rows, csv_titles
 

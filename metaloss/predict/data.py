@@ -18,7 +18,7 @@ from metaloss.checks import InputError, require
 from metaloss.files import user_path
 from metaloss.inputs import Inputs
 from metaloss.predict.arrays import Arrays, load_array
-from metaloss.predict.parts import Data, Part, Skipped
+from metaloss.predict.parts import Part, Skipped
 from metaloss.tasks.csv_files import CsvFile, read_csv
 from metaloss.tasks.decoding import shown
 from metaloss.tasks.described import file_reader
@@ -133,3 +133,7 @@ class Images:
             return self.read(file)
         except InputError as error:
             return str(error)
+
+
+Data: TypeAlias = Arrays | Images
+"""Samples that are read in parts, so that memory does not grow with their number."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -32,27 +32,3 @@ class Part(NamedTuple):
     ids: Sequence[str | int]
     samples: Tensor | None
     skipped: Sequence[Skipped] = ()
-
-
-@runtime_checkable
-class Data(Protocol):
-    """Samples that are read in parts, so that memory does not grow with their number."""
-
-    @property
-    def name(self) -> str:
-        """What they are called in messages."""
-        ...
-
-    @property
-    def column(self) -> str:
-        """What their ids are: "path" or "id"."""
-        ...
-
-    @property
-    def total(self) -> int:
-        """Their number."""
-        ...
-
-    def parts(self, size: int) -> Iterator[Part]:
-        """Read all of them, ``size`` at a time."""
-        ...

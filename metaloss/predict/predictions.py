@@ -13,9 +13,9 @@ from torch import Tensor
 
 from metaloss.checks import InputError, check_at_least, require
 from metaloss.experiments.finished import Choice
-from metaloss.predict.data import Source, open_data
+from metaloss.predict.data import Data, Source, open_data
 from metaloss.predict.network import RunNetwork, read_network
-from metaloss.predict.parts import Data, Skipped
+from metaloss.predict.parts import Skipped
 from metaloss.tasks.described import batch_transform
 
 BATCH_SIZE = 100
