@@ -21,7 +21,7 @@ from metaloss.reproduce.figures import (
     draw_oracles,
 )
 from metaloss.reproduce.published_table import TABLES, PublishedTable
-from metaloss.reproduce.targets import ALL, TARGETS, check_scale, check_target, grids
+from metaloss.reproduce.targets import ALL, SCALES, TARGETS, grids
 from metaloss.reproduce.theorems import reproduce_theorems
 from metaloss.sweeps import OnRay, Sweep
 from metaloss.sweeps.command import carry_out, make_runs
@@ -54,7 +54,10 @@ class Reproduction:
 
     def __post_init__(self) -> None:
         """Check the scale."""
-        check_scale(self.scale)
+        require(
+            self.scale in SCALES,
+            f"scale: expected one of {', '.join(SCALES)}, got {self.scale!r}",
+        )
 
     def run(self, target: str) -> bool:
         """Reproduce a target, or all of them; return whether nothing failed.
@@ -63,7 +66,8 @@ class Reproduction:
             InputError: an unknown target, data is needed and not given, or the settings are
                 invalid.
         """
-        check_target(target)
+        known = (*TARGETS, ALL)
+        require(target in known, f"target: expected one of {', '.join(known)}, got {target!r}")
         if target == ALL:
             return self._every()
         if target in TABLES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from metaloss.checks import require
 from metaloss.gin_files import shipped
 from metaloss.reproduce.published_table import TABLES
 
@@ -10,12 +9,6 @@ FIGURES = ("figure1", "figure2", "figure3", "figure7", "figure8", "figure9", "fi
 TARGETS = (*TABLES, *FIGURES, "theorems")
 SCALES = ("smoke", "laptop", "paper")
 ALL = "all"
-
-
-def check_target(target: str) -> None:
-    """Raise :class:`~metaloss.InputError` for an unknown target."""
-    known = (*TARGETS, ALL)
-    require(target in known, f"target: expected one of {', '.join(known)}, got {target!r}")
 
 
 def grids(target: str, scale: str) -> list[str]:
@@ -32,8 +25,3 @@ def grids(target: str, scale: str) -> list[str]:
     """
     files = sorted((shipped() / "reproduce").glob(f"{target}*_{scale}.gin"))
     return [f"reproduce/{path.name}" for path in files]
-
-
-def check_scale(scale: str) -> None:
-    """Raise :class:`~metaloss.InputError` for an unknown scale."""
-    require(scale in SCALES, f"scale: expected one of {', '.join(SCALES)}, got {scale!r}")
