@@ -54,9 +54,7 @@ def relative_errors(trial: Trial, makers: Mapping[str, Maker]) -> Found:
 def hypergradient(trial: Trial, make: Maker) -> Tensor:
     """Return the gradient that the adjuster's optimizer receives in one iteration.
 
-    Args:
-        trial: the iteration is made on a copy.
-        make: makes the iteration.
+    The iteration is made on a copy of the trial.
 
     Returns:
         The gradients of all parameters, flattened into one double-precision vector.

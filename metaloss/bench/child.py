@@ -22,9 +22,6 @@ from metaloss.training.speed import keep_freed_memory
 def in_child(job: Job) -> dict[str, Any]:
     """Perform a job in a new process.
 
-    Args:
-        job: the measurement.
-
     Returns:
         The result of :func:`~metaloss.bench.jobs.perform`, or under ``"failed"`` one line that says
         why there is none.

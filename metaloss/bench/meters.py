@@ -29,11 +29,6 @@ def interleaved_times(
 ) -> dict[str, list[float]]:
     """Time iterations in turns, so that a slow moment of the machine affects all of them.
 
-    Args:
-        iterations: by name.
-        repeats: rounds that are counted.
-        device: they run on it.
-
     Returns:
         For each name ``repeats`` times in seconds.
     """

@@ -62,12 +62,7 @@ def _on_real_steps(rows: list[Row], steps: int) -> Iterator[str]:
 
 
 def table(title: str, rows: list[Row]) -> Table:
-    """Return the table of one case and K.
-
-    Args:
-        title: the title.
-        rows: the rows of the plain steps and of the methods.
-    """
+    """Return the table of one case and K."""
     made = Table(title=title, title_justify="left", box=box.SIMPLE)
     made.add_column("iteration", no_wrap=True)
     # At T_meta = 1 every iteration is a meta iteration: one column says both.

@@ -13,11 +13,6 @@ LENGTH = 32
 class Transformer(nn.Module):
     """Token and position embeddings, encoder layers, and a linear layer on the mean output.
 
-    Args:
-        num_classes: the number of outputs.
-        width: the size of an embedding.
-        layers: the number of encoder layers.
-
     Example:
         >>> from metaloss.bench.transformer import Transformer
         >>> import torch

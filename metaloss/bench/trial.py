@@ -96,15 +96,9 @@ def start(
     device: str = "cpu",
     channels_last: bool = False,
 ) -> Trial:
-    """Return a training before its first step; it is the same at every call.
+    """Return a training before its first step, with a batch for each of K steps and a clean one.
 
-    Args:
-        case: the network and its inputs.
-        steps: K, the number of training batches.
-        batch: samples in a batch.
-        small: use the small network of the case.
-        device: to run on.
-        channels_last: use the channels-last memory format for images.
+    It is the same at every call.
     """
     seed_everything(0)
     numbers = generator(0, "bench")

@@ -188,11 +188,6 @@ def by_tangent(
 def slope_in_outputs(problem: Problem, batches: Batches, outputs: Tensor) -> Tensor:
     r"""Compute the loss's gradient :math:`\partial L / \partial z` in the logits.
 
-    Args:
-        problem: the bilevel problem.
-        batches: the batches of the step.
-        outputs: the logits.
-
     Returns:
         A tensor of the logits' shape, differentiable in the adjuster's parameters.
     """

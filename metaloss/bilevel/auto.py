@@ -18,13 +18,7 @@ _WITHOUT_FORWARD_MODE: WeakSet[nn.Module] = WeakSet()
 def auto(
     model: nn.Module, by_mixed: Callable[[], Solution], by_unroll: Callable[[], Solution]
 ) -> Solution:
-    """Try mixed mode first; a model for which it has failed is not tried again.
-
-    Args:
-        model: the classifier.
-        by_mixed: computes the solution in mixed mode.
-        by_unroll: computes the solution in reverse mode.
-    """
+    """Try mixed mode first; a model for which it has failed is not tried again."""
     if model not in _WITHOUT_FORWARD_MODE:
         try:
             return by_mixed()

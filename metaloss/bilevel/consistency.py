@@ -116,10 +116,6 @@ def real_step_differs(step: Pass, again: Pass) -> Tensor:
     A real step may run in half precision, and then its outputs show it. They are then compared with
     a larger tolerance, and the slope along the direction is not compared: it may consist of
     rounding errors alone.
-
-    Args:
-        step: the results of the real step's pass.
-        again: those of the second pass.
     """
     outputs = _distance(step.outputs, again.outputs)
     slopes = torch.zeros_like(outputs)

@@ -37,10 +37,7 @@ class CriterionCalls:
             criterion.listeners.remove(self._called)
 
     def check(self, batches: Batches) -> None:
-        """Raise an error unless the calls are those of the batches.
-
-        Args:
-            batches: of the step.
+        """Raise an error unless the calls are those of the batches of the step.
 
         Raises:
             InputError: another number of calls, other targets, or a criterion that evaluates.

@@ -21,12 +21,7 @@ class NoTangentError(NoRuleError):
 
 
 def no_forward_rule(model: nn.Module, error: Exception) -> NoTangentError:
-    """Return the error for an operation without a forward-mode rule.
-
-    Args:
-        model: the model whose forward pass raised the error.
-        error: the error that torch raised.
-    """
+    """Return the error for an operation without a forward-mode rule, from the one of torch."""
     return NoTangentError(
         f"strategy 'mixed': expected operations with a forward-mode rule, but the model"
         f"{_where(model, error)} has one without; use strategy='unroll', 'difference', or "
@@ -40,10 +35,6 @@ def check_twice_differentiable(strategy: str, grads: Iterable[Tensor]) -> None:
     At such a part, torch puts a node into the graph that raises an error when it is reached. If
     only constants lie behind the node, it is never reached, and the terms that lead through it
     would be left out without an error.
-
-    Args:
-        strategy: the strategy that differentiates the gradients.
-        grads: the gradients with their graph.
     """
     seen: set[Any] = set()
     coming = [g.grad_fn for g in grads if g.grad_fn is not None]
@@ -60,9 +51,6 @@ def check_twice_differentiable(strategy: str, grads: Iterable[Tensor]) -> None:
 @contextmanager
 def second_derivatives(strategy: str) -> Iterator[None]:
     """Turn torch's errors about missing second derivatives into one that says what to do.
-
-    Args:
-        strategy: the strategy that runs inside.
 
     Raises:
         NoRuleError: a second derivative is missing.

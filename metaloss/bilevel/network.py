@@ -79,12 +79,7 @@ def put_back(tensors: Mapping[str, Tensor], before: Mapping[str, Tensor]) -> Non
 
 
 def gradient(loss: Tensor, params: Mapping[str, Tensor], *, create_graph: bool = False) -> Params:
-    """Compute the gradient in the parameters that the loss depends on, by name.
-
-    Args:
-        loss: a scalar.
-        params: leaves.
-        create_graph: whether to make the gradient itself differentiable.
+    """Compute the gradient of a scalar in the leaves that it depends on, by name.
 
     Raises:
         InputError: a gradient is sparse.

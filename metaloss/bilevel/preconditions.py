@@ -99,9 +99,6 @@ def _inference_mode_refused() -> Iterator[None]:
 def isolated(devices: Iterable[torch.device]) -> Iterator[None]:
     """Record gradients in full precision, and restore the random generators at the end.
 
-    Args:
-        devices: the devices of the parameters.
-
     Raises:
         InputError: part of the model runs under ``torch.inference_mode()``.
     """

@@ -61,13 +61,8 @@ class Problem:
     ) -> Problem:
         """Set up the problem.
 
-        Args:
-            model: the classifier.
-            criterion: the adjusted loss.
-            meta_batch: clean samples.
-            meta_loss: the mean plain loss of the criterion's kind if not given; it has the class
-                weights of the criterion.
-            autocast: whether the network's passes run under bfloat16 autocast.
+        Without ``meta_loss`` it is the mean plain loss of the criterion's kind, with the class
+        weights of the criterion.
 
         Raises:
             InputError: the adjuster has nothing to learn, the criterion does not reduce, or the
@@ -92,12 +87,7 @@ class Problem:
         return cls(model, criterion, theta, meta_batch, meta_loss or criterion.plain_loss, autocast)
 
     def outputs(self, params: Params, buffers: Buffers, batches: Batches) -> Tensor:
-        """Compute the model's outputs for a step's batches, one after the other.
-
-        Args:
-            params: the weights.
-            buffers: updated in place.
-            batches: one or more.
+        """Compute the outputs for a step's batches, one after the other; updates the buffers.
 
         Returns:
             The outputs of all batches, ``[samples, outputs]``.

@@ -93,11 +93,6 @@ def update_vjp(
 def check_moved(before: Params, expected: Params, after: Params) -> None:
     """Raise an error unless a real step followed the optimizer's update rule.
 
-    Args:
-        before: the weights before the step.
-        expected: the weights after the step by the update rule.
-        after: the weights after the real step.
-
     Raises:
         InputError: a weight differs from the expected one by more than rounding errors.
     """

@@ -29,17 +29,9 @@ from metaloss.randomness import Randomness
 
 
 class Setting(NamedTuple):
-    """How the steps are made.
+    """How the steps are made: settings of a lookback, and the arguments of its ``step``.
 
-    Attributes:
-        model: the classifier.
-        optimizer: the optimizer of the model's parameters.
-        criterion: the adjusted loss.
-        clip: how gradients are clipped.
-        hold_norm: as for :class:`~metaloss.bilevel.Lookback`.
-        keep: bytes of activations to keep.
-        scaler: the gradient scaler, if the steps use one.
-        may_skip: whether the optimizer may make no step.
+    The activations to ``keep`` are counted in bytes.
     """
 
     model: nn.Module
@@ -78,10 +70,6 @@ class Watched(NamedTuple):
 
 class Watching:
     """Watches one step while it is made.
-
-    Args:
-        setting: how the step is made.
-        batches: the batch of the step, or its micro-batches.
 
     Raises:
         InputError: a model with hooks on gradients, or without trainable parameters.

@@ -15,9 +15,6 @@ _REFUSED = ("torch.nn.parallel", "torch.distributed", "deepspeed")
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return the network that ``torch.compile``, data parallelism or Fabric has wrapped.
 
-    Args:
-        model: a network, or its wrapper.
-
     Raises:
         InputError: a wrapper that splits the weights or the batch in another way than
             ``DistributedDataParallel``.

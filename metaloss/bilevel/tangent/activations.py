@@ -61,12 +61,7 @@ class Activations:
                 self._calls[k] = call._replace(output=None)
 
     def take(self, func: Function, weight: Tensor) -> Tensor | None:
-        """Return the output of the same call in the training step, if it was kept.
-
-        Args:
-            func: the function about to be called.
-            weight: the function's weight, without a tangent.
-        """
+        """Return the output of the same call in the training step, if it was kept."""
         name = self._copies.get(weight.data_ptr())
         if name is None or self._mismatch:
             return None

@@ -143,17 +143,7 @@ class Normalized(torch.autograd.Function):
         rstd: Tensor,
         known: Tensor,
     ) -> Tensor:
-        """Return the known outputs.
-
-        Args:
-            ctx: torch's context.
-            inputs: ``[batch, channels, ...]``.
-            weight: ``[channels]``; 1 if not given.
-            bias: ``[channels]``; 0 if not given.
-            mean: the mean of ``inputs``, ``[channels]``.
-            rstd: the reciprocal standard deviation of ``inputs``, ``[channels]``.
-            known: the outputs.
-        """
+        """Return the known outputs; the other arguments are those of :func:`normalize`."""
         ctx.save_for_backward(inputs, weight, mean, rstd)
         # A Function's output must not be a view, because a later layer could not write to it.
         return known.new_empty(0).set_(known)  # type: ignore[call-overload]
