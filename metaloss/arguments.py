@@ -70,11 +70,6 @@ def check_arguments(made: object) -> None:
 def checked(name: str, value: Any, hint: Any) -> Any:
     """Check one argument; see :func:`check_arguments`.
 
-    Args:
-        name: the name of the argument.
-        value: the value that was given.
-        hint: a type annotation.
-
     Returns:
         The value, with NumPy's numbers and arrays replaced by Python's.
 

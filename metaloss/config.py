@@ -35,9 +35,7 @@ class Config:
     def build(self, cls: Callable[..., T], **given: object) -> T:
         """Build the object that the configuration describes.
 
-        Args:
-            cls: the class of the object.
-            given: further arguments of the class, which the configuration does not bind.
+        ``given`` are further arguments of the class, which the configuration does not bind.
 
         Raises:
             InputError: The configuration is incomplete or invalid.
@@ -47,10 +45,6 @@ class Config:
 
     def argument(self, cls: Callable[..., Any], name: str) -> Any:
         """Return the value of one argument of a class; nothing else of the class is built.
-
-        Args:
-            cls: the class.
-            name: the argument, which the configuration binds.
 
         Raises:
             InputError: The configuration does not bind it, or the value cannot be built.

@@ -75,12 +75,7 @@ class ScheduledAdjuster(BaseAdjuster):
 
 
 def check_until(what: str, until: Sequence[float]) -> None:
-    """Raises :class:`~metaloss.checks.InputError` unless the fractions ascend to 1.
-
-    Args:
-        what: their name in the message.
-        until: the fractions.
-    """
+    """Raises :class:`~metaloss.checks.InputError` unless the fractions ascend to 1."""
     require(
         len(until) > 0
         and all(a < b for a, b in itertools.pairwise(until))

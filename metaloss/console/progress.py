@@ -161,12 +161,7 @@ class Lines(Observer):
 
 
 def say(line: str, console: Console | None = None) -> None:
-    """Print a line as it is: it may be long, or hold what looks like markup.
-
-    Args:
-        line: the line.
-        console: the console to print to; standard output by default.
-    """
+    """Print a line as it is: it may be long, or hold what looks like markup."""
     (console or Console()).print(line, soft_wrap=True, highlight=False, markup=False)
 
 

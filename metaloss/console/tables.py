@@ -19,9 +19,6 @@ def score_table(table: ScoreTable) -> Table:
     """Return a table with a row for each method and a column for each task.
 
     A published mean and the difference from it stand below a score.
-
-    Args:
-        table: the scores.
     """
     lines = Table(title=table.title, min_width=min(len(table.title), 80), show_lines=False)
     lines.add_column("method", overflow="fold")
@@ -49,9 +46,7 @@ def score_table(table: ScoreTable) -> Table:
 def across_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
     """Return the table of methods on several tasks, with the longer of the two as its rows.
 
-    Args:
-        rows: the rows of ``results.json``.
-        last: the number of last epochs that results are means of.
+    The rows given are those of ``results.json``.
     """
     metric = METRICS[rows[0]["metric"]]
     mean, std = f"{metric.name}_mean", f"{metric.name}_std"
@@ -83,12 +78,7 @@ def across_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
 
 
 def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
-    """Return the table of an experiment.
-
-    Args:
-        rows: the rows of ``results.json``.
-        last: the number of last epochs that results are means of.
-    """
+    """Return the table of an experiment from the rows of ``results.json``."""
     metric = METRICS[rows[0]["metric"]]
     by = f" by unchecked {_targets(metric)}" if rows[0].get("test_unchecked") else ""
     table = _titled(metric, last, by=by)

@@ -49,9 +49,6 @@ def rounded(said: Any) -> Any:
 def judged_by(trainings: MultiTaskTraining) -> dict[str, Any]:
     """Return what the steps of a run were judged by, if an adjuster was learned.
 
-    Args:
-        trainings: the trainings of the run.
-
     Returns:
         ``meta_loss``, and ``meta_unchecked``, the tasks whose meta samples nobody checked, if there
         are any. Nothing if no adjuster was learned.
@@ -70,13 +67,7 @@ def judged_by(trainings: MultiTaskTraining) -> dict[str, Any]:
 def result_of(
     trainings: MultiTaskTraining, epochs: Sequence[Mapping[str, Any]], info: RunInfo
 ) -> dict[str, Any]:
-    """Return the result of a meta-training run: the last metric of each task, and its cost.
-
-    Args:
-        trainings: the trainings, at the end of the run.
-        epochs: the records of all epochs.
-        info: the run.
-    """
+    """Return the result of a meta-training run: the last metric of each task, and its cost."""
     tasks = list(trainings.trainings.values())
     metric = tasks[0].state.criterion.loss.kind.metric.name
     alone = next(iter(trainings.trainings))  # the records of a single task do not name it
@@ -109,9 +100,7 @@ def held_out_of(method: Adjusted, rows: Sequence[Mapping[str, Any]]) -> dict[str
 
     Tasks whose test targets nobody checked are marked.
 
-    Args:
-        method: the method whose card it is.
-        rows: the rows of the report; those of other methods are left out.
+    Rows of other methods are left out.
     """
     beside = [row.name for row in conventional([method.loss])]
     names = (*beside, repr(widest(method.loss)), f"transferred {method.name}")

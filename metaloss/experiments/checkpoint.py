@@ -45,14 +45,7 @@ class Stateful(Protocol):
 def save_checkpoint(
     path: Path, state: Stateful, identity: Mapping[str, Any] | None = None, keep: int = 2
 ) -> None:
-    """Write a checkpoint atomically, and keep the ones before it.
-
-    Args:
-        path: the file.
-        state: the object whose state is written.
-        identity: the identity of the run, in plain values.
-        keep: the number of checkpoints to keep, with this one.
-    """
+    """Write a checkpoint atomically, and keep those before it: ``keep`` of them with this one."""
     buffer = io.BytesIO()
     torch.save({"identity": dict(identity or {}), "state": state.state_dict()}, buffer)
     held = buffer.getvalue()
@@ -99,10 +92,7 @@ def load_latest(
 ) -> str | None:
     """Load the last checkpoint or, if it is damaged, the last before it that is not.
 
-    Args:
-        path: the file of the last checkpoint.
-        state: the object to restore in place; left unchanged if there is no checkpoint.
-        identity: the expected identity of the run.
+    Without a checkpoint, the state is left unchanged.
 
     Returns:
         A warning that names the damaged checkpoints and the one that was loaded; ``None`` if the

@@ -33,13 +33,7 @@ class Confusion(NamedTuple):
 def write_confusion(
     records: RunRecords, counts: Int[Tensor, "classes classes"], classes: Sequence[str]
 ) -> None:
-    """Write the counts and the names of the classes to ``confusion.json``.
-
-    Args:
-        records: the run's folder.
-        counts: as in :class:`Confusion`.
-        classes: a name for each class.
-    """
+    """Write the counts and the names of the classes to ``confusion.json``."""
     found = {"classes": list(classes), "counts": counts.tolist()}
     text = json.dumps(found, separators=(",", ":"))
     write_atomically(records.path / NAME, (text + "\n").encode())

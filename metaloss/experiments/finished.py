@@ -82,11 +82,7 @@ def check_no_task(given: str | None) -> None:
 
 
 def chosen_task(names: Iterable[str], given: str | None) -> str:
-    """Choose a task of a comparison.
-
-    Args:
-        names: the names of its tasks, in order; one at least.
-        given: the name of the chosen one; by default the first.
+    """Choose a task of a comparison, by default the first.
 
     Raises:
         InputError: there is no such task.
@@ -101,12 +97,6 @@ def chosen_run(
     folder: Path, methods: Sequence[str], seeds: Sequence[int], choice: Choice
 ) -> tuple[str, int, RunRecords]:
     """Choose a finished run of classification.
-
-    Args:
-        folder: the folder of an experiment, or that of one task of a comparison.
-        methods: the names of its methods, in order; one at least.
-        seeds: its seeds, in order; one at least.
-        choice: which of them.
 
     Returns:
         The method's name, the seed, and the run's folder.

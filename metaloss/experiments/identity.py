@@ -47,12 +47,7 @@ def identity(value: object) -> Any:
 
 
 def run_identity(trainings: MultiTaskTraining, method: Method) -> dict[str, Any]:
-    """Return the identity of a run. A run that is resumed has to have the same one.
-
-    Args:
-        trainings: the run's trainings, at any step.
-        method: the method whose criterion they use.
-    """
+    """Return the identity of a run. A run that is resumed has to have the same one."""
     return {
         # The adjuster itself is in the checkpoint; the provenance holds a hash of the loaded one.
         "method": {**identity(method), **method.provenance},

@@ -16,12 +16,7 @@ from metaloss.types import TaskLike
 
 
 def make_task(make: Callable[..., TaskLike], seed: int, device: torch.device) -> TaskLike:
-    """Return the task of one seed.
-
-    Args:
-        make: a function that makes it, called with ``seed`` and ``device``.
-        seed: the run's seed.
-        device: the device to train on.
+    """Return the task of one seed, made by a call with ``seed`` and ``device``.
 
     Raises:
         InputError: The function fails, or returns something else.
@@ -67,10 +62,6 @@ class Distinct:
 
     def add(self, name: str, criterion: AdjustedLoss) -> None:
         """Compare a criterion with those added before.
-
-        Args:
-            name: the name of its method.
-            criterion: the criterion, which is kept for later comparisons.
 
         Raises:
             InputError: It was added before, or shares a trainable parameter with one that was.

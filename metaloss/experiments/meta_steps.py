@@ -28,10 +28,6 @@ def meta_steps(recipe: Recipe, per_epoch: int) -> int:
 
     A run that looks back over several steps may make one fewer in each epoch.
 
-    Args:
-        recipe: the training recipe.
-        per_epoch: the number of ordinary steps in an epoch.
-
     Example:
         >>> from metaloss.experiments.meta_steps import meta_steps
         >>> from metaloss.training import Recipe
@@ -44,9 +40,6 @@ def meta_steps(recipe: Recipe, per_epoch: int) -> int:
 
 def fewest(recipe: Recipe) -> int:
     """Return the number of meta steps below which an adjuster learns little.
-
-    Args:
-        recipe: the training recipe, whose ``meta_optimizer`` sets the learning rate.
 
     Example:
         >>> from functools import partial

@@ -35,10 +35,6 @@ RESERVED = {
 def check_names(what: str, names: Iterable[str]) -> None:
     """Raise an error unless each name makes a valid folder name that no other name makes.
 
-    Args:
-        what: what the names are called in messages, such as ``"methods"``.
-        names: the names.
-
     Raises:
         InputError: There is no name, two names make the same folder, or a name makes no folder or
             one that is reserved.

@@ -14,9 +14,7 @@ from metaloss.types import TaskLike, has_checked_meta
 def too_noisy(task: TaskLike, methods: Sequence[Method]) -> list[str]:
     """Return a warning if methods learn from noisy labels and the noise is beyond Theorem 2.
 
-    Args:
-        task: the data. Its noise is known if it has ``noise.transition``.
-        methods: the methods.
+    The noise of a task is known if it has ``noise.transition``.
 
     Returns:
         One line or none.

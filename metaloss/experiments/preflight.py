@@ -97,13 +97,7 @@ def check_fit(
 
 
 def first_batches(task: TaskLike, part: str, loader: Loader, count: int = 1) -> list[Batch]:
-    """Return a loader's first batches.
-
-    Args:
-        task: the task that the loader belongs to.
-        part: the loader's name in messages, such as ``"train"``.
-        loader: the loader.
-        count: the number of batches; all of the epoch if it has fewer.
+    """Return a loader's first batches, all of the epoch if it has fewer.
 
     Raises:
         InputError: The loader has no batch, or its batches do not fit the task.
@@ -168,12 +162,6 @@ def check_specs(
 
     There has to be at least one, their names have to make different folders, and each needs a
     network and the same number of epochs.
-
-    Args:
-        what: what the tasks are called in messages.
-        specs: the tasks.
-        model: the network of tasks without one.
-        recipe: the recipe of tasks without one.
     """
     check_names(what, [spec.name for spec in specs])
     for spec in specs:

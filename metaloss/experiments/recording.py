@@ -54,9 +54,6 @@ def training_samples(training: TaskTraining) -> dict[str, Tensor]:
 def margins_over_training(margins: MeanMargins) -> dict[str, Tensor]:
     """Return the columns of ``margins.safetensors``, one row a training sample.
 
-    Args:
-        margins: the memory of a training.
-
     Returns:
         ``index``, ``mean_margin`` (NaN for a sample that was in no batch) and ``batches``, the
         number of batches that it was in; ``[samples]`` each.

@@ -126,10 +126,6 @@ def rehearse(
 def check_optimizers(model: nn.Module, recipe: Recipe) -> None:
     """Make the network's optimizer and schedule, and step the schedule to the end.
 
-    Args:
-        model: the network, left unchanged.
-        recipe: the recipe that makes the optimizer and the schedule.
-
     Raises:
         InputError: the optimizer or the schedule cannot be made, or the training loop cannot use
             it.
@@ -142,10 +138,6 @@ def check_optimizers(model: nn.Module, recipe: Recipe) -> None:
 
 def check_meta_optimizer(criterion: AdjustedLoss, recipe: Recipe) -> None:
     """Check the adjuster's optimizer and schedule, if the adjuster has something to learn.
-
-    Args:
-        criterion: the adjusted loss, left unchanged.
-        recipe: the recipe that makes the optimizer and the schedule.
 
     Raises:
         InputError: as for :func:`check_optimizers`.

@@ -13,9 +13,6 @@ from metaloss.checks import is_number, require
 def by_epoch(records: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
     """Return the records of one task by epoch, in ascending order.
 
-    Args:
-        records: the records of the epochs, in any order.
-
     Raises:
         InputError: There is no record, or an epoch has none or two.
 
@@ -39,12 +36,9 @@ def by_epoch(records: Sequence[Mapping[str, Any]]) -> dict[int, Mapping[str, Any
 
 
 def last_epochs_mean(records: Sequence[Mapping[str, Any]], key: str, last: int = 5) -> float:
-    """Return the mean of a metric over the last epochs. The best epoch is never chosen.
+    """Return the mean of a metric over the last epochs, or over all if there are fewer.
 
-    Args:
-        records: one record per epoch, in any order.
-        key: the metric's name in the records.
-        last: the number of epochs; all if there are fewer.
+    The best epoch is never chosen.
 
     Raises:
         InputError: An epoch is missing, is there twice, or lacks the metric.

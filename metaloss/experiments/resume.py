@@ -23,13 +23,7 @@ def run_resumable(
 ) -> None:
     """Train to the end, starting from the last checkpoint if there is one.
 
-    Args:
-        trainings: the trainings before their first step.
-        identity: the run's identity, in plain values.
-        records: the run's folder, where the metrics and checkpoints are written.
-        observer: the observer to report progress to.
-        settings: how often checkpoints are written, and how many are kept.
-        record: called after each epoch, before its checkpoint; writes more to the folder.
+    After each epoch ``record`` is called, before its checkpoint; it writes more to the folder.
 
     Raises:
         InputError: The checkpoint is damaged or belongs to another run, or the metrics do not

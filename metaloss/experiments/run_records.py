@@ -51,9 +51,6 @@ class RunRecords:
     def identify(self, identity: Mapping[str, Any]) -> None:
         """Write the run's identity, or compare it with that of a run of which something is done.
 
-        Args:
-            identity: the run's settings in plain values.
-
         Raises:
             InputError: Another run was begun here.
         """
@@ -108,9 +105,6 @@ class RunRecords:
         """Return the result of this very run, and delete its checkpoints; ``None`` if not done.
 
         A process that ended between the result and the checkpoints has left them.
-
-        Args:
-            identity: the expected identity, as for :meth:`identify`.
 
         Raises:
             InputError: It is another run, or the result holds something else.

@@ -127,11 +127,7 @@ def _std(scores: Mapping[int, float]) -> float | None:
 
 
 def table_of_rows(rows: Sequence[Mapping[str, Any]], last: int) -> ScoreTable:
-    """Return the table of the rows of ``results.json``.
-
-    Args:
-        rows: the rows of an experiment, or of a comparison.
-        last: the number of last epochs that results are means of.
+    """Return the table of the rows of ``results.json``, of an experiment or of a comparison.
 
     Example:
         >>> from metaloss.experiments.results import row
@@ -159,12 +155,7 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]], last: int) -> ScoreTable:
 
 
 def titled(rows: Sequence[Mapping[str, Any]], last: int) -> str:
-    """Return what rows of ``results.json`` show.
-
-    Args:
-        rows: rows with one metric.
-        last: the number of last epochs that results are means of.
-    """
+    """Return what rows of ``results.json`` with one metric show."""
     unchecked = any(each.get("test_unchecked") for each in rows)
     by = " by unchecked targets" if unchecked else ""
     return f"{METRICS[rows[0]['metric']].title}{by}, mean of the last {last} epochs"

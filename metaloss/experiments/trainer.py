@@ -40,13 +40,7 @@ class _Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Trainer:
-    """Trains networks of one kind by one recipe.
-
-    Attributes:
-        model: a function that makes a new network.
-        recipe: the training recipe.
-        settings: the device and the other settings of the runs.
-    """
+    """Trains networks of one kind by one recipe."""
 
     model: Callable[[], nn.Module]
     recipe: Recipe
@@ -56,13 +50,6 @@ class Trainer:
         self, method: Method, task: TaskLike, info: RunInfo, records: RunRecords, observer: Observer
     ) -> dict[str, Any]:
         """Return the result of a run, after making it or what is left of it.
-
-        Args:
-            method: the method.
-            task: the task of the run's seed.
-            info: the run's description.
-            records: the run's folder.
-            observer: the observer to report progress to.
 
         Raises:
             InputError: another run was begun in the folder, or a checkpoint is damaged.
