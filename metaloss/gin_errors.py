@@ -18,8 +18,7 @@ from metaloss.gin_files import that_binds
 def gin_errors(where: str = "") -> Iterator[None]:
     """Turn any exception that gin raises into an :class:`InputError`.
 
-    Args:
-        where: the beginning of the message.
+    The message begins with ``where``.
 
     Raises:
         InputError: anything was raised; the message has the file and the line where gin names them.

@@ -63,12 +63,7 @@ def subnormals_as_zero() -> Iterator[None]:
 def environment(
     device: str | None = None, packages: Iterable[str] = ("metaloss", "torch", "torchopt")
 ) -> dict[str, Any]:
-    """Describe the machine and the versions of packages.
-
-    Args:
-        device: the name of the device, as for :func:`chosen_device`.
-        packages: the packages; those that are not installed are left out.
-    """
+    """Describe the machine and the versions of those packages that are installed."""
     used = chosen_device(device)
     return {
         "machine": {

@@ -160,11 +160,7 @@ def build(parsed: Config) -> Any:
 
 
 def one_task(parsed: Config, name: str | None = None) -> Experiment:
-    """Build the experiment of a configuration on one task.
-
-    Args:
-        parsed: the configuration.
-        name: the name of the task, if there are several; the first task by default.
+    """Build the experiment of a configuration on one task, by default the first.
 
     Raises:
         InputError: As for :func:`build`, or there is no such task.

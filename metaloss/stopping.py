@@ -34,9 +34,7 @@ class _Terminated(KeyboardInterrupt):
 def resumable(folder: RunFolder, words: Sequence[str]) -> Iterator[None]:
     """Let errors that stop a run inside the block say how to resume it.
 
-    Args:
-        folder: the run's folder.
-        words: the arguments of the command that runs it, without the program's name.
+    ``words`` are the arguments of the command, without the program's name.
 
     Raises:
         Stopped: The run was stopped by Ctrl-C or SIGTERM.
@@ -54,10 +52,7 @@ def resumable(folder: RunFolder, words: Sequence[str]) -> Iterator[None]:
 
 @contextmanager
 def stoppable(after: Callable[[], str]) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the block with a line.
-
-    Args:
-        after: returns what the line says of going on.
+    """Let Ctrl-C and SIGTERM end the block with a line, which ends with what ``after`` returns.
 
     Raises:
         Stopped: The block was ended so.
@@ -77,12 +72,7 @@ def _how(folder: RunFolder, words: Sequence[str]) -> str | None:
 
 
 def resuming(folder: RunFolder, words: Sequence[str]) -> str:
-    """Return the command that resumes a run.
-
-    Args:
-        folder: the run's folder.
-        words: the arguments of the command that began it, without the program's name.
-    """
+    """Return the command that resumes a run, from the words of the one that began it."""
     said = list(words)
     if not any(word == "--out" or word.startswith("--out=") for word in said):
         said += ["--out", str(folder.path)]

@@ -14,13 +14,7 @@ ENDINGS = (".csv", ".md", ".tex", ".png", ".svg")
 
 
 def write_table(table: ScoreTable, folder: Path, name: str = "results") -> list[Path]:
-    """Write a table as CSV, Markdown and LaTeX, and a picture of it; return the files.
-
-    Args:
-        table: the scores.
-        folder: the folder.
-        name: the files' name, without its ending.
-    """
+    """Write a table as CSV, Markdown and LaTeX, and a picture of it; return the files."""
     texts = {".csv": to_csv(table), ".md": to_markdown(table), ".tex": to_latex(table)}
     files = {folder / f"{name}{ending}": text.encode() for ending, text in texts.items()}
     write_together(files)

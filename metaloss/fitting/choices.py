@@ -25,16 +25,7 @@ _META_STEPS = 1000
 class Options:
     """What a user may choose. ``None`` leaves the choice to the data.
 
-    Attributes:
-        model: a network: one of ``OURS``, or a classifier of torchvision by its name.
-        weights: ``"DEFAULT"``, or a file of pretrained weights; ``None`` for random weights.
-        size: height and width of images, in pixels.
-        epochs: passes over the training samples.
-        batch_size: training samples in a batch.
-        meta_every: training steps from one meta step to the next.
-        held_out: training samples that are held out for the figures; with 0, the figures are those
-            of the training samples.
-        flip: whether images are flipped left to right at random in training.
+    They are the arguments of :func:`metaloss.fit` from ``model`` on, as it describes them.
     """
 
     model: str | None = None
@@ -109,10 +100,6 @@ class Choices:
 
 def choose(facts: Facts, options: Options) -> Choices:
     """Choose what the user left open.
-
-    Args:
-        facts: the data set.
-        options: what the user chose.
 
     Raises:
         InputError: a choice does not fit the data, or there are too few samples.

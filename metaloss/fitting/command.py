@@ -105,11 +105,7 @@ class Outcome(NamedTuple):
 def fit_data(places: Places, options: Options, settings: Settings, folder: RunFolder) -> Outcome:
     """Train on data with doubtful labels, and rank the labels.
 
-    Args:
-        places: where the samples are.
-        options: what the user chose.
-        settings: how the run is made.
-        folder: the run's folder. It gets the files of ``metaloss train`` and ``metaloss labels``.
+    The run's folder gets the files of ``metaloss train`` and ``metaloss labels``.
 
     Raises:
         InputError: the data cannot be read or used, or the folder cannot be written to.

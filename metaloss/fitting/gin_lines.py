@@ -40,14 +40,7 @@ def gin_run(
 ) -> GinRun:
     """Return the configuration of a run.
 
-    Args:
-        facts: the data set.
-        choices: the settings.
-        places: the values of the macros ``DATA``, ``CLEAN``, ``TEST`` and ``LABEL``.
-        baseline: whether cross entropy is trained beside.
-        seeds: the seeds.
-        device: a device, such as ``"cuda"``; by default, a GPU if there is one.
-        strict: whether an image that cannot be read is an error.
+    ``places`` are the values of the macros ``DATA``, ``CLEAN``, ``TEST`` and ``LABEL``.
     """
     own = choices.model in OURS
     learned = "recommended" if choices.clean else "recommended_no_clean"

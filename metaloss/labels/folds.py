@@ -56,11 +56,7 @@ def stratified(labels: Int[Tensor, " samples"], folds: int, seed: int) -> Int[Te
 def check_folds(folds: int, labels: Int[Tensor, " samples"], classes: Sequence[str]) -> None:
     """Raise :class:`~metaloss.InputError` unless each fold can have a sample of each label.
 
-    Args:
-        folds: the number of folds.
-        labels: the given labels, ``[samples]``, int64. A class that nothing is labelled as does not
-            count.
-        classes: a name for each class.
+    A class that nothing is labelled as does not count.
     """
     check_at_least("folds", folds, 2)
     counts = labels.bincount(minlength=len(classes))
@@ -73,12 +69,7 @@ def check_folds(folds: int, labels: Int[Tensor, " samples"], classes: Sequence[s
 
 
 def fold_records(run: OpenRun, folds: int) -> list[RunRecords]:
-    """Return the folder of each fold's run, ``RUN/folds/5/METHOD/seed-0/fold-1`` and so on.
-
-    Args:
-        run: the run.
-        folds: the number of folds.
-    """
+    """Return the folder of each fold's run, ``RUN/folds/5/METHOD/seed-0/fold-1`` and so on."""
     place = run.folder.path / FOLDER / str(folds) / slug(run.method.name) / f"seed-{run.seed}"
     return [RunRecords(place / f"fold-{number}") for number in range(1, folds + 1)]
 

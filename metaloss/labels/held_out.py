@@ -37,9 +37,6 @@ class HeldOut(NamedTuple):
 def held_out_of(run: OpenRun) -> HeldOut | None:
     """Predict the samples that a run held out, if their labels are as doubtful as the others.
 
-    Args:
-        run: the run.
-
     Returns:
         The samples; ``None`` if the test samples are others, their labels are known to be right, or
         it is known which training labels are wrong.

@@ -81,13 +81,7 @@ def _largest(matrix: Tensor, class_names: Sequence[str]) -> Table:
 
 
 def detection_table(found: Mapping[str, Detection], ranked_by: str, wrong: int) -> Table:
-    """Return the table of how well each score finds the wrong labels.
-
-    Args:
-        found: the figures by the score's name.
-        ranked_by: the score that the samples are ranked by.
-        wrong: the number of wrong labels.
-    """
+    """Return the table of how well each score finds the wrong labels."""
     table = Table(
         title=f"How well each score finds the {wrong} wrong labels (%)",
         caption="AP: average precision; P@k: precision among the k most doubtful; *: ranked by",

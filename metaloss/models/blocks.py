@@ -97,11 +97,7 @@ def projection_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.
 class BasicBlock(nn.Module):
     """A residual block of two 3x3 convolutions, each followed by batch normalization.
 
-    Args:
-        in_channels: input channels.
-        out_channels: output channels.
-        stride: stride of the first convolution.
-        shortcut: builds the shortcut.
+    The first convolution has the stride.
 
     Example:
         >>> from metaloss.models.blocks import BasicBlock, PaddedShortcut
@@ -138,10 +134,7 @@ class PreActBlock(nn.Module):
     Where the shape changes, the shortcut is a 1x1 convolution of the normalized input; elsewhere
     it is the identity.
 
-    Args:
-        in_channels: input channels.
-        out_channels: output channels.
-        stride: stride of the first convolution.
+    The first convolution has the stride.
 
     Example:
         >>> from metaloss.models.blocks import PreActBlock

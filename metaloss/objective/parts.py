@@ -41,13 +41,7 @@ def check_parts(loss: LossFamily, conditioner: Conditioner | None, adjuster: Bas
 
 
 def check_training_targets(loss: LossFamily, targets: Targets, num_classes: int | None) -> None:
-    """Raises :class:`~metaloss.checks.InputError` unless the targets are of the loss's kind.
-
-    Args:
-        loss: the loss family.
-        targets: of the training set.
-        num_classes: number of classes; ``None`` for regression.
-    """
+    """Raises :class:`~metaloss.checks.InputError` unless the targets are of the loss's kind."""
     if num_classes is not None:
         check_at_least("num_classes", num_classes, 2)
         check_labels("targets", targets, num_classes)
@@ -62,13 +56,10 @@ def check_training_targets(loss: LossFamily, targets: Targets, num_classes: int 
 def features_of(
     conditioner: Conditioner | None, samples: Samples, *, detach: bool, track: bool = False
 ) -> Float[Tensor, "samples features"]:
-    """Returns the features of each sample.
+    """Returns the features of each sample, none without a conditioner.
 
-    Args:
-        conditioner: computes them; ``None`` for no features.
-        samples: the samples.
-        detach: whether the features are constants in derivatives.
-        track: whether the conditioner remembers the samples.
+    With ``detach`` they are constants in derivatives. With ``track`` the conditioner remembers the
+    samples.
     """
     outputs = samples.outputs
     if conditioner is None:

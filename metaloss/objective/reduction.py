@@ -20,12 +20,6 @@ IGNORED = -100
 def check_settings(kind: Kind, reduction: str, ignore_index: int, weight: Any) -> None:
     """Raises an error unless the settings fit one another.
 
-    Args:
-        kind: the kind of the loss.
-        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
-        ignore_index: the label to ignore.
-        weight: a weight for each class, ``[classes]``, or ``None``.
-
     Raises:
         InputError: an unknown reduction; a label to ignore that is no whole number; a weight that
             is negative or not finite; or a weight or a label to ignore for values.

@@ -101,13 +101,7 @@ def predict_run(
 def predict_by(
     network: RunNetwork, data: Source, *, batch_size: int = BATCH_SIZE, strict: bool = False
 ) -> Predictions:
-    """Predict data of your own by a network that was read already.
-
-    Args:
-        network: the network of a run.
-        data: as for :func:`predict_run`.
-        batch_size: likewise.
-        strict: likewise.
+    """Predict data of your own by a network that was read already; see :func:`predict_run`.
 
     Raises:
         InputError: as for :func:`predict_run`.
@@ -128,12 +122,6 @@ def predicted(
     network: RunNetwork, data: Data, batch_size: int = BATCH_SIZE, *, strict: bool = False
 ) -> Iterator[Predicted]:
     """Yield the predictions for data, in parts.
-
-    Args:
-        network: the network of a run.
-        data: the samples.
-        batch_size: the number of samples in a part, at most.
-        strict: whether to stop at the first sample that cannot be read.
 
     Raises:
         InputError: no sample can be read, one cannot with ``strict``, or the network returns

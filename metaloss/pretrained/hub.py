@@ -14,10 +14,7 @@ REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def download(repository: str) -> Path:
-    """Downloads the two files of an adjuster from the Hub and returns their folder.
-
-    Args:
-        repository: ``"user/name"``.
+    """Downloads the two files of an adjuster, ``"user/name"`` on the Hub, and returns their folder.
 
     Raises:
         InputError: ``huggingface_hub`` is not installed, or the download failed.

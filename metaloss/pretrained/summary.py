@@ -43,9 +43,6 @@ class Summary(NamedTuple):
 def summary(adjuster: Pretrained) -> Summary:
     """Returns what an adjuster's card says in a few entries.
 
-    Args:
-        adjuster: an adjuster of the package.
-
     Example:
         >>> import metaloss
         >>> from metaloss.pretrained.summary import summary

@@ -122,9 +122,7 @@ def colour_of(number: int) -> str:
 def legend(report: Report, *, first: bool) -> str:
     """Return the names of the lines with their colours; choosing one hides or shows its line.
 
-    Args:
-        report: the report.
-        first: whether it is the first of the page, which has the boxes to tick.
+    The first legend of the page has the boxes to tick.
     """
     entries = []
     for number, row in enumerate(report.rows):

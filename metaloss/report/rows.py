@@ -69,12 +69,7 @@ class Report:
 
 
 def by_task(report: Report, draw: Callable[[str], str]) -> str:
-    """Return what is drawn of each task: folded if there are several, all but the first.
-
-    Args:
-        report: what the page is about.
-        draw: returns what is about a task, as HTML; empty if there is nothing.
-    """
+    """Return what is drawn of each task: folded if there are several, all but the first."""
     parts = []
     for number, task in enumerate(report.tasks):
         body = draw(task)
@@ -86,10 +81,6 @@ def by_task(report: Report, draw: Callable[[str], str]) -> str:
 
 def gather(folders: Sequence[str | Path], components: Iterable[type] = ()) -> Report:
     """Read the folders of a report.
-
-    Args:
-        folders: one or more, as for :func:`~metaloss.report.records.read_source`.
-        components: classes of the user's own that adjusters were made with.
 
     Raises:
         InputError: There is none, one is given twice, or their metrics differ; and as for

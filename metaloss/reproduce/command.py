@@ -188,11 +188,7 @@ class Reproduction:
             say(f"picture: {path}")
 
     def tables(self, target: str, data: str | None = None) -> dict[str, PublishedTable]:
-        """Return the tables of a target by the gin files of their grids.
-
-        Args:
-            target: the target.
-            data: the data set of the tables to return; by default, all.
+        """Return the tables of a target, or those of one data set, by the gin files of their grids.
 
         Raises:
             InputError: data is needed and not given.
@@ -218,13 +214,7 @@ class Reproduction:
         name: str,
         only: Mapping[str, Sequence[str]] | None = None,
     ) -> Sweep:
-        """Return the sweep of a table.
-
-        Args:
-            table: the table.
-            name: the gin file of its grid.
-            only: the runs to make; by default, those of this reproduction.
-        """
+        """Return the sweep of a table, by default with the runs of this reproduction."""
         only = self.only if only is None else only
         if table.methods:
             only = {"method": table.methods, **only}

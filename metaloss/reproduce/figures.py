@@ -75,9 +75,7 @@ ORACLE_NOISES = {"table1": (SYMMETRIC, "asymmetric 0.4"), "table2": ("instance 0
 def draw_oracles(tables: Sequence[ScoreTable], path: Path) -> None:
     """Draw Figure 2 from the scores of cross entropy, the searched losses and the oracles.
 
-    Args:
-        tables: tables with these rows; each has some of the columns.
-        path: the picture's.
+    Each table has some of the columns.
     """
     by_method: dict[str, dict[str, list[float]]] = {}
     columns = {noise for noises in ORACLE_NOISES.values() for noise in noises}

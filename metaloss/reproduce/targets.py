@@ -14,10 +14,6 @@ ALL = "all"
 def grids(target: str, scale: str) -> list[str]:
     """Return the package's gin files with the grids of a table, one for each data set.
 
-    Args:
-        target: a table.
-        scale: ``"smoke"``, ``"laptop"`` or ``"paper"``.
-
     Example:
         >>> from metaloss.reproduce.targets import grids
         >>> grids("table1", "laptop")

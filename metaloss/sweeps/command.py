@@ -49,11 +49,6 @@ def carry_out(
 ) -> list[Outcome]:
     """Make the runs that are not finished; print and write the table, and report failures.
 
-    Args:
-        sweep: the sweep.
-        ray: the cluster that makes the runs; by default, this process does.
-        published: published scores, by row and column.
-
     Returns:
         The outcomes of the runs that failed.
 
@@ -82,12 +77,7 @@ def _show(table: ScoreTable | None, sweep: Sweep) -> None:
 
 
 def make_runs(sweep: Sweep, ray: OnRay | None = None) -> list[Outcome]:
-    """Make the runs that are not finished, and report and return those that failed.
-
-    Args:
-        sweep: the sweep.
-        ray: the cluster that makes the runs; by default, this process does.
-    """
+    """Make the runs that are not finished, and report and return those that failed."""
     left = len(sweep.unfinished)
     runs = len(sweep.runs)
     console = Console(stderr=True)

@@ -54,12 +54,7 @@ class Local:
 
 
 def attempt(job: Job, observer: Observer | None = None) -> Outcome:
-    """Run a job, and return its error if there is one.
-
-    Args:
-        job: the job.
-        observer: the observer to report progress to.
-    """
+    """Run a job, and return its error if there is one."""
     try:
         job.run(observer)
     except FolderInUseError as error:

@@ -24,9 +24,6 @@ _OTHERS = ("LOCAL_RANK", "RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MAST
 def run_in_processes(job: Mapping[str, Any]) -> None:
     """Make a run in a program of its own.
 
-    Args:
-        job: the attributes of a :class:`~metaloss.sweeps.jobs.Job`.
-
     Raises:
         InputError: the run failed; the message is its last line.
     """

@@ -30,10 +30,6 @@ _DEFINED: dict[type[LossFamily], dict[str, tuple[float, float]]] = {
 def filled(loss: LossFamily, values: Mapping[str, float] | None = None) -> dict[str, float]:
     """Return a value for each hyperparameter, the default where none is given.
 
-    Args:
-        loss: a loss family.
-        values: hyperparameter values by name.
-
     Raises:
         InputError: an unknown name.
 
@@ -147,11 +143,9 @@ def at_probability(
 
 
 def is_unbounded(loss: LossFamily, values: Mapping[str, float]) -> bool:
-    """Return whether the loss has cross entropy as a part or as its limit, so has no maximum.
+    """Return whether the loss, as :func:`of_paper` returns it, has no maximum.
 
-    Args:
-        loss: as :func:`of_paper` returns it.
-        values: likewise.
+    That is so if it has cross entropy as a part or as its limit.
 
     Example:
         >>> from metaloss.losses import SL

@@ -46,11 +46,9 @@ class EpochMetrics:
         self._add((name,), value.detach()[None], torch.ones_like(value)[None])
 
     def skip_step(self, step: int, tensor: str) -> None:
-        """Count an ordinary step that was skipped.
+        """Count an ordinary step of the run that was skipped.
 
-        Args:
-            step: its number in the whole run.
-            tensor: what was not finite: ``"loss"``, or the parameter of a gradient.
+        The tensor is what was not finite: ``"loss"``, or the parameter of a gradient.
         """
         first = self.skipped or Skipped(0, step, tensor)
         self.skipped = first._replace(number=first.number + 1)

@@ -15,10 +15,6 @@ def check_meta_loss(task: TaskLike, recipe: Recipe) -> None:
     It does unless it is noise-tolerant, and the task's meta samples may have wrong targets. A loss
     that is not noise-tolerant is lowest for a network that has fitted these, and teaches the
     adjuster to trust them.
-
-    Args:
-        task: the data, with meta samples.
-        recipe: the training recipe.
     """
     meta_loss = recipe.lookahead.meta_loss
     tolerant = isinstance(meta_loss, MetaLoss) and meta_loss.noise_tolerant

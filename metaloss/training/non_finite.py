@@ -39,10 +39,6 @@ def first_bad(loss: Tensor, params: Sequence[nn.Parameter]) -> Tensor | None:
 
     An accelerator is waited for once.
 
-    Args:
-        loss: a scalar.
-        params: the parameters whose gradients are checked.
-
     Returns:
         The loss itself, or the parameter of the gradient.
 
@@ -83,10 +79,7 @@ class NonFiniteGuard:
     def check(self, hypergradient: Mapping[str, Tensor], step: int) -> Tensor:
         """Check a hypergradient and remember whether it was finite.
 
-        Args:
-            hypergradient: the gradient of each parameter of the adjuster, by name; the same names
-                at each call.
-            step: the number of the meta step in the whole run.
+        It has the same names at each call.
 
         Returns:
             Whether every value is finite: a boolean scalar on the device of the gradients.
@@ -127,9 +120,6 @@ class NonFiniteGuard:
 
     def check_in_a_row(self, most: int) -> None:
         """Raise an error if so many meta steps in a row were skipped; waits for the device.
-
-        Args:
-            most: the number in a row that is too many.
 
         Raises:
             InputError: there were as many, or more.

@@ -44,12 +44,7 @@ class Owners:
     def gathered(
         self, found: Mapping[str, MetaGradient], device: torch.device
     ) -> list[MetaGradient]:
-        """Return the hypergradients of all processes, in the order of the tasks.
-
-        Args:
-            found: those of this process, by task.
-            device: the device of the adjuster.
-        """
+        """Return the hypergradients of all processes, in the order of the tasks."""
         if not self.spread:
             return list(found.values())
         everyone: list[Any] = [None] * number()
@@ -58,12 +53,7 @@ class Owners:
         return [_on(together[name], device) for name in self._of if name in together]
 
     def record(self, name: str, finish: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Return the record of a task's epoch, which its owner makes.
-
-        Args:
-            name: the task.
-            finish: makes the record; called by the owner alone.
-        """
+        """Return the record of a task's epoch, which its owner makes."""
         if not self.spread:
             return finish()
         said: list[Any] = [None]

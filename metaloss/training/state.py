@@ -155,11 +155,6 @@ class TrainState:
 def fresh(make: Callable[[], nn.Module], seed: int, *stream: str) -> nn.Module:
     """Make a network whose initial weights depend only on the seed and the name of a stream.
 
-    Args:
-        make: makes the network, drawing from torch's global generator.
-        seed: the seed of the run.
-        stream: the names that distinguish the networks of a run.
-
     Raises:
         InputError: the network cannot be made.
     """

@@ -21,11 +21,6 @@ from metaloss.types import Batch
 def meta_gradient(state: TrainState, solution: Solution, metrics: EpochMetrics) -> MetaGradient:
     """Record a hypergradient of the clean loss (Eq. 10, 11), and return it for the adjuster's step.
 
-    Args:
-        state: the state of the training; its count of meta steps is increased.
-        solution: the hypergradient and the clean loss.
-        metrics: the epoch's metrics, updated in place.
-
     Raises:
         InputError: passes through the network that should agree disagree.
     """
@@ -50,13 +45,7 @@ def ordinary_step(
     If the loss or a gradient is not finite, the step is skipped, and leaves no trace in the
     weights, the optimizer, the running statistics and the conditioner's memory.
 
-    Args:
-        state: the state of the training, changed in place.
-        batch: the batch to train on.
-        metrics: the epoch's metrics, updated in place.
-        criterion: the loss: the state's own, or the plain loss while warming up.
-        clip: how gradients are clipped; not at all if not given.
-        max_skipped: the number of skipped steps in a row that is too many.
+    While warming up, ``criterion`` is the plain loss and not that of the state.
 
     Returns:
         Whether the step was taken.

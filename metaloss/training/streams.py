@@ -37,22 +37,15 @@ def check_loader(name: str, loader: object) -> None:
 
 
 def in_order(loader: Loader) -> Loader:
-    """Return a loader of the same samples in order and without augmentation, if there is one.
+    """Return a loader of the same samples in order and without augmentation.
 
-    Args:
-        loader: the loader; it is returned itself unless it is
-            :class:`~metaloss.types.Reviewable`.
+    It is the loader itself unless that is :class:`~metaloss.types.Reviewable`.
     """
     return loader.in_order() if isinstance(loader, Reviewable) else loader
 
 
 def stream(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Batch]:
-    """Yield the batches of epoch after epoch, without end.
-
-    Args:
-        loader: the loader.
-        start: the number of batches to skip, as a resumed run does.
-        name: the loader's name in messages.
+    """Yield the batches of epoch after epoch, without end; the first ``start`` are skipped.
 
     Raises:
         InputError: An epoch has fewer batches than the loader's length.
@@ -73,10 +66,7 @@ def stream(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Bat
 def own_parts(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Batch]:
     """Yield this process's part of each batch of a :func:`stream`; all of it if it is alone.
 
-    Args:
-        loader: the loader; it reads the part alone if it is :class:`~metaloss.types.Divisible`.
-        start: the number of batches to skip.
-        name: the loader's name in messages.
+    A loader reads the part alone if it is :class:`~metaloss.types.Divisible`.
 
     Raises:
         InputError: as for :func:`stream`; or a batch has fewer samples than there are processes.

@@ -28,12 +28,7 @@ def draw_predictions(
     the samples below. Otherwise it is the samples themselves. The axis of the hyperparameter is its
     whole range.
 
-    Args:
-        axis: where to draw.
-        criterion: the loss with its learned adjuster.
-        column: which hyperparameter.
-        samples: what the criterion makes of the training samples.
-        fixed: the value of the conventional loss, and its entry in the legend.
+    A dotted line is ``fixed``: the value of the conventional loss, and its entry in the legend.
     """
     hyperparameter = criterion.loss.hyperparameters[column]
     if isinstance(criterion.conditioner, Margin | Residual):

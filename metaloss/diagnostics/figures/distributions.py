@@ -80,14 +80,7 @@ def draw_spreads(spreads: Sequence[Spread]) -> Figure:
 
 
 def draw_histograms(axis: Axes, spread: Spread, time: Recorded, values: Tensor) -> None:
-    """Draw the histograms of one time.
-
-    Args:
-        axis: where to draw.
-        spread: the row that it belongs to.
-        time: the samples at that time.
-        values: their values, ``[samples]``.
-    """
+    """Draw the histograms of one time."""
     space = np.geomspace if spread.log else np.linspace
     bins = space(spread.low, spread.high, _BINS + 1).tolist()
     inside = values.double().clamp(bins[0], bins[-1])

@@ -117,13 +117,7 @@ def limits(low: float, high: float) -> tuple[float, float]:
 
 
 def panels(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure with so many panels, and the panels row by row.
-
-    Args:
-        count: the number of panels.
-        columns: the number of panels in a row.
-        height: of a row, in inches.
-    """
+    """Return a figure with so many panels, and the panels row by row; heights are in inches."""
     rows = -(-count // columns)
     # A single panel as wide as the picture would be all width.
     width = _WIDTH if columns > 1 else 0.7 * _WIDTH

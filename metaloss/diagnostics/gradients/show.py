@@ -12,13 +12,7 @@ from metaloss.diagnostics.gradients.report import Report
 
 
 def show(console: Console, name: str, report: Report) -> None:
-    """Print a report.
-
-    Args:
-        console: where to print.
-        name: the name of the method.
-        report: the report on the method.
-    """
+    """Print a report."""
     console.print(checks_table(name, report))
     if report.layers:
         console.print(layers_table(report.layers))
@@ -27,12 +21,7 @@ def show(console: Console, name: str, report: Report) -> None:
 
 
 def checks_table(name: str, report: Report) -> Table:
-    """Return the table of the comparisons.
-
-    Args:
-        name: the name of the method.
-        report: the report on the method.
-    """
+    """Return the table of the comparisons."""
     through = "1 step" if report.steps == 1 else f"{report.steps} steps"
     table = Table(title=f"{name}: hypergradient through {through}, of length {report.length:.1e}")
     table.add_column("check")

@@ -25,12 +25,7 @@ class Span(NamedTuple):
 
 
 def spans(problem: Problem, step: Step) -> dict[str, Span]:
-    """Return when each module is called; modules that are not called are missing.
-
-    Args:
-        problem: its model is called once.
-        step: the weights, the buffers, the batch and the random numbers of the call.
-    """
+    """Return when each module is called; modules that are not called are missing."""
     events = count()
     begun: dict[str, int] = {}
     ended: dict[str, int] = {}
