@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -25,6 +25,19 @@ def require(condition: bool, message: str) -> None:
     """
     if not condition:
         raise InputError(message)
+
+
+def check_one_of(name: str, value: object, known: Collection[str]) -> None:
+    """Raise :class:`InputError` unless ``value`` is one of the known words.
+
+    Example:
+        >>> from metaloss.checks import check_one_of
+        >>> check_one_of("order", "random", ("shuffled", "weighted"))
+        Traceback (most recent call last):
+            ...
+        metaloss.checks.InputError: order: expected one of shuffled, weighted, got 'random'
+    """
+    require(value in known, f"{name}: expected one of {', '.join(known)}, got {value!r}")
 
 
 def is_number(value: object) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from metaloss.checks import InputError, check_at_least, is_number, require
+from metaloss.checks import InputError, check_at_least, check_one_of, is_number, require
 
 FORMAT = 1
 """The version of the file's format."""
@@ -78,7 +78,7 @@ class Inputs:
 
     def __post_init__(self) -> None:
         """Check that all that the kind needs is there, and fits."""
-        require(self.kind in KINDS, f"kind: expected one of {', '.join(KINDS)}, got {self.kind!r}")
+        check_one_of("kind", self.kind, KINDS)
         needed, allowed = KINDS[self.kind], OPTIONAL.get(self.kind, ())
         parts = (*KINDS.values(), *OPTIONAL.values())
         for name in {each for some in parts for each in some} - set(allowed):
@@ -91,10 +91,8 @@ class Inputs:
             len(self.class_names) >= 1 and all(isinstance(name, str) for name in self.class_names),
             f"class_names: expected names, got {self.class_names!r}",
         )
-        require(
-            self.dtype in {None, *DTYPES},
-            f"dtype: expected one of {', '.join(DTYPES)}, got {self.dtype!r}",
-        )
+        if self.dtype is not None:
+            check_one_of("dtype", self.dtype, DTYPES)
         for side in self.sample_shape or ():
             check_at_least("sample_shape", side, 1)
         require(
@@ -116,11 +114,7 @@ class Inputs:
                 f"{name}: expected a number for each of {shape[0]} channels, got {list(values)}",
             )
         require(min(std) > 0, f"std: expected positive numbers, got {list(std)}")
-        expected = RESIZE[self.kind]
-        require(
-            self.resize in expected,
-            f"resize: expected one of {', '.join(expected)}, got {self.resize!r}",
-        )
+        check_one_of("resize", self.resize, RESIZE[self.kind])
         if self.scale is not None:
             check_at_least("scale", self.scale, max(shape[1:]))
 

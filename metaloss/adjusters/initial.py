@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from metaloss.checks import require
+from metaloss.checks import check_one_of
 from metaloss.losses import Hyperparameter
 
 INITIAL = ("defaults", "middle")
@@ -35,7 +35,7 @@ def set_initial(last: nn.Linear, hyperparameters: Sequence[Hyperparameter], init
     Raises:
         InputError: an unknown ``initial``.
     """
-    require(initial in INITIAL, f"initial: expected one of {', '.join(INITIAL)}, got {initial!r}")
+    check_one_of("initial", initial, INITIAL)
     if initial == "defaults":
         logits = torch.tensor([_default_logit(h) for h in hyperparameters])
         with torch.no_grad():

@@ -10,7 +10,7 @@ import torch
 
 from metaloss.bench.cases import CASES
 from metaloss.bench.methods import METHODS
-from metaloss.checks import InputError, check_at_least, require
+from metaloss.checks import InputError, check_at_least, check_one_of, require
 
 QUICK = {"batch": 8, "repeats": 2}
 
@@ -89,7 +89,7 @@ class Settings:
 def _check_names(what: str, names: Collection[str], known: Collection[str]) -> None:
     require(len(names) > 0, f"{what}: expected at least one of {', '.join(known)}, got none")
     for name in names:
-        require(name in known, f"{what}: expected one of {', '.join(known)}, got {name!r}")
+        check_one_of(what, name, known)
 
 
 def _check_device(device: str) -> None:

@@ -22,7 +22,7 @@ from metaloss.bilevel.problem import MetaLossFunction, Problem, Rehearsal, theta
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.unroll import unroll
 from metaloss.bilevel.wrapped import unwrapped, unwrapped_optimizer
-from metaloss.checks import check_at_least, check_in_range, require
+from metaloss.checks import check_at_least, check_in_range, check_one_of, require
 from metaloss.objective import AdjustedLoss
 from metaloss.processes import check_same
 from metaloss.types import Batch
@@ -106,7 +106,7 @@ class Lookahead:
         """Check the settings."""
         check_at_least("steps", self.steps, 1)
         check_in_range("hold_norm", self.hold_norm, 0.0, 1.0)
-        check_strategy(self.strategy)
+        check_one_of("strategy", self.strategy, STRATEGIES)
         check_arguments(self)
 
     def hypergradient(
@@ -201,12 +201,4 @@ def rehearsal_of(
             hold_norm=lookahead.hold_norm,
             clip=lookahead.clip,
         ),
-    )
-
-
-def check_strategy(strategy: str) -> None:
-    """Raise :class:`~metaloss.checks.InputError` for an unknown strategy."""
-    require(
-        strategy in STRATEGIES,
-        f"strategy: expected one of {', '.join(STRATEGIES)}, got {strategy!r}",
     )

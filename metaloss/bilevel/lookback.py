@@ -16,7 +16,7 @@ from metaloss.bilevel.batches import AnyBatch, as_batch, as_batches
 from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.difference import CentralDifferences
 from metaloss.bilevel.double_backward import DoubleBackward
-from metaloss.bilevel.lookahead import check_strategy
+from metaloss.bilevel.lookahead import STRATEGIES
 from metaloss.bilevel.marks import Optimizer, marks, modes, state_marks
 from metaloss.bilevel.mixed import Mixed
 from metaloss.bilevel.network import copied
@@ -26,7 +26,7 @@ from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.step import Step
 from metaloss.bilevel.watch import Setting, Watched, Watching
 from metaloss.bilevel.wrapped import unwrapped, unwrapped_optimizer
-from metaloss.checks import check_at_least, check_in_range, require
+from metaloss.checks import check_at_least, check_in_range, check_one_of, require
 from metaloss.objective import AdjustedLoss
 from metaloss.processes import check_same
 
@@ -123,7 +123,7 @@ class Lookback:
             f"clip: expected ClipNorm(...), ClipValue(...) or None, got {clip!r}",
         )
         self.clip = clip
-        check_strategy(strategy)
+        check_one_of("strategy", strategy, STRATEGIES)
         self.strategy = strategy
         self.keep = check_in_range("keep", keep, 0.0)
         self.autocast = autocast

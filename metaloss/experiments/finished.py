@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import nn
 
-from metaloss.checks import InputError, require
+from metaloss.checks import InputError, check_one_of, require
 from metaloss.experiments.names import slug
 from metaloss.experiments.run_records import RunRecords
 from metaloss.files import read_text
@@ -89,7 +89,7 @@ def chosen_task(names: Iterable[str], given: str | None) -> str:
     """
     known = list(names)
     name = known[0] if given is None else given
-    require(name in known, f"task: expected one of {', '.join(known)}, got {name!r}")
+    check_one_of("task", name, known)
     return name
 
 
@@ -114,7 +114,7 @@ def chosen_run(
         learned = [name for name, records in runs.items() if records.adjuster.is_dir()]
         frozen = [name for name, records in runs.items() if "adjuster" in (records.result() or {})]
         method = [*learned, *frozen, *runs][0]
-    require(method in runs, f"method: expected one of {', '.join(runs)}, got {method!r}")
+    check_one_of("method", method, runs)
     records = runs[method]
     result = records.result()
     if result is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from metaloss.checks import InputError, require
+from metaloss.checks import InputError, check_one_of, require
 from metaloss.config import configuration
 from metaloss.console import observer, say
 from metaloss.diagnostics.figures import draw_figure3
@@ -54,10 +54,7 @@ class Reproduction:
 
     def __post_init__(self) -> None:
         """Check the scale."""
-        require(
-            self.scale in SCALES,
-            f"scale: expected one of {', '.join(SCALES)}, got {self.scale!r}",
-        )
+        check_one_of("scale", self.scale, SCALES)
 
     def run(self, target: str) -> bool:
         """Reproduce a target, or all of them; return whether nothing failed.
@@ -66,8 +63,7 @@ class Reproduction:
             InputError: an unknown target, data is needed and not given, or the settings are
                 invalid.
         """
-        known = (*TARGETS, ALL)
-        require(target in known, f"target: expected one of {', '.join(known)}, got {target!r}")
+        check_one_of("target", target, (*TARGETS, ALL))
         if target == ALL:
             return self._every()
         if target in TABLES:

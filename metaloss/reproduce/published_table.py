@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metaloss.arguments import check_arguments
-from metaloss.checks import require
+from metaloss.checks import check_one_of
 from metaloss.experiments.score_table import Published
 from metaloss.sweeps import Grid
 
@@ -54,15 +54,8 @@ class PublishedTable:
     def __post_init__(self) -> None:
         """Check the table and the data set."""
         check_arguments(self)
-        require(
-            self.table in TABLES,
-            f"table: expected one of {', '.join(TABLES)}, got {self.table!r}",
-        )
-        known = dict.fromkeys(row["data"] for row in _rows(self.table))
-        require(
-            self.data in known,
-            f"data: expected one of {', '.join(known)}, got {self.data!r}",
-        )
+        check_one_of("table", self.table, TABLES)
+        check_one_of("data", self.data, dict.fromkeys(row["data"] for row in _rows(self.table)))
 
     @property
     def published(self) -> Mapping[tuple[str, str], Published]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from metaloss.arguments import check_arguments
-from metaloss.checks import check_at_least, require
+from metaloss.checks import check_at_least, check_one_of, require
 from metaloss.experiments.names import check_names, slug
 
 SEED = "seed"
@@ -94,7 +94,7 @@ class Grid:
         require(SEED not in self.axes, "axes: expected no axis 'seed', got one; set seeds")
         for axis, values in self.axes.items():
             check_names(f"axis {axis}", values)
-        self._known("rows", self.rows, self.axes)
+        check_one_of("rows", self.rows, self.axes)
         require(
             0 < len(set(self.seeds)) == len(self.seeds),
             f"seeds: expected one or more different ones, got {self.seeds!r}",
@@ -103,9 +103,9 @@ class Grid:
             check_at_least("seeds", seed, 0)
         for combination in self.skip:
             for axis, names in combination.items():
-                self._known("skip", axis, self.axes)
+                check_one_of("skip", axis, self.axes)
                 for name in _listed(names):
-                    self._known(f"skip: {axis}", name, self.axes[axis])
+                    check_one_of(f"skip: {axis}", name, self.axes[axis])
         require(
             next(self._combinations(), None) is not None,
             "skip: expected something left to run, got nothing",
@@ -123,7 +123,7 @@ class Grid:
         """
         only = only or {}
         for axis, patterns in only.items():
-            self._known("only", axis, [*self.axes, SEED])
+            check_one_of("only", axis, [*self.axes, SEED])
             values = list(map(str, self.seeds)) if axis == SEED else list(self.axes[axis])
             for pattern in patterns:
                 require(
@@ -162,9 +162,6 @@ class Grid:
         files = tuple(text for text in said if text.endswith(".gin"))
         bindings = tuple(text for text in said if not text.endswith(".gin"))
         return files, (*self.bindings, *bindings, f"SEEDS = ({seed},)")
-
-    def _known(self, what: str, name: str, known: Mapping[str, object] | Sequence[str]) -> None:
-        require(name in known, f"{what}: expected one of {', '.join(known)}, got {name!r}")
 
 
 def _listed(names: str | Sequence[str]) -> Sequence[str]:

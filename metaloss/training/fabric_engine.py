@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.arguments import check_arguments
-from metaloss.checks import InputError, check_at_least, check_in_range, require
+from metaloss.checks import InputError, check_at_least, check_in_range, check_one_of, require
 from metaloss.training.engine import FULL, Engine, Forward
 
 PRECISIONS = (FULL, "bf16-mixed", "16-mixed")
@@ -59,15 +59,8 @@ class FabricEngine(Engine):
         check_arguments(self)
         check_at_least("devices", self.devices, 1)
         check_in_range("timeout", self.timeout, 1.0)
-        require(
-            self.precision in PRECISIONS,
-            f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}",
-        )
-        kinds = ("auto", "cpu", "cuda")
-        require(
-            self.accelerator in kinds,
-            f"accelerator: expected one of {', '.join(kinds)}, got {self.accelerator!r}",
-        )
+        check_one_of("precision", self.precision, PRECISIONS)
+        check_one_of("accelerator", self.accelerator, ("auto", "cpu", "cuda"))
 
     def launch(self) -> None:
         """Start the other processes and join them, unless ``torchrun`` started all of them.

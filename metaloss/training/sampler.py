@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from metaloss.arguments import check_arguments
-from metaloss.checks import check_at_least, is_number, require
+from metaloss.checks import check_at_least, check_one_of, is_number, require
 from metaloss.seeding import generator
 
 ORDERS = ("round-robin", "shuffled", "weighted")
@@ -54,9 +54,7 @@ class TaskSampler:
     def __post_init__(self) -> None:
         """Check all of it."""
         check_arguments(self)
-        require(
-            self.order in ORDERS, f"order: expected one of {', '.join(ORDERS)}, got {self.order!r}"
-        )
+        check_one_of("order", self.order, ORDERS)
         check_at_least("block", self.block, 1)
         check_at_least("tasks_per_step", self.tasks_per_step, 1)
         require(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from metaloss import theory
-from metaloss.checks import check_at_least, require
+from metaloss.checks import check_at_least, check_one_of
 from metaloss.diagnostics.theorems.distributions import (
     Distribution,
     gaps,
@@ -64,7 +64,7 @@ def check_theorems(size: str = "small", *, seed: int = 0) -> list[Check]:
         >>> len(checks), all(check.holds for check in checks)
         (198, True)
     """
-    require(size in _SIZES, f"size: expected one of {', '.join(_SIZES)}, got {size!r}")
+    check_one_of("size", size, _SIZES)
     generator = torch.Generator().manual_seed(check_at_least("seed", seed, 0))
     found: list[Check] = []
     for c in _SIZES[size].classes:
