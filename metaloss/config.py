@@ -104,8 +104,7 @@ def configuration(
                 with gin_errors():
                     gin.parse_config_file(str(path))
             for binding in bindings:
-                _check_macro(binding)
-                _check_scope(binding)
+                _check_used(binding)
                 with gin_errors(f"--gin_param {binding!r}: "):
                     _parse(binding)
             with gin_errors():
@@ -193,36 +192,25 @@ def _check_modules(folders: Sequence[str]) -> None:
         )
 
 
-def _check_macro(binding: str) -> None:
-    """Raise an error for a macro that a configuration does not use: gin accepts a misspelt one."""
-    macro = re.match(r"\s*(\w+)\s*=", binding)
-    if macro is None:
-        return
-    names = sorted(set(re.findall(r"%(\w+)", _values())))
-    require(
-        macro.group(1) in names,
-        f"--gin_param {binding!r}: expected a macro that the gin files use, got none of them"
-        f"{_hint(macro.group(1), names)}",
-    )
-
-
-def _check_scope(binding: str) -> None:
-    """Raise an error for a scope that a configuration does not use, likewise."""
-    scoped = re.match(r"\s*([\w./]+)/[\w.]+\s*=", binding)
-    if scoped is None:
-        return
-    bound = {scope for scope, name in gin.config._CONFIG if scope and name != "gin.macro"}
-    known = sorted(bound.union(re.findall(r"@([\w./]+)/[\w.]+", _values())))
-    require(
-        scoped.group(1) in known,
-        f"--gin_param {binding!r}: expected a scope that the gin files use, got none of them"
-        f"{_hint(scoped.group(1), known)}",
-    )
-
-
-def _values() -> str:
-    """Return all values that are bound now, as text: ``gin.config_str`` takes 50 times as long."""
-    return repr(gin.config._CONFIG)
+def _check_used(binding: str) -> None:
+    """Raise an error for a macro or a scope that no file uses: gin accepts a misspelt one."""
+    bound = gin.config._CONFIG
+    values = repr(bound)  # gin.config_str takes 50 times as long
+    macros = re.findall(r"%(\w+)", values)
+    scopes = [scope for scope, name in bound if scope and name != "gin.macro"]
+    scopes += re.findall(r"@([\w./]+)/[\w.]+", values)
+    for what, pattern, used in (
+        ("macro", r"(\w+)", macros),
+        ("scope", r"([\w./]+)/[\w.]+", scopes),
+    ):
+        given = re.match(rf"\s*{pattern}\s*=", binding)
+        if given is not None:
+            known = sorted(set(used))
+            require(
+                given.group(1) in known,
+                f"--gin_param {binding!r}: expected a {what} that the gin files use, got none of "
+                f"them{_hint(given.group(1), known)}",
+            )
 
 
 def _hint(word: str, known: Sequence[str]) -> str:
