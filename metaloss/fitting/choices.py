@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from metaloss.checks import check_at_least, require
@@ -95,7 +95,7 @@ class Choices:
     meta_every: int
     held_out: int | None
     clean: int
-    said: tuple[Decision, ...]
+    said: tuple[Decision, ...] = ()
 
 
 def choose(facts: Facts, options: Options) -> Choices:
@@ -133,7 +133,7 @@ def choose(facts: Facts, options: Options) -> Choices:
     in_memory = size is None or facts.samples * channels * size**2 <= _IN_MEMORY
     if not in_memory:
         channels = 3  # as image files are read when they are needed
-    return Choices(
+    made = Choices(
         model=model,
         weights=options.weights,
         size=size,
@@ -146,34 +146,17 @@ def choose(facts: Facts, options: Options) -> Choices:
         meta_every=meta_every,
         held_out=held_out,
         clean=facts.clean,
-        said=tuple(
-            _said(
-                facts,
-                options,
-                {
-                    "model": model,
-                    "size": size,
-                    "epochs": epochs,
-                    "batch_size": batch,
-                    "meta_every": meta_every,
-                    "held_out": held_out,
-                    "flip": flip,
-                },
-                steps,
-            )
-        ),
     )
+    return replace(made, said=tuple(_said(facts, options, made, steps)))
 
 
-def _said(
-    facts: Facts, options: Options, made: Mapping[str, object], steps: int
-) -> Iterator[Decision]:
+def _said(facts: Facts, options: Options, made: Choices, steps: int) -> Iterator[Decision]:
     pretrained = options.weights is not None
     reasons = {
         "held_out": (
             "held-out samples",
             "for the figures: their labels are unchecked, too"
-            if made["held_out"]
+            if made.held_out
             else "too few samples: the figures are those of the training samples",
         ),
         "model": (
@@ -183,24 +166,24 @@ def _said(
         "size": (
             "image size",
             "the size of the images"
-            if made["size"] == facts.one_size
+            if made.size == facts.one_size
             else "what the weights were learned at"
             if pretrained
             else "small: quick on a CPU",
         ),
         "flip": (
             "mirrored images",
-            "usual for photos" if made["flip"] else "grey images may be letters or digits",
+            "usual for photos" if made.flip else "grey images may be letters or digits",
         ),
         "batch_size": ("batch size", "by the number of samples"),
         "epochs": ("epochs", f"{steps:,} training steps"),
         "meta_every": (
             "a meta step every",
-            f"{-(-steps // int(str(made['meta_every'])))} meta steps" if made["meta_every"] else "",
+            f"{-(-steps // made.meta_every)} meta steps" if made.meta_every else "",
         ),
     }
     for name, (what, why) in reasons.items():
-        value = made[name]
+        value = getattr(made, name)
         if value is None or (name == "meta_every" and not value):
             continue
         option = f"--{name.replace('_', '-')}"
