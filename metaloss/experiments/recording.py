@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +94,14 @@ def recorder(
     return record
 
 
+def result_of(records: RunRecords) -> dict[str, Any]:
+    """Return the result of a run, or raise :class:`InputError` if it is not finished."""
+    found = records.result()
+    if found is None:
+        raise InputError(f"{records.path}: expected a finished run, got none")
+    return found
+
+
 def recorded(records: RunRecords) -> list[Recorded]:
     """Read what the training samples were given over training.
 
@@ -115,9 +123,7 @@ def recorded(records: RunRecords) -> list[Recorded]:
             ...
         metaloss.checks.InputError: .../A-GCE/seed-0: expected a finished run, got none
     """
-    result = records.result()
-    if result is None:
-        raise InputError(f"{records.path}: expected a finished run, got none")
+    result = result_of(records)
     if not (records.path / "samples.safetensors").is_file():
         raise InputError(
             f"{records.path}: expected a run of a loss with hyperparameters, got "

@@ -17,7 +17,8 @@ from metaloss.diagnostics.figures.drawing import (
     plain_text,
     save,
 )
-from metaloss.diagnostics.figures.records import Pair, method_of, result_of
+from metaloss.diagnostics.figures.records import Pair, method_of
+from metaloss.experiments.recording import result_of
 from metaloss.experiments.run_records import RunRecords
 
 

@@ -49,5 +49,5 @@ def draw_figure9(runs: Sequence[RunRecords], path: str | Path) -> Figure:
 
 def _spread(records: RunRecords) -> Spread:
     times = over_training(records)
-    weights = [column_of(records, time, "weights") for time in times]
+    weights = [column_of(records, time.samples, "weights") for time in times]
     return spread_of_weights(method_of(records), "weight of the sample", times, weights)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-from metaloss.checks import InputError, require
-from metaloss.experiments.recording import Recorded, recorded
+from metaloss.checks import require
+from metaloss.experiments.recording import Recorded, recorded, result_of
 from metaloss.experiments.run_records import RunRecords
 from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss
@@ -30,14 +30,6 @@ class Pair(NamedTuple):
 
     adjusted: RunRecords
     fixed: RunRecords | None = None
-
-
-def result_of(records: RunRecords) -> dict[str, Any]:
-    """Return the result of a run, or raise :class:`InputError` if it is not finished."""
-    found = records.result()
-    if found is None:
-        raise InputError(f"{records.path}: expected a finished run, got none")
-    return found
 
 
 def method_of(records: RunRecords) -> str:
@@ -89,19 +81,18 @@ def evenly_spaced(times: Sequence[Recorded], most: int) -> list[Recorded]:
     return [times[place] for place in places]
 
 
-def column_of(records: RunRecords, samples: dict[str, Tensor] | Recorded, name: str) -> Tensor:
+def column_of(records: RunRecords, samples: Mapping[str, Tensor], name: str) -> Tensor:
     """Return a column of recorded samples.
 
     Raises:
         InputError: It is not there, such as a margin in a run of regression.
     """
-    columns = samples.samples if isinstance(samples, Recorded) else samples
     require(
-        name in columns,
-        f"{records.path}: expected samples with their {name}, got {', '.join(columns)}; run it "
+        name in samples,
+        f"{records.path}: expected samples with their {name}, got {', '.join(samples)}; run it "
         "anew in another folder to record them",
     )
-    return columns[name]
+    return samples[name]
 
 
 def fixed_values(pair: Pair, loss: LossFamily) -> tuple[float, ...]:
