@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 
 from metaloss.experiments.score_table import Cell, ScoreTable
+from metaloss.files import csv_text
 from metaloss.kinds import Metric
 
 LEGEND = "Bold: the best of its column. Italic: no further from it than the spread over seeds."
@@ -27,11 +26,9 @@ def to_csv(table: ScoreTable) -> str:
         CE,digits,accuracy,71.0,1.4142,best,,,,70.0,72.0
     """
     seeds = table.seeds
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
     published = ["published", "published_std", "difference"]
     head = ["method", "task", "metric", "mean", "std", "mark", *published]
-    writer.writerow([*head, *(f"seed_{seed}" for seed in seeds)])
+    rows: list[list[object]] = [[*head, *(f"seed_{seed}" for seed in seeds)]]
     for method in table.methods:
         for task in table.tasks:
             cell = table.cell(method, task)
@@ -40,8 +37,8 @@ def to_csv(table: ScoreTable) -> str:
             own = [cell.mean, cell.std, cell.mark, *(cell.published or (None, None))]
             numbers = [*own, cell.difference, *(cell.scores.get(seed) for seed in seeds)]
             rounded = [round(n, 4) if isinstance(n, float) else n for n in numbers]
-            writer.writerow([method, task, table.metric.name, *rounded])
-    return written.getvalue()
+            rows.append([method, task, table.metric.name, *rounded])
+    return csv_text(rows)
 
 
 def to_markdown(table: ScoreTable) -> str:

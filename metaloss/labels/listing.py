@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 
 from metaloss.checks import require
+from metaloss.files import csv_text
 from metaloss.labels.assessment import Assessment
 from metaloss.labels.checked import CHECKED
 
@@ -58,16 +57,13 @@ def labels_csv(
     )
     scores = assessment.score(score).tolist()
     given, suggested = assessment.labels.tolist(), assessment.suggested.tolist()
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     rights = dict(checked or {})
     held_out = [False] * len(given) if assessment.held_out is None else assessment.held_out.tolist()
-    writer.writerow([column, *COLUMNS])
+    rows: list[list[object]] = [[column, *COLUMNS]]
     for i in assessment.order(score).tolist():
         names = class_names[given[i]], class_names[suggested[i]]
         seen = "yes" if held_out[i] else "no"
         right = rights.pop(str(ids[i]), "")
-        writer.writerow([ids[i], *names, f"{scores[i]:.6g}", seen, right])
-    for name, right in rights.items():
-        writer.writerow([name, "", "", "", "", right])
-    return text.getvalue()
+        rows.append([ids[i], *names, f"{scores[i]:.6g}", seen, right])
+    rows += [[name, "", "", "", "", right] for name, right in rights.items()]
+    return csv_text(rows)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor
 
 from metaloss.checks import require
+from metaloss.files import csv_text
 
 
 def csv_titles(column: str, class_names: Sequence[str]) -> str:
@@ -27,7 +26,7 @@ def csv_titles(column: str, class_names: Sequence[str]) -> str:
         'path,label,probability,cat,"dog, wet",p(label)\n'
     """
     first = [column, "label", "probability"]
-    return _lines([[*first, *(f"p({each})" if each in first else each for each in class_names)]])
+    return csv_text([[*first, *(f"p({each})" if each in first else each for each in class_names)]])
 
 
 def csv_rows(
@@ -62,10 +61,4 @@ def csv_rows(
     for each, row in zip(ids, probabilities.tolist(), strict=True):
         best = max(range(len(row)), key=row.__getitem__)
         rows.append([each, class_names[best], *(f"{p:.6g}" for p in (row[best], *row))])
-    return _lines(rows)
-
-
-def _lines(rows: Sequence[Sequence[object]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    return csv_text(rows)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +12,7 @@ from rich.text import Text
 
 from metaloss.console import say
 from metaloss.diagnostics.theorems import Check, check_theorems, counterexamples
-from metaloss.files import make_folder, user_path, write_atomically
+from metaloss.files import csv_text, make_folder, user_path, write_atomically
 
 SIZES = {"smoke": "small", "laptop": "full", "paper": "full"}
 
@@ -34,7 +32,8 @@ def reproduce_theorems(scale: str, out: Path) -> bool:
     console.print(_summary(checks))
     console.print(_slips(printed))
     path = make_folder(user_path(out)) / "theorems.csv"
-    write_atomically(path, _as_csv([("holds", checks), ("as printed", printed)]).encode())
+    rows = [("holds", *check) for check in checks] + [("as printed", *check) for check in printed]
+    write_atomically(path, csv_text([("bounds", *Check._fields), *rows]).encode())
     say(f"results: {path}", console)
     return all(check.holds for check in checks)
 
@@ -76,12 +75,3 @@ def _slips(checks: Sequence[Check]) -> Table:
             check.note,
         )
     return table
-
-
-def _as_csv(groups: Sequence[tuple[str, Sequence[Check]]]) -> str:
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(["bounds", *Check._fields])
-    for name, checks in groups:
-        writer.writerows([name, *check] for check in checks)
-    return written.getvalue()
