@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from metaloss.checks import check_labels, require
+from metaloss.checks import check_labels, check_one_of, require
 from metaloss.files import user_path
 
 from .datasets import cifar10, cifar100
@@ -62,7 +62,7 @@ def cifar10n(
         Wei et al., Learning with noisy labels revisited: a study using real-world human
         annotations, 2022.
     """
-    require(kind in KINDS, f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+    check_one_of("kind", kind, KINDS)
     source = cifar10(root, download)
     return _relabelled(source, labels, "CIFAR-10", KINDS[kind], f"cifar10n, {kind}")
 

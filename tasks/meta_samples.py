@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from metaloss.checks import InputError, check_at_least, require
+from metaloss.checks import InputError, check_at_least, check_one_of, require
 from metaloss.seeding import generator
 
 CLEAN = ("train", "test", "clean")
@@ -46,10 +46,7 @@ class MetaSamples:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        require(
-            self.origin in self.allowed,
-            f"meta_from: expected one of {', '.join(self.allowed)}, got {self.origin!r}",
-        )
+        check_one_of("meta_from", self.origin, self.allowed)
         if isinstance(self.number, float):
             require(
                 self.origin == "noisy" and 0 < self.number < 1,

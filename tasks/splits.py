@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from metaloss.checks import check_at_least, require
+from metaloss.checks import check_at_least, check_one_of, require
 
 
 def split(
@@ -127,7 +127,7 @@ def _check_sizes(
 ) -> None:
     require(len(sizes) > 0, "sizes: expected one set or more, got none")
     for name in balanced:
-        require(name in sizes, f"balanced: expected one of {', '.join(sizes)}, got {name!r}")
+        check_one_of("balanced", name, sizes)
     *firsts, last = sizes
     for name in firsts:
         require(
