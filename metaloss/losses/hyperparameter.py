@@ -86,7 +86,8 @@ def declared(loss: Any) -> tuple[Hyperparameter, ...]:
         loss: a loss family.
 
     Raises:
-        InputError: it declares none, or something else than a tuple of hyperparameters.
+        InputError: it declares none, something else than a tuple of hyperparameters, or two of one
+            name.
 
     Example:
         >>> from metaloss.losses import GCE
@@ -100,4 +101,9 @@ def declared(loss: Any) -> tuple[Hyperparameter, ...]:
             f"{type(loss).__name__}.hyperparameters: expected a tuple of Hyperparameter(...), such "
             f"as (Hyperparameter(...),), got {found!r}"
         )
+    names = [h.name for h in found]
+    require(
+        len(set(names)) == len(names),
+        f"{type(loss).__name__}.hyperparameters: expected names that differ, got {names}",
+    )
     return found

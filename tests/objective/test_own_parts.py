@@ -76,6 +76,17 @@ def test_hyperparameters_that_are_no_tuple_of_them(declared: object):
     refused(lambda: Adjuster.for_loss(Weighted(), Margin()), "Weighted.hyperparameters", "tuple")
 
 
+def test_two_hyperparameters_of_one_name():
+    @dataclass(frozen=True)
+    class Twice(LossFamily):
+        hyperparameters: ClassVar = (WEIGHT, WEIGHT)
+
+        def per_sample(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
+            return hparams.sum(dim=1)
+
+    refused(lambda: Adjuster.for_loss(Twice(), Margin()), "names that differ", "weight")
+
+
 def test_classes_in_place_of_objects():
     adjuster = Adjuster.for_loss(GCE(), Margin())
     refused(lambda: AdjustedLoss(GCE, Margin(), adjuster), "loss", "GCE()")
