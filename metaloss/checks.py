@@ -86,6 +86,27 @@ def check_at_least(name: str, value: int, low: int) -> int:
     return operator.index(value)
 
 
+def check_made(name: str, value: object, kind: type) -> None:
+    """Raise :class:`InputError` unless ``value`` is an object of a class, and not the class itself.
+
+    Example:
+        >>> from metaloss.checks import check_made
+        >>> check_made("rate", 0.5, float)
+        >>> check_made("rate", float, float)
+        Traceback (most recent call last):
+            ...
+        metaloss.checks.InputError: rate: expected a float, got the class float; write float()
+    """
+    if isinstance(value, kind):
+        return
+    a = "an" if kind.__name__[0] in "AEIO" else "a"
+    got = f"a {type(value).__name__}"
+    if isinstance(value, type):
+        got = f"the class {value.__name__}"
+        got += f"; write {value.__name__}()" if issubclass(value, kind) else ""
+    raise InputError(f"{name}: expected {a} {kind.__name__}, got {got}")
+
+
 def seen(value: object) -> str:
     """Describe a value that is not the expected tensor, and how to make a tensor of it.
 

@@ -13,7 +13,10 @@ import typer
 
 def labels(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="The folder of a run of `metaloss train`.")
+        Path,
+        typer.Argument(
+            metavar="RUN", help="The folder of a run, of `metaloss fit` or `metaloss train`."
+        ),
     ],
     *,
     method: Annotated[

@@ -10,7 +10,10 @@ import typer
 
 def predict(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="The folder of a run of `metaloss train`.")
+        Path,
+        typer.Argument(
+            metavar="RUN", help="The folder of a run, of `metaloss fit` or `metaloss train`."
+        ),
     ],
     data: Annotated[
         Path,

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import gin
 
-from metaloss.checks import require
+from metaloss.checks import InputError, require
 from metaloss.gin_errors import gin_errors
 from metaloss.gin_files import find, shipped
 
@@ -41,7 +41,13 @@ class Config:
             InputError: The configuration is incomplete or invalid.
         """
         with gin_errors():
-            return gin.get_configurable(cls)(**given)
+            try:
+                make = gin.get_configurable(cls)
+            except ValueError:  # no file imports it
+                raise InputError(
+                    f"expected gin files that bind arguments of {cls.__name__}, got none"
+                ) from None
+            return make(**given)
 
     def argument(self, cls: Callable[..., Any], name: str) -> Any:
         """Return the value of one argument of a class; nothing else of the class is built.
@@ -215,5 +221,7 @@ def _check_used(binding: str) -> None:
 
 def _hint(word: str, known: Sequence[str]) -> str:
     """Suggest the closest known word, or all of them if none is close."""
-    close = difflib.get_close_matches(word, known, n=1) or [", ".join(known)]
+    in_capitals = {each.upper(): each for each in known}
+    close = difflib.get_close_matches(word.upper(), in_capitals, n=1)
+    close = [in_capitals[each] for each in close] or [", ".join(known)]
     return f"; did you mean {close[0]}?" if known else ""

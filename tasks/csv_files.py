@@ -77,9 +77,13 @@ def read_csv(path: Path) -> CsvFile:
         ) from None
     require(len(rows) > 0, f"{path}: expected a header and rows, got an empty file")
     header = tuple(name.strip() for name in rows[0])
-    named = [name for name in header if name]
     require(
-        len(set(named)) == len(header),
+        all(header),
+        f"{path}: expected a name for each column, column {(*header, '').index('') + 1} of "
+        f"{len(header)} has none; if pandas wrote it, write it with to_csv(..., index=False)",
+    )
+    require(
+        len(set(header)) == len(header),
         f"{path}: expected a name of its own for each column, got {', '.join(map(repr, header))}",
     )
     require(len(rows) > 1, f"{path}: expected rows below the header, got none")

@@ -52,6 +52,11 @@ def with_clean(data: Records, clean: str | Path, label: str = "label") -> Divide
             ``data`` has not, or leaves no sample to train on.
     """
     place = user_path(clean)
+    require(
+        place.exists(),
+        f"{place}: expected samples with checked labels (clean): a text file of their names, a CSV "
+        "file, or a folder or an .npz file of further ones; found nothing there",
+    )
     if place.suffix.lower() == ".txt":
         names = [line.strip() for line in read_text(place).splitlines() if line.strip()]
         return _named(data, names, None, str(place))

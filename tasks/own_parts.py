@@ -14,7 +14,7 @@ from .own_clean import check_labels_known, check_same_kind, with_clean
 from .own_reading import read_records
 from .own_records import Records, class_names
 from .own_repeats import Repeats, without_repeats
-from .own_spellings import spellings
+from .own_spellings import missing, spellings
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def own_parts(
 
 
 def _remarks(everything: Records, repeats: Repeats) -> tuple[str, ...]:
-    alike = spellings(everything.labels)
-    said = [] if alike is None else [alike]
+    remarks = (spellings(everything.labels), missing(everything.labels))
+    said = [remark for remark in remarks if remark is not None]
     if repeats.elsewhere:
         said.append(
             f"{repeats.elsewhere} training samples are clean or test samples, too; they are left "

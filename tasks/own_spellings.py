@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
 from decimal import Decimal, InvalidOperation
 
+_MISSING = {"nan", "nat", "none", "null", "n/a", "<na>"}  # in lower case
 _SHOWN = 5  # groups of labels that a remark names
 
 
@@ -40,6 +41,32 @@ def spellings(labels: Iterable[str]) -> str | None:
     return (
         "labels that may mean the same are different classes, here with their numbers of samples: "
         f"{'; '.join(named[:_SHOWN])}{more}"
+    )
+
+
+def missing(labels: Iterable[str]) -> str | None:
+    """Return a remark on classes whose names are how programs write a missing label.
+
+    Args:
+        labels: the label of each sample.
+
+    Returns:
+        A sentence that names them; ``None`` if there are no such labels.
+
+    Example:
+        >>> from metaloss.tasks.own_spellings import missing
+        >>> print(missing(["cat", "nan", "nan"]).split("samples: ")[1])
+        'nan' (2)
+        >>> missing(["cat", "dog"]) is None
+        True
+    """
+    counts = Counter(label for label in labels if label.strip().casefold() in _MISSING)
+    if not counts:
+        return None
+    named = "; ".join(f"{label!r} ({counts[label]})" for label in sorted(counts))
+    return (
+        "labels that may stand for a missing one are classes, here with their numbers of samples: "
+        f"{named}"
     )
 
 

@@ -12,6 +12,7 @@ from metaloss.checks import require
 
 from .csv_files import CsvFile, read_csv
 from .decoding import shown
+from .listings import EXTENSIONS
 from .own_records import Records
 
 PATH, ID = "path", "id"
@@ -74,12 +75,11 @@ def numbers(table: CsvFile, columns: tuple[str, ...]) -> Tensor:
     if wrong:
         name, i = wrong[0]
         cell = table.rows[i][table.header.index(name)]
-        comma = "," in cell and math.isfinite(_number(cell.replace(",", ".")))
-        hint = (
-            "write a point before decimals"
-            if comma
-            else "leave such rows or columns out, or replace their cells by numbers"
-        )
+        hint = "leave such rows or columns out, or replace their cells by numbers"
+        if "," in cell and math.isfinite(_number(cell.replace(",", "."))):
+            hint = "write a point before decimals"
+        elif cell.strip().lower().endswith(EXTENSIONS):
+            hint = "if these are paths of images, name the column 'path'"
         require(
             False,
             f"{table.place}: expected numbers in the columns of features, {len(wrong)} cells are "

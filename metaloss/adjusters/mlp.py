@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from metaloss.adjusters.base import BaseAdjuster, check_any
 from metaloss.adjusters.initial import set_initial
-from metaloss.checks import check_at_least
+from metaloss.checks import check_at_least, check_made
 from metaloss.conditioners import Conditioner
+from metaloss.conditioners.base import features_declared
 from metaloss.losses import Hyperparameter, LossFamily
+from metaloss.losses.hyperparameter import declared
 
 
 class Adjuster(BaseAdjuster):
@@ -68,7 +70,9 @@ class Adjuster(BaseAdjuster):
         initial: str = "defaults",
     ) -> Adjuster:
         """Returns an adjuster for a loss and a conditioner."""
-        return cls(conditioner.num_features, loss.hyperparameters, hidden, initial)
+        check_made("loss", loss, LossFamily)
+        check_made("conditioner", conditioner, Conditioner)
+        return cls(features_declared(conditioner), declared(loss), hidden, initial)
 
     def forward(
         self, features: Float[Tensor, "batch features"]
@@ -142,7 +146,9 @@ class GroupedAdjuster(BaseAdjuster):
         initial: str = "defaults",
     ) -> GroupedAdjuster:
         """Returns an adjuster for a loss and a conditioner whose last features are the group."""
-        return cls(conditioner.num_features, num_groups, loss.hyperparameters, hidden, initial)
+        check_made("loss", loss, LossFamily)
+        check_made("conditioner", conditioner, Conditioner)
+        return cls(features_declared(conditioner), num_groups, declared(loss), hidden, initial)
 
     def forward(
         self, features: Float[Tensor, "batch features"]

@@ -16,7 +16,7 @@ from metaloss.bilevel.batches import AnyBatch, as_batch
 from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.difference import difference
 from metaloss.bilevel.mixed import mixed
-from metaloss.bilevel.optimizers import functional
+from metaloss.bilevel.optimizers import check_leaves_alone, functional
 from metaloss.bilevel.preconditions import check_model, check_no_step_hooks, isolated
 from metaloss.bilevel.problem import MetaLossFunction, Problem, Rehearsal, theta_of
 from metaloss.bilevel.solution import Solution
@@ -133,9 +133,9 @@ class Lookahead:
             A tensor for each of the adjuster's trainable parameters, by name.
 
         Raises:
-            InputError: the number of batches is not K; the adjuster has no parameter to learn; the
-                optimizer, a hook or the model is not supported; or a batch, a loss or the
-                hypergradient is not finite.
+            InputError: the number of batches is not K; the adjuster has no parameter to learn, or
+                the optimizer steps it too; the optimizer, a hook or the model is not supported; or
+                a batch, a loss or the hypergradient is not finite.
         """
         solution = self.solve(model, optimizer, criterion, train_batches, meta_batch)
         solution.check_consistent()
@@ -170,6 +170,7 @@ class Lookahead:
         model, optimizer = unwrapped(model), unwrapped_optimizer(optimizer)
         check_model(model)
         check_no_step_hooks(optimizer)
+        check_leaves_alone(optimizer, theta_of(criterion))
         check_same("criterion", theta_of(criterion))
         rehearsal = rehearsal_of(self, model, optimizer, batches)
         problem = Problem.of(model, criterion, clean, self.meta_loss, autocast=self.autocast)

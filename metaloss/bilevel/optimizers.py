@@ -151,22 +151,56 @@ def functional(
     return FunctionalOptimizer(groups, states, hold_norm, clip)
 
 
+def check_known(optimizer: object) -> None:
+    """Raise :class:`~metaloss.checks.InputError` unless the optimizer's rule is known.
+
+    Args:
+        optimizer: what was given as one.
+    """
+    if type(optimizer) in TORCH_RULES or isinstance(optimizer, torchopt.Optimizer):
+        return
+    got, instead = f"a {type(optimizer).__name__}", ""
+    if isinstance(optimizer, torch.optim.Optimizer):
+        got = f"{type(optimizer).__module__}.{type(optimizer).__qualname__}"
+        instead = (
+            "; pass the optimizer that it wraps: its .optimizer"
+            if isinstance(getattr(optimizer, "optimizer", None), torch.optim.Optimizer)
+            else "; pass Lookahead(transform=...) to look ahead with a TorchOpt transformation "
+            "instead"
+        )
+    raise InputError(
+        f"optimizer: expected torch.optim's {', '.join(known.__name__ for known in TORCH_RULES)} "
+        f"or a torchopt.Optimizer, got {got}{instead}"
+    )
+
+
+def check_leaves_alone(
+    optimizer: torch.optim.Optimizer | torchopt.Optimizer, theta: Mapping[str, Tensor]
+) -> None:
+    """Raise :class:`~metaloss.checks.InputError` if the model's optimizer steps the adjuster too.
+
+    It would follow the training loss, which is least where the loss is not robust at all or weighs
+    nothing.
+
+    Args:
+        optimizer: the optimizer of the model's parameters.
+        theta: the adjuster's parameters by name.
+    """
+    ours = {id(p) for p in theta.values()}
+    for group in getattr(optimizer, "param_groups", ()):
+        held = group["params"] if isinstance(group, Mapping) else group
+        require(
+            ours.isdisjoint(map(id, held)),
+            "optimizer: expected one of the model's parameters alone, got one that steps the "
+            "adjuster's too, by the training loss; leave criterion.parameters() out of it",
+        )
+
+
 def _from_torch(
     optimizer: torch.optim.Optimizer, name_of: Mapping[int, str]
 ) -> tuple[tuple[Group, ...], State]:
-    build = TORCH_RULES.get(type(optimizer))
-    if build is None:
-        wraps = isinstance(getattr(optimizer, "optimizer", None), torch.optim.Optimizer)
-        raise InputError(
-            "optimizer: expected torch.optim's "
-            f"{', '.join(known.__name__ for known in TORCH_RULES)} or a torchopt.Optimizer, "
-            f"got {type(optimizer).__module__}.{type(optimizer).__qualname__}; pass "
-            + (
-                "the optimizer that it wraps: its .optimizer"
-                if wraps
-                else "Lookahead(transform=...) to look ahead with a TorchOpt transformation instead"
-            )
-        )
+    check_known(optimizer)
+    build = TORCH_RULES[type(optimizer)]
     groups, states = [], []
     for settings in optimizer.param_groups:
         held = [p for p in settings["params"] if id(p) in name_of]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from metaloss.bilevel.network import Buffers, Params, buffers_replaced, copied, outputs_of
 from metaloss.bilevel.optimizers import FunctionalOptimizer
 from metaloss.bilevel.solution import Solution
-from metaloss.checks import check_labels, require
+from metaloss.checks import InputError, check_labels, require
 from metaloss.kinds import CLASSIFICATION
 from metaloss.meta_losses import MetaLoss
 from metaloss.objective import AdjustedLoss
@@ -192,7 +192,13 @@ class Problem:
 
 
 def theta_of(criterion: AdjustedLoss) -> dict[str, nn.Parameter]:
-    """Return the adjuster's trainable parameters by name."""
+    """Return the adjuster's trainable parameters by name.
+
+    Raises:
+        InputError: a criterion without an adjuster, such as one of ``torch.nn``.
+    """
+    if not hasattr(criterion, "adjuster"):
+        raise InputError(f"criterion: expected an AdjustedLoss, got a {type(criterion).__name__}")
     return {name: p for name, p in criterion.adjuster.named_parameters() if p.requires_grad}
 
 

@@ -17,12 +17,17 @@ from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.criterion_calls import CriterionCalls
 from metaloss.bilevel.marks import Mark, Optimizer, marks, modes, state_marks
 from metaloss.bilevel.network import Params, copied
-from metaloss.bilevel.optimizers import FunctionalOptimizer, functional
+from metaloss.bilevel.optimizers import (
+    FunctionalOptimizer,
+    check_known,
+    check_leaves_alone,
+    functional,
+)
 from metaloss.bilevel.preconditions import check_model
 from metaloss.bilevel.problem import Batches, theta_of
 from metaloss.bilevel.step import Step
 from metaloss.bilevel.tangent import Activations
-from metaloss.checks import require
+from metaloss.checks import check_made, require
 from metaloss.objective import AdjustedLoss
 from metaloss.processes import mean_over, together
 from metaloss.randomness import Randomness
@@ -72,12 +77,16 @@ class Watching:
     """Watches one step while it is made.
 
     Raises:
-        InputError: a model with hooks on gradients, or without trainable parameters.
+        InputError: a model with hooks on gradients, or without trainable parameters; an unknown
+            optimizer, or one that steps the adjuster too; or a criterion of another class.
     """
 
     def __init__(self, setting: Setting, batches: Batches) -> None:
         self.setting = setting
         model, criterion = setting.model, setting.criterion
+        check_made("criterion", criterion, AdjustedLoss)
+        check_known(setting.optimizer)
+        check_leaves_alone(setting.optimizer, theta_of(criterion))
         check_model(model)
         self.params = {name: p for name, p in model.named_parameters() if p.requires_grad}
         require(len(self.params) > 0, "model: expected a trainable parameter, got none")

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from metaloss.checks import InputError, check_in_range, require, seen
+from metaloss.checks import InputError, check_at_least, check_in_range, require, seen
 from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.losses.numerics import at_least_single
 from metaloss.types import Outputs, Targets
@@ -175,6 +175,16 @@ def tracked(
     features = conditioner(outputs, targets, index)
     observed(conditioner, outputs.detach(), targets, index, kept)
     return features
+
+
+def features_declared(conditioner: Conditioner) -> int:
+    """Returns the number of features that a conditioner declares.
+
+    Raises:
+        InputError: it declares none.
+    """
+    declared = getattr(conditioner, "num_features", None)
+    return check_at_least(f"{type(conditioner).__name__}.num_features", declared, 0)  # type: ignore[arg-type]
 
 
 def check_decay(decay: float) -> float:

@@ -41,8 +41,8 @@ def config_of(run: Path) -> Path:
     config = run / "config.gin"
     require(
         config.is_file(),
-        f"{run}: expected the folder of a run that `metaloss train` made, with its config.gin, "
-        "got none there",
+        f"{run}: expected the folder of a run of `metaloss fit` or `metaloss train`, with its "
+        "config.gin, got none there",
     )
     return config
 
@@ -65,7 +65,10 @@ def methods_and_seeds(folder: Path) -> tuple[list[str], list[int]]:
         if rows and all(list(folder.glob(f"{slug(name)}/seed-*")) for name in methods):
             return methods, [int(seed) for seed in rows[0]["seeds"]]
     places = [p for p in sorted(folder.glob("*/seed-*")) if RunRecords(p).begun]
-    require(len(places) > 0, f"{folder}: expected runs that `metaloss train` made, got none there")
+    require(
+        len(places) > 0,
+        f"{folder}: expected runs of `metaloss fit` or `metaloss train`, got none there",
+    )
     seeds = {p.name.removeprefix("seed-") for p in places}
     methods = list(dict.fromkeys(_method(p) for p in places))
     return methods, sorted(int(seed) for seed in seeds if seed.isdecimal())

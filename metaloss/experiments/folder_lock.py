@@ -106,6 +106,10 @@ class FolderLock:
                 f"{self.path}: expected a folder that no other run writes to, got one in use by "
                 f"{_holder(self.path / HOLDER)}"
             ) from None
+        except PermissionError as error:
+            raise InputError(
+                f"{self.path}: expected a folder that can be written to, got {error.strerror}"
+            ) from None
         except (NotImplementedError, OSError) as error:
             raise InputError(
                 f"{self.path}: expected a place whose file system locks files, got {error}"

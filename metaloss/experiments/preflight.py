@@ -22,6 +22,7 @@ from metaloss.experiments.rehearsal import (
     nothing_changed,
     rehearse,
 )
+from metaloss.pretrained.files import check_can_be_saved
 from metaloss.training.meta_labels import check_meta_loss
 from metaloss.training.recipe import Recipe
 from metaloss.training.streams import check_loader
@@ -50,8 +51,8 @@ def check_fit(
 
     Raises:
         InputError: The data has no batch, the network does not take it, runs share a network or an
-            adjuster, an optimizer or a schedule cannot be made or stepped, or a method does not
-            fit the task.
+            adjuster, an optimizer or a schedule cannot be made or stepped, a method does not fit
+            the task, or its adjuster could not be saved at the end.
     """
     learns = any(method.learns for method in methods) and not frozen
     train = first_batches(task, "train", task.train, recipe.lookahead.steps if learns else 1)
@@ -82,6 +83,8 @@ def check_fit(
         for method in methods:
             with refusing(method.name):
                 criterion = method.criterion(task).to(outputs.device)
+                if method.learns and not frozen:
+                    check_can_be_saved(criterion)
                 check_meta_optimizer(criterion, recipe)
                 criterion.prepare(task.train_targets, task.num_classes)
                 with torch.no_grad():

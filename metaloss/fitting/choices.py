@@ -224,7 +224,8 @@ def _training_samples(facts: Facts, held_out: int | None) -> int:
     least = 2 * facts.classes
     require(
         left >= least,
-        f"expected at least {least} samples to train on, two a class, got {facts.samples}"
+        f"expected at least {least} samples to train on, two for each of {facts.classes} classes, "
+        f"got {facts.samples}"
         + (f", {held_out} of which are held out (--held-out)" if held_out else ""),
     )
     return left

@@ -124,7 +124,7 @@ def _places(
     data: Any, labels: Any, clean: Any, test: Any, label: str
 ) -> Iterator[tuple[Places, dict[str, Any] | None]]:
     """Yield where the samples are, and for arrays the labels that the classes stand for."""
-    from metaloss.checks import require
+    from metaloss.checks import InputError, require
     from metaloss.files import user_path
     from metaloss.fitting.command import Places
     from metaloss.fitting.given import as_arrays, write_places
@@ -147,7 +147,14 @@ def _places(
         return
     given = as_arrays(data, labels, "data")
     with TemporaryDirectory(prefix="metaloss-") as scratch:
-        yield write_places(given, clean, test, Path(scratch)), _meant(given[1])
+        written = write_places(given, clean, test, Path(scratch))
+        try:
+            yield written, _meant(given[1])
+        except InputError as error:  # the caller gave arrays, and knows no such files
+            said = str(error)
+            for argument in ("data", "clean", "test"):
+                said = said.replace(str(getattr(written, argument)), argument)
+            raise InputError(said) from None
 
 
 def _meant(labels: Any) -> dict[str, Any]:

@@ -108,7 +108,8 @@ def write_places(
 
 def _has_items(data: Any) -> bool:
     """Return whether samples are read one by one: arrays, tensors and data frames are not."""
-    return not hasattr(data, "__array__") and hasattr(data, "__getitem__")
+    array = hasattr(data, "__array__") or hasattr(data, "toarray")  # a sparse one of scipy
+    return not array and hasattr(data, "__getitem__")
 
 
 def _inputs_of(data: Any, items: list[Any]) -> list[Any]:
@@ -129,6 +130,10 @@ def _stacked(items: list[Any], name: str) -> NDArray[Any]:
 
 
 def _numbers(values: Any, name: str) -> NDArray[Any]:
+    require(
+        not hasattr(values, "toarray"),
+        f"{name}: expected a dense array, got a {type(values).__name__}; .toarray() makes it one",
+    )
     try:
         found = as_array(values)
     except ValueError as error:  # a list of lists of different lengths

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metaloss.checks import InputError
+from metaloss.checks import InputError, seen
 from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.losses.hyperparameter import Hyperparameter
 from metaloss.losses.numerics import full_precision
@@ -103,6 +103,10 @@ class LossFamily(ABC):
             targets: as for a call.
             hparams: as for a call.
             constant: whether no derivative is taken in the hyperparameters.
+
+        Raises:
+            InputError: hyperparameters of another shape, or a family whose ``per_sample`` does not
+                return one loss for each sample.
         """
         expected = [outputs.shape[0], len(self.hyperparameters)]
         if list(hparams.shape) != expected:
@@ -111,7 +115,15 @@ class LossFamily(ABC):
                 f"({', '.join(h.name for h in self.hyperparameters)}), got {list(hparams.shape)}"
             )
         compute = self.of_constants if constant else self.per_sample
-        return compute(full_precision(outputs), targets, full_precision(hparams))
+        losses = compute(full_precision(outputs), targets, full_precision(hparams))
+        # ``hparams * losses`` is easily written for ``hparams[:, 0] * losses``. It broadcasts to
+        # [batch, batch], whose mean would be trained on without a sign of it.
+        if not isinstance(losses, Tensor) or losses.shape != outputs.shape[:1]:
+            raise InputError(
+                f"{type(self).__name__}.per_sample: expected a loss for each sample, "
+                f"{[outputs.shape[0]]}, got {seen(losses)}; a column of hparams is hparams[:, 0]"
+            )
+        return losses
 
     @property
     def family(self) -> str:

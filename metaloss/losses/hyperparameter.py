@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
-from metaloss.checks import require
+from metaloss.checks import InputError, is_number, require
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,9 @@ class Hyperparameter:
             if not given.
         noisy: the value that an oracle gives samples with wrong labels; the default if not given.
 
+    Raises:
+        InputError: the range is empty or not finite, or the default is outside of it.
+
     Example:
         >>> from metaloss.losses import Hyperparameter
         >>> Hyperparameter("q", low=0.0, high=1.0, default=0.7).default
@@ -37,8 +42,10 @@ class Hyperparameter:
 
     def __post_init__(self) -> None:
         """Check the range and the default."""
+        finite = all(is_number(end) and math.isfinite(end) for end in (self.low, self.high))
         require(
-            self.low < self.high, f"{self.name}: expected low < high, got {self.low}, {self.high}"
+            finite and self.low < self.high,
+            f"{self.name}: expected finite numbers low < high, got {self.low!r}, {self.high!r}",
         )
         require(
             self.low <= self.default <= self.high,
@@ -70,3 +77,33 @@ def ranges(hyperparameters: Iterable[Hyperparameter]) -> str:
         '(q in [0, 1])'
     """
     return "(" + ", ".join(f"{h.name} in [{h.low:g}, {h.high:g}]" for h in hyperparameters) + ")"
+
+
+def declared(loss: Any) -> tuple[Hyperparameter, ...]:
+    """Return the hyperparameters that a loss declares.
+
+    Args:
+        loss: a loss family.
+
+    Raises:
+        InputError: it declares none, something else than a tuple of hyperparameters, or two of one
+            name.
+
+    Example:
+        >>> from metaloss.losses import GCE
+        >>> from metaloss.losses.hyperparameter import declared
+        >>> [h.name for h in declared(GCE())]
+        ['q']
+    """
+    found = getattr(loss, "hyperparameters", None)
+    if not isinstance(found, tuple) or not all(isinstance(h, Hyperparameter) for h in found):
+        raise InputError(
+            f"{type(loss).__name__}.hyperparameters: expected a tuple of Hyperparameter(...), such "
+            f"as (Hyperparameter(...),), got {found!r}"
+        )
+    names = [h.name for h in found]
+    require(
+        len(set(names)) == len(names),
+        f"{type(loss).__name__}.hyperparameters: expected names that differ, got {names}",
+    )
+    return found

@@ -7,12 +7,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metaloss.adjusters import BaseAdjuster
-from metaloss.checks import check_at_least, check_labels, require
+from metaloss.checks import (
+    InputError,
+    check_at_least,
+    check_labels,
+    check_made,
+    require,
+    seen,
+)
 from metaloss.conditioners import Conditioner
-from metaloss.conditioners.base import observed, tracked
+from metaloss.conditioners.base import features_declared, observed, tracked
 from metaloss.kinds import kind_of
 from metaloss.losses import LossFamily
-from metaloss.losses.hyperparameter import ranges
+from metaloss.losses.hyperparameter import declared, ranges
 from metaloss.objective.samples import Samples
 from metaloss.processes import joint_rows, together
 from metaloss.types import Targets
@@ -20,13 +27,17 @@ from metaloss.types import Targets
 
 def check_parts(loss: LossFamily, conditioner: Conditioner | None, adjuster: BaseAdjuster) -> None:
     """Raises :class:`~metaloss.checks.InputError` unless the three parts fit together."""
-    predicted, expected = adjuster.hyperparameters, loss.hyperparameters
+    check_made("loss", loss, LossFamily)
+    if conditioner is not None:
+        check_made("conditioner", conditioner, Conditioner)
+    check_made("adjuster", adjuster, BaseAdjuster)
+    predicted, expected = adjuster.hyperparameters, declared(loss)
     require(
         predicted == expected,
         f"adjuster: expected one for {loss.family}'s {ranges(expected)}, "
         f"got one for {ranges(predicted)}",
     )
-    given = 0 if conditioner is None else conditioner.num_features
+    given = 0 if conditioner is None else features_declared(conditioner)
     require(
         adjuster.num_features in {None, given},
         f"adjuster: expected one that reads the conditioner's {given} features, "
@@ -60,19 +71,30 @@ def features_of(
 
     With ``detach`` they are constants in derivatives. With ``track`` the conditioner remembers the
     samples.
+
+    Raises:
+        InputError: the conditioner returns another shape than ``[samples, num_features]``.
     """
     outputs = samples.outputs
     if conditioner is None:
         return outputs.new_empty(len(outputs), 0)
     outputs = outputs.detach() if detach else outputs
-    if track:
+    if not track:
+        features = conditioner(outputs, samples.targets, samples.index)
+    else:
         outputs = outputs if samples.finite else finite(outputs)
         if together() and conditioner.remembers:
             features = conditioner(outputs, samples.targets, samples.index)
             remember(conditioner, samples)
-            return features
-        return tracked(conditioner, outputs, samples.targets, samples.index, samples.kept)
-    return conditioner(outputs, samples.targets, samples.index)
+        else:
+            features = tracked(conditioner, outputs, samples.targets, samples.index, samples.kept)
+    expected = [len(outputs), conditioner.num_features]
+    if not isinstance(features, Tensor) or list(features.shape) != expected:
+        raise InputError(
+            f"{type(conditioner).__name__}.forward: expected features [samples, num_features], "
+            f"{expected}, got {seen(features)}"
+        )
+    return features
 
 
 def remember(conditioner: Conditioner | None, samples: Samples) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from metaloss.adjusters import BaseAdjuster, ScheduledAdjuster
 from metaloss.adjusters.scheduled import check_until
 from metaloss.checks import InputError, check_finite, require
+from metaloss.conditioners import Conditioner
 from metaloss.files import make_folder, user_path, write_together
 from metaloss.losses import LossFamily, toward_defaults
 from metaloss.losses.narrowed import check_strength
@@ -87,9 +88,7 @@ def save_adjuster(
     card = {
         "format": FORMAT,
         "version": VERSION,
-        "loss": describe(loss),
-        "conditioner": None if criterion.conditioner is None else describe(criterion.conditioner),
-        "adjuster": describe(adjuster, leave_out=adjuster.unsaved),
+        **_components(loss, criterion.conditioner, adjuster),
         "detach": criterion.detach,
         "hyperparameters": _ranges(loss),
         "until": until,
@@ -98,6 +97,14 @@ def save_adjuster(
     text = card_text(sealed(card, data))
     folder = make_folder(user_path(folder))
     write_together({folder / TENSORS: data, folder / CARD: text})
+
+
+def check_can_be_saved(criterion: AdjustedLoss) -> None:
+    """Raises :class:`~metaloss.checks.InputError` if :func:`save_adjuster` would not save it.
+
+    A training calls it first, since it saves its adjuster last.
+    """
+    _components(criterion.loss, criterion.conditioner, criterion.adjuster)
 
 
 def load_adjuster(
@@ -204,3 +211,14 @@ def _check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], 
 
 def _shape(shapes: Mapping[str, list[int]], name: str) -> str:
     return f"of shape {shapes[name]}" if name in shapes else "not at all"
+
+
+def _components(
+    loss: LossFamily, conditioner: Conditioner | None, adjuster: BaseAdjuster
+) -> dict[str, Any]:
+    """Returns the names and arguments of the parts of a criterion, as a card holds them."""
+    return {
+        "loss": describe(loss),
+        "conditioner": None if conditioner is None else describe(conditioner),
+        "adjuster": describe(adjuster, leave_out=adjuster.unsaved),
+    }

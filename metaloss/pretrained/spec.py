@@ -43,8 +43,8 @@ def describe(component: Component, leave_out: Sequence[str] = ()) -> dict[str, A
         leave_out: arguments to omit, which :func:`build` is given as ``supplied``.
 
     Raises:
-        InputError: an argument is not JSON, such as a tensor; or your own class has the name of one
-            of this package's.
+        InputError: an argument is not JSON, such as a tensor, or is not in an attribute of its
+            name; or your own class has the name of one of this package's.
 
     Example:
         >>> from metaloss.pretrained.spec import describe
@@ -54,6 +54,12 @@ def describe(component: Component, leave_out: Sequence[str] = ()) -> dict[str, A
     """
     _check_own(type(component))
     names = [name for name in _arguments(type(component)) if name not in leave_out]
+    missing = [name for name in names if not hasattr(component, name)]
+    require(
+        not missing,
+        f"{type(component).__name__}: expected each constructor argument in an attribute of the "
+        f"same name, by which an adjuster is saved, found none named {', '.join(missing)}",
+    )
     args = {name: _plain(getattr(component, name), type(component)) for name in names}
     return {"type": type(component).__name__, "args": args}
 

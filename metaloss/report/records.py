@@ -96,7 +96,7 @@ def read_source(folder: str | Path) -> Source:
             its runs differ.
     """
     path = user_path(folder)
-    expected = f"{path}: expected the folder of a run (of metaloss train)"
+    expected = f"{path}: expected the folder of a run (of metaloss fit or metaloss train)"
     require(path.is_dir(), f"{expected}, got {'a file' if path.exists() else 'nothing there'}")
     require(holds_run(path), f"{expected}, got one without a run")
     places = [place for depth in _DEPTHS for place in path.glob(f"{depth}/seed-*")]

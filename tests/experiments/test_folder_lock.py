@@ -56,6 +56,15 @@ def test_another_process_is_refused_by_name_until_it_ends(tmp_path: Path) -> Non
     assert not (tmp_path / "run" / ".holder.json").exists()
 
 
+def test_a_folder_of_somebody_else(tmp_path: Path, monkeypatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / "run" / ".lock"))
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refused)
+    with pytest.raises(InputError, match="expected a folder that can be written to, got Perm"):
+        experiment().run(RunFolder(tmp_path / "run"))
+
+
 def test_the_second_of_two_that_were_given_one_new_folder_is_refused(tmp_path: Path) -> None:
     first, second = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
     with first, second:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import check_estimator
@@ -174,6 +175,16 @@ def test_other_labels_beside_a_data_set_of_pairs(clouds) -> None:
         ({"data": [["a"], ["b"]], "labels": [0, 1]}, "data: expected inputs in numbers, got <U1"),
         ({"data": np.zeros((4, 2)), "labels": [0.5, 1] * 2}, "^data: .* whole numbers, got float"),
         ({"data": np.zeros((4, 2)), "labels": ["a", None] * 2}, "2 are missing"),
+        ({"data": csr_matrix((4, 2)), "labels": [0, 1] * 2}, r"dense array, got .*toarray\(\)"),
+        # The files that arrays are written to are not named.
+        ({"data": np.zeros((0, 2)), "labels": np.zeros(0, int)}, "^data: expected samples, found"),
+        ({"data": np.zeros((4, 2)), "labels": [0] * 4}, "^data: expected two classes"),
+        ({"data": np.zeros(4), "labels": [0, 1] * 2}, "^data: expected inputs"),
+        (
+            {"data": np.zeros((4, 2)), "labels": [0, 1] * 2, "test": (np.zeros((2, 2)), [0, 7])},
+            "^test: expected labels of data ",
+        ),
+        ({"data": np.zeros((4, 2)), "labels": range(4)}, "8 .*, two for each of 4 classes, got 4"),
     ],
 )
 def test_bad_input(arguments, words: str) -> None:

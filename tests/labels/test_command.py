@@ -220,7 +220,7 @@ def refusal(*words: object) -> str:
 
 
 def test_foreign_and_unfinished_folders_are_refused(quick: Path, tmp_path: Path) -> None:
-    assert "expected the folder of a run that `metaloss train` made" in refusal(tmp_path)
+    assert "expected the folder of a run of `metaloss fit` or `metaloss train`" in refusal(tmp_path)
     assert "with its config.gin" in refusal(tmp_path / "nowhere")
     assert "with its config.gin" in refusal(quick / "CE/seed-0")
     place = shutil.copytree(quick, tmp_path / "run", ignore=shutil.ignore_patterns("labels.*"))

@@ -61,3 +61,39 @@ def test_a_family_without_a_loss_is_abstract():
 
     with pytest.raises(TypeError, match="abstract"):
         Unfinished()
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("wrong", "got"),
+    [
+        (lambda losses, h: h * losses, r"\[4, 4\]"),  # broadcasts
+        (lambda losses, h: (h[:, 0] * losses)[:, None], r"\[4, 1\]"),
+        (lambda losses, h: (h[:, 0] * losses).mean(), r"float64 \[\]"),
+        (lambda losses, h: (h[:, 0] * losses).tolist(), "a list"),
+    ],
+    ids=["broadcast", "column", "reduced", "list"],
+)
+def test_a_loss_that_is_not_one_for_each_sample_is_refused(wrong, got: str):
+    @dataclass(frozen=True)
+    class Wrong(LossFamily):
+        hyperparameters: ClassVar = (Hyperparameter("weight", 0.0, 1.0, default=0.5),)
+
+        def per_sample(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
+            return wrong(
+                torch.nn.functional.cross_entropy(outputs, targets, reduction="none"), hparams
+            )
+
+    outputs, targets, hparams = torch.zeros(4, 3).double(), torch.arange(4) % 3, torch.ones(4, 1)
+    with pytest.raises(InputError, match=r"Wrong\.per_sample: expected .* \[4\], got .*" + got):
+        Wrong()(outputs, targets, hparams.double())
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("low", "high", "default"),
+    [(0.0, float("inf"), 1.0), (float("nan"), 1.0, 0.5), ("0", "1", "0.5"), (1.0, 1.0, 1.0)],
+)
+def test_a_range_that_no_adjuster_can_cover_is_refused(low, high, default):
+    with pytest.raises(InputError, match="weight: expected "):
+        Hyperparameter("weight", low, high, default)

@@ -86,11 +86,13 @@ def test_options(runs: Runs, tmp_path: Path) -> None:
 
 def test_folders_that_are_no_runs(runs: Runs, tmp_path: Path) -> None:
     images = runs.images / "test"
-    line = "expected the folder of a run that `metaloss train` made"
+    line = "expected the folder of a run of `metaloss fit` or `metaloss train`"
     assert line in refusal(tmp_path, images)
     assert line in refusal(runs.one / "CE/seed-3", images)
     (tmp_path / "config.gin").write_text("include 'experiments/demo.gin'")
-    assert "expected runs that `metaloss train` made, got none there" in refusal(tmp_path, images)
+    assert "expected runs of `metaloss fit` or `metaloss train`, got none there" in refusal(
+        tmp_path, images
+    )
     (tmp_path / "config.gin").write_text("include 'experiments/meta_digits.gin'")
     assert "got a meta-training, which does not" in refusal(tmp_path, images)
 

@@ -80,7 +80,7 @@ def test_a_meta_training_is_reported_by_task(made: Copy, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("break_it", "said"),
     [
-        (shutil.rmtree, "expected the folder of a run (of metaloss train), got "),
+        (shutil.rmtree, "expected the folder of a run (of metaloss fit or metaloss train), got "),
         (
             lambda run: (
                 [shutil.rmtree(path) for path in run.glob("*/")] + [(run / "config.gin").unlink()]

@@ -103,6 +103,12 @@ def test_bad_lists(cats_and_dogs: Path, name: str, text: str, words: str) -> Non
         own_data(cats_and_dogs, clean=cats_and_dogs.parent / name, size=8)
 
 
+def test_a_place_that_is_not_there(cats_and_dogs: Path) -> None:
+    nowhere = cats_and_dogs.parent / "nowhere"
+    with pytest.raises(InputError, match=r"nowhere: expected .*checked labels.*found nothing"):
+        own_data(cats_and_dogs, clean=nowhere, size=8)
+
+
 def test_all_samples_are_clean(cats_and_dogs: Path) -> None:
     listed = cats_and_dogs.parent / "clean.txt"
     listed.write_text("".join(f"{n}.png\n" for n in range(6)))

@@ -106,6 +106,12 @@ def test_no_readable_image(cats_and_dogs: Path) -> None:
         own_data(cats_and_dogs, size=8)
 
 
+def test_a_class_named_as_a_missing_label_is_remarked_on(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("height,label\n1,a\n2,nan\n3,b\n4,NaN\n")
+    (remark,) = (said for said in own_parts(tmp_path / "t.csv").remarks if "missing" in said)
+    assert remark.endswith("'NaN' (1); 'nan' (1)")
+
+
 def test_repeated_images_are_counted_and_contradictions_named(cats_and_dogs: Path) -> None:
     shutil.copy(cats_and_dogs / "cat" / "0.png", cats_and_dogs / "dog" / "copy.png")
     shutil.copy(cats_and_dogs / "cat" / "1.png", cats_and_dogs / "cat" / "same.png")
@@ -189,6 +195,11 @@ class TestBadInput:
     def test_a_cell_that_is_no_number(self, tmp_path: Path) -> None:
         (tmp_path / "t.csv").write_text("height,city,label\n1,Paris,a\n,Rome,b\n")
         with pytest.raises(InputError, match="3 cells are none, such as '' in 'height' on line 3"):
+            own_data(tmp_path / "t.csv")
+
+    def test_paths_of_images_in_a_column_of_another_name(self, tmp_path: Path) -> None:
+        (tmp_path / "t.csv").write_text("filename,label\na.JPG,a\nb.JPG,b\n")
+        with pytest.raises(InputError, match=r"'filename' on line 2; if .* the column 'path'"):
             own_data(tmp_path / "t.csv")
 
     def test_decimal_commas_and_a_column_of_labels_of_another_name(self, tmp_path: Path) -> None:
