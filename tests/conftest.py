@@ -18,7 +18,7 @@ from tests.helpers import undrawn
 torch.set_num_threads(1)
 
 
-OF_PICTURES = {"diagnostics", "report"}
+OF_PICTURES, OF_PAGES = "diagnostics", "report"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -26,7 +26,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Choose whether pictures are drawn, and whether types are checked if they are at all."""
     marks, folders = {mark.name for mark in item.iter_markers()}, set(item.path.parts)
     jaxtyping.config.update("jaxtyping_disable", "bad_input" in marks)
-    undrawn.choose(drawn="drawn" in marks or bool(OF_PICTURES & folders))
+    drawn = "drawn" in marks or OF_PICTURES in folders
+    undrawn.choose(pictures=drawn, pages=drawn or OF_PAGES in folders)
 
 
 @pytest.fixture(autouse=True)
