@@ -14,15 +14,16 @@ from typer.testing import CliRunner
 from metaloss.cli import app
 
 QUICK = ["--gin_param", "EPOCHS = 2", "--gin_param", "SEEDS = (0,)"]
+FEW = ["--gin_param", "tasks.classification_task.subset = 200"]
 GCE = ["--gin_param", "experiments.Experiment.methods = [@gce/experiments.Conventional()]"]
 
 LEARNING = ["--gin_param", "experiments.Experiment.methods = [@a_gce/experiments.Adjusted()]"]
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """The installed command in a process of its own, away from a terminal."""
+    """The command in a process of its own, away from a terminal."""
     return subprocess.run(
-        [sys.executable, "-c", "from metaloss.cli import main; main()", *arguments],
+        [sys.executable, "-m", "metaloss", *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,
@@ -31,7 +32,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_demo_shows_the_table_and_writes_everything(tmp_path: Path) -> None:
-    done = run("demo", "--out", "out", *QUICK, cwd=tmp_path)
+    done = run("demo", "--out", "out", *QUICK, *FEW, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for name in ("CE", "GCE", "A-GCE", "recommended"):
         assert name in done.stdout

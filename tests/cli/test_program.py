@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -19,13 +16,6 @@ def test_there_is_one_version() -> None:
     assert metaloss.__version__ == importlib.metadata.version("metaloss")
     shown = CliRunner().invoke(app, ["--version"])
     assert (shown.exit_code, shown.stdout) == (0, f"metaloss {metaloss.__version__}\n")
-
-
-def test_python_runs_it_as_a_module(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "metaloss", "train", "nope.gin"]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: nope.gin: expected a gin file")
 
 
 @pytest.mark.parametrize(("typed", "offered"), [("de", "demo"), ("check", "check-grad")])
