@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.helpers import undrawn
 
 # The tensors of the tests are small, so that more threads would only slow one another down.
 torch.set_num_threads(1)
+# What a process has written others see without waiting for the disk; only power cuts differ.
+os.fsync = lambda file: None
 
 
 OF_PICTURES, OF_PAGES = "diagnostics", "report"
