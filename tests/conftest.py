@@ -21,7 +21,7 @@ torch.set_num_threads(1)
 os.fsync = lambda file: None
 
 
-OF_PICTURES, OF_PAGES = "diagnostics", "report"
+WITH_PAGES = "report"  # the folder whose tests read pages; those marked drawn do too
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -29,8 +29,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Choose whether pictures are drawn, and whether types are checked if they are at all."""
     marks, folders = {mark.name for mark in item.iter_markers()}, set(item.path.parts)
     jaxtyping.config.update("jaxtyping_disable", "bad_input" in marks)
-    drawn = "drawn" in marks or OF_PICTURES in folders
-    undrawn.choose(pictures=drawn, pages=drawn or OF_PAGES in folders)
+    drawn = "drawn" in marks
+    undrawn.choose(pictures=drawn, pages=drawn or WITH_PAGES in folders)
 
 
 @pytest.fixture(autouse=True)
