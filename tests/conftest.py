@@ -39,22 +39,36 @@ def _same_random_numbers() -> None:
     torch.default_generator.manual_seed(0)
 
 
+Command = Callable[..., tuple[int, str, str]]
+
+
 @pytest.fixture
-def refused(
+def command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
+) -> Command:
+    """From the words of a command to its exit code, its output and its errors."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["metaloss", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        written = capfd.readouterr()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0), written.out, written.err
+
+    return run
+
+
+@pytest.fixture
+def refused(command: Command, tmp_path: Path) -> Callable[..., str]:
     """Return a function that runs a command with bad input, and returns its line of error."""
 
     def run(*words: str) -> str:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["metaloss", *words])
         before = set(tmp_path.iterdir())
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        assert stopped.value.code == 2
-        written = capfd.readouterr()
-        assert written.out == ""
-        (line,) = written.err.splitlines()
+        code, output, errors = command(*words)
+        assert (code, output) == (2, "")
+        (line,) = errors.splitlines()
         assert line.startswith("error: ")
         assert " at 0x" not in line and "In call to" not in line
         assert set(tmp_path.iterdir()) == before

@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import signal
-import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from metaloss import cli, files
 from metaloss.console import Lines
+from tests.conftest import Command
 from tests.helpers.exhaustive import mostly_exhaustive
 
 QUICK = [
@@ -23,26 +23,6 @@ QUICK = [
     *("--gin_param", "EPOCHS = 3"),
     *("--gin_param", "SEEDS = (0,)"),
 ]
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Command:
-    """From the words of a command to its exit code, its output and its errors."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["metaloss", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        written = capfd.readouterr()
-        code = ended.value.code
-        return (code if isinstance(code, int) else 0), written.out, written.err
-
-    return run
 
 
 def at_epoch(number: int, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
