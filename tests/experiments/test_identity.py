@@ -41,18 +41,11 @@ from metaloss.training import (
     TaskTraining,
     TrainState,
 )
+from tests.experiments.runs import Stop
 from tests.helpers.tasks import blobs
 
 SGD = partial(torch.optim.SGD, lr=0.1)
 RECIPE = Recipe(epochs=4, meta_every=2, optimizer=SGD)
-
-
-class Stop(Observer):
-    """Stops a run after its second epoch."""
-
-    def epoch(self, record) -> None:
-        if record["epoch"] == 2:
-            raise KeyboardInterrupt
 
 
 def network() -> nn.Module:

@@ -22,19 +22,8 @@ from metaloss.experiments import (
 from metaloss.losses import GCE, JS, SL
 from metaloss.models import SmallCNN
 from metaloss.tasks import classification_task, digits, noise, noise_grid
-from metaloss.training import Observer, Recipe, TaskSampler
-from tests.experiments.runs import HELD_OUT, METHODS, SPECS, meta_training
-
-
-class Stop(Observer):
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def step(self, step: int) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
+from metaloss.training import Recipe, TaskSampler
+from tests.experiments.runs import HELD_OUT, METHODS, SPECS, StopAtStep, meta_training
 
 WITH_REPORT = {
     "held_out": HELD_OUT,
@@ -75,7 +64,7 @@ def test_it_goes_on_where_it_was_stopped(whole: Path, tmp_path: Path) -> None:
     place = RunFolder(tmp_path / "parts")
     for after in (20, 25, 30):
         with pytest.raises(KeyboardInterrupt):
-            meta_training(**WITH_REPORT).run(place, Stop(after))
+            meta_training(**WITH_REPORT).run(place, StopAtStep(after))
         place = RunFolder(tmp_path / "parts", resume=True)
     meta_training(**WITH_REPORT).run(place)
     for file in (
