@@ -43,7 +43,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def command(
+def run_main(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Command:
     """From the words of a command to its exit code, its output and its errors."""
@@ -61,12 +61,12 @@ def command(
 
 
 @pytest.fixture
-def refused(command: Command, tmp_path: Path) -> Callable[..., str]:
+def refused(run_main: Command, tmp_path: Path) -> Callable[..., str]:
     """Return a function that runs a command with bad input, and returns its line of error."""
 
     def run(*words: str) -> str:
         before = set(tmp_path.iterdir())
-        code, output, errors = command(*words)
+        code, output, errors = run_main(*words)
         assert (code, output) == (2, "")
         (line,) = errors.splitlines()
         assert line.startswith("error: ")

@@ -32,8 +32,8 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_demo_shows_the_table_and_writes_everything(command: Command, tmp_path: Path) -> None:
-    code, output, errors = command("demo", "--out", "out", *QUICK, *FEW)
+def test_demo_shows_the_table_and_writes_everything(run_main: Command, tmp_path: Path) -> None:
+    code, output, errors = run_main("demo", "--out", "out", *QUICK, *FEW)
     assert code == 0, errors
     for name in ("CE", "GCE", "A-GCE", "recommended"):
         assert name in output
