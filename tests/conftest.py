@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +17,11 @@ from tests.helpers import undrawn
 
 # The tensors of the tests are small, so that more threads would only slow one another down.
 torch.set_num_threads(1)
+# What a process has written others see without waiting for the disk; only power cuts differ.
+os.fsync = lambda file: None
 
 
-OF_PICTURES = {"diagnostics", "report"}
+WITH_PAGES = "report"  # the folder whose tests read pages; those marked drawn do too
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -26,7 +29,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Choose whether pictures are drawn, and whether types are checked if they are at all."""
     marks, folders = {mark.name for mark in item.iter_markers()}, set(item.path.parts)
     jaxtyping.config.update("jaxtyping_disable", "bad_input" in marks)
-    undrawn.choose(drawn="drawn" in marks or bool(OF_PICTURES & folders))
+    drawn = "drawn" in marks
+    undrawn.choose(pictures=drawn, pages=drawn or WITH_PAGES in folders)
 
 
 @pytest.fixture(autouse=True)
@@ -35,22 +39,36 @@ def _same_random_numbers() -> None:
     torch.default_generator.manual_seed(0)
 
 
+Command = Callable[..., tuple[int, str, str]]
+
+
 @pytest.fixture
-def refused(
+def run_main(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
+) -> Command:
+    """From the words of a command to its exit code, its output and its errors."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["metaloss", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        written = capfd.readouterr()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0), written.out, written.err
+
+    return run
+
+
+@pytest.fixture
+def refused(run_main: Command, tmp_path: Path) -> Callable[..., str]:
     """Return a function that runs a command with bad input, and returns its line of error."""
 
     def run(*words: str) -> str:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["metaloss", *words])
         before = set(tmp_path.iterdir())
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        assert stopped.value.code == 2
-        written = capfd.readouterr()
-        assert written.out == ""
-        (line,) = written.err.splitlines()
+        code, output, errors = run_main(*words)
+        assert (code, output) == (2, "")
+        (line,) = errors.splitlines()
         assert line.startswith("error: ")
         assert " at 0x" not in line and "In call to" not in line
         assert set(tmp_path.iterdir()) == before

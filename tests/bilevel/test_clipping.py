@@ -14,6 +14,7 @@ from metaloss.bilevel import Clip, ClipNorm, ClipValue, Lookahead
 from metaloss.training import Recipe
 from tests.bilevel.cases import EXACT, OPTIMIZERS, training
 from tests.bilevel.models import MODELS
+from tests.helpers.exhaustive import all_pairs
 from tests.helpers.hypergradients import assert_is_the_hypergradient, inner
 
 # Limits below and above the norms and values that occur in these trainings.
@@ -37,10 +38,7 @@ def test_as_torch_clips(clip: Clip) -> None:
         torch.testing.assert_close(found[name], p.grad)
 
 
-@every_clip
-@pytest.mark.parametrize("strategy", EXACT)
-@pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize("name", ["MLP", "CNN-BatchNorm"])
+@all_pairs("name, steps, strategy, clip", ["MLP", "CNN-BatchNorm"], [1, 3], EXACT, CLIPS)
 def test_against_real_training_that_clips(name: str, steps: int, strategy: str, clip: Clip) -> None:
     here = training(MODELS[name](), OPTIMIZERS["SGD-Nesterov"], steps=steps, steps_before=1)
     found = here.look_ahead(Lookahead(steps, strategy, clip=clip))

@@ -11,11 +11,10 @@ from metaloss.bilevel.lookahead import STRATEGIES
 from metaloss.bilevel.optimizers import functional
 from tests.bilevel.cases import OPTIMIZERS, training
 from tests.bilevel.models import CLASSES
+from tests.helpers.exhaustive import all_pairs
 from tests.helpers.hypergradients import assert_is_the_hypergradient
 
-every_optimizer = pytest.mark.parametrize(
-    "name", ["SGD-Nesterov", "Adam-decay", "AdamW", "RMSprop-momentum", "RMSprop-centered"]
-)
+NAMES = ["SGD-Nesterov", "Adam-decay", "AdamW", "RMSprop-momentum", "RMSprop-centered"]
 
 
 class Complex(nn.Module):
@@ -30,16 +29,14 @@ class Complex(nn.Module):
         return self.last((x.flatten(1).to(self.weight.dtype) @ self.weight.T).abs())
 
 
-@pytest.mark.parametrize("strategy", list(STRATEGIES))
-@pytest.mark.parametrize("steps", [1, 3])
-@every_optimizer
+@all_pairs("name, steps, strategy", NAMES, [1, 3], list(STRATEGIES))
 def test_against_real_training(name: str, steps: int, strategy: str) -> None:
     here = training(Complex(), OPTIMIZERS[name], steps=steps, steps_before=2)
     found = here.look_ahead(Lookahead(steps, strategy))
     assert_is_the_hypergradient(found, here, rtol=1e-5)
 
 
-@every_optimizer
+@pytest.mark.parametrize("name", NAMES)
 def test_the_step_is_the_optimizers_own(name: str) -> None:
     p = nn.Parameter(torch.randn(5, 2, dtype=torch.complex128))
     optimizer = OPTIMIZERS[name]([p])

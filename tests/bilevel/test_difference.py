@@ -16,7 +16,7 @@ from metaloss.bilevel.difference import moved, scale_of
 from tests.bilevel.cases import OPTIMIZERS, batch, learned, training
 from tests.bilevel.models import CLASSES, MODELS, Transformer, cnn, mlp
 from tests.bilevel.test_rules import Bag
-from tests.helpers.exhaustive import mostly_exhaustive
+from tests.helpers.exhaustive import all_pairs, mostly_exhaustive
 from tests.helpers.hypergradients import Training, assert_near, in_single, inner
 
 SMOOTH: dict[str, Callable[[], nn.Module]] = {
@@ -52,16 +52,12 @@ def assert_off_by_less_than(start: Training, rtol: float) -> None:
     assert_near(found, expected, rtol)
 
 
-@detached
-@every_number_of_steps
-@pytest.mark.parametrize("build", mostly_exhaustive(SMOOTH, *FEW))
+@all_pairs("build, steps, detach", mostly_exhaustive(SMOOTH, *FEW), [1, 2, 5], [True, False])
 def test_close_in_float64_where_the_network_is_smooth(build, steps: int, detach: bool):
     assert_off_by_less_than(here(build, steps, detach), 1e-5)
 
 
-@detached
-@every_number_of_steps
-@pytest.mark.parametrize("build", mostly_exhaustive(SMOOTH, *FEW))
+@all_pairs("build, steps, detach", mostly_exhaustive(SMOOTH, *FEW), [1, 2, 5], [True, False])
 def test_within_a_percent_in_float32(build, steps: int, detach: bool):
     assert_off_by_less_than(in_single(here(build, steps, detach)), 1e-2)
 
@@ -106,9 +102,7 @@ def test_several_steps_always_within_a_percent_in_float32_for_rectifiers(name: s
     assert errors[-1] < 1e-2, errors
 
 
-@detached
-@every_number_of_steps
-@pytest.mark.parametrize("build", KINKED.values(), ids=KINKED.keys())
+@all_pairs("build, steps, detach", KINKED, [1, 2, 5], [True, False])
 def test_close_in_float64_for_rectifiers(build, steps: int, detach: bool):
     assert_off_by_less_than(here(build, steps, detach), 1e-5)
 

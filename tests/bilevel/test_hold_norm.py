@@ -12,6 +12,7 @@ from metaloss.conditioners import Margin
 from metaloss.losses import WeightedCE
 from tests.bilevel.cases import EXACT, OPTIMIZERS, learned, training
 from tests.bilevel.models import CLASSES
+from tests.helpers.exhaustive import all_pairs
 from tests.helpers.hypergradients import Training, directions, inner
 
 STEP = 1e-5
@@ -55,10 +56,9 @@ def loss_at_those_norms(
         return torch.nn.functional.cross_entropy(twin.model(inputs), targets).item()
 
 
-@pytest.mark.parametrize("strategy", EXACT)
-@pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize("kind", ["SGD", "SGD-Nesterov", "Adam"])
-@pytest.mark.parametrize("share", [1.0, 0.7])
+@all_pairs(
+    "share, kind, steps, strategy", [1.0, 0.7], ["SGD", "SGD-Nesterov", "Adam"], [1, 3], EXACT
+)
 def test_against_training_with_gradients_of_the_same_length(
     share: float, kind: str, steps: int, strategy: str
 ) -> None:

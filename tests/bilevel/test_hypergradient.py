@@ -11,7 +11,7 @@ from metaloss import InputError
 from metaloss.bilevel import Lookahead
 from tests.bilevel.cases import EXACT, OPTIMIZERS, batch, learned, training
 from tests.bilevel.models import CLASSES, MODELS, Centred, mlp
-from tests.helpers.exhaustive import mostly_exhaustive
+from tests.helpers.exhaustive import all_pairs, mostly_exhaustive
 from tests.helpers.hypergradients import (
     assert_is_the_hypergradient,
     features_on_the_way,
@@ -24,10 +24,7 @@ exactly = pytest.mark.parametrize("strategy", EXACT)
 # Every optimizer, fresh and in the middle of training
 
 
-@exactly
-@pytest.mark.parametrize("steps", [1, pytest.param(2, marks=pytest.mark.exhaustive), 3])
-@pytest.mark.parametrize("steps_before", [0, 3])
-@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
+@all_pairs("make, steps_before, steps, strategy", OPTIMIZERS, [0, 3], [1, 2, 3], EXACT)
 def test_through_every_optimizer(make, steps_before: int, steps: int, strategy: str):
     here = training(make_optimizer=make, steps=steps, steps_before=steps_before)
     found = here.look_ahead(Lookahead(steps, strategy))
@@ -121,10 +118,11 @@ def test_the_current_learning_rate_is_used(strategy: str):
 # Every kind of model
 
 
-@exactly
-@pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize(
-    "build", mostly_exhaustive(MODELS, "CNN-BatchNorm", "attention", "tied", "frozen")
+@all_pairs(
+    "build, steps, strategy",
+    mostly_exhaustive(MODELS, "CNN-BatchNorm", "attention", "tied", "frozen"),
+    [1, 3],
+    EXACT,
 )
 def test_through_every_model(build, steps: int, strategy: str):
     here = training(build(), OPTIMIZERS["SGD-Nesterov"], steps=steps, steps_before=2)
@@ -152,9 +150,7 @@ class WithSpare(nn.Module):
         return torch.tanh(self.spare(outputs)) * 3 if len(x) == 8 else outputs
 
 
-@exactly
-@pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize("name", ["SGD-Nesterov", "AdamW", "RMSprop-momentum"])
+@all_pairs("name, steps, strategy", ["SGD-Nesterov", "AdamW", "RMSprop-momentum"], [1, 3], EXACT)
 def test_a_parameter_that_the_loss_does_not_reach_stays_put(name: str, steps: int, strategy: str):
     """``torch.optim`` skips it, weight decay and momentum included."""
     here = training(WithSpare(), OPTIMIZERS[name], steps=steps, steps_before=2)
@@ -199,9 +195,7 @@ def test_steps_that_reach_different_parameters_are_right_or_refused(strategy: st
 # The clean loss
 
 
-@exactly
-@pytest.mark.parametrize("name", ["MLP", "MLP-dropout", "CNN-BatchNorm"])
-@pytest.mark.parametrize("steps", [1, 3])
+@all_pairs("name, steps, strategy", ["MLP", "MLP-dropout", "CNN-BatchNorm"], [1, 3], EXACT)
 def test_the_clean_loss_is_that_after_the_real_steps(name: str, steps: int, strategy: str):
     here = training(MODELS[name](), OPTIMIZERS["Adam"], steps=steps, steps_before=1)
     found = Lookahead(steps, strategy).solve(
@@ -224,10 +218,13 @@ def test_another_clean_loss(strategy: str):
 # The strategies compared with each other
 
 
-@pytest.mark.parametrize("strategy", [name for name in EXACT if name != "unroll"])
-@pytest.mark.parametrize("optimizer", ["SGD-Nesterov", "Adam-decay", "RMSprop-momentum"])
-@pytest.mark.parametrize("detach", [True, False])
-@pytest.mark.parametrize("name", ["MLP-ReLU", "MLP-dropout", "CNN-BatchNorm", "tied"])
+@all_pairs(
+    "name, detach, optimizer, strategy",
+    ["MLP-ReLU", "MLP-dropout", "CNN-BatchNorm", "tied"],
+    [True, False],
+    ["SGD-Nesterov", "Adam-decay", "RMSprop-momentum"],
+    [name for name in EXACT if name != "unroll"],
+)
 def test_every_exact_strategy_agrees_with_unroll(
     name: str, detach: bool, optimizer: str, strategy: str
 ):

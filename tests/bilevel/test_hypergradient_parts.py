@@ -23,6 +23,7 @@ from tests.bilevel.cases import EXACT, OPTIMIZERS, SAMPLES, batch, learned, trai
 from tests.bilevel.models import CLASSES, MODELS
 from tests.conditioners.cases import builders
 from tests.helpers import states
+from tests.helpers.exhaustive import all_pairs
 from tests.helpers.hypergradients import (
     assert_is_the_hypergradient,
     features_on_the_way,
@@ -32,14 +33,11 @@ from tests.losses.cases import families
 exactly = pytest.mark.parametrize("strategy", EXACT)
 
 
-def loss_id(loss: LossFamily) -> str:
-    return str(loss)
-
-
-@exactly
-@pytest.mark.parametrize("steps", [1, 2])
-@pytest.mark.parametrize(
-    "loss", [family for family in families() if family.hyperparameters], ids=loss_id
+@all_pairs(
+    "loss, steps, strategy",
+    [family for family in families() if family.hyperparameters],
+    [1, 2],
+    EXACT,
 )
 def test_through_every_loss(loss: LossFamily, steps: int, strategy: str):
     here = training(criterion=learned(loss), steps=steps, steps_before=1)
@@ -73,9 +71,7 @@ def test_every_learnable_adjuster_is_here():
     assert set(learnable()) <= set(ADJUSTERS)
 
 
-@exactly
-@pytest.mark.parametrize("steps", [1, 2])
-@pytest.mark.parametrize("build", ADJUSTERS.values(), ids=ADJUSTERS.keys())
+@all_pairs("build, steps, strategy", ADJUSTERS, [1, 2], EXACT)
 def test_into_every_adjuster(build, steps: int, strategy: str):
     conditioner, adjuster = build()
     criterion = AdjustedLoss(WeightedCE(), conditioner, adjuster, detach=False).double()

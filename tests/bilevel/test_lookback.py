@@ -15,7 +15,7 @@ from tests.bilevel.cases import OPTIMIZERS, SAMPLES, learned, training
 from tests.bilevel.models import CLASSES, MODELS, mlp
 from tests.bilevel.test_rules import Applied, Square
 from tests.helpers import states
-from tests.helpers.exhaustive import mostly_exhaustive
+from tests.helpers.exhaustive import all_pairs, mostly_exhaustive
 from tests.helpers.hypergradients import (
     Training,
     assert_is_the_hypergradient,
@@ -57,9 +57,12 @@ def made(here: Training, lookback: Lookback) -> dict[str, torch.Tensor]:
     return lookback.hypergradient(here.meta_batch)
 
 
-@pytest.mark.parametrize("steps_before", [0, 2])
-@pytest.mark.parametrize("name", mostly_exhaustive(MODELS.keys(), *FEW))
-@pytest.mark.parametrize("optimizer", ["SGD-Nesterov", "Adam-decay", "RMSprop-centered"])
+@all_pairs(
+    "optimizer, name, steps_before",
+    ["SGD-Nesterov", "Adam-decay", "RMSprop-centered"],
+    mostly_exhaustive(MODELS.keys(), *FEW),
+    [0, 2],
+)
 def test_of_one_step_it_is_the_lookaheads(optimizer: str, name: str, steps_before: int) -> None:
     here = training(MODELS[name](), OPTIMIZERS[optimizer], steps_before=steps_before)
     expected = here.look_ahead(Lookahead(strategy="unroll"))
@@ -81,9 +84,12 @@ def test_large_tensors_are_stepped_one_by_one(name: str, monkeypatch: pytest.Mon
     assert_near(made(here, Lookback(2)), expected, 1e-12)
 
 
-@pytest.mark.parametrize("strategy", ["mixed", "unroll", "difference"])
-@pytest.mark.parametrize("optimizer", ["SGD-Nesterov", "Adam-decay"])
-@pytest.mark.parametrize("name", ["MLP-dropout", "CNN-BatchNorm", "residual", "centred", "tied"])
+@all_pairs(
+    "name, optimizer, strategy",
+    ["MLP-dropout", "CNN-BatchNorm", "residual", "centred", "tied"],
+    ["SGD-Nesterov", "Adam-decay"],
+    ["mixed", "unroll", "difference"],
+)
 def test_of_several_steps_against_real_training(name: str, optimizer: str, strategy: str) -> None:
     here = training(MODELS[name](), OPTIMIZERS[optimizer], steps=3, steps_before=1)
     start, state = here.twin(), torch.get_rng_state()

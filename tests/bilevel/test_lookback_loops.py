@@ -15,6 +15,7 @@ from metaloss.bilevel.tangent import Activations
 from tests.bilevel.cases import OPTIMIZERS, batch, learned, training
 from tests.bilevel.models import GRID, MODELS
 from tests.bilevel.test_lookback import made, remembering
+from tests.helpers.exhaustive import all_pairs
 from tests.helpers.hypergradients import Training, assert_near, directions, in_single, inner
 
 # Gradient accumulation
@@ -61,9 +62,12 @@ def assert_slopes(here: Training, found: dict, windows: list[list], moves: list[
         assert abs(inner(found, direction) - slope) < 1e-6 * length
 
 
-@pytest.mark.parametrize("steps", [1, 2])
-@pytest.mark.parametrize("strategy", ["mixed", "unroll"])
-@pytest.mark.parametrize("name", ["MLP-dropout", "CNN-BatchNorm", "centred"])
+@all_pairs(
+    "name, strategy, steps",
+    ["MLP-dropout", "CNN-BatchNorm", "centred"],
+    ["mixed", "unroll"],
+    [1, 2],
+)
 def test_accumulation_over_micro_batches(name: str, strategy: str, steps: int) -> None:
     # Over several steps the conditioner's memory would depend on the adjuster, and derivatives do
     # not follow that.

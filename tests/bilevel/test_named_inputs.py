@@ -10,12 +10,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import (
-    BertConfig,
-    BertForSequenceClassification,
-    DistilBertConfig,
-    DistilBertForSequenceClassification,
-)
 
 from metaloss import InputError
 from metaloss.bilevel import Lookahead, Lookback
@@ -31,7 +25,12 @@ BATCH, LENGTH, TOKENS = 6, 5, 20
 SIZES: dict[str, Any] = {"vocab_size": TOKENS, "num_labels": CLASSES, "max_position_embeddings": 8}
 
 
+# The library is imported by the tests that need it: that takes seconds, in every worker.
+
+
 def bert(attention: str) -> nn.Module:
+    from transformers import BertConfig, BertForSequenceClassification
+
     config = BertConfig(
         hidden_size=8,
         num_hidden_layers=2,
@@ -44,6 +43,8 @@ def bert(attention: str) -> nn.Module:
 
 
 def distilbert() -> nn.Module:
+    from transformers import DistilBertConfig, DistilBertForSequenceClassification
+
     return DistilBertForSequenceClassification(
         DistilBertConfig(dim=8, n_layers=1, n_heads=2, hidden_dim=16, **SIZES)
     )

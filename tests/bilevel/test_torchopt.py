@@ -12,6 +12,7 @@ from metaloss.bilevel import Lookahead
 from metaloss.bilevel.transforms import heavy_ball, root_mean_square
 from tests.bilevel.cases import EXACT, batch, training
 from tests.bilevel.models import MODELS, mlp
+from tests.helpers.exhaustive import all_pairs
 from tests.helpers.hypergradients import assert_is_the_hypergradient
 
 
@@ -59,10 +60,7 @@ TRANSFORMS = {
 }
 
 
-@exactly
-@pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize("steps_before", [0, 2])
-@pytest.mark.parametrize("make", LIVE.values(), ids=LIVE.keys())
+@all_pairs("make, steps_before, steps, strategy", LIVE, [0, 2], [1, 3], EXACT)
 def test_through_a_live_torchopt_optimizer(make, steps_before: int, steps: int, strategy: str):
     here = training(make_optimizer=make, steps=steps, steps_before=steps_before)
     found = here.look_ahead(Lookahead(steps, strategy))
@@ -83,9 +81,7 @@ def test_through_groups_of_a_live_torchopt_optimizer(strategy: str):
     assert_is_the_hypergradient(here.look_ahead(Lookahead(2, strategy)), here)
 
 
-@exactly
-@pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize("name", TRANSFORMS)
+@all_pairs("name, steps, strategy", list(TRANSFORMS), [1, 3], EXACT)
 def test_through_a_custom_transformation(name: str, steps: int, strategy: str):
     """Its state is fresh; the live optimizer does not matter, and may be unsupported."""
     transform = TRANSFORMS[name]()

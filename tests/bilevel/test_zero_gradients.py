@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import Tensor
 
 from metaloss.bilevel import Lookahead
 from tests.bilevel.cases import EXACT, OPTIMIZERS, training
 from tests.bilevel.models import mlp
+from tests.helpers.exhaustive import all_pairs
 from tests.helpers.hypergradients import Batch, Training, assert_is_the_hypergradient
 
 ADAPTIVE = {
@@ -45,11 +45,14 @@ def first_gradient(here: Training) -> Tensor:
     return twin.model[1].weight.grad
 
 
-@pytest.mark.parametrize("strategy", EXACT)
-@pytest.mark.parametrize("steps", [1, 2])
-@pytest.mark.parametrize("steps_before", [0, 3])
-@pytest.mark.parametrize("make", ADAPTIVE.values(), ids=ADAPTIVE.keys())
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@all_pairs(
+    "make, steps_before, steps, dtype, strategy",
+    ADAPTIVE,
+    [0, 3],
+    [1, 2],
+    [torch.float32, torch.float64],
+    EXACT,
+)
 def test_no_nan(make, steps_before: int, steps: int, dtype: torch.dtype, strategy: str):
     here = half_dead(make, steps, steps_before)
     zeros = first_gradient(here) == 0
@@ -66,10 +69,11 @@ def test_no_nan(make, steps_before: int, steps: int, dtype: torch.dtype, strateg
     assert any(gradient.any() for gradient in found.values())
 
 
-@pytest.mark.parametrize("strategy", EXACT)
-@pytest.mark.parametrize("steps_before", [0, 3])
-@pytest.mark.parametrize(
-    "name", ["Adam", "Adam-decay", "AdamW", "RMSprop-momentum", "RMSprop-centered"]
+@all_pairs(
+    "name, steps_before, strategy",
+    ["Adam", "Adam-decay", "AdamW", "RMSprop-momentum", "RMSprop-centered"],
+    [0, 3],
+    EXACT,
 )
 def test_hypergradients_with_zero_gradients_are_right(name: str, steps_before: int, strategy: str):
     here = half_dead(OPTIMIZERS[name], 2, steps_before)

@@ -12,17 +12,19 @@ import pytest
 from typer.testing import CliRunner
 
 from metaloss.cli import app
+from tests.conftest import Command
 
 QUICK = ["--gin_param", "EPOCHS = 2", "--gin_param", "SEEDS = (0,)"]
+FEW = ["--gin_param", "tasks.classification_task.subset = 200"]
 GCE = ["--gin_param", "experiments.Experiment.methods = [@gce/experiments.Conventional()]"]
 
 LEARNING = ["--gin_param", "experiments.Experiment.methods = [@a_gce/experiments.Adjusted()]"]
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """The installed command in a process of its own, away from a terminal."""
+    """The command in a process of its own, away from a terminal."""
     return subprocess.run(
-        [sys.executable, "-c", "from metaloss.cli import main; main()", *arguments],
+        [sys.executable, "-m", "metaloss", *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,
@@ -30,15 +32,15 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_demo_shows_the_table_and_writes_everything(tmp_path: Path) -> None:
-    done = run("demo", "--out", "out", *QUICK, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_demo_shows_the_table_and_writes_everything(run_main: Command, tmp_path: Path) -> None:
+    code, output, errors = run_main("demo", "--out", "out", *QUICK, *FEW)
+    assert code == 0, errors
     for name in ("CE", "GCE", "A-GCE", "recommended"):
-        assert name in done.stdout
-    assert "epoch 2/2" in done.stderr  # a plain log, as this is no terminal
-    assert "\x1b" not in done.stdout + done.stderr
-    assert "epoch" not in done.stdout.replace("last 2 epochs", "")  # how it goes is no result
-    assert "results: out" in done.stdout and "results" not in done.stderr
+        assert name in output
+    assert "epoch 2/2" in errors  # a plain log, as this is no terminal
+    assert "\x1b" not in output + errors
+    assert "epoch" not in output.replace("last 2 epochs", "")  # how it goes is no result
+    assert "results: out" in output and "results" not in errors
     out = tmp_path / "out"
     rows = json.loads((out / "results.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["CE", "GCE", "A-GCE", "recommended"]

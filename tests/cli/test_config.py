@@ -254,7 +254,8 @@ def test_a_module_of_ones_own_works_from_another_folder(tmp_path, monkeypatch) -
     shutil.copytree(OWN_PAIR, tmp_path / "project")
     monkeypatch.chdir(tmp_path)
     arguments = ["train", "project/own_pair.gin", "--out", "out"]
-    quick = ["--gin_param", "EPOCHS = 1", "--gin_param", "SEEDS = (0,)"]
+    changes = ("EPOCHS = 1", "SEEDS = (0,)", "tasks.classification_task.subset = 200")
+    quick = [word for each in changes for word in ("--gin_param", each)]
     result = CliRunner().invoke(app, [*arguments, *quick], catch_exceptions=False)
     sys.modules.pop("own_pair", None)
     assert result.exit_code == 0

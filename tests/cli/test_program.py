@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -21,11 +21,16 @@ def test_there_is_one_version() -> None:
     assert (shown.exit_code, shown.stdout) == (0, f"metaloss {metaloss.__version__}\n")
 
 
-def test_python_runs_it_as_a_module(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "metaloss", "train", "nope.gin"]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: nope.gin: expected a gin file")
+def test_python_runs_it_as_a_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["metaloss", "train", "nope.gin"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("metaloss", run_name="__main__")  # what python -m metaloss does
+    assert ended.value.code == 2
+    output, errors = capfd.readouterr()
+    assert output == "" and errors.startswith("error: nope.gin: expected a gin file")
 
 
 @pytest.mark.parametrize(("typed", "offered"), [("de", "demo"), ("check", "check-grad")])

@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import signal
-import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from metaloss import cli, files
 from metaloss.console import Lines
+from tests.conftest import Command
 from tests.helpers.exhaustive import mostly_exhaustive
 
 QUICK = [
@@ -23,26 +23,6 @@ QUICK = [
     *("--gin_param", "EPOCHS = 3"),
     *("--gin_param", "SEEDS = (0,)"),
 ]
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Command:
-    """From the words of a command to its exit code, its output and its errors."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["metaloss", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        written = capfd.readouterr()
-        code = ended.value.code
-        return (code if isinstance(code, int) else 0), written.out, written.err
-
-    return run
 
 
 def at_epoch(number: int, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,20 +49,20 @@ SIGNALS = {
     "case", mostly_exhaustive(SIGNALS, "interrupted", "terminated, with a folder")
 )
 def test_a_signal_ends_in_one_line_that_says_how_to_go_on(
-    case: tuple[signal.Signals, int, list[str]], command: Command, tmp_path: Path, monkeypatch
+    case: tuple[signal.Signals, int, list[str]], run_main: Command, tmp_path: Path, monkeypatch
 ) -> None:
     sent, code, out = case
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with monkeypatch.context() as patch:
         at_epoch(2, lambda: os.kill(os.getpid(), sent), patch)
-        found, shown, errors = command("demo", *QUICK, *out)
+        found, shown, errors = run_main("demo", *QUICK, *out)
     assert (found, shown) == (code, "")
     *_, last = errors.splitlines()
     assert last.startswith("stopped; go on with: metaloss demo --gin_param 'experiments.Exp")
     place = Path(out[1]) if out else next((tmp_path / "runs").iterdir()).relative_to(tmp_path)
     assert f"--out {shlex.quote(str(place))}" in last and last.endswith("--resume")
     assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    found, shown, _ = command(*shlex.split(last)[5:])
+    found, shown, _ = run_main(*shlex.split(last)[5:])
     assert found == 0
     assert f"results: {place}" in shown
     lines = (tmp_path / place / "CE/seed-0/metrics.jsonl").read_text().splitlines()
@@ -90,35 +70,35 @@ def test_a_signal_ends_in_one_line_that_says_how_to_go_on(
 
 
 def test_a_run_stopped_before_it_began_has_nothing_to_go_on_with(
-    command: Command, tmp_path: Path, monkeypatch
+    run_main: Command, tmp_path: Path, monkeypatch
 ) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("metaloss.runner.build", stop)
-    assert command("demo", *QUICK) == (130, "", "stopped; nothing was written yet\n")
+    assert run_main("demo", *QUICK) == (130, "", "stopped; nothing was written yet\n")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_one_line_and_what_is_there_can_be_resumed(
-    command: Command, monkeypatch
+    run_main: Command, monkeypatch
 ) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
         at_epoch(2, lambda: patch.setattr(files.os, "fsync", full), patch)
-        code, shown, errors = command("demo", *QUICK, "--out", "out")
+        code, shown, errors = run_main("demo", *QUICK, "--out", "out")
     assert (code, shown) == (2, "")
     *_, last = errors.splitlines()
     assert last.startswith("error: out/CE/seed-0/checkpoint.pt: No space left on device; once")
-    code, shown, _ = command(*shlex.split(last.partition("go on with: ")[2])[1:])
+    code, shown, _ = run_main(*shlex.split(last.partition("go on with: ")[2])[1:])
     assert code == 0
     assert "results: out" in shown
 
 
 def test_two_runs_of_one_second_have_folders_of_their_own(
-    command: Command, tmp_path: Path, monkeypatch
+    run_main: Command, tmp_path: Path, monkeypatch
 ) -> None:
     class Noon(datetime):
         @classmethod
@@ -127,13 +107,13 @@ def test_two_runs_of_one_second_have_folders_of_their_own(
 
     monkeypatch.setattr(cli, "datetime", Noon)
     for place in ("runs/demo-20260102-120000", "runs/demo-20260102-120000-2"):
-        assert f"results: {place}\n" in command("demo", *QUICK)[1]
+        assert f"results: {place}\n" in run_main("demo", *QUICK)[1]
         assert (tmp_path / place / "results.json").is_file()
 
 
-def test_refusals_of_folders_say_what_to_do(command: Command, tmp_path: Path) -> None:
+def test_refusals_of_folders_say_what_to_do(run_main: Command, tmp_path: Path) -> None:
     def said(*words: str) -> str:
-        code, shown, errors = command("demo", *QUICK, *words)
+        code, shown, errors = run_main("demo", *QUICK, *words)
         assert (code, shown) == (2, "")
         (line,) = errors.splitlines()
         return line

@@ -13,6 +13,8 @@ from metaloss.conditioners import Margin
 from metaloss.diagnostics import Learned, draw_learned
 from metaloss.losses import GCE
 
+pytestmark = pytest.mark.drawn
+
 NO_ONE, EVERY_ONE = torch.zeros(20, dtype=torch.bool), torch.ones(20, dtype=torch.bool)
 
 

@@ -58,18 +58,24 @@ def lower_bound(terms: list[Term], steps: int) -> Tensor:
     return reduce(added, each.unbind(1))[:, -1]
 
 
+VALUES = [
+    ({"lam": 1.2, "d": 5.0}, {"lam": 1.2, "d": 5.0}),
+    ({"lam": 2.5, "d": 2.0}, {"lam": 2.5, "d": 2.0}),
+    ({"lam": 4.0, "d": 2.0}, {"lam": 4.0, "d": 2.0}),
+    ({"lam": 10.0, "d": 2.0}, {"lam": 4.0, "d": 2.0}),
+    ({"lam": 10.0, "d": 1.2}, {"lam": 6.0, "d": 1.2}),
+]
+
+
 @pytest.mark.parametrize(
-    "values",
+    ("values", "classes"),
     [
-        ({"lam": 1.2, "d": 5.0}, {"lam": 1.2, "d": 5.0}),
-        ({"lam": 2.5, "d": 2.0}, {"lam": 2.5, "d": 2.0}),
-        ({"lam": 4.0, "d": 2.0}, {"lam": 4.0, "d": 2.0}),
-        ({"lam": 10.0, "d": 2.0}, {"lam": 4.0, "d": 2.0}),
-        ({"lam": 10.0, "d": 1.2}, {"lam": 6.0, "d": 1.2}),
+        *((values, classes) for values in VALUES for classes in (2, 3)),
+        (VALUES[-1], 5),
+        *(pytest.param(values, 5, marks=pytest.mark.exhaustive) for values in VALUES[:-1]),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("classes", [2, 3, 5])
 def test_no_output_has_a_smaller_risk_where_the_loss_is_not_convex(values, classes: int) -> None:
     p = weights(6, classes)
     noise = theory.symmetric_transition(classes, 0.6 * (1 - 1 / classes))

@@ -61,6 +61,18 @@ class Stop(Observer):
             raise KeyboardInterrupt
 
 
+class StopAtStep(Observer):
+    """Ends a run after this many steps, counted over all of its trainings."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def step(self, step: int) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
 def stopped(folder: RunFolder, **changes: Any) -> None:
     """Stop a run in its second epoch: it has a checkpoint of one epoch, and metrics of two."""
     try:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import io
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,19 @@ def test_every_flipped_bit_is_seen(tmp_path: Path) -> None:
     load_latest(path, network)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """A folder with a finished and with a stopped run, and the table of the finished one."""
+    place = tmp_path_factory.mktemp("made")
+    whole = experiment().run(RunFolder(place / "whole"))
+    stopped(place / "run")
+    return place, whole
+
+
 @pytest.mark.parametrize("damage", ["one bit", "half", "gone"])
-def test_the_one_before_takes_its_place(damage: str, tmp_path: Path) -> None:
-    whole = experiment().run(RunFolder(tmp_path / "whole"))
-    path = stopped(tmp_path / "run")
+def test_the_one_before_takes_its_place(damage: str, made, tmp_path: Path) -> None:
+    shutil.copytree(made[0], tmp_path, dirs_exist_ok=True)
+    whole, path = made[1], tmp_path / "run/A/seed-0/checkpoint.pt"
     if damage == "one bit":
         flip(path, 3000)
     elif damage == "half":

@@ -25,6 +25,7 @@ from metaloss.experiments import (
 from metaloss.losses import GCE, JS, CrossEntropy, LossFamily
 from metaloss.pretrained import add_to_card, save_adjuster
 from metaloss.training import Observer, Recipe
+from tests.experiments.runs import Stop, StopAtStep
 from tests.helpers.tasks import blobs
 
 METHODS = (
@@ -115,20 +116,11 @@ def test_methods_share_data_order_and_initial_network(tmp_path) -> None:
 def test_a_stopped_experiment_resumes_to_the_same_table(tmp_path) -> None:
     whole = experiment().run(RunFolder(tmp_path / "whole"))
 
-    class Stop(Observer):
-        def __init__(self, after: int) -> None:
-            self.left = after
-
-        def step(self, step: int) -> None:
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-
     place = RunFolder(tmp_path / "parts")
     # Stopped in the middle of an epoch of the second run, then of the third.
     for after in (27, 21):
         with pytest.raises(KeyboardInterrupt):
-            experiment().run(place, Stop(after))
+            experiment().run(place, StopAtStep(after))
         place = RunFolder(tmp_path / "parts", resume=True)
     assert (tmp_path / "parts" / "A-GCE-margin" / "seed-0" / "result.json").exists()
     assert experiment().run(place) == whole
@@ -176,7 +168,8 @@ def test_threads_are_set_for_the_run_alone(tmp_path) -> None:
             seen.add(torch.get_num_threads())
 
     before = torch.get_num_threads()
-    experiment(settings=replace(ONE_SEED, threads=before + 1)).run(folder(tmp_path), Watch())
+    settings = replace(ONE_SEED, threads=before + 1)
+    experiment(settings=settings, methods=METHODS[:1]).run(folder(tmp_path), Watch())
     assert seen == {before + 1}
     assert torch.get_num_threads() == before
 
@@ -196,13 +189,8 @@ def test_a_killed_run_resumes_although_its_last_line_was_cut(tmp_path) -> None:
     whole = experiment(settings=ONE_SEED).run(RunFolder(tmp_path / "whole"))
     metrics = tmp_path / "run" / "CE" / "seed-0" / "metrics.jsonl"
 
-    class Kill(Observer):
-        def epoch(self, record) -> None:
-            if record["epoch"] == 2:
-                raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        experiment(settings=ONE_SEED).run(folder(tmp_path), Kill(), {"config.gin": ""})
+        experiment(settings=ONE_SEED).run(folder(tmp_path), Stop(), {"config.gin": ""})
     with metrics.open("a") as file:
         file.write('{"epoch": 3, "st')
     resumed = experiment(settings=ONE_SEED).run(RunFolder(tmp_path / "run", resume=True))

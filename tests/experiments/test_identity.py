@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +41,11 @@ from metaloss.training import (
     TaskTraining,
     TrainState,
 )
+from tests.experiments.runs import Stop
 from tests.helpers.tasks import blobs
 
 SGD = partial(torch.optim.SGD, lr=0.1)
 RECIPE = Recipe(epochs=4, meta_every=2, optimizer=SGD)
-
-
-class Stop(Observer):
-    """Stops a run after its second epoch."""
-
-    def epoch(self, record) -> None:
-        if record["epoch"] == 2:
-            raise KeyboardInterrupt
 
 
 def network() -> nn.Module:
@@ -98,20 +92,37 @@ OTHERS = [
 ]
 
 
+Begun = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Begun:
+    """Return a function that makes a run once, stopped or finished, to be copied."""
+
+    @cache
+    def folder(make: Callable[..., Any], *, stop: bool, **changes: Any) -> Path:
+        path = tmp_path_factory.mktemp("begun") / "run"
+        with pytest.raises(KeyboardInterrupt) if stop else nullcontext():
+            make(**changes).run(RunFolder(path), Stop() if stop else None)
+        return path
+
+    return folder
+
+
 @pytest.mark.bad_input
 @pytest.mark.parametrize(
     "make", [experiment, pytest.param(meta_training, marks=pytest.mark.exhaustive)]
 )
 @pytest.mark.parametrize(("changes", "message"), OTHERS)
-def test_it_does_not_go_on_as_another_run(make, changes, message: str, tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        make().run(RunFolder(tmp_path / "run"), Stop())
+def test_it_does_not_go_on_as_another_run(
+    make, changes, message: str, begun: Begun, tmp_path: Path
+) -> None:
+    shutil.copytree(begun(make, stop=True), tmp_path / "run")
     file = tmp_path / "run/A/seed-0/checkpoint.pt"
     before = file.read_bytes()
     with pytest.raises(InputError, match=f"another run was begun here: expected .*{message}"):
         make(**changes).run(RunFolder(tmp_path / "run", resume=True))
-    assert file.read_bytes() == before
-    make().run(RunFolder(tmp_path / "run", resume=True))  # nothing is lost
+    assert file.read_bytes() == before  # nothing is lost
 
 
 @pytest.mark.bad_input
@@ -119,8 +130,10 @@ def test_it_does_not_go_on_as_another_run(make, changes, message: str, tmp_path:
     "make", [experiment, pytest.param(meta_training, marks=pytest.mark.exhaustive)]
 )
 @pytest.mark.parametrize(("changes", "message"), OTHERS)
-def test_a_finished_run_is_not_taken_for_another(make, changes, message, tmp_path: Path) -> None:
-    make().run(RunFolder(tmp_path / "run"))
+def test_a_finished_run_is_not_taken_for_another(
+    make, changes, message, begun: Begun, tmp_path: Path
+) -> None:
+    shutil.copytree(begun(make, stop=False), tmp_path / "run")
     with pytest.raises(InputError, match=f"another run was begun here: expected .*{message}"):
         make(**changes).run(RunFolder(tmp_path / "run", resume=True))
 
@@ -153,18 +166,19 @@ def plain(seed: int, device: torch.device, scale: float):
     return replace(task, test=Plain(task.test))
 
 
+UNCHANGED = partial(changed, part="none")
+
+
 @pytest.mark.parametrize("stop", [True, False])
 @pytest.mark.parametrize("part", ["train", "meta", "validation", "test"])
-def test_nor_with_other_samples(part: str, stop: bool, tmp_path: Path) -> None:
-    one, other = (partial(changed, part=name) for name in ("none", part))
-    with pytest.raises(KeyboardInterrupt) if stop else nullcontext():
-        experiment(task=one).run(RunFolder(tmp_path / "run"), Stop() if stop else None)
+def test_nor_with_other_samples(part: str, stop: bool, begun: Begun, tmp_path: Path) -> None:
+    shutil.copytree(begun(experiment, stop=stop, task=UNCHANGED), tmp_path / "run")
     place = RunFolder(tmp_path / "run", resume=True)
     with pytest.raises(
         InputError, match=rf"expected the same tasks\.blobs\.samples\.{part}, got others"
     ):
-        experiment(task=other).run(place)
-    experiment(task=one).run(place)
+        experiment(task=partial(changed, part=part)).run(place)
+    experiment(task=UNCHANGED).run(place)
 
 
 def test_samples_of_a_loader_of_ones_own_are_told_by_the_first_batch(tmp_path: Path) -> None:
@@ -185,8 +199,10 @@ def test_nor_with_another_network_or_mean(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("held", [None, "", "[]", "{}", "\x00"])
-def test_an_identity_that_is_damaged_is_no_identity(held: str | None, tmp_path: Path) -> None:
-    experiment().run(RunFolder(tmp_path / "run"))
+def test_an_identity_that_is_damaged_is_no_identity(
+    held: str | None, begun: Begun, tmp_path: Path
+) -> None:
+    shutil.copytree(begun(experiment, stop=False), tmp_path / "run")
     file = tmp_path / "run/A/seed-0/identity.json"
     file.unlink()
     if held is not None:

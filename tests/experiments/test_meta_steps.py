@@ -121,7 +121,7 @@ def test_a_comparison_says_so_once_for_all_tasks(tmp_path) -> None:
 
 def test_meta_training_counts_the_steps_on_all_tasks(tmp_path) -> None:
     listen = Remarks(", seed 0: ", ", seed 1: ")
-    meta_training().run(RunFolder(tmp_path / "run"), listen)
+    assert meta_training().run(RunFolder(tmp_path / "run"), listen) == []  # no held-out tasks
     first, *rest = listen.heard
     assert first.startswith("A-GCE, A-JS: expected 100 meta steps or more, got 15 (3 epochs of 10")
     assert rest == ["begin"] * 2

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,24 +22,27 @@ from metaloss.experiments import (
 from metaloss.losses import GCE, JS, SL
 from metaloss.models import SmallCNN
 from metaloss.tasks import classification_task, digits, noise, noise_grid
-from metaloss.training import Observer, Recipe, TaskSampler
-from tests.experiments.runs import HELD_OUT, METHODS, SPECS, meta_training
+from metaloss.training import Recipe, TaskSampler
+from tests.experiments.runs import HELD_OUT, METHODS, SPECS, StopAtStep, meta_training
+
+WITH_REPORT = {
+    "held_out": HELD_OUT,
+    "held_out_seeds": (0, 1),
+    "held_out_recipe": Recipe(epochs=2),
+}
 
 
-class Stop(Observer):
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def step(self, step: int) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a meta-training with a held-out report."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    meta_training(**WITH_REPORT).run(RunFolder(folder))
+    return folder
 
 
-def test_what_is_learned_can_be_loaded(tmp_path) -> None:
-    assert meta_training().run(RunFolder(tmp_path / "run")) == []
+def test_what_is_learned_can_be_loaded(whole: Path) -> None:
     for name, loss in (("A-GCE", GCE()), ("A-JS", JS())):
-        run = tmp_path / "run" / name / "seed-0"
+        run = whole / name / "seed-0"
         criterion = metaloss.from_pretrained(run / "adjuster")
         assert criterion.loss == loss
         assert criterion.adjuster.until == (1 / 3, 2 / 3, 1.0)
@@ -51,35 +55,32 @@ def test_what_is_learned_can_be_loaded(tmp_path) -> None:
         assert not (run / "checkpoint.pt").exists()
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         assert [line["epoch"] for line in lines if line["task"] == "first"] == [1, 2, 3]
-    learned = metaloss.from_pretrained(tmp_path / "run/A-GCE/seed-0/adjuster").adjuster.adjusters
+    learned = metaloss.from_pretrained(whole / "A-GCE/seed-0/adjuster").adjuster.adjusters
     early, _, late = (a.state_dict() for a in learned)
     assert not torch.equal(early["net.0.weight"], late["net.0.weight"])
 
 
-def test_it_goes_on_where_it_was_stopped(tmp_path) -> None:
-    meta_training(held_out=HELD_OUT).run(RunFolder(tmp_path / "whole"))
+def test_it_goes_on_where_it_was_stopped(whole: Path, tmp_path: Path) -> None:
     place = RunFolder(tmp_path / "parts")
     for after in (20, 25, 30):
         with pytest.raises(KeyboardInterrupt):
-            meta_training(held_out=HELD_OUT).run(place, Stop(after))
+            meta_training(**WITH_REPORT).run(place, StopAtStep(after))
         place = RunFolder(tmp_path / "parts", resume=True)
-    meta_training(held_out=HELD_OUT).run(place)
+    meta_training(**WITH_REPORT).run(place)
     for file in (
         "A-GCE/seed-0/adjuster/adjuster.safetensors",
         "A-JS/seed-0/adjuster/adjuster.safetensors",
     ):
-        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "parts" / file).read_bytes()
+        assert (whole / file).read_bytes() == (tmp_path / "parts" / file).read_bytes()
     tables = [
-        json.loads((tmp_path / p / "held-out" / "results.json").read_text())
-        for p in ("whole", "parts")
+        json.loads((run / "held-out" / "results.json").read_text())
+        for run in (whole, tmp_path / "parts")
     ]
     assert tables[0]["rows"] == tables[1]["rows"]
 
 
-def test_the_held_out_report(tmp_path) -> None:
-    rows = meta_training(
-        held_out=HELD_OUT, held_out_seeds=(0, 1), held_out_recipe=Recipe(epochs=2)
-    ).run(RunFolder(tmp_path / "run"))
+def test_the_held_out_report(whole: Path) -> None:
+    rows = meta_training(**WITH_REPORT).run(RunFolder(whole, resume=True))  # all is done
     assert [row["method"] for row in rows] == [
         "CE",
         "GCE",
@@ -92,7 +93,7 @@ def test_the_held_out_report(tmp_path) -> None:
         means = [own["accuracy_mean"] for own in row["tasks"].values()]
         assert row["accuracy_mean"] == pytest.approx(sum(means) / 2)
         assert all(own["seeds"] == [0, 1] for own in row["tasks"].values())
-    held_out = tmp_path / "run" / "held-out"
+    held_out = whole / "held-out"
     assert json.loads((held_out / "results.json").read_text())["rows"] == rows
     metrics = (held_out / "third" / "transferred-A-GCE" / "seed-1" / "metrics.jsonl").read_text()
     epochs = [json.loads(line) for line in metrics.splitlines()]

@@ -1,7 +1,7 @@
 """A program that runs an experiment, kills it at chosen moments, and resumes it.
 
 It forks instead of starting Python for every run, so it is a process of its own:
-``python -m tests.helpers.kills PLACE PICTURES MOMENT...``.
+``python -m tests.helpers.kills PLACE PICTURES SEEDS MOMENT...``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ nn.Linear.out_features = 3
 experiments.Experiment.methods = [@experiments.Searched(), @experiments.Adjusted()]
 experiments.Searched.name = 'searched'
 experiments.Searched.loss = @losses.GCE()
-experiments.Searched.grid = {'q': (0.3, 0.7)}
+experiments.Searched.grid = {{'q': (0.3, 0.7)}}
 experiments.Adjusted.name = 'A-GCE'
 experiments.Adjusted.loss = @losses.GCE()
 experiments.Experiment.recipe = @training.Recipe()
@@ -51,7 +51,7 @@ training.Recipe.optimizer = @optim.SGD
 optim.SGD.lr = 0.1
 optim.SGD.momentum = 0.9
 experiments.Experiment.settings = @experiments.RunSettings()
-experiments.RunSettings.seeds = (0, 1)
+experiments.RunSettings.seeds = ({seeds},)
 experiments.RunSettings.device = 'cpu'
 experiments.RunSettings.keep_checkpoints = 3
 experiments.RunSettings.record_samples = (0.67, 1.0)
@@ -98,11 +98,11 @@ class Moments:
         self.watch(MultiTaskTraining, "turn", lambda *_: "")
 
 
-def run(path: Path, pictures: bool) -> None:
+def run(path: Path, pictures: bool, seeds: str) -> None:
     """Run the experiment in a folder, or go on with what is there."""
     folder = RunFolder(path, resume=holds_run(path))
     config = path.parent / "blobs.gin"
-    config.write_text(CONFIG)
+    config.write_text(CONFIG.format(seeds=seeds))
     if pictures:
         runner.run(str(config), folder)
     else:
@@ -110,7 +110,7 @@ def run(path: Path, pictures: bool) -> None:
             runner.run_parsed(parsed, folder)
 
 
-def forked(path: Path, moments: Moments, pictures: bool) -> int:
+def forked(path: Path, moments: Moments, *how: Any) -> int:
     """Run in a child process; return how it ended. Its moments are written beside the folder."""
     path.parent.mkdir(exist_ok=True)
     child = os.fork()
@@ -119,7 +119,7 @@ def forked(path: Path, moments: Moments, pictures: bool) -> int:
             with Path(os.devnull).open("w") as nothing:
                 os.dup2(nothing.fileno(), 1)
             moments.watch_all()
-            run(path, pictures)
+            run(path, *how)
             moments.kill = None
             (path.parent / "moments.json").write_text(json.dumps(moments.names))
         except BaseException:
@@ -131,11 +131,11 @@ def forked(path: Path, moments: Moments, pictures: bool) -> int:
 
 def main() -> None:
     """Print, as JSON, each moment with the temporary files that the kill left."""
-    place, pictures = Path(sys.argv[1]), sys.argv[2] == "pictures"
-    assert forked(place / "whole/run", Moments(), pictures) == 0
+    place, how = Path(sys.argv[1]), (sys.argv[2] == "pictures", sys.argv[3])
+    assert forked(place / "whole/run", Moments(), *how) == 0
     names = json.loads((place / "whole/moments.json").read_text())
     chosen = []
-    for word in sys.argv[3:]:
+    for word in sys.argv[4:]:
         if word.startswith("random:"):
             _, count, seed = word.split(":")
             drawn = random.Random(int(seed)).sample(range(1, len(names) + 1), int(count))
@@ -145,10 +145,10 @@ def main() -> None:
     left = {}
     for number in chosen:
         path = place / f"killed-{number}/run"
-        ended = forked(path, Moments(number), pictures)
+        ended = forked(path, Moments(number), *how)
         assert os.WTERMSIG(ended) == signal.SIGKILL, (number, names[number - 1], ended)
         left[str(number)] = [names[number - 1], [file.name for file in path.rglob("*.part")]]
-        assert forked(path, Moments(), pictures) == 0, names[number - 1]
+        assert forked(path, Moments(), *how) == 0, names[number - 1]
     sys.stdout.write(json.dumps(left) + "\n")
 
 

@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -28,19 +29,10 @@ def in_processes(number: int, function: Callable[..., Any], *args: object) -> li
         torch.save((function.__module__, function.__name__, args), f"{place}/call")
         command = [sys.executable, "-m", "tests.helpers.processes", place, str(number)]
         env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        started = [
-            subprocess.Popen(
-                [*command, str(rank)],
-                cwd=ROOT,
-                env=env,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for rank in range(number)
-        ]
-        said = [process.communicate(timeout=240)[1] for process in started]
-        for process, text in zip(started, said, strict=True):
-            assert process.returncode == 0, text
+        done = subprocess.run(
+            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False
+        )
+        assert done.returncode == 0, done.stderr
         return [torch.load(f"{place}/result-{rank}") for rank in range(number)]
 
 
@@ -60,14 +52,35 @@ def script(module: str, *words: object) -> subprocess.CompletedProcess[str]:
 def _main() -> None:
     import importlib
 
-    place, number, rank = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    place, number = sys.argv[1], int(sys.argv[2])
     module, name, args = torch.load(f"{place}/call")
+    function = getattr(importlib.import_module(module), name)
     torch.set_num_threads(1)
+    # The processes are forked from one that has imported everything: imports take seconds.
+    children = [os.fork() or _rank(place, number, rank, function, args) for rank in range(number)]
+    ended = [os.waitpid(child, 0)[1] for child in children]
+    sys.exit(any(ended))
+
+
+def _rank(
+    place: str, number: int, rank: int, function: Callable[..., Any], args: tuple[Any, ...]
+) -> NoReturn:
+    """Call the function as one of the processes, and end."""
+    try:
+        _called(place, number, rank, function, args)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def _called(
+    place: str, number: int, rank: int, function: Callable[..., Any], args: tuple[Any, ...]
+) -> None:
     dist.init_process_group(
         "gloo", init_method=f"file://{place}/meeting", rank=rank, world_size=number
     )
-    result = getattr(importlib.import_module(module), name)(*args)
-    torch.save(result, f"{place}/result-{rank}")
+    torch.save(function(*args), f"{place}/result-{rank}")
     dist.barrier()
     dist.destroy_process_group()
 

@@ -14,11 +14,12 @@ from metaloss import runner
 _REPLACED = pytest.MonkeyPatch()
 
 
-def choose(*, drawn: bool) -> None:
-    """Draw pictures and pages from here on, or write something in their place."""
+def choose(*, pictures: bool, pages: bool) -> None:
+    """Draw pictures and write pages from here on, or write something in their place."""
     _REPLACED.undo()
-    if not drawn:
+    if not pages:
         _REPLACED.setattr(runner, "write_report", lambda folders, components: "not drawn")
+    if not pictures:
         _REPLACED.setattr(Figure, "savefig", _placeholder)
 
 

@@ -258,8 +258,9 @@ def test_regression_is_refused(tmp_path: Path) -> None:
     place = train(
         tmp_path / "run", "experiments/diabetes.gin", only, "EPOCHS = 2", "MILESTONES = ()"
     )
-    assert "expected a run of classification" in refusal(place)
-    assert not (place / "labels.csv").exists()
+    for words in ((), ("--folds", 2)):
+        assert "expected a run of classification" in refusal(place, *words)
+    assert not (place / "labels.csv").exists() and not (place / "folds").exists()
 
 
 def test_one_task_of_a_comparison(tmp_path: Path) -> None:

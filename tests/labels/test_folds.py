@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -225,15 +226,21 @@ def test_a_task_that_cannot_be_cut_down_is_refused(tmp_path: Path) -> None:
         out_of_fold(whole, 2, Observer())
 
 
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cross entropy on 200 samples of digits for an epoch."""
+    changes = (CE, "tasks.classification_task.subset = 200", "EPOCHS = 1")
+    place = tmp_path_factory.mktemp("few") / "run"
+    return train(place, "experiments/demo.gin", *changes, files=["models/mlp.gin"])
+
+
 def test_a_stopped_command_says_how_to_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    few = "tasks.classification_task.subset = 200"
-    files = ["models/mlp.gin"]
-    place = train(tmp_path / "run", "experiments/demo.gin", CE, few, "EPOCHS = 1", files=files)
+    place = shutil.copytree(few, tmp_path / "run")
     monkeypatch.setattr(run_reader, "out_of_fold", stop)
     monkeypatch.setattr(sys, "argv", ["metaloss", "labels", "my run", "--folds", "2"])
     done = invoke("labels", place, "--folds", 2)
@@ -249,11 +256,8 @@ def words_of(output: str) -> Sequence[str]:
     return text.split()
 
 
-def test_the_command_prints_and_writes_the_same_tables(tmp_path: Path) -> None:
-    few = "tasks.classification_task.subset = 200"
-    place = train(
-        tmp_path / "run", "experiments/demo.gin", CE, few, "EPOCHS = 1", files=["models/mlp.gin"]
-    )
+def test_the_command_prints_and_writes_the_same_tables(few: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(few, tmp_path / "run")
     own = invoke("labels", place)
     before = rows_of(place / "labels.csv")
     done = invoke("labels", place, "--folds", 2)
@@ -271,11 +275,3 @@ def test_the_command_prints_and_writes_the_same_tables(tmp_path: Path) -> None:
     assert again.stdout == done.stdout and "epoch" not in again.stderr
     assert "expected a whole number of at least 2, got 1" in refusal(place, "--folds", 1)
     assert "folds: expected at most" in refusal(place, "--folds", 200)
-
-
-def test_regression_is_refused(tmp_path: Path) -> None:
-    only = "experiments.Experiment.methods = [@l2/experiments.Conventional()]"
-    few = ("EPOCHS = 1", "MILESTONES = ()")
-    place = train(tmp_path / "run", "experiments/diabetes.gin", only, *few)
-    assert "expected a run of classification" in refusal(place, "--folds", 2)
-    assert not (place / "folds").exists()

@@ -57,6 +57,7 @@ def test_a_report_that_fails_does_not_fail_the_run(
     assert "warning: the report could not be written: no room\n" in done.stderr
 
 
+@pytest.mark.drawn
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
 @pytest.mark.parametrize(
     ("kind", "pictures"),

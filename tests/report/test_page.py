@@ -30,6 +30,8 @@ ORDER = [
     "environment",
 ]
 
+pytestmark = pytest.mark.drawn
+
 
 @pytest.fixture(scope="module")
 def run(made: Copy) -> Path:
@@ -45,12 +47,6 @@ def test_sections_stand_in_their_order_and_are_linked(page: Page) -> None:
     assert [section["id"] for section in page.all_of("section")] == ORDER
     assert [link["href"] for link in page.all_of("a")] == [f"#{name}" for name in ORDER]
     assert len(SECTIONS) == len(ORDER)
-
-
-def test_it_is_written_to_the_folder_of_the_first_run(copied) -> None:
-    first, second = copied("values"), copied("values", "second")
-    assert write_report([first, second]) == first / "report.html"
-    assert not (second / "report.html").exists()
 
 
 def test_it_needs_no_other_file_no_script_and_no_network(page: Page, run: Path) -> None:

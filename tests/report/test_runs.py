@@ -49,6 +49,7 @@ def test_a_run_of_python_has_no_configuration(made: Copy) -> None:
     assert read_source(made("classes")).config == "EPOCHS = 4  # <&>\n"
 
 
+@pytest.mark.drawn
 def test_regression_is_reported_by_its_error(made: Copy, tmp_path: Path) -> None:
     run = made("values")
     page = parsed(write_report([run], tmp_path / "page.html"))
@@ -120,6 +121,12 @@ def test_runs_with_other_metrics_and_runs_given_twice_are_refused(made: Copy) ->
         gather([classes, classes / "."])
     with pytest.raises(InputError, match="folders: expected one or more, got none"):
         gather([])
+
+
+def test_it_is_written_to_the_folder_of_the_first_run(copied) -> None:
+    first, second = copied("values"), copied("values", "second")
+    assert write_report([first, second]) == first / "report.html"
+    assert not (second / "report.html").exists()
 
 
 def test_a_place_that_is_no_file_is_refused(made: Copy, tmp_path: Path) -> None:

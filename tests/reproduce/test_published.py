@@ -78,12 +78,12 @@ def test_the_grid_of_the_paper_has_every_cell_that_is_printed(name: str) -> None
 @pytest.mark.parametrize("name", FILES)
 def test_every_run_of_a_grid_is_an_experiment(name: str, tmp_path: Path) -> None:
     table = parsed(name)
-    first = {axis: [next(iter(values))] for axis, values in table.grid.axes.items()}
     places = {"data": "/data", "adjusters": "/adjusters"}
-    for axis, values in table.grid.axes.items():  # each value once
-        others = {other: value for other, value in first.items() if other != axis}
-        cells = table.grid.cells({"seed": ["0"], **others})
-        assert len(jobs_of(table.grid, cells, tmp_path, places=places)) == len(values)
+    values = {axis: list(of) for axis, of in table.grid.axes.items()}
+    for number in range(max(map(len, values.values()))):  # each value once or more
+        some = {axis: [of[number % len(of)]] for axis, of in values.items()}
+        cells = table.grid.cells({"seed": ["0"], **some})
+        assert len(jobs_of(table.grid, cells, tmp_path, places=places)) == 1
     assert ("{data}" in str(table.grid.bindings)) == bool(table.needs)
 
 

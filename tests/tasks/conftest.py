@@ -16,8 +16,10 @@ from metaloss.shim import import_torchvision
 
 @pytest.fixture
 def short_waits(monkeypatch):
-    """Let torch wait half a second, not five, for a worker to end that never will."""
+    """Let torch wait half a second, not five, before it looks whether a worker is alive."""
     monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.5)
+    waiting = torch.utils.data.dataloader._MultiProcessingDataLoaderIter._try_get_data
+    monkeypatch.setattr(waiting, "__defaults__", (0.5,))  # the same number, kept from the import
 
 
 def idx_bytes(values: np.ndarray) -> bytes:

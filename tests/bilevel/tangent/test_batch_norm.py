@@ -18,6 +18,7 @@ from metaloss.bilevel.tangent.batch_norm import (
     pull_back,
     push_forward,
 )
+from tests.helpers.exhaustive import all_pairs
 
 SHAPES = [(7, 3), (4, 3, 5), (3, 3, 2, 2), (2, 3, 2, 1, 2)]
 AFFINE = [(True, True), (True, False), (False, True), (False, False)]
@@ -55,14 +56,13 @@ def fused(x: Tensor, w: Tensor | None, b: Tensor | None) -> Tensor:
         return F.batch_norm(x, None, None, w, b, training=True, eps=EPS)
 
 
-makers = pytest.mark.parametrize("make", [known_outputs, fused])
+MAKERS = {"known_outputs": known_outputs, "fused": fused}
+makers = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
 
 
-@makers
-@shapes
-@affine
-def test_first_and_second_derivatives(make, shape, with_weight: bool, with_bias: bool):
-    args = drawn(shape, with_weight, with_bias)
+@all_pairs("make, shape, affine", MAKERS, SHAPES, AFFINE)
+def test_first_and_second_derivatives(make, shape, affine: tuple[bool, bool]):
+    args = drawn(shape, *affine)
     assert gradcheck(make, args)
     assert gradgradcheck(make, args)
 
@@ -102,14 +102,17 @@ def test_derivatives_are_those_of_torch(make, shape, with_weight: bool, with_bia
     torch.testing.assert_close(found[0], found[1], rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
-@pytest.mark.parametrize("shape", [(2, 3, 2, 2), (16, 5, 7, 9), (10, 64, 8, 8)], ids=str)
-@affine
+@all_pairs(
+    "shape, layout, dtype, affine",
+    [(2, 3, 2, 2), (16, 5, 7, 9), (10, 64, 8, 8)],
+    [torch.contiguous_format, torch.channels_last],
+    [torch.float32, torch.float64],
+    AFFINE,
+)
 def test_values_are_the_kernels_to_the_last_bit(
-    shape, layout, dtype: torch.dtype, with_weight: bool, with_bias: bool
+    shape, layout, dtype: torch.dtype, affine: tuple[bool, bool]
 ):
-    x, w, b = drawn(shape, with_weight, with_bias, dtype)
+    x, w, b = drawn(shape, *affine, dtype)
     x = x.detach().contiguous(memory_format=layout)
     expected, known = by_kernel(x, w, b, 1e-5)
     found = normalize(x, w, b, known)

@@ -9,6 +9,7 @@ import pytest
 from metaloss.diagnostics.figures import draw_figure3
 
 
+@pytest.mark.drawn
 def test_its_curves_are_the_printed_coefficients(tmp_path: Path) -> None:
     figure = draw_figure3(tmp_path / "figure3.png")
     gce, js = figure.axes
