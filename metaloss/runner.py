@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Any
 
 from rich.console import Console
 
-from metaloss.checks import require
+from metaloss.checks import InputError, require
+from metaloss.complaints import one_line
 from metaloss.config import Config, configuration
 from metaloss.console import across_table, observer, results_table, say
 from metaloss.console.tensorboard import TensorBoard
@@ -20,7 +21,7 @@ from metaloss.diagnostics import Learned, draw_learned
 from metaloss.diagnostics.figures.drawing import save
 from metaloss.diagnostics.score_files import write_table
 from metaloss.experiments import Comparison, Experiment, MetaTraining, RunFolder, transferred
-from metaloss.experiments.finished import check_no_task, chosen_task
+from metaloss.experiments.finished import check_no_task, chosen_task, config_of
 from metaloss.experiments.score_table import table_of_rows
 from metaloss.pretrained import load_adjuster
 from metaloss.processes import alone, check_same_text, rank
@@ -67,6 +68,27 @@ def run(
             if rank() == 0:
                 with alone():  # the others have ended
                     _show(experiment, folder, rows)
+
+
+@contextmanager
+def configuration_of(folder: Path) -> Iterator[Config]:
+    """Yield the configuration of a finished run.
+
+    Raises:
+        InputError: there is none in the folder; or it is invalid, such as without a module of the
+            user's, and then the message says where that is looked for.
+    """
+    with ExitStack() as stack:
+        try:
+            parsed = stack.enter_context(configuration([config_of(folder)]))
+        except InputError as error:
+            if "No module named" not in str(error):
+                raise
+            raise InputError(
+                f"{one_line(str(error))}: start in the folder of that module, or copy it into "
+                f"{folder}"
+            ) from None
+        yield parsed
 
 
 def _engine(configured: Engine, devices: int | None) -> Engine:

@@ -13,14 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.checks import InputError, require
-from metaloss.config import configuration
 from metaloss.experiments import Comparison, Experiment, Method, RunFolder
 from metaloss.experiments.finished import (
     Choice,
     check_no_task,
     chosen_run,
     chosen_task,
-    config_of,
     load_network,
 )
 from metaloss.experiments.identity import identity, samples_of
@@ -29,7 +27,7 @@ from metaloss.experiments.names import slug
 from metaloss.experiments.run_records import RunRecords
 from metaloss.files import read_text, user_path
 from metaloss.machine import threads
-from metaloss.runner import build
+from metaloss.runner import build, configuration_of
 from metaloss.training.evaluate import evaluating
 from metaloss.training.state import fresh
 from metaloss.training.streams import in_order
@@ -109,7 +107,7 @@ def opened(run: str | Path, choice: Choice) -> Iterator[OpenRun]:
 
 @contextmanager
 def _experiment(place: Path, choice: Choice) -> Iterator[tuple[Experiment, RunFolder]]:
-    with configuration([config_of(place)]) as parsed:
+    with configuration_of(place) as parsed:
         built = build(parsed)
         folder = RunFolder(place, resume=True)
         require(

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from metaloss.checks import InputError, require
-from metaloss.complaints import one_line
-from metaloss.config import Config, configuration
+from metaloss.checks import require
+from metaloss.config import Config
 from metaloss.experiments import Comparison, Experiment
 from metaloss.experiments.finished import (
     Choice,
     check_no_task,
     chosen_run,
     chosen_task,
-    config_of,
     load_network,
     methods_and_seeds,
 )
@@ -28,7 +25,7 @@ from metaloss.files import user_path
 from metaloss.inputs import Inputs
 from metaloss.machine import chosen_device
 from metaloss.randomness import randomness_restored
-from metaloss.runner import experiment_class
+from metaloss.runner import configuration_of, experiment_class
 from metaloss.training.state import fresh
 from metaloss.types import TaskSpec
 
@@ -73,7 +70,7 @@ def read_network(
             another network.
     """
     place, choice, on = user_path(run), choice or Choice(), chosen_device(device)
-    with _configuration(place) as parsed, randomness_restored():
+    with configuration_of(place) as parsed, randomness_restored():
         folder, make = _network(parsed, place, choice.task)
         method, seed, records = chosen_run(folder, *methods_and_seeds(folder), choice)
         inputs = records.read_inputs()
@@ -84,20 +81,6 @@ def read_network(
         model = fresh(make(), seed)
         load_network(model, records)
     return RunNetwork(records.path, method, seed, model.to(on).eval(), inputs, on)
-
-
-@contextmanager
-def _configuration(place: Path) -> Iterator[Config]:
-    """Yield the configuration of a run; say what to do if a module of the user's is missing."""
-    try:
-        with configuration([config_of(place)]) as parsed:
-            yield parsed
-    except InputError as error:
-        if "No module named" not in str(error):
-            raise
-        raise InputError(
-            f"{one_line(str(error))}: start in the folder of that module, or copy it into {place}"
-        ) from None
 
 
 def _network(

@@ -12,8 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from metaloss.checks import InputError
 from metaloss.experiments import Conventional, Experiment, RunFolder
 from metaloss.inputs import Inputs
+from metaloss.labels import read_run
 from metaloss.losses import CrossEntropy
 from metaloss.predict import predict_run, read_network
 from metaloss.predict.data import Images
@@ -91,6 +93,9 @@ def test_a_module_of_ones_own_is_looked_for(
     monkeypatch.delitem(sys.modules, "own_sides")
     line = refusal(features, tmp_path / "a.npy")
     assert "No module named 'own_sides'" in line and line.endswith(f"copy it into {features}")
+    with pytest.raises(InputError) as error:  # metaloss labels
+        read_run(features)
+    assert str(error.value) == line
 
 
 def test_a_transform_of_ones_own(tmp_path: Path) -> None:
