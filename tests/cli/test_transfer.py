@@ -51,6 +51,8 @@ def test_meta_training_writes_adjusters_and_a_report(learned: Path) -> None:
         for noise in ("symmetric", "asymmetric", "instance")
         for rate in (0.2, 0.4, 0.6)
     }
+    defaults = (learned / "operative.gin").read_text()  # as well as what the files bind
+    assert "Recipe.warmup_epochs = 0" in defaults
     rows = json.loads((learned / "held-out" / "results.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["CE", "GCE", "transferred A-GCE"]
     assert list(rows[0]["tasks"]) == [
