@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metaloss.checks import InputError
+from metaloss.checks import InputError, require
 from metaloss.files import user_path
 
 
@@ -20,7 +20,7 @@ def find(name: str | Path) -> Path:
     """Return the gin file with this path, or with this name among those of the package.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it is Python code.
 
     Example:
         >>> from metaloss.config import find
@@ -29,6 +29,7 @@ def find(name: str | Path) -> Path:
     """
     for path in (user_path(name), shipped() / name):
         if path.is_file():
+            require(path.suffix != ".py", f"{path}: expected a gin file, got Python code")
             return path
     raise InputError(f"{name}: expected a gin file, here or among those of {shipped()}, got none")
 

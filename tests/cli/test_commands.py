@@ -92,6 +92,7 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "message"),
     [
         (["train", "nope.gin"], "nope.gin: expected a gin file"),
+        (["train", __file__], "test_commands.py: expected a gin file, got Python code"),
         (["demo", "--gin_param", "NOISE_RATE = 1.5"], "expected a number in [0, 1], got 1.5"),
         (["demo", "--gin_param", "IN_CHANNELS = 3"], "[batch, 3, height, width]"),
         (["demo", "--gin_param", "NUM_CLASSES = 9"], "expected outputs [batch, 10]"),
