@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import statistics
 import sys
+from collections import Counter
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -29,7 +30,7 @@ WAYS = {
 
 
 def gather(folder: Path) -> None:
-    """Write the score of every seed to one file."""
+    """Write the scores to one file: of each method the seeds that have run with every noise."""
     rows = []
     for table in ("table1", "table2"):
         with (folder / table / "results.csv").open(newline="") as file:
@@ -45,6 +46,9 @@ def gather(folder: Path) -> None:
                     for name, score in line.items()
                     if name.startswith("seed_") and score
                 ]
+    noises = {row["noise"] for row in rows}
+    run = Counter((row["method"], row["seed"]) for row in rows)
+    rows = [row for row in rows if run[row["method"], row["seed"]] == len(noises)]
     with RESULTS.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
