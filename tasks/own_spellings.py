@@ -1,4 +1,4 @@
-"""Labels that are two classes here, and may be two spellings of one."""
+"""Labels that may be two spellings of one class, or stand for none."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class NoTangentError(NoRuleError):
 
 
 def no_forward_rule(model: nn.Module, error: Exception) -> NoTangentError:
-    """Return the error for an operation without a forward-mode rule, from the one of torch."""
+    """Return the error for an operation without a forward-mode rule; ``error`` is torch's own."""
     return NoTangentError(
         f"strategy 'mixed': expected operations with a forward-mode rule, but the model"
         f"{_where(model, error)} has one without; use strategy='unroll', 'difference', or "

@@ -104,8 +104,9 @@ class FabricEngine(Engine):
 
     @cached_property
     def _joined(self) -> bool:
+        fabric = self.fabric  # its own errors are InputErrors, which are ValueErrors
         try:
-            self.fabric.launch()
+            fabric.launch()
         except (RuntimeError, ValueError) as error:
             said = " ".join(str(error).split())
             raise InputError(
@@ -127,8 +128,14 @@ class FabricEngine(Engine):
         """The ``lightning_fabric.Fabric`` that does it.
 
         Raises:
-            InputError: it is not installed, or refuses the settings.
+            InputError: it is not installed, or refuses the settings; or the device is a CPU, which
+                has no ``"16-mixed"``: there Fabric would train in bfloat16 instead.
         """
+        auto_is_cpu = self.accelerator == "auto" and not torch.accelerator.is_available()
+        require(
+            self.precision != "16-mixed" or not (auto_is_cpu or self.accelerator == "cpu"),
+            "precision: expected 32-true or bf16-mixed on a CPU, got 16-mixed, which needs a GPU",
+        )
         try:
             from lightning_fabric import Fabric
             from lightning_fabric.strategies.ddp import DDPStrategy
