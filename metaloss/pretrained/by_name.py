@@ -106,5 +106,5 @@ def _unknown(name: str, names: Sequence[str]) -> str:
     hint = f"; did you mean {close[0]}?" if close else ""
     return (
         f"{name}: expected the folder of a saved adjuster, user/name on the Hugging Face Hub, or "
-        f"one of {', '.join(names)}, got nothing there{hint}"
+        f"one of {', '.join(SHORT)} (metaloss adjusters lists all), got nothing there{hint}"
     )

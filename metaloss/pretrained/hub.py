@@ -10,7 +10,7 @@ from metaloss.checks import InputError
 from metaloss.files import user_path
 from metaloss.pretrained.card import CARD, TENSORS
 
-REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def download(repository: str) -> Path:

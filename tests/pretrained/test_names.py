@@ -170,10 +170,11 @@ def test_a_folder_comes_first(tmp_path, monkeypatch) -> None:
     assert same(metaloss.from_pretrained("gce-fashion-mnist-statistics"), criterion)
 
 
-@pytest.mark.parametrize("name", ["gce-imagenet", "", "a/b/c", Path("user/name")])
+@pytest.mark.parametrize("name", ["gce-imagenet", "", "a/b/c", "./mine", Path("user/name")])
 def test_an_unknown_name_says_which_there_are(name) -> None:
     with pytest.raises(
-        InputError, match=r"expected the folder of a saved adjuster.*gce-fashion-mnist-statistics"
+        InputError,
+        match=r"expected the folder .*one of gce, js, polysoft, sl \(metaloss adjusters",
     ):
         metaloss.from_pretrained(name)
 
