@@ -68,7 +68,7 @@ def transition_table(noise: LabelNoise, class_names: Sequence[str]) -> Table:
 
 
 def _largest(matrix: Tensor, class_names: Sequence[str]) -> Table:
-    table = Table(title="Largest entries of the estimated transition matrix")
+    table = Table(title="Largest entries off the diagonal of the estimated transition matrix")
     for heading in ("true class", "label"):
         table.add_column(heading, overflow="fold")
     table.add_column("probability", justify="right")
