@@ -10,7 +10,7 @@ import torch
 from tests.helpers.processes import in_processes
 from tests.processes.joint_training import CASES, all_trained, trained
 
-FEW = ("statistics", "clipped", "lookahead")
+pytestmark = pytest.mark.exhaustive  # test_exchange.py has a few of the compositions
 
 
 def check(name: str, results: list[dict[str, Any]]) -> None:
@@ -27,18 +27,11 @@ def check(name: str, results: list[dict[str, Any]]) -> None:
     torch.testing.assert_close(one[name], other[name], rtol=0, atol=0)
 
 
-def test_two_processes_give_the_hypergradient_of_the_joint_batch() -> None:
-    results = in_processes(2, all_trained, list(FEW))
-    for name in FEW:
-        check(name, results)
-
-
 @pytest.fixture(scope="module")
 def by_two() -> list[dict[str, Any]]:
     return in_processes(2, all_trained, list(CASES))
 
 
-@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", CASES)
 def test_every_composition(name: str, by_two: list[dict[str, Any]]) -> None:
     check(name, by_two)
