@@ -37,7 +37,6 @@ def chosen(records: RunRecords) -> list[int]:
     return found
 
 
-@pytest.mark.drawn
 def test_curves_and_places(run, tmp_path: Path) -> None:
     path = tmp_path / "figure.png"
     figure = draw_figure1(Pair(run("A-GCE"), run("GCE")), path)
