@@ -10,7 +10,7 @@ import torch
 from tests.helpers.processes import in_processes
 from tests.processes.exchanges import all_of_it, evaluations, padded_text
 from tests.processes.joint_training import FEW
-from tests.processes.test_joint_hypergradient import check
+from tests.processes.test_training import check
 
 
 @pytest.fixture(scope="module")
