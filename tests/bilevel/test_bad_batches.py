@@ -19,7 +19,6 @@ pytestmark = pytest.mark.bad_input
 every_strategy = pytest.mark.parametrize("strategy", list(STRATEGIES))
 
 
-@every_strategy
 @pytest.mark.parametrize(
     ("batches", "words"),
     [
@@ -39,9 +38,9 @@ every_strategy = pytest.mark.parametrize("strategy", list(STRATEGIES))
         ([(torch.zeros(3),)], ["got 1 parts"]),
     ],
 )
-def test_invalid_batches(batches, words, strategy: str):
+def test_invalid_batches(batches, words):
     here = training()
-    refused(lambda: here.look_ahead(Lookahead(strategy=strategy), train_batches=batches), *words)
+    refused(lambda: here.look_ahead(Lookahead(), train_batches=batches), *words)
 
 
 @every_strategy
@@ -56,8 +55,7 @@ def test_labels_out_of_range(shift: int, strategy: str):
     for name, changed in cases.items():
         refused(
             lambda changed=changed: here.look_ahead(Lookahead(strategy=strategy), **changed),
-            f"{name}: targets",
-            f"0..{CLASSES - 1}",
+            f"{name}: targets: expected labels in 0..{CLASSES - 1}",
         )
 
 

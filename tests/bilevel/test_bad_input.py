@@ -202,21 +202,3 @@ def test_an_operator_that_forward_mode_does_not_know(steps: int):
     with pytest.raises(InputError, match=r"forward-mode .* strategy='unroll'"):
         here.look_ahead(Lookahead(steps, "mixed"))
     assert_is_the_hypergradient(here.look_ahead(Lookahead(steps, "unroll")), here)
-
-
-@every_strategy
-@pytest.mark.parametrize("label", [CLASSES, -1])
-@pytest.mark.parametrize("which", ["train", "meta"])
-def test_labels_out_of_range(which: str, label: int, strategy: str):
-    here = training()
-    (x, y, *rest), (clean_x, clean_y, *_) = here.train_batches[0], here.meta_batch
-    wrong = (y if which == "train" else clean_y).clone()
-    wrong[1] = label
-    train = (x, wrong, *rest) if which == "train" else here.train_batches[0]
-    meta = (clean_x, wrong) if which == "meta" else here.meta_batch
-    refused(
-        lambda: Lookahead(strategy=strategy).hypergradient(
-            here.model, here.optimizer, here.criterion, [train], meta
-        ),
-        f"targets: expected labels in 0..{CLASSES - 1}",
-    )

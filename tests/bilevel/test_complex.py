@@ -15,6 +15,7 @@ from tests.helpers.exhaustive import all_pairs
 from tests.helpers.hypergradients import assert_is_the_hypergradient
 
 NAMES = ["SGD-Nesterov", "Adam-decay", "AdamW", "RMSprop-momentum", "RMSprop-centered"]
+SOME = ["SGD-Nesterov", "AdamW", "RMSprop-centered"]
 
 
 class Complex(nn.Module):
@@ -29,7 +30,7 @@ class Complex(nn.Module):
         return self.last((x.flatten(1).to(self.weight.dtype) @ self.weight.T).abs())
 
 
-@all_pairs("name, steps, strategy", NAMES, [1, 3], list(STRATEGIES))
+@all_pairs("name, steps, strategy", SOME, [1, 3], list(STRATEGIES))
 def test_against_real_training(name: str, steps: int, strategy: str) -> None:
     here = training(Complex(), OPTIMIZERS[name], steps=steps, steps_before=2)
     found = here.look_ahead(Lookahead(steps, strategy))

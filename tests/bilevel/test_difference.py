@@ -37,7 +37,7 @@ KINKED: dict[str, Callable[[], nn.Module]] = {
 }
 
 detached = pytest.mark.parametrize("detach", [True, False], ids=["detached", "attached"])
-every_number_of_steps = pytest.mark.parametrize("steps", [1, 2, 5])
+every_number_of_steps = pytest.mark.parametrize("steps", [1, 5])
 
 
 def here(build: Callable[[], nn.Module], steps: int, detach: bool = True) -> Training:
@@ -52,12 +52,12 @@ def assert_off_by_less_than(start: Training, rtol: float) -> None:
     assert_near(found, expected, rtol)
 
 
-@all_pairs("build, steps, detach", mostly_exhaustive(SMOOTH, *FEW), [1, 2, 5], [True, False])
+@all_pairs("build, steps, detach", mostly_exhaustive(SMOOTH, *FEW), [1, 5], [True, False])
 def test_close_in_float64_where_the_network_is_smooth(build, steps: int, detach: bool):
     assert_off_by_less_than(here(build, steps, detach), 1e-5)
 
 
-@all_pairs("build, steps, detach", mostly_exhaustive(SMOOTH, *FEW), [1, 2, 5], [True, False])
+@all_pairs("build, steps, detach", mostly_exhaustive(SMOOTH, *FEW), [1, 5], [True, False])
 def test_within_a_percent_in_float32(build, steps: int, detach: bool):
     assert_off_by_less_than(in_single(here(build, steps, detach)), 1e-2)
 
@@ -96,13 +96,12 @@ def test_two_steps_mostly_within_a_percent_in_float32_for_rectifiers(build, deta
     reason="a gradient jumps at a kink, and a difference divides the jump by the distance of its "
     "two sides: in networks as small as these, the error can be as large as the result",
 )
-@pytest.mark.parametrize("name", ["CNN-BatchNorm", "CNN-GroupNorm"])
-def test_several_steps_always_within_a_percent_in_float32_for_rectifiers(name: str):
-    errors = errors_in_float32(KINKED[name], 5, detach=False)
+def test_several_steps_always_within_a_percent_in_float32_for_rectifiers():
+    errors = errors_in_float32(KINKED["CNN-GroupNorm"], 5, detach=False)
     assert errors[-1] < 1e-2, errors
 
 
-@all_pairs("build, steps, detach", KINKED, [1, 2, 5], [True, False])
+@all_pairs("build, steps, detach", KINKED, [1, 5], [True, False])
 def test_close_in_float64_for_rectifiers(build, steps: int, detach: bool):
     assert_off_by_less_than(here(build, steps, detach), 1e-5)
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from metaloss.bilevel import optimizers
 from metaloss.bilevel.optimizers import functional
 from tests.helpers import states
 
@@ -95,9 +96,15 @@ def detached(params: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: p.detach().clone() for name, p in params.items()}
 
 
+@pytest.mark.parametrize("joined", [True, False])
 @every_setting
-def test_each_step_is_the_real_one(make):
-    """This holds from the live state of every step, and when the function continues by itself."""
+def test_each_step_is_the_real_one(make, joined: bool, monkeypatch: pytest.MonkeyPatch):
+    """This holds from the live state of every step, and when the function continues by itself.
+
+    Small tensors are joined to one, and large ones stepped one by one.
+    """
+    if not joined:
+        monkeypatch.setattr(optimizers, "_SMALL", 0)
     params = weights()
     optimizer = make(list(params.values()))
     carried = functional(optimizer, params)

@@ -23,14 +23,11 @@ def assert_as_by_the_textbook(here: Training, rtol: float) -> None:
     assert_near(here.look_ahead(Lookahead(steps)), expected, rtol)
 
 
-OTHERS = [("SGD-Nesterov", 2), ("Adam-decay", 1), ("Adam-decay", 5)]
-
-
 @pytest.mark.parametrize(
     ("optimizer", "steps"),
     [
         *[("SGD-Nesterov", 1), ("Adam-decay", 2), ("SGD-Nesterov", 5), ("RMSprop-momentum", 2)],
-        *(pytest.param(*each, marks=pytest.mark.exhaustive) for each in OTHERS),
+        pytest.param("Adam-decay", 5, marks=pytest.mark.exhaustive),
     ],
 )
 @pytest.mark.parametrize("build", mostly_exhaustive(GRID, *FEW))
@@ -41,7 +38,7 @@ def test_every_model_by_every_optimizer_in_float64(build, steps: int, optimizer:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize("steps", [1, 5])
 @pytest.mark.parametrize("build", GRID.values(), ids=GRID.keys())
 def test_every_model_in_float32(build, steps: int):
     here = training(build(), OPTIMIZERS["SGD-Nesterov"], steps=steps, steps_before=1)
@@ -80,7 +77,7 @@ def test_optimizers_that_divide_in_float32(name: str, optimizer: str):
     assert_as_by_the_textbook(in_single(here), SINGLE)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize("steps", [1, 5])
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
 def test_groups_with_settings_of_their_own(kind, steps: int):
     model = MODELS["CNN-BatchNorm"]()

@@ -24,7 +24,7 @@ exactly = pytest.mark.parametrize("strategy", EXACT)
 # Every optimizer, fresh and in the middle of training
 
 
-@all_pairs("make, steps_before, steps, strategy", OPTIMIZERS, [0, 3], [1, 2, 3], EXACT)
+@all_pairs("make, steps_before, steps, strategy", OPTIMIZERS, [0, 3], [1, 3], EXACT)
 def test_through_every_optimizer(make, steps_before: int, steps: int, strategy: str):
     here = training(make_optimizer=make, steps=steps, steps_before=steps_before)
     found = here.look_ahead(Lookahead(steps, strategy))
@@ -32,21 +32,17 @@ def test_through_every_optimizer(make, steps_before: int, steps: int, strategy: 
 
 
 @exactly
-@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
-def test_one_step_with_the_features_held_fixed(make, strategy: str):
-    """The paper's setting: with a single step, nothing is left out of the derivative."""
-    here = training(make_optimizer=make, criterion=learned(detach=True), steps_before=2)
-    found = here.look_ahead(Lookahead(strategy=strategy))
-    assert_is_the_hypergradient(found, here)
-
-
-@exactly
-@pytest.mark.parametrize("make", [OPTIMIZERS["SGD-Nesterov"], OPTIMIZERS["Adam"]])
-def test_several_steps_with_the_features_held_fixed(make, strategy: str):
-    """The features stay the same although the weights move."""
-    here = training(make_optimizer=make, criterion=learned(detach=True), steps=3, steps_before=2)
-    found = here.look_ahead(Lookahead(3, strategy))
-    assert_is_the_hypergradient(found, here, features=features_on_the_way(here))
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("name", ["SGD-Nesterov", "Adam", "RMSprop-centered"])
+def test_with_the_features_held_fixed(name: str, steps: int, strategy: str):
+    """They stay the same although the weights move; in one step, the paper's setting, none do."""
+    criterion = learned(detach=True)
+    here = training(
+        make_optimizer=OPTIMIZERS[name], criterion=criterion, steps=steps, steps_before=2
+    )
+    found = here.look_ahead(Lookahead(steps, strategy))
+    features = None if steps == 1 else features_on_the_way(here)
+    assert_is_the_hypergradient(found, here, features=features)
 
 
 @exactly
@@ -130,14 +126,6 @@ def test_through_every_model(build, steps: int, strategy: str):
     assert_is_the_hypergradient(found, here)
 
 
-@exactly
-@pytest.mark.parametrize("name", ["MLP-dropout", "CNN-BatchNorm", "tied", "frozen"])
-def test_through_models_by_adam(name: str, strategy: str):
-    here = training(MODELS[name](), OPTIMIZERS["Adam-decay"], steps=2, steps_before=2)
-    found = here.look_ahead(Lookahead(2, strategy))
-    assert_is_the_hypergradient(found, here)
-
-
 class WithSpare(nn.Module):
     """A network with a part for clean samples only, which no training loss reaches."""
 
@@ -213,23 +201,3 @@ def test_another_clean_loss(strategy: str):
     here = training(steps=2)
     found = here.look_ahead(Lookahead(2, strategy, meta_loss=squared))
     assert_is_the_hypergradient(found, here, meta_loss=squared)
-
-
-# The strategies compared with each other
-
-
-@all_pairs(
-    "name, detach, optimizer, strategy",
-    ["MLP-ReLU", "MLP-dropout", "CNN-BatchNorm", "tied"],
-    [True, False],
-    ["SGD-Nesterov", "Adam-decay", "RMSprop-momentum"],
-    [name for name in EXACT if name != "unroll"],
-)
-def test_every_exact_strategy_agrees_with_unroll(
-    name: str, detach: bool, optimizer: str, strategy: str
-):
-    criterion = learned(detach=detach)
-    here = training(MODELS[name](), OPTIMIZERS[optimizer], criterion, steps=4, steps_before=2)
-    found, expected = (here.look_ahead(Lookahead(4, s)) for s in (strategy, "unroll"))
-    for key in expected:
-        torch.testing.assert_close(found[key], expected[key], rtol=1e-9, atol=1e-13)

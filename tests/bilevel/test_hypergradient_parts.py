@@ -23,7 +23,7 @@ from tests.bilevel.cases import EXACT, OPTIMIZERS, SAMPLES, batch, learned, trai
 from tests.bilevel.models import CLASSES, MODELS
 from tests.conditioners.cases import builders
 from tests.helpers import states
-from tests.helpers.exhaustive import all_pairs
+from tests.helpers.exhaustive import all_pairs, mostly_exhaustive
 from tests.helpers.hypergradients import (
     assert_is_the_hypergradient,
     features_on_the_way,
@@ -112,7 +112,7 @@ def test_parameters_that_the_loss_does_not_use_get_zero(strategy: str):
     assert found["net.0.weight"].any()
 
 
-@exactly
+@pytest.mark.parametrize("strategy", mostly_exhaustive(EXACT, "mixed"))
 @pytest.mark.parametrize("name", builders())
 def test_through_every_conditioner(name: str, strategy: str):
     conditioner = builders()[name](CLASSES)

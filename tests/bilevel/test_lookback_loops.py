@@ -15,7 +15,7 @@ from metaloss.bilevel.tangent import Activations
 from tests.bilevel.cases import OPTIMIZERS, batch, learned, training
 from tests.bilevel.models import GRID, MODELS
 from tests.bilevel.test_lookback import made, remembering
-from tests.helpers.exhaustive import all_pairs
+from tests.helpers.exhaustive import all_pairs, mostly_exhaustive
 from tests.helpers.hypergradients import Training, assert_near, directions, in_single, inner
 
 # Gradient accumulation
@@ -166,8 +166,15 @@ def test_a_gradient_scaler(kind: str, clip: ClipNorm | None) -> None:
 
 # Kept activations
 
+OTHERS = ("in-place", "transformer", "norms", "resnet8")
 
-@pytest.mark.parametrize("name", [*MODELS, "in-place", "transformer", "norms", "resnet8"])
+
+@pytest.mark.parametrize(
+    "name",
+    mostly_exhaustive(
+        [*MODELS, *OTHERS], *("MLP-dropout", "CNN-BatchNorm", "LSTM", "centred", "tied"), *OTHERS
+    ),
+)
 def test_kept_activations_change_nothing(name: str) -> None:
     build = GRID[name]
     torch.manual_seed(3)

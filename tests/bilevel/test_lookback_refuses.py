@@ -220,14 +220,3 @@ def test_an_error_inside_the_step_is_passed_on() -> None:
 )
 def test_settings(settings: dict, word: str) -> None:
     refused(lambda: Lookback(**settings), f"{word}: expected")
-
-
-def test_batches() -> None:
-    here, lookback = training(), Lookback()
-    here.train_batches = [{"pixels": 1}]
-
-    def enter() -> None:
-        with lookback.step(here.model, here.optimizer, here.criterion, here.train_batches[0]):
-            pass
-
-    refused(enter, "batch: expected the key 'labels'", "keys pixels")

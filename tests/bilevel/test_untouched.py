@@ -1,11 +1,8 @@
-"""A lookahead leaves the training unchanged, and leaks nothing."""
+"""A lookahead leaves the training unchanged."""
 
 from __future__ import annotations
 
 import copy
-import ctypes
-import gc
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +11,7 @@ from torch import Tensor, nn
 
 from metaloss.bilevel import Lookahead
 from metaloss.bilevel.lookahead import STRATEGIES
-from metaloss.conditioners import Margin, MovingAverage, Progress
+from metaloss.conditioners import MovingAverage, Progress
 from metaloss.types import Batch
 from tests.bilevel.cases import OPTIMIZERS, SAMPLES, batch, learned, training
 from tests.bilevel.models import CLASSES, MODELS
@@ -118,13 +115,11 @@ def test_everything_is_unchanged_after_a_failure(strategy: str):
 @pytest.mark.parametrize(
     "make",
     [
-        OPTIMIZERS["SGD-momentum"],
         OPTIMIZERS["Adam"],
-        OPTIMIZERS["RMSprop-momentum"],
         lambda p: torchopt.SGD(list(p), lr=0.2, momentum=0.9, nesterov=True),
         lambda p: torchopt.AdamW(list(p), lr=0.05),
     ],
-    ids=["SGD", "Adam", "RMSprop", "torchopt.SGD", "torchopt.AdamW"],
+    ids=["Adam", "torchopt.SGD", "torchopt.AdamW"],
 )
 def test_lookaheads_do_not_change_a_training(make, strategy: str):
     runs = []
@@ -207,73 +202,3 @@ def test_single_precision(strategy: str):
     for name, gradient in found.items():
         assert gradient.dtype == torch.float32
         assert (gradient - exact[name]).norm() < 2e-3 * length
-
-
-# Memory
-
-
-def live_tensors() -> int:
-    gc.collect()
-    return sum(issubclass(type(item), Tensor) for item in gc.get_objects())
-
-
-def resident_bytes() -> int:
-    # Memory that earlier tests freed may still belong to the process, and would hide a leak.
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096
-
-
-def growth(action, times: int) -> tuple[int, int]:
-    """Return how many tensors and bytes ``times`` calls leave behind, after some warm-up calls."""
-    for _ in range(10):
-        action()
-    tensors, size = live_tensors(), resident_bytes()
-    for _ in range(times):
-        action()
-    return live_tensors() - tensors, resident_bytes() - size
-
-
-WIDTH = 160  # of a layer of 200 kB in float64, so that 200 leaked copies are seen
-BOUND = 16 * 2**20
-
-only_where_memory_shows = pytest.mark.skipif(
-    not Path("/proc/self/statm").exists(), reason="the size of the process cannot be read here"
-)
-
-
-@pytest.mark.exhaustive
-@only_where_memory_shows
-@every_strategy
-def test_memory_is_flat_over_200_meta_steps(strategy: str):
-    wide = nn.Sequential(
-        nn.Flatten(), nn.Linear(36, WIDTH), nn.Tanh(), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 3)
-    )
-    here = training(wide, OPTIMIZERS["Adam"], criterion=learned(conditioner=Margin()), steps=2)
-    outer = torch.optim.Adam(here.criterion.adjuster.parameters(), lr=1e-3)
-
-    def meta_step() -> None:
-        found = here.look_ahead(Lookahead(2, strategy))
-        for name, parameter in here.criterion.adjuster.named_parameters():
-            parameter.grad = found[name]
-        outer.step()
-        here.step(here.train_batches[0])
-
-    tensors, size = growth(meta_step, 200)
-    assert tensors <= 0
-    assert size < BOUND
-
-
-@only_where_memory_shows
-def test_a_leak_would_be_seen():
-    kept = []
-
-    def leak() -> None:
-        parameter = torch.ones(WIDTH, WIDTH, dtype=torch.float64, requires_grad=True)
-        kept.append((parameter * 2).exp().sum())
-
-    tensors, size = growth(leak, 200)
-    assert tensors >= 200
-    assert size > BOUND

@@ -36,7 +36,7 @@ def in_processes(number: int, function: Callable[..., Any], *args: object) -> li
         return [torch.load(f"{place}/result-{rank}") for rank in range(number)]
 
 
-def script(module: str, *words: object) -> subprocess.CompletedProcess[str]:
+def script(module: str, *words: object, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     """Run a module as a script, which starts its other processes itself."""
     return subprocess.run(
         [sys.executable, "-m", module, *map(str, words)],
@@ -44,7 +44,7 @@ def script(module: str, *words: object) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=timeout,
         check=False,
     )
 

@@ -23,7 +23,7 @@ def tangents_like(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 @pytest.mark.parametrize("family", families(), ids=str)
 def test_gradients_match_finite_differences(family: LossFamily):
-    outputs, targets, hparams = moderate(family, batch=4)
+    outputs, targets, hparams = moderate(family, batch=2)
     variables = (outputs.requires_grad_(), hparams.requires_grad_())
 
     def loss(z: Tensor, h: Tensor) -> Tensor:

@@ -92,7 +92,12 @@ def by_autograd(case: Case, num_classes: int, dtype: torch.dtype) -> dict[tuple[
 
 
 @pytest.mark.parametrize(
-    ("dtype", "num_classes"), [(torch.float64, 3), (torch.float64, 10), (torch.float32, 3)]
+    ("dtype", "num_classes"),
+    [
+        (torch.float64, 3),
+        (torch.float32, 3),
+        pytest.param(torch.float64, 10, marks=pytest.mark.exhaustive),
+    ],
 )
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_against_the_oracle(case: Case, dtype: torch.dtype, num_classes: int):

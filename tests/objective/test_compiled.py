@@ -9,7 +9,8 @@ import pytest
 
 # In a Python of its own: the tests' checks of types cannot be traced.
 PROGRAM = """
-import torch, metaloss
+import warnings, torch, metaloss
+
 plain, again = (metaloss.from_pretrained("gce-fashion-mnist-context") for _ in range(2))
 compiled = torch.compile(again, backend="eager", fullgraph=True)
 targets, index = torch.arange(30) % 10, torch.arange(30)
@@ -23,12 +24,23 @@ for _ in range(3):
 kept = (criterion.conditioner.conditioners[1].memory for criterion in (plain, again))
 assert torch.equal(*kept)
 print("as one graph")
+
+for told in (False, True):
+    criterion = metaloss.from_pretrained("gce-fashion-mnist-statistics")
+    if told:
+        criterion.progress(0.0)
+    compiled = torch.compile(criterion, backend="eager", fullgraph=True)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            compiled(torch.randn(6, 10, requires_grad=True), torch.arange(6)).backward()
+    print(sum("criterion.progress" in str(each.message) for each in said), "warnings")
 """
 
 
 @pytest.mark.exhaustive
-def test_it_compiles_in_one_piece_and_remembers_as_it_does_uncompiled() -> None:
+def test_it_compiles_in_one_piece_and_remembers_and_warns_as_it_does_uncompiled() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False
     )
-    assert done.stdout == "as one graph\n", done.stderr
+    assert done.stdout == "as one graph\n1 warnings\n0 warnings\n", done.stderr

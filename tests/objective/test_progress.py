@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 
@@ -192,30 +190,6 @@ def test_a_lookback_differentiates_the_call_that_was_made():
             optimizer.step()
         assert lookback.hypergradient((x, y))["net.0.weight"].abs().sum() > 0
     assert criterion.steps.done == 3
-
-
-# In a Python of its own: the tests' checks of types cannot be traced.
-PROGRAM = """
-import warnings, torch, metaloss
-for told in (False, True):
-    criterion = metaloss.from_pretrained("gce-fashion-mnist-statistics")
-    if told:
-        criterion.progress(0.0)
-    compiled = torch.compile(criterion, backend="eager", fullgraph=True)
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        for _ in range(3):
-            compiled(torch.randn(6, 10, requires_grad=True), torch.arange(6)).backward()
-    print(sum("criterion.progress" in str(each.message) for each in said))
-"""
-
-
-@pytest.mark.exhaustive
-def test_a_compiled_criterion_warns_too_and_is_one_graph():
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False
-    )
-    assert done.stdout == "1\n0\n", done.stderr
 
 
 def test_prepare_begins_another_run():

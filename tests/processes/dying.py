@@ -49,4 +49,4 @@ def task(how: str, *arguments: Any, **named: Any) -> Blobs:
 
 if __name__ == "__main__":
     given = replace(experiment(2), task=partial(task, sys.argv[2]))
-    given.run(RunFolder(Path(sys.argv[1]), resume=sys.argv[2] == "resumed"))
+    given.run(RunFolder(Path(sys.argv[1])))

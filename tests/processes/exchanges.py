@@ -28,6 +28,7 @@ from metaloss.processes import (
 from metaloss.tasks import BatchLoader
 from metaloss.training import evaluate
 from metaloss.types import Batch
+from tests.processes.joint_training import FEW, all_trained
 
 
 def values() -> dict[str, Any]:
@@ -146,4 +147,5 @@ def all_of_it() -> dict[str, Any]:
         "errors": errors(),
         "text": padded_text(),
         "evaluations": evaluations(),
+        "joint": all_trained(FEW),
     }

@@ -54,6 +54,7 @@ CASES = {
     "micro-batches": Case(conditioner=MarginStatistics(), parts=3),
     "lookahead": Case(lookahead=True, lookback={"steps": 2}, loss=SL()),
 }
+FEW = ["statistics", "clipped", "lookahead"]
 
 
 def network() -> nn.Module:

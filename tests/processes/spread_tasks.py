@@ -12,6 +12,7 @@ from metaloss.conditioners import MarginStatistics
 from metaloss.losses import GCE
 from metaloss.training import MultiTaskTraining, Recipe, TaskSampler, TaskTraining, TrainState
 from tests.helpers.tasks import blobs
+from tests.processes import joint_training
 
 SIZES = {"one": 60, "two": 40, "three": 60}
 SAMPLERS = {
@@ -54,6 +55,7 @@ def trained(sampler: str, meta_update: str) -> dict[str, Any]:
     }
 
 
-def all_trained() -> dict[str, Any]:
-    """The results with each sampler and order of the steps."""
-    return {f"{s}, {m}": trained(s, m) for s in SAMPLERS for m in ("after", "before")}
+def all_trained(joint: list[str]) -> dict[str, Any]:
+    """The results with each sampler and order of the steps, and of trainings of joint batches."""
+    spread = {f"{s}, {m}": trained(s, m) for s in SAMPLERS for m in ("after", "before")}
+    return {**spread, **joint_training.all_trained(joint)}

@@ -9,6 +9,8 @@ import torch
 
 from tests.helpers.processes import in_processes
 from tests.processes.exchanges import all_of_it, evaluations, padded_text
+from tests.processes.joint_training import FEW
+from tests.processes.test_training import check
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,11 @@ def test_a_share_of_an_evaluation_is_read_and_the_result_is_that_of_all(
         ):
             assert found["result"] == pytest.approx(expected["result"], abs=1e-6)
             assert found["read"] == read[rank]  # a single sample is read by both
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_the_hypergradient_of_the_joint_batch(name: str, by_two: list[dict[str, Any]]) -> None:
+    check(name, [result["joint"] for result in by_two])
 
 
 @pytest.mark.parametrize("wanted", [0, 1])

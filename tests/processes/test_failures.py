@@ -24,13 +24,9 @@ def test_a_process_that_ends(tmp_path: Path, how: str) -> None:
     assert ended.returncode != 0
     assert time.monotonic() - began < 60
     assert "another process of the run has ended" in ended.stderr or ended.returncode == -9
-    if how == "error":
-        assert "image 7: expected an image, got none" in ended.stderr
     assert (tmp_path / "run/CE/seed-0/checkpoint.pt").is_file()
     if how == "error":
-        resumed = script("tests.processes.dying", tmp_path / "run", "resumed")
-        assert resumed.returncode == 0, resumed.stderr
-        assert (tmp_path / "run/results.json").is_file()
+        assert "image 7: expected an image, got none" in ended.stderr
         return
     found = experiment(1).run(RunFolder(tmp_path / "run", resume=True))  # in another number
     expected = experiment(1).run(RunFolder(tmp_path / "whole"))

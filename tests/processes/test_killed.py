@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,27 +10,17 @@ import pytest
 from tests.experiments.test_killed import files
 from tests.helpers.processes import script
 
-pytestmark = pytest.mark.exhaustive
 
-
-def run(place: Path, *kill: int) -> subprocess.CompletedProcess[str]:
-    return script("tests.processes.killed", place, *kill)
-
-
+@pytest.mark.exhaustive
 @pytest.mark.timeout(3600)
 def test_killed_at_some_moments(tmp_path: Path) -> None:
-    whole = run(tmp_path / "whole")
-    assert whole.returncode == 0, whole.stderr
-    expected = files(tmp_path / "whole")
-    moments = dict(map(int, line.split()) for line in whole.stdout.splitlines())
     kills = int(os.environ.get("KILLS", "1"))  # of each process; 15 in a long run
-    for rank in (0, 1):
-        for moment in random.Random(rank).sample(range(1, moments[rank] + 1), kills):
-            place = tmp_path / f"killed-{rank}-{moment}"
-            stopped = run(place, rank, moment)
-            assert stopped.returncode != 0
-            resumed = run(place)
-            assert resumed.returncode == 0, resumed.stderr
-            found = files(place)
-            assert found.keys() == expected.keys(), moment
-            assert [name for name in found if found[name] != expected[name]] == [], moment
+    ended = script("tests.processes.killed", tmp_path, kills, timeout=3600)
+    assert ended.returncode == 0, ended.stderr
+    expected = files(tmp_path / "whole")
+    resumed = [place for place in tmp_path.glob("killed-*") if place.is_dir()]
+    assert len(resumed) == 2 * kills
+    for place in resumed:
+        found = files(place)
+        assert found.keys() == expected.keys(), place
+        assert [name for name in found if found[name] != expected[name]] == [], place

@@ -13,6 +13,7 @@ from metaloss.checks import InputError
 from metaloss.diagnostics.figures import Pair, draw_figure1
 from metaloss.experiments.run_records import RunRecords
 from tests.diagnostics.figures.helpers import check_readable, entries, line
+from tests.helpers.exhaustive import mostly_exhaustive
 
 LEARNED = "A-GCE, for this sample"
 
@@ -37,7 +38,6 @@ def chosen(records: RunRecords) -> list[int]:
     return found
 
 
-@pytest.mark.drawn
 def test_curves_and_places(run, tmp_path: Path) -> None:
     path = tmp_path / "figure.png"
     figure = draw_figure1(Pair(run("A-GCE"), run("GCE")), path)
@@ -83,7 +83,9 @@ def test_without_a_fixed_run_the_default_takes_its_place(run, tmp_path: Path) ->
     np.testing.assert_allclose(values, gce(np.asarray(p), 0.7), rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["A-SL", "A-PolySoft", "A-JS", "MW-Net"])
+@pytest.mark.parametrize(
+    "name", mostly_exhaustive(["A-SL", "A-PolySoft", "A-JS", "MW-Net"], "A-SL", "MW-Net")
+)
 def test_other_losses_of_the_label(name: str, run, tmp_path: Path) -> None:
     path = tmp_path / "figure.png"
     check_readable(draw_figure1(Pair(run(name)), path), path)

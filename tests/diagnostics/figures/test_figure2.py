@@ -6,9 +6,11 @@ import statistics
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from metaloss.checks import InputError
 from metaloss.diagnostics.figures import draw_figure2
+from metaloss.diagnostics.figures.drawing import save
 from tests.diagnostics.figures.helpers import check_readable, entries
 
 NOISES = ("40% symmetric", "40% asymmetric", "40% instance-dependent")
@@ -85,3 +87,12 @@ def test_tables_with_gaps_are_refused(table, message: str, tmp_path: Path) -> No
 def test_a_picture_of_another_format_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ends in \.png, \.svg or \.pdf, got (no ending|\.txt)"):
         draw_figure2(TABLE, tmp_path / name)
+
+
+@pytest.mark.drawn
+@pytest.mark.parametrize(
+    ("ending", "begin"), [("svg", b"<?xml"), ("pdf", b"%PDF"), ("PNG", b"\x89PNG")]
+)
+def test_a_picture_is_of_the_format_of_its_name(ending: str, begin: bytes, tmp_path: Path) -> None:
+    save(Figure(), tmp_path / f"figure.{ending}")
+    assert (tmp_path / f"figure.{ending}").read_bytes().startswith(begin)

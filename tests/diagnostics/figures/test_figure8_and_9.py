@@ -57,7 +57,6 @@ def test_hyperparameters_over_their_whole_range(run, tmp_path: Path) -> None:
     check_readable(figure, path)
 
 
-@pytest.mark.drawn
 def test_a_loss_of_two_hyperparameters_has_two_rows(run, tmp_path: Path) -> None:
     figure = draw_figure8([run("A-PolySoft")], tmp_path / "figure.svg")
     assert [axis.get_xlabel() for axis in figure.axes] == [r"$\lambda$"] * 3 + ["$d$"] * 3
@@ -86,7 +85,6 @@ def test_weights_of_polysoft_and_of_meta_weight_net(run, tmp_path: Path) -> None
     check_readable(figure, path)
 
 
-@pytest.mark.drawn
 def test_weights_beyond_one_are_in_the_picture(run, tmp_path: Path) -> None:
     """Of SL the weight is gamma_1 + 4 gamma_2 f_y, up to 5."""
     figure = draw_figure9([run("A-SL")], tmp_path / "figure.pdf")
