@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,7 @@ def test_learn2learn(tmp_path: Path) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("name", "needs"),
     [
@@ -138,13 +140,12 @@ def test_learn2learn(tmp_path: Path) -> None:
         ("with_transformers_ids", "transformers"),
     ],
 )
-def test_an_example_runs_by_itself(name: str, needs: str, tmp_path: Path) -> None:
+def test_an_example_runs_by_itself(
+    name: str, needs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip(needs)
-    script = str(EXAMPLES / f"{name}.py")
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
 
 
 @pytest.mark.exhaustive
