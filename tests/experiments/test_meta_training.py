@@ -64,19 +64,19 @@ def test_it_goes_on_where_it_was_stopped(whole: Path, tmp_path: Path) -> None:
     # One held-out task and seed of those that were not stopped.
     few = {**WITH_REPORT, "held_out": HELD_OUT[:1], "held_out_seeds": (0,)}
     place = RunFolder(tmp_path / "parts")
-    for after in (20, 25, 20):  # in each of the meta-trainings, and in the report
+    for after in (20, 25, 35):  # in each of the meta-trainings, and in the report
         with pytest.raises(KeyboardInterrupt):
             meta_training(**few).run(place, StopAtStep(after))
         place = RunFolder(tmp_path / "parts", resume=True)
     rows = meta_training(**few).run(place)
     assert len(rows) == 5
-    made = sorted(
-        path.relative_to(tmp_path / "parts") for path in place.path.rglob("*.safetensors")
+    models, adjusters = (
+        sorted(path.relative_to(place.path) for path in place.path.rglob(f"{name}.safetensors"))
+        for name in ("model", "adjuster")
     )
-    assert len([path for path in made if path.name == "model.safetensors"]) == len(rows)
-    assert len([path for path in made if path.name == "adjuster.safetensors"]) == len(METHODS)
-    for path in made:
-        assert (whole / path).read_bytes() == (tmp_path / "parts" / path).read_bytes(), path
+    assert (len(models), len(adjusters)) == (len(rows), len(METHODS))
+    for path in models + adjusters:
+        assert (whole / path).read_bytes() == (place.path / path).read_bytes(), path
 
 
 def test_the_held_out_report(whole: Path) -> None:
