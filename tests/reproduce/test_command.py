@@ -58,10 +58,6 @@ class TestSweep:
         line = refused("sweep", "reproduce/table1_smoke.gin", "--out", "o", "--only", "CE")
         assert line.endswith("--only: expected AXIS=PATTERN, such as 'method=A-*', got 'CE'")
 
-    def test_a_file_that_is_no_grid(self, refused: Callable[..., str]) -> None:
-        line = refused("sweep", "experiments/demo.gin", "--out", "o")
-        assert "Grid" in line
-
 
 class TestReproduce:
     def test_a_table_and_nothing_beside_the_scores_of_digits(self, tmp_path: Path) -> None:
