@@ -157,11 +157,17 @@ def linear(optimizer):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schedule": ReduceLROnPlateau}, "^schedule: .*without metrics, got ReduceLROnPlateau"),
-        ({"meta_schedule": ReduceLROnPlateau}, "A-GCE: meta_schedule: .*without metrics"),
+        (
+            {"schedule": ReduceLROnPlateau},
+            "^schedule: expected one that is stepped .* without metrics, got ReduceLROnPlateau",
+        ),
+        (
+            {"meta_schedule": ReduceLROnPlateau},
+            "A-GCE: meta_schedule: expected one that is stepped .*, got ReduceLROnPlateau",
+        ),
         (
             {"schedule": partial(OneCycleLR, max_lr=0.1, total_steps=2)},
-            "^schedule: expected one for 3 epochs, but after epoch 3 it says",
+            "^schedule: expected one for 3 epochs, but after epoch 3 it says: Tried to step 3",
         ),
         (
             {"meta_schedule": partial(OneCycleLR, max_lr=0.1, total_steps=2)},
@@ -169,14 +175,17 @@ def linear(optimizer):
         ),
         ({"schedule": linear}, r"learning rate after epoch 3: expected a number in \[0, inf\]"),
         ({"schedule": lambda optimizer: 0.1}, "returns a torch.optim.lr_scheduler.* returns 0.1"),
-        ({"optimizer": torch.optim.LBFGS}, "^optimizer: .*needs no closure, got LBFGS"),
+        ({"optimizer": torch.optim.LBFGS}, "^optimizer: .*whose step needs no closure, got LBFGS"),
         ({"meta_optimizer": torch.optim.LBFGS}, "A-GCE: meta_optimizer: .*needs no closure"),
         ({"optimizer": lambda params: 0.1}, "^optimizer: expected a function.* it returns 0.1"),
         (
             {"optimizer": lambda params: torch.optim.SGD(NET.parameters(), lr=0.1)},
             "^optimizer: expected a new one of the parameters given",
         ),
-        ({"meta_optimizer": partial(torch.optim.Adam, lr=-1)}, "A-GCE: meta_optimizer: .*rate: -1"),
+        (
+            {"meta_optimizer": partial(torch.optim.Adam, lr=-1)},
+            "A-GCE: meta_optimizer: .*Invalid learning rate: -1",
+        ),
         ({"optimizer": torch.optim.NAdam}, "A-GCE: optimizer: expected torch.optim's SGD.*NAdam"),
     ],
 )

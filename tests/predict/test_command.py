@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from pathlib import Path
 
 import numpy as np
@@ -158,17 +157,21 @@ def test_an_image_is_turned_as_its_camera_says(runs: Runs, tmp_path: Path) -> No
     assert torch.equal(first, second)
 
 
-def program(output: int, errors: Path, *words: object) -> None:
-    """Run the command as a program does, to its last flush, in a process that was forked."""
+def program(output: int, errors: Path, *words: object) -> int:
+    """Run the command as a program does, to its last flush, in a process that was forked.
+
+    Returns:
+        Its exit code.
+    """
     os.dup2(output, 1)
     with errors.open("w") as sys.stderr, os.fdopen(1, "w") as sys.stdout:
         sys.argv = ["metaloss", *map(str, words)]
         try:
             main()
-        except SystemExit:
+        except SystemExit as ended:
             sys.stdout.flush()
-        except BaseException:
-            traceback.print_exc(file=sys.stderr)
+            return ended.code if isinstance(ended.code, int) else 0
+    return 1
 
 
 @pytest.mark.filterwarnings("ignore:.* is multi-threaded, use of fork:DeprecationWarning")
@@ -179,8 +182,8 @@ def test_a_pipe_that_is_closed(runs: Runs, tmp_path: Path) -> None:
     if child == 0:
         os.close(reads)
         try:
-            program(writes, tmp_path / "errors", "predict", runs.one, tmp_path / "a.npy")
-            os._exit(0)
+            words = ("predict", runs.one, tmp_path / "a.npy")
+            os._exit(program(writes, tmp_path / "errors", *words))
         finally:  # an error of the last flush, too, ends here
             os._exit(1)
     os.close(writes)
