@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from metaloss import runner
-from metaloss.diagnostics import Learned
+from metaloss.diagnostics import Learned, score_files
 from metaloss.diagnostics.figures.drawing import rendered, save
+from metaloss.experiments.score_table import ScoreTable
 from metaloss.labels import command as labels
 
 _REPLACED = pytest.MonkeyPatch()
@@ -29,11 +30,12 @@ def choose(*, pictures: bool, pages: bool) -> None:
         # Laying out the panels of these takes as long as drawing them.
         _REPLACED.setattr(labels, "contact_sheet", lambda pictures: rendered(Figure()))
         _REPLACED.setattr(runner, "draw_learned", _blank)
+        _REPLACED.setattr(score_files, "draw_scores", _blank)
 
 
-def _blank(learned: Sequence[Learned], path: str | Path) -> Figure:
+def _blank(shown: Sequence[Learned] | ScoreTable, path: str | Path) -> Figure:
     """Write a picture without panels."""
-    assert learned
+    assert shown
     save(Figure(), path)
     return Figure()
 
