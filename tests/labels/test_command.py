@@ -40,7 +40,7 @@ def train(place: Path, config: object, *bindings: str, files: Sequence[str] = ()
 def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """GCE on digits with 40% symmetric noise, for ten epochs."""
     place = tmp_path_factory.mktemp("noisy") / "run"
-    return train(place, "experiments/demo.gin", GCE, "EPOCHS = 10")
+    return train(place, "experiments/demo.gin", GCE, "EPOCHS = 10", files=["models/mlp.gin"])
 
 
 @pytest.fixture(scope="module")
