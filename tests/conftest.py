@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import jaxtyping
 import pytest
 import torch
+import typer.main
+import typer.testing
 
 import tests.helpers.typechecked  # noqa: F401 - named in pyproject.toml, which does not import it
 from metaloss.cli import main
@@ -19,6 +22,8 @@ from tests.helpers import undrawn
 torch.set_num_threads(1)
 # What a process has written others see without waiting for the disk; only power cuts differ.
 os.fsync = lambda file: None
+# Each call of a command would make all commands anew, which takes longer than many of them do.
+typer.main.get_command = typer.testing._get_command = cache(typer.main.get_command)
 
 
 WITH_PAGES = "report"  # the folder whose tests read pages; those marked drawn do too

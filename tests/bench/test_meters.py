@@ -31,7 +31,7 @@ from metaloss.bench.meters import ITERATIONS, memory, peak_resident
 from metaloss.training.speed import keep_freed_memory
 
 {before}
-size = 200 * 2**20
+size = 100 * 2**20
 calls = []
 
 def make():
@@ -49,7 +49,7 @@ print((found.peak - found.before) / size)
 # Blocks below the size from which the allocator maps each on its own, so that they are kept.
 KEPT = """
 keep_freed_memory()
-blocks = [torch.ones(2**24, dtype=torch.uint8) for _ in range(40)]
+blocks = [torch.ones(2**24, dtype=torch.uint8) for _ in range(20)]
 del blocks
 """
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,19 +15,7 @@ from tests.conftest import Command
 QUICK = ["--gin_param", "EPOCHS = 2", "--gin_param", "SEEDS = (0,)"]
 FEW = ["--gin_param", "tasks.classification_task.subset = 200"]
 GCE = ["--gin_param", "experiments.Experiment.methods = [@gce/experiments.Conventional()]"]
-
 LEARNING = ["--gin_param", "experiments.Experiment.methods = [@a_gce/experiments.Adjusted()]"]
-
-
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, away from a terminal."""
-    return subprocess.run(
-        [sys.executable, "-m", "metaloss", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        check=False,
-    )
 
 
 def test_demo_shows_the_table_and_writes_everything(run_main: Command, tmp_path: Path) -> None:
@@ -50,39 +36,29 @@ def test_demo_shows_the_table_and_writes_everything(run_main: Command, tmp_path:
 
 
 @pytest.mark.exhaustive
-def test_the_demo_without_clean_samples(tmp_path: Path) -> None:
-    done = run("demo", "--no-clean", "--out", "out", *QUICK, *LEARNING, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_the_demo_without_clean_samples(run_main: Command, tmp_path: Path) -> None:
+    code, _, errors = run_main("demo", "--no-clean", "--out", "out", *QUICK, *FEW, *LEARNING)
+    assert code == 0, errors
     result = json.loads((tmp_path / "out" / "A-GCE" / "seed-0" / "result.json").read_text())
     assert result["meta_loss"] == "MAE()"
-
-
-def test_without_out_each_run_gets_a_folder_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, ["train", "experiments/demo.gin", *QUICK, *GCE])
-    assert done.exit_code == 0, done.output
-    (made,) = (tmp_path / "runs").iterdir()
-    assert made.name.startswith("demo-2")
 
 
 def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     invoke = CliRunner().invoke
-    assert invoke(app, ["demo", "--out", "out", *QUICK, *GCE]).exit_code == 0
+    assert invoke(app, ["demo", "--out", "out", *QUICK, *FEW, *GCE]).exit_code == 0
     expected = (tmp_path / "out" / "results.json").read_text()
     for part in ("results.json", "GCE/seed-0/result.json"):
         (tmp_path / "out" / part).unlink()
     again = ["demo", "--out", "out", "--resume"]
     operative = (tmp_path / "out" / "operative.gin").read_text()
-    assert invoke(app, [*again, *QUICK, *GCE]).exit_code == 0
+    assert invoke(app, [*again, *QUICK, *FEW, *GCE]).exit_code == 0
     assert (tmp_path / "out" / "operative.gin").read_text() == operative
     assert (
         json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
         == (json.loads(expected)["rows"])
     )
-    other = invoke(app, [*again, *GCE, "--gin_param", "EPOCHS = 3"])
+    other = invoke(app, [*again, *FEW, *GCE, "--gin_param", "EPOCHS = 3"])
     differing = "expected `EPOCHS = 2`, `SEEDS = (0,)`, got `EPOCHS = 3`, `SEEDS = (0, 1, 2)`"
     assert f"got another: {differing}" in str(other.exception)
 
@@ -101,10 +77,6 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "expected at most the 1337 samples",
         ),
         (
-            ["demo", "--gin_param", "tasks.classification_task.num_meta = 0"],
-            "expected a task with samples to meta-train",
-        ),
-        (
             ["demo", "--gin_param", "tasks.classification_task.num_meta = 1"],
             "meta: expected",
         ),
@@ -117,7 +89,6 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "nowhere",
         ),
         (["train", "experiments/fashion_mnist.gin"], "DATA: required, got nothing"),
-        (["demo", "--gin_param", "EPOCH = 3"], "did you mean EPOCHS?"),
         (["demo", "--gin_param", "epochs = 3"], "did you mean EPOCHS?"),
         (["sweep", "experiments/demo.gin"], "bind arguments of Grid, got none"),
         (["demo", "--gin_param", "IN_FEATURES = 3"], "a macro that the gin files use"),
@@ -125,12 +96,10 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             ["demo", "--gin_param", "a_gc/experiments.Adjusted.detach = False"],
             "did you mean a_gce?",
         ),
-        (["demo", "--gin_param", "SEEDS = 0"], "seeds: expected a list of whole numbers, got 0"),
         (
             ["demo", "--gin_param", "SEEDS = ('a',)"],
             "expected a whole number of at least 0, got 'a'",
         ),
-        (["demo", "--gin_param", "LR = 'fast'"], "optimizer: expected arguments"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
@@ -154,22 +123,24 @@ def test_help_names_the_commands() -> None:
 
 
 @pytest.mark.exhaustive
-def test_names_with_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
+def test_names_with_brackets_are_shown_as_they_are(run_main: Command) -> None:
     name = "GCE [/q] [bold]"
     named = ["--gin_param", f"gce/experiments.Conventional.name = {name!r}"]
-    done = run("demo", "--out", "o[bold]1", *QUICK, *named, *GCE, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert name in done.stdout
-    assert "results: o[bold]1" in done.stdout
+    code, shown, errors = run_main("demo", "--out", "o[bold]1", *QUICK, *FEW, *named, *GCE)
+    assert code == 0, errors
+    assert name in shown
+    assert "results: o[bold]1" in shown
 
 
 @pytest.mark.exhaustive
-def test_names_in_any_script_and_with_signs_of_mathematics(tmp_path: Path) -> None:
+@pytest.mark.drawn
+def test_names_in_any_script_and_with_signs_of_mathematics(
+    run_main: Command, tmp_path: Path
+) -> None:
     name = r"調整 a $\\nothing$ b"
     named = ["--gin_param", f"a_gce/experiments.Adjusted.name = '{name}'"]
-    one = ["--gin_param", "experiments.Experiment.methods = [@a_gce/experiments.Adjusted()]"]
     enough = ["--gin_param", "EPOCHS = 8"]  # fewer meta steps than these make are warned about
-    done = run("demo", "--out", "out", *QUICK, *named, *one, *enough, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "arning" not in done.stderr
+    code, _, errors = run_main("demo", "--out", "out", *QUICK, *named, *LEARNING, *enough)
+    assert code == 0, errors
+    assert "arning" not in errors
     assert (tmp_path / "out" / "hyperparameters.png").stat().st_size > 10_000

@@ -160,7 +160,7 @@ def test_the_tutorial_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len((TUTORIAL / "brier.py").read_text().splitlines()) < 30
     monkeypatch.syspath_prepend(str(TUTORIAL))
     out = tmp_path / "out"
-    shown = run("train", str(TUTORIAL / "brier.gin"), *QUICK, "--out", str(out))
+    shown = run("train", str(TUTORIAL / "brier.gin"), *QUICK, *FEW, "--out", str(out))
     assert "transferred A-Brier" in shown
     brier = importlib.import_module("brier")
     own = [brier.MarginAndEntropy, brier.TrustedBrier]

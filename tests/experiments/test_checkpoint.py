@@ -50,18 +50,11 @@ def flip(path: Path, position: int) -> None:
     path.write_bytes(held)
 
 
-def stopped(path: Path) -> Path:
-    """Stop a run after its third epoch, and return the path of its second checkpoint."""
-    with pytest.raises(KeyboardInterrupt):
-        experiment().run(RunFolder(path), Stop(3))
-    return path / "A/seed-0/checkpoint.pt"
-
-
 def test_every_flipped_bit_is_seen(tmp_path: Path) -> None:
     path, network = tmp_path / "c.pt", nn.Linear(2, 1)
     save_checkpoint(path, network)
     load_latest(path, network)
-    for position in range(0, path.stat().st_size, 7):
+    for position in range(0, path.stat().st_size, 17):
         flip(path, position)
         with pytest.raises(InputError, match=r"c\.pt: expected a checkpoint of this run, got a"):
             load_latest(path, network)
@@ -71,10 +64,11 @@ def test_every_flipped_bit_is_seen(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
-    """A folder with a finished and with a stopped run, and the table of the finished one."""
+    """A folder with a finished run and one that was stopped in its third epoch, and a table."""
     place = tmp_path_factory.mktemp("made")
     whole = experiment().run(RunFolder(place / "whole"))
-    stopped(place / "run")
+    with pytest.raises(KeyboardInterrupt):
+        experiment().run(RunFolder(place / "run"), Stop(3))
     return place, whole
 
 
@@ -102,8 +96,9 @@ def test_the_one_before_takes_its_place(damage: str, made, tmp_path: Path) -> No
         assert ours.read_bytes() == theirs.read_bytes()
 
 
-def test_a_damaged_one_is_not_kept_as_the_one_before(tmp_path: Path) -> None:
-    path = stopped(tmp_path / "run")
+def test_a_damaged_one_is_not_kept_as_the_one_before(made, tmp_path: Path) -> None:
+    shutil.copytree(made[0], tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "run/A/seed-0/checkpoint.pt"
     flip(path, 3000)
     with pytest.raises(KeyboardInterrupt):  # after the second epoch, done anew
         experiment().run(RunFolder(tmp_path / "run", resume=True), Stop(3))
@@ -114,8 +109,9 @@ def test_a_damaged_one_is_not_kept_as_the_one_before(tmp_path: Path) -> None:
     assert len(listen.remarks) == 1
 
 
-def test_if_both_are_damaged_nothing_is_trained(tmp_path: Path) -> None:
-    path = stopped(tmp_path / "run")
+def test_if_both_are_damaged_nothing_is_trained(made, tmp_path: Path) -> None:
+    shutil.copytree(made[0], tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "run/A/seed-0/checkpoint.pt"
     for file in checkpoints(path):
         flip(file, 3000)
     got = "expected a checkpoint of this run, got a damaged file"
@@ -209,8 +205,8 @@ def test_a_full_disk_leaves_the_checkpoints_as_they_were(tmp_path: Path, monkeyp
     )
 
 
-def test_checkpoints_beside_a_result_are_deleted(tmp_path: Path) -> None:
-    experiment().run(RunFolder(tmp_path / "run"))
+def test_checkpoints_beside_a_result_are_deleted(made, tmp_path: Path) -> None:
+    shutil.copytree(made[0] / "whole", tmp_path / "run")
     path = tmp_path / "run/A/seed-0/checkpoint.pt"
     for number in range(3):  # as where the process ended before it deleted them
         before(path, number).write_bytes(b"...")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -57,15 +58,31 @@ def folder(tmp_path) -> RunFolder:
     return RunFolder(tmp_path / "run")
 
 
-def test_the_table_is_what_the_metrics_say(tmp_path) -> None:
-    rows = experiment().run(folder(tmp_path))
-    saved = json.loads((tmp_path / "run" / "results.json").read_text())
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished experiment, which no test changes."""
+    place = tmp_path_factory.mktemp("whole") / "run"
+    experiment().run(RunFolder(place))
+    return place
+
+
+def rows_of(run: Path) -> list[dict]:
+    return json.loads((run / "results.json").read_text())["rows"]
+
+
+def test_the_table_is_what_the_metrics_say_and_done_runs_are_not_run_again(whole: Path) -> None:
+    class Never(Observer):
+        def begin(self, info) -> None:
+            raise AssertionError("it was done")
+
+    rows = experiment().run(RunFolder(whole, resume=True), Never())
+    saved = json.loads((whole / "results.json").read_text())
     assert saved["rows"] == rows
     assert [r["method"] for r in rows] == ["CE", "A-GCE (margin)"]
     for found, name in zip(rows, ["CE", "A-GCE-margin"], strict=True):
         means = []
         for seed in (0, 1):
-            lines = (tmp_path / "run" / name / f"seed-{seed}" / "metrics.jsonl").read_text()
+            lines = (whole / name / f"seed-{seed}" / "metrics.jsonl").read_text()
             epochs = [json.loads(line) for line in lines.splitlines()]
             assert [e["epoch"] for e in epochs] == [1, 2, 3]
             means.append((epochs[1]["test_accuracy"] + epochs[2]["test_accuracy"]) / 2)
@@ -75,9 +92,8 @@ def test_the_table_is_what_the_metrics_say(tmp_path) -> None:
     assert set(saved["versions"]) == {"python", "metaloss", "torch", "torchopt"}
 
 
-def test_a_run_folder_holds_what_it_promises(tmp_path) -> None:
-    experiment(settings=ONE_SEED).run(folder(tmp_path))
-    run = tmp_path / "run" / "A-GCE-margin" / "seed-0"
+def test_a_run_folder_holds_what_it_promises(whole: Path) -> None:
+    run = whole / "A-GCE-margin" / "seed-0"
     assert {p.name for p in run.iterdir()} == {
         "identity.json",
         "inputs.json",
@@ -113,9 +129,7 @@ def test_methods_share_data_order_and_initial_network(tmp_path) -> None:
         assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_a_stopped_experiment_resumes_to_the_same_table(tmp_path) -> None:
-    whole = experiment().run(RunFolder(tmp_path / "whole"))
-
+def test_a_stopped_experiment_resumes_to_the_same_table(whole: Path, tmp_path) -> None:
     place = RunFolder(tmp_path / "parts")
     # Stopped in the middle of an epoch of the second run, then of the third.
     for after in (27, 21):
@@ -123,19 +137,16 @@ def test_a_stopped_experiment_resumes_to_the_same_table(tmp_path) -> None:
             experiment().run(place, StopAtStep(after))
         place = RunFolder(tmp_path / "parts", resume=True)
     assert (tmp_path / "parts" / "A-GCE-margin" / "seed-0" / "result.json").exists()
-    assert experiment().run(place) == whole
+    assert experiment().run(place) == rows_of(whole)
     for name in ("CE", "A-GCE-margin"):
         for seed in (0, 1):
             where = f"{name}/seed-{seed}/model.safetensors"
-            assert (tmp_path / "parts" / where).read_bytes() == (
-                tmp_path / "whole" / where
-            ).read_bytes()
+            assert (tmp_path / "parts" / where).read_bytes() == (whole / where).read_bytes()
             assert not (tmp_path / "parts" / name / f"seed-{seed}" / "checkpoint.pt").exists()
 
 
-def test_a_learned_adjuster_is_deployed_without_clean_samples(tmp_path) -> None:
-    experiment(settings=ONE_SEED).run(folder(tmp_path))
-    learned = tmp_path / "run" / "A-GCE-margin" / "seed-0" / "adjuster"
+def test_a_learned_adjuster_is_deployed_without_clean_samples(whole: Path, tmp_path) -> None:
+    learned = whole / "A-GCE-margin" / "seed-0" / "adjuster"
     used = []
 
     class Watch(Observer):
@@ -169,38 +180,28 @@ def test_threads_are_set_for_the_run_alone(tmp_path) -> None:
 
     before = torch.get_num_threads()
     settings = replace(ONE_SEED, threads=before + 1)
-    experiment(settings=settings, methods=METHODS[:1]).run(folder(tmp_path), Watch())
+    short = {"methods": METHODS[:1], "recipe": Recipe(epochs=1)}
+    experiment(settings=settings, **short).run(folder(tmp_path), Watch())
     assert seen == {before + 1}
     assert torch.get_num_threads() == before
 
 
-def test_done_runs_are_not_run_again(tmp_path) -> None:
-    place = folder(tmp_path)
-    expected = experiment().run(place)
-
-    class Never(Observer):
-        def begin(self, info) -> None:
-            raise AssertionError("it was done")
-
-    assert experiment().run(place, Never()) == expected
-
-
-def test_a_killed_run_resumes_although_its_last_line_was_cut(tmp_path) -> None:
-    whole = experiment(settings=ONE_SEED).run(RunFolder(tmp_path / "whole"))
+def test_a_killed_run_resumes_although_its_last_line_was_cut(whole: Path, tmp_path) -> None:
     metrics = tmp_path / "run" / "CE" / "seed-0" / "metrics.jsonl"
 
+    settings = {"settings": ONE_SEED, "methods": METHODS[:1]}
     with pytest.raises(KeyboardInterrupt):
-        experiment(settings=ONE_SEED).run(folder(tmp_path), Stop(), {"config.gin": ""})
+        experiment(**settings).run(folder(tmp_path), Stop(), {"config.gin": ""})
     with metrics.open("a") as file:
         file.write('{"epoch": 3, "st')
-    resumed = experiment(settings=ONE_SEED).run(RunFolder(tmp_path / "run", resume=True))
-    assert resumed == whole
+    (resumed,) = experiment(**settings).run(RunFolder(tmp_path / "run", resume=True))
+    assert resumed["values"] == rows_of(whole)[0]["values"][:1]
     result = json.loads((metrics.parent / "result.json").read_text())
     epochs = [json.loads(line) for line in metrics.read_text().splitlines()]
     assert result["seconds"] == pytest.approx(sum(epoch["seconds"] for epoch in epochs))
     (metrics.parent / "result.json").write_text('{"accur')
     with pytest.raises(InputError, match=r"expected JSON.*delete .* to run it anew"):
-        experiment(settings=ONE_SEED).run(RunFolder(tmp_path / "run", resume=True))
+        experiment(**settings).run(RunFolder(tmp_path / "run", resume=True))
 
 
 def test_a_run_is_not_taken_for_that_of_another_adjuster(tmp_path) -> None:

@@ -65,9 +65,16 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
     assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The table of a run in which no step is bad."""
+    return experiment(**settings(1)).run(RunFolder(tmp_path_factory.mktemp("whole") / "run"))
+
+
 @pytest.mark.parametrize("at", [8, 2 * STEPS - 1, 4 * STEPS - 1])
-def test_the_step_is_named_and_the_run_can_go_on(at: int, tmp_path: Path, monkeypatch) -> None:
-    whole = experiment(**settings(1)).run(RunFolder(tmp_path / "whole"))
+def test_the_step_is_named_and_the_run_can_go_on(
+    at: int, whole: list[dict[str, Any]], tmp_path: Path, monkeypatch
+) -> None:
     with pytest.raises(InputError, match=f"step {at}: the gradient of net.weight is not finite; "):
         breaking = Break(range(at, at + 1), monkeypatch)
         experiment(**settings(1)).run(RunFolder(tmp_path / "run"), breaking)

@@ -6,10 +6,10 @@ import os
 import platform
 import re
 import shutil
-import subprocess
-import sys
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -19,29 +19,28 @@ from metaloss.experiments import RunFolder, RunSettings
 from metaloss.training import Observer
 from tests.experiments.runs import experiment
 
-HOLD = """
-import sys
-from metaloss.experiments import RunFolder
-with RunFolder(sys.argv[1]) as folder:
-    folder.begin({"config.gin": ""})
-    print("held", flush=True)
-    sys.stdin.read()
-"""
+
+def holds(path: Path) -> int:
+    """Fork a process that writes to a folder until it is killed; return its number."""
+    reads, writes = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with suppress(BaseException), RunFolder(path) as folder:
+            folder.begin({"config.gin": ""})
+            os.write(writes, b"held")
+            time.sleep(60)
+        os._exit(1)
+    os.close(writes)
+    assert os.read(reads, 4) == b"held"
+    os.close(reads)
+    return child
 
 
-def holds(path: Path) -> subprocess.Popen[str]:
-    """A process that writes to a folder until it is killed."""
-    words = [sys.executable, "-c", HOLD, str(path)]
-    process = subprocess.Popen(words, stdin=-1, stdout=-1, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    return process
-
-
+@pytest.mark.filterwarnings("ignore:.* is multi-threaded, use of fork:DeprecationWarning")
 def test_another_process_is_refused_by_name_until_it_ends(tmp_path: Path) -> None:
     process = holds(tmp_path / "run")
     try:
-        named = rf"in use by process {process.pid} on {re.escape(platform.node())} since 2\d{{3}}-"
+        named = rf"in use by process {process} on {re.escape(platform.node())} since 2\d{{3}}-"
         with pytest.raises(InputError, match=named):
             experiment().run(RunFolder(tmp_path / "run", resume=True))
         assert {path.name for path in (tmp_path / "run").iterdir()} == {
@@ -50,8 +49,8 @@ def test_another_process_is_refused_by_name_until_it_ends(tmp_path: Path) -> Non
             ".holder.json",
         }
     finally:
-        process.kill()  # a dead holder keeps nothing
-        process.communicate()
+        os.kill(process, signal.SIGKILL)  # a dead holder keeps nothing
+        os.waitpid(process, 0)
     experiment().run(RunFolder(tmp_path / "run", resume=True))
     assert not (tmp_path / "run" / ".holder.json").exists()
 

@@ -110,9 +110,14 @@ def test_recording_changes_nothing_else(tmp_path: Path) -> None:
     assert metrics[0] == metrics[1]
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunRecords:
+    """A run that was not stopped."""
+    return run(tmp_path_factory.mktemp("whole") / "run", model=Restless)
+
+
 @pytest.mark.parametrize("stop", [1, 2, 3, 4])
-def test_a_resumed_run_records_the_same(stop: int, tmp_path: Path) -> None:
-    whole = run(tmp_path / "whole", model=Restless)
+def test_a_resumed_run_records_the_same(stop: int, whole: RunRecords, tmp_path: Path) -> None:
     place = RunFolder(tmp_path / "parts")
     with pytest.raises(KeyboardInterrupt):
         experiment(settings=settings(), model=Restless).run(place, Stop(stop))

@@ -119,23 +119,6 @@ def test_meta_training_over_corruptions_with_a_held_out_report(tmp_path) -> None
     assert card["about"]["mae"] > 0
 
 
-SHORT = ["experiments/diabetes.gin", "--gin_param", "EPOCHS = 2", "--gin_param", "SEEDS = (0,)"]
-
-
-@pytest.mark.exhaustive
-def test_from_the_command_line(tmp_path) -> None:
-    out = str(tmp_path / "out")
-    said = CliRunner().invoke(app, ["train", *SHORT, "--out", out], catch_exceptions=False)
-    assert said.exit_code == 0
-    assert "Test mean absolute error" in said.output
-    assert (tmp_path / "out/hyperparameters.png").is_file()
-    adjuster = f"{out}/A-Barron/seed-0/adjuster"
-    words = ["transfer", *SHORT, "--adjuster", adjuster, "--compare", "--out", f"{out}-t"]
-    said = CliRunner().invoke(app, words, catch_exceptions=False)
-    assert said.exit_code == 0
-    assert "L2" in said.output
-
-
 def test_the_hypergradient_holds(tmp_path) -> None:
     words = ["check-grad", "experiments/diabetes.gin", "--directions", "2"]
     said = CliRunner().invoke(app, words, catch_exceptions=False)

@@ -53,12 +53,19 @@ def search(folder: Path, observer: Observer | None = None, **changes: Any) -> di
     return found
 
 
-def test_the_best_on_the_clean_samples_counts(tmp_path: Path) -> None:
-    found = search(tmp_path / "run")
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A finished search, which no test changes, and its result."""
+    folder = tmp_path_factory.mktemp("searched") / "run"
+    return folder, search(folder)
+
+
+def test_the_best_on_the_clean_samples_counts(searched: tuple[Path, dict[str, Any]]) -> None:
+    folder, found = searched
     task, kind = blobs(), GCE().kind
     scores = {}
     for name in ("q-0.05", "q-0.95"):
-        records = RunRecords(tmp_path / "run" / "GCE" / "seed-0" / "preliminary" / name)
+        records = RunRecords(folder / "GCE" / "seed-0" / "preliminary" / name)
         model = network()
         model.load_state_dict(records.read_tensors("model"))
         scores[name] = evaluate(model, task.meta.in_order(), kind).score  # type: ignore[union-attr]
@@ -72,9 +79,11 @@ def test_the_best_on_the_clean_samples_counts(tmp_path: Path) -> None:
     assert found["method"] == "GCE"
 
 
-def test_what_the_chosen_run_learned_is_in_the_runs_own_folder(tmp_path: Path) -> None:
-    found = search(tmp_path / "run")
-    own = tmp_path / "run" / "GCE" / "seed-0"
+def test_what_the_chosen_run_learned_is_in_the_runs_own_folder(
+    searched: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, found = searched
+    own = folder / "GCE" / "seed-0"
     chosen = own / "preliminary" / f"q-{found['values']['q']:g}"
     for name in ("model.safetensors", "metrics.jsonl", "samples.safetensors"):
         assert (own / name).read_bytes() == (chosen / name).read_bytes()
@@ -94,8 +103,10 @@ def test_runs_are_counted_and_named(tmp_path: Path) -> None:
     assert heard.ended == ["q=0.05", "q=0.95", "GCE", "CE", "F"]
 
 
-def test_a_search_that_is_stopped_goes_on(tmp_path: Path) -> None:
-    whole = search(tmp_path / "whole")
+def test_a_search_that_is_stopped_goes_on(
+    searched: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    whole = searched[1]
     with pytest.raises(KeyboardInterrupt):
         search(tmp_path / "run", Runs(stop=True))
     heard = Runs()
@@ -204,8 +215,7 @@ class TestRefused:
         with pytest.raises(InputError, match="expected a task that knows the matrix of its noise"):
             run.run(RunFolder(tmp_path / "run"))
 
-    def test_another_search_in_the_same_folder(self, tmp_path: Path) -> None:
-        search(tmp_path / "run")
+    def test_another_search_in_the_same_folder(self, searched: tuple[Path, dict[str, Any]]) -> None:
         other = replace(SEARCH, grid={"q": (0.05, 0.5)})
         with pytest.raises(InputError, match=r"begun here: expected method\.grid"):
-            search(tmp_path / "run", methods=[other], settings=RunSettings(device="cpu"))
+            search(searched[0], methods=[other], settings=RunSettings(device="cpu"))

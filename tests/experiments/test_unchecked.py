@@ -11,10 +11,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
-from typer.testing import CliRunner
 
 from metaloss import AdjustedLoss
-from metaloss.cli import app
 from metaloss.console import across_table, results_table, summary
 from metaloss.diagnostics import Learned, draw_learned
 from metaloss.experiments import Comparison, Conventional, Experiment, RunFolder, RunSettings
@@ -151,30 +149,3 @@ def test_pictures_say_so(tmp_path, monkeypatch) -> None:
         item = Learned("GCE", criterion, samples, unchecked)
         draw_learned([item], tmp_path / "learned.png")
     assert said == ["by unchecked labels"]
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("checked", [False, True])
-def test_on_the_command_line(image_root, tmp_path, checked) -> None:
-    bindings = [
-        f"DATA = {str(image_root)!r}",
-        "NUM_CLASSES = 3",
-        "SIZE = 8",
-        "IN_CHANNELS = 3",
-        "EPOCHS = 1",
-        "SEEDS = (0,)",
-        "tasks.image_folder.test = None",
-        f"tasks.image_folder.labels_checked = {checked}",
-        "ALLOW_NOISY_META = True",  # the meta samples are unchecked too
-        "tasks.classification_task.num_test = 30",
-        "tasks.classification_task.num_meta = 30",
-        "tasks.classification_task.batch_size = 20",
-        "tasks.classification_task.meta_batch_size = 30",
-    ]
-    words = [word for binding in bindings for word in ("--gin_param", binding)]
-    files = ["experiments/demo.gin", "--gin_file", "tasks/image_folder.gin"]
-    done = CliRunner().invoke(app, ["train", *files, *words, "--out", str(tmp_path / "out")])
-    assert done.exit_code == 0, done.exception
-    title = "by unchecked labels, mean of the last" in " ".join(done.output.split())
-    assert title == (not checked)
-    assert ("test (unchecked)" in done.output) == (not checked)

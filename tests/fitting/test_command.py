@@ -237,11 +237,9 @@ def test_all_samples_are_trained_on_and_ranked(table: Path, tmp_path: Path) -> N
     [
         (("nowhere",), "nowhere: expected a folder with a folder of images for each class"),
         (("table.csv", "--model", "resnet81"), "--model: expected resnet8, resnet20"),
-        (("table.csv", "--size", "3"), "--size: expected none"),
         (("table.csv", "--label", "kind"), "labels named 'kind'"),
         (("table.csv", "--clean", "nothing.txt"), "nothing.txt"),
         (("table.csv", "--resume"), "--resume: expected --out"),
-        (("table.csv", "--weights", "DEFAULT"), "--weights: expected images"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import Command
+
 LIMIT = 240  # seconds
 
 # A shell in the background has its children ignore Ctrl-C.
@@ -48,12 +50,6 @@ def started(*words: str, at: Path) -> subprocess.Popen[str]:
     )
 
 
-def finished(*words: str, at: Path) -> None:
-    process = started(*words, at=at)
-    _, errors = process.communicate(timeout=LIMIT)
-    assert process.returncode == 0, errors
-
-
 def without_times(path: Path) -> Any:
     """The content of a file, without seconds."""
 
@@ -79,8 +75,9 @@ def files_of(run: Path) -> dict[str, Any]:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.drawn
 def test_a_fit_that_is_stopped_and_goes_on_ends_as_one_that_is_not(
-    photos: Path, tmp_path: Path
+    photos: Path, run_main: Command, tmp_path: Path
 ) -> None:
     words = ("fit", photos.name, "--epochs", "60", "--batch-size", "8", "--out")
     process = started(*words, "stopped", at=tmp_path)
@@ -97,8 +94,9 @@ def test_a_fit_that_is_stopped_and_goes_on_ends_as_one_that_is_not(
     assert "Traceback" not in errors and "results" not in shown
     assert not (tmp_path / "stopped" / "labels.csv").exists()
 
-    finished(*shlex.split(command)[1:], at=tmp_path)
-    finished(*words, "whole", at=tmp_path)
+    for again in (shlex.split(command)[1:], [*words, "whole"]):
+        code, _, errors = run_main(*again)
+        assert code == 0, errors
     one, other = files_of(tmp_path / "stopped"), files_of(tmp_path / "whole")
     assert one.keys() == other.keys() >= {"labels.csv", "labels.png", "config.gin"}
     assert [name for name in one if one[name] != other[name]] == []

@@ -22,7 +22,7 @@ FEW = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-MANY = settings(FEW, max_examples=int(os.environ.get("FUZZ", "150")))  # thousands in a long run
+MANY = settings(FEW, max_examples=int(os.environ.get("FUZZ", "100")))  # thousands in a long run
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -1,7 +1,6 @@
-"""A program that runs an experiment, kills it at chosen moments, and resumes it.
+"""An experiment that is run in a child process, which is killed at a chosen moment.
 
-It forks instead of starting Python for every run, so it is a process of its own:
-``python -m tests.helpers.kills PLACE PICTURES SEEDS MOMENT...``.
+The child is forked: starting Python takes longer than the run.
 """
 
 from __future__ import annotations
@@ -9,9 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import random
 import signal
-import sys
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -127,30 +124,3 @@ def forked(path: Path, moments: Moments, *how: Any) -> int:
             os._exit(1)
         os._exit(0)
     return os.waitpid(child, 0)[1]
-
-
-def main() -> None:
-    """Print, as JSON, each moment with the temporary files that the kill left."""
-    place, how = Path(sys.argv[1]), (sys.argv[2] == "pictures", sys.argv[3])
-    assert forked(place / "whole/run", Moments(), *how) == 0
-    names = json.loads((place / "whole/moments.json").read_text())
-    chosen = []
-    for word in sys.argv[4:]:
-        if word.startswith("random:"):
-            _, count, seed = word.split(":")
-            drawn = random.Random(int(seed)).sample(range(1, len(names) + 1), int(count))
-            chosen += sorted(drawn)
-        else:
-            chosen.append(1 + names.index(word))
-    left = {}
-    for number in chosen:
-        path = place / f"killed-{number}/run"
-        ended = forked(path, Moments(number), *how)
-        assert os.WTERMSIG(ended) == signal.SIGKILL, (number, names[number - 1], ended)
-        left[str(number)] = [names[number - 1], [file.name for file in path.rglob("*.part")]]
-        assert forked(path, Moments(), *how) == 0, names[number - 1]
-    sys.stdout.write(json.dumps(left) + "\n")
-
-
-if __name__ == "__main__":
-    main()

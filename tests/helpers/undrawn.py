@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from metaloss import runner
+from metaloss.diagnostics import Learned, score_files
+from metaloss.diagnostics.figures.drawing import rendered, save
+from metaloss.experiments.score_table import ScoreTable
+from metaloss.labels import command as labels
 
 _REPLACED = pytest.MonkeyPatch()
 
@@ -21,6 +27,17 @@ def choose(*, pictures: bool, pages: bool) -> None:
         _REPLACED.setattr(runner, "write_report", lambda folders, components: "not drawn")
     if not pictures:
         _REPLACED.setattr(Figure, "savefig", _placeholder)
+        # Laying out the panels of these takes as long as drawing them.
+        _REPLACED.setattr(labels, "contact_sheet", lambda pictures: rendered(Figure()))
+        _REPLACED.setattr(runner, "draw_learned", _blank)
+        _REPLACED.setattr(score_files, "draw_scores", _blank)
+
+
+def _blank(shown: Sequence[Learned] | ScoreTable, path: str | Path) -> Figure:
+    """Write a picture without panels."""
+    assert shown
+    save(Figure(), path)
+    return Figure()
 
 
 def _placeholder(

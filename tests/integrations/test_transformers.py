@@ -152,7 +152,7 @@ def test_accumulated_batches_are_one_large_one(tmp_path: Path) -> None:
 def test_a_stopped_training_resumes_as_if_it_had_not_been(tmp_path: Path) -> None:
     def run(folder: Path, stop: int | None = None, resume: Any = None):
         criterion = learned(total_steps=12)
-        settings = {"save_strategy": "steps", "save_steps": 3, "num_train_epochs": 3}
+        settings = {"save_strategy": "steps", "save_steps": 6, "num_train_epochs": 3}
         trains = trainer(folder, criterion, callbacks=[CriterionCallback(criterion)], **settings)
         if stop is not None:
             trains.add_callback(Stop(stop))

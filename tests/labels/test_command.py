@@ -40,7 +40,7 @@ def train(place: Path, config: object, *bindings: str, files: Sequence[str] = ()
 def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """GCE on digits with 40% symmetric noise, for ten epochs."""
     place = tmp_path_factory.mktemp("noisy") / "run"
-    return train(place, "experiments/demo.gin", GCE, "EPOCHS = 10")
+    return train(place, "experiments/demo.gin", GCE, "EPOCHS = 10", files=["models/mlp.gin"])
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +88,14 @@ def page_of(place: Path) -> Path:
     return place / "report.html"
 
 
+@pytest.mark.drawn
 def test_the_page_is_written_again_with_the_most_doubtful(noisy: Path) -> None:
     page_of(noisy)
     done = invoke("labels", noisy, "--top", 3)
     assert done.exit_code == 0, done.output
     assert done.output.replace("\n", "").endswith(f"report: {noisy}/report.html")
+    with Image.open(noisy / "labels.png") as sheet:
+        assert sheet.size[0] > 1000
     page = (noisy / "report.html").read_text()
     kept = json.loads((noisy / "labels.json").read_text())
     assert kept["about"] == "GCE, seed 0; ranked by combined"

@@ -57,9 +57,10 @@ class Page(HTMLParser):
         return [svg["aria-label"] for svg in self.all_of("svg") if "aria-label" in svg]
 
 
-def parsed(path: Path) -> Page:
+def parsed(what: Path | str) -> Page:
+    """Read a page's file, or the text of some of its sections."""
     page = Page()
-    page.feed(path.read_text(encoding="utf-8"))
+    page.feed(what if isinstance(what, str) else what.read_text(encoding="utf-8"))
     page.close()
     assert page.stack == []
     return page

@@ -13,13 +13,16 @@ from metaloss.report import write_report
 from metaloss.report.records import read_source
 from metaloss.report.rows import gather
 from metaloss.report.scores import results
+from metaloss.report.setup import environment
 from tests.report.conftest import METHODS, RUN, Copy, changed
 from tests.report.parsed import parsed
 
 
-def test_several_runs_share_a_table_and_their_charts(copied, tmp_path: Path) -> None:
+def test_several_runs_share_a_table_their_charts_and_a_page(copied) -> None:
     first, second = copied("comparison", "first"), copied("comparison", "second")
-    page = parsed(write_report([first, second], tmp_path / "page.html"))
+    path = write_report([first, second])
+    assert path == first / "report.html" and not (second / "report.html").exists()
+    page = parsed(path)
     rows = ["first: CE", "first: A-GCE", "second: CE", "second: A-GCE"]
     # The same labels: one column a task, and the mean over tasks.
     assert page.tables[0][0] == ["method", "first", "second", "mean"]
@@ -49,7 +52,6 @@ def test_a_run_of_python_has_no_configuration(made: Copy) -> None:
     assert read_source(made("classes")).config == "EPOCHS = 4  # <&>\n"
 
 
-@pytest.mark.drawn
 def test_regression_is_reported_by_its_error(made: Copy, tmp_path: Path) -> None:
     run = made("values")
     page = parsed(write_report([run], tmp_path / "page.html"))
@@ -65,9 +67,10 @@ def test_regression_is_reported_by_its_error(made: Copy, tmp_path: Path) -> None
     assert "learned by heart" not in str(page.text)
 
 
-def test_a_meta_training_is_reported_by_task(made: Copy, tmp_path: Path) -> None:
+def test_a_meta_training_is_reported_by_task(made: Copy) -> None:
     run = made("meta")
-    page = parsed(write_report([run], tmp_path / "page.html"))
+    report = gather([run])
+    page = parsed(results(report) + environment(report))
     result = json.loads((run / RUN / "result.json").read_text())
     head, *rows = page.tables[0]
     assert head[1:3] == ["third", "fourth"]  # held out
@@ -121,12 +124,6 @@ def test_runs_with_other_metrics_and_runs_given_twice_are_refused(made: Copy) ->
         gather([classes, classes / "."])
     with pytest.raises(InputError, match="folders: expected one or more, got none"):
         gather([])
-
-
-def test_it_is_written_to_the_folder_of_the_first_run(copied) -> None:
-    first, second = copied("values"), copied("values", "second")
-    assert write_report([first, second]) == first / "report.html"
-    assert not (second / "report.html").exists()
 
 
 def test_a_place_that_is_no_file_is_refused(made: Copy, tmp_path: Path) -> None:

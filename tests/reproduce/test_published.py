@@ -80,6 +80,11 @@ def test_every_run_of_a_grid_is_an_experiment(name: str, tmp_path: Path) -> None
     table = parsed(name)
     places = {"data": "/data", "adjusters": "/adjusters"}
     values = {axis: list(of) for axis, of in table.grid.axes.items()}
+    if name in {"table2_smoke.gin", "table2_laptop.gin"}:  # Table 1's runs, with another noise
+        grid = parsed(name.replace("table2", "table1")).grid
+        assert (grid.experiment, grid.bindings) == (table.grid.experiment, table.grid.bindings)
+        assert grid.axes["method"] == table.grid.axes["method"]
+        values["method"] = values["method"][:1]
     for number in range(max(map(len, values.values()))):  # each value once or more
         some = {axis: [of[number % len(of)]] for axis, of in values.items()}
         cells = table.grid.cells({"seed": ["0"], **some})

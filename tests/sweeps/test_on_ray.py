@@ -36,7 +36,7 @@ def test_runs_failures_and_a_worker_that_dies(tmp_path: Path) -> None:
     methods = {"dies": dies, "GCE": GCE, "misfit": MISFIT}
     sweep = Sweep(grid(methods, seeds=(0,)), tmp_path / "out", only={"noise": ["40%"]})
     lines: list[str] = []
-    failed = sweep.run(OnRay(cpus=0.5, retries=1, tell=lines.append))
+    failed = sweep.run(OnRay(cpus=1, retries=1, tell=lines.append))
     assert [outcome.job.name for outcome in failed] == ["40%, misfit, seed 0"]
     assert (tmp_path / "died").exists()
     assert {line.partition("] ")[2].partition(": ")[0] for line in lines} == {

@@ -12,11 +12,13 @@ import torch
 from PIL import Image
 
 from metaloss.shim import import_torchvision
+from metaloss.tasks import file_reader
 
 
 @pytest.fixture
 def short_waits(monkeypatch):
-    """Let torch wait half a second, not five, before it looks whether a worker is alive."""
+    """Look after half a second, not five, whether a worker is alive."""
+    monkeypatch.setattr(file_reader, "_LOOK", 0.5)
     monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.5)
     waiting = torch.utils.data.dataloader._MultiProcessingDataLoaderIter._try_get_data
     monkeypatch.setattr(waiting, "__defaults__", (0.5,))  # the same number, kept from the import

@@ -50,8 +50,8 @@ def test_a_quoted_cell_may_hold_delimiters_and_line_ends(tmp_path: Path) -> None
         (b"path,\na,b\n", "a name for each column, column 2 of 2 has none"),
         (b",height,label\n0,1,b\n", r"column 1 of 3 has none; if pandas .*index=False"),
         (b"path,label\na,b\nc\n", r"line 3: expected 2 cells as in the header, got 1"),
-        (b"path,label\na,b\nc,caf\xe9\n", r"line 3: expected text in UTF-8"),
-        ("path,label\na,b\n".encode("utf-16"), "expected text in UTF-8"),
+        (b"path,label\na,b\nc,caf\xe9\n", r"line 3: expected text in UTF-8, got other bytes"),
+        ("path,label\na,b\n".encode("utf-16"), "line 1: expected text in UTF-8, got other bytes"),
         (b'path,label\n"a,b\n', "cannot be read"),
     ],
 )

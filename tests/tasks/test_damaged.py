@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import re
 import socket
 import struct
 import urllib.error
@@ -37,23 +38,8 @@ def test_an_idx_header_that_does_not_match_the_content(tmp_path, sizes, suffix, 
     path = tmp_path / f"images{suffix}"
     content = idx(*sizes) + bytes(7)
     path.write_bytes(gzip.compress(content) if suffix else content)
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=rf"{re.escape(str(path))}: .*{words}"):
         read_idx(path, dimensions=3)
-
-
-def test_any_header_is_read_or_refused(tmp_path) -> None:
-    draw = np.random.default_rng(0)
-    path = tmp_path / "labels"
-    whole = idx(4) + bytes([1, 2, 3, 4])
-    for _ in range(200):
-        content = bytearray(whole)
-        for place in draw.integers(0, len(whole), 2):
-            content[place] = draw.integers(0, 256)
-        path.write_bytes(bytes(content[: draw.integers(0, len(whole) + 1)]))
-        try:
-            assert len(read_idx(path, dimensions=1)) > 0
-        except InputError as error:
-            assert str(path) in str(error)
 
 
 def test_a_folder_in_place_of_a_file(tmp_path) -> None:
