@@ -14,6 +14,7 @@ from metaloss.adjusters import BaseAdjuster
 from metaloss.checks import check_in_range
 from metaloss.conditioners import Conditioner
 from metaloss.losses import LossFamily
+from metaloss.objective.compiling import once_a_graph, outside_graph
 from metaloss.objective.parts import check_parts, check_training_targets, remember
 from metaloss.objective.progress import StepCount, warn_of_progress
 from metaloss.objective.reduction import IGNORED, check_settings
@@ -122,9 +123,8 @@ class Criterion(nn.Module, ABC):
         for listener in self.listeners:
             listener(*samples.given)
         if self.steps.total is not None:
-            self._count()
+            outside_graph(self._count)  # a graph would hold the number
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # a graph would hold the number
     def _count(self) -> None:
         self.steps.add()
         self._move(self.steps.fraction)
@@ -140,7 +140,7 @@ class Criterion(nn.Module, ABC):
             return
         self._checked_progress = True
         if any(getattr(module, "awaits_progress", False) for module in self.modules()):
-            warn_of_progress()
+            once_a_graph(warn_of_progress)
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)

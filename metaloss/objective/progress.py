@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import warnings
 
-import torch
-
 from metaloss.checks import check_at_least
 
 
@@ -57,7 +55,6 @@ class StepCount:
             )
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def warn_of_progress() -> None:
     """Warns that nobody says how far training has come."""
     warnings.warn(
