@@ -126,6 +126,7 @@ def test_importing_metaloss_is_light() -> None:
         "matplotlib",
         "rich",
         "sklearn",
+        "torch._dynamo",
         "torchopt",
         "torchvision",
         "typer",

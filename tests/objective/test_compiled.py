@@ -9,9 +9,7 @@ import pytest
 
 # In a Python of its own: the tests' checks of types cannot be traced.
 PROGRAM = """
-import sys, warnings, torch, metaloss
-
-print("the compiler is imported:", "torch._dynamo" in sys.modules)
+import warnings, torch, metaloss
 
 plain, again = (metaloss.from_pretrained("gce-fashion-mnist-context") for _ in range(2))
 compiled = torch.compile(again, backend="eager", fullgraph=True)
@@ -45,9 +43,4 @@ def test_it_compiles_in_one_piece_and_remembers_and_warns_as_it_does_uncompiled(
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False
     )
-    assert done.stdout.splitlines() == [
-        "the compiler is imported: False",  # it takes as long as the rest
-        "as one graph",
-        "1 warnings",
-        "0 warnings",
-    ], done.stderr
+    assert done.stdout == "as one graph\n1 warnings\n0 warnings\n", done.stderr
