@@ -202,7 +202,8 @@ def check_finite(name: str, values: Tensor) -> None:
     bad = int((~torch.isfinite(values)).sum())
     require(
         bad == 0,
-        f"{name}: expected finite values, got {bad} of {values.numel()} that are NaN or infinite",
+        f"{name}: expected finite values, got {bad} of {values.numel()} that are NaN or infinite "
+        f"in {str(values.dtype).removeprefix('torch.')}",
     )
 
 

@@ -142,8 +142,8 @@ def _check_sizes(
     wanted = ", ".join(f"{called[name]} {size}" for name, size in given.items())
     require(
         asked + rest <= available,
-        f"sizes: expected {available} samples at most, got {asked} ({wanted})"
-        + (f" and none left for {last}" if rest else ""),
+        f"sizes: expected at most the {available} samples there are, got {asked} ({wanted})"
+        + (f", which leaves none for {last}" if rest else ""),
     )
 
 

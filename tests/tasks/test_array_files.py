@@ -183,6 +183,7 @@ def test_an_experiment_on_arrays_in_files(tmp_path: Path) -> None:
     [
         (np.zeros((4, 3), dtype=np.int64), np.arange(4) % 2, "expected uint8 images or floating"),
         (np.full((4, 3), np.nan), np.arange(4) % 2, "expected finite values, got 12 of 12"),
+        (np.full((4, 3), 1e300), np.arange(4) % 2, "NaN or infinite in float32"),
         (np.zeros((4, 3)), np.arange(3) % 2, "got 3 labels and 4 samples"),
         (np.zeros((4, 3)), np.arange(4) / 2, "expected labels [samples], whole numbers, got float"),
         (np.zeros((4, 3)), np.arange(4) - 1, "expected labels from 0, got -1"),

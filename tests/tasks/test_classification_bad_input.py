@@ -25,10 +25,13 @@ from tests.tasks.test_classification import DIGITS, NUMBERS, SYMMETRIC
         (partial(NUMBERS, num_meta=-1), "num_meta"),
         (partial(NUMBERS, num_meta=1), "num_meta: expected samples of two classes or more, got 1"),
         (partial(NUMBERS, num_meta=400), r"400 samples .* got \d+ \(num_meta 400, "),
-        (partial(NUMBERS, num_meta=401, balanced_meta=False), "sizes: expected 400 samples"),
-        (partial(NUMBERS, num_meta=70, meta_from="clean"), "at most, got 82 .*; of numbers$"),
+        (
+            partial(NUMBERS, num_meta=401, balanced_meta=False),
+            "sizes: expected at most the 400 samples",
+        ),
+        (partial(NUMBERS, num_meta=70, meta_from="clean"), "got 82 .*; of numbers$"),
         (partial(NUMBERS, subset=0), "subset: .* at least 1, got 0"),
-        (partial(NUMBERS, subset=369), "expected 400 samples at most, got 401"),
+        (partial(NUMBERS, subset=369), "expected at most the 400 samples there are, got 401"),
         (
             partial(NUMBERS, batch_size=369),
             "^batch_size: expected at most the 368 samples there are, got 369",

@@ -100,7 +100,7 @@ def test_a_grid_of_corruptions() -> None:
     [
         ({"noise": partial(noise.symmetric, rate=0.4)}, "a function that returns NoisyValues"),
         ({"noise": lambda targets, generator: targets}, "NoisyValues, got Tensor"),
-        ({"num_meta": 400}, "expected 442 samples at most"),
+        ({"num_meta": 400}, "expected at most the 442 samples"),
         ({"num_meta": -1}, "num_meta"),
         ({"num_test": 0}, "num_test: expected a whole number of at least 1"),
         ({"batch_size": 1000}, "1000"),

@@ -80,8 +80,8 @@ def test_a_set_does_not_depend_on_those_after_it():
         ({}, (), "one set or more"),
         ({"meta": 0, "train": None}, (), "meta: .* at least 1, got 0"),
         ({"meta": 1.5}, (), "whole number"),
-        ({"meta": 100, "train": 81}, (), r"180 samples at most, got 181 \(meta 100, train 81\)"),
-        ({"meta": 180, "train": None}, (), "none left for train"),
+        ({"meta": 100, "train": 81}, (), r"at most the 180 .*, got 181 \(meta 100, train 81\)"),
+        ({"meta": 180, "train": None}, (), "which leaves none for train"),
         ({"train": None, "meta": 10}, (), "only the last set, meta, can be the rest"),
         ({"meta": 10}, ("train",), "one of meta, got 'train'"),
         (
