@@ -226,11 +226,11 @@ class Lookback:
     def solve(self, meta_batch: AnyBatch) -> Solution:
         """Do as :meth:`hypergradient`, without checks of the result; return the clean loss too."""
         clean = as_batch("meta_batch", meta_batch)
+        found = 0 if self._used else len(self._watched)
+        require(found > 0, "lookback: expected a new step inside of step(..., due=True), got none")
         require(
-            len(self._watched) == self.steps and not self._used,
-            f"lookback: expected {self.steps} steps made inside of step(...), one after the other, "
-            f"and one or more since the last hypergradient, got "
-            f"{0 if self._used else len(self._watched)}",
+            found == self.steps,
+            f"lookback: expected {self.steps} steps in a row inside of step(...), got {found}",
         )
         steps = self._steps()
         self._used = True

@@ -41,7 +41,8 @@ class Solution:
             "the gradient of these outputs, but two passes disagree, so the hypergradient would be "
             "wrong; draw random numbers from torch's, NumPy's or Python's global generators, and "
             "change nothing between calls; in a step that is looked back over, make the forward "
-            "pass first and let the loss be the criterion's mean over exactly its batch",
+            "pass first, and let the loss be the criterion's mean over exactly its batch, with the "
+            "criterion and the batch that step(...) was given",
         )
 
     def check_finite(self, batches: Mapping[str, Batch]) -> None:
