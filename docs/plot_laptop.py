@@ -56,12 +56,14 @@ def gather(folder: Path) -> None:
 
 
 def means() -> dict[tuple[str, str], float]:
-    """Return the mean over seeds by method and noise."""
-    found: dict[tuple[str, str], list[float]] = {}
+    """Return the mean over the seeds that all methods have, by method and noise."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
     with RESULTS.open(newline="") as file:
         for line in csv.DictReader(file):
-            found.setdefault((line["method"], line["noise"]), []).append(float(line["value"]))
-    return {key: statistics.fmean(values) for key, values in found.items()}
+            key = line["method"], line["noise"]
+            found.setdefault(key, {})[line["seed"]] = float(line["value"])
+    common = set.intersection(*(set(values) for values in found.values()))
+    return {key: statistics.fmean(v[seed] for seed in common) for key, v in found.items()}
 
 
 def draw() -> None:
