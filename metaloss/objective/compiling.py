@@ -1,7 +1,7 @@
 """Calls that ``torch.compile`` leaves out of its graphs.
 
-PyTorch's decorators import its compiler, which takes as long as the rest of the package. So they
-are applied when a call is compiled: ``torch.compile`` evaluates the imports below as it traces.
+PyTorch's decorators for this import its compiler, which takes a second. So they are in a file of
+their own, ``decorated.py``, which is imported only while ``torch.compile`` traces a call.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 
 
 def outside_graph(function: Callable[[], None]) -> None:
-    """Calls a function, which splits a graph in two if it is compiled."""
+    """Calls a function uncompiled; a graph that is being compiled is split in two there."""
     if torch.compiler.is_compiling():
         from metaloss.objective.decorated import outside_graph as decorated
 
@@ -22,7 +22,7 @@ def outside_graph(function: Callable[[], None]) -> None:
 
 
 def once_a_graph(function: Callable[[], None]) -> None:
-    """Calls a function, or, if it is compiled, calls it once while the graph is made."""
+    """Calls a function; in a compiled graph only once, while the graph is made."""
     if torch.compiler.is_compiling():
         from metaloss.objective.decorated import once_a_graph as decorated
 
