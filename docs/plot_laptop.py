@@ -1,6 +1,6 @@
 """Gather Tables 1 and 2 at scale ``laptop`` in ``results/laptop.csv``, and draw them.
 
-    python docs/plot_laptop.py FOLDER   # after `metaloss reproduce table1` and `table2`
+    python docs/plot_laptop.py FOLDER   # after `metaloss reproduce table1` and `table2`; adds them
     python docs/plot_laptop.py          # draws `_static/laptop.svg` again
 
 ``FOLDER`` is the one given by ``--out``.
@@ -29,40 +29,41 @@ WAYS = {
 }
 
 
+def read() -> dict[tuple[str, str], dict[str, float]]:
+    """Return the scores that are known: of each method and noise, the score of each seed."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    with RESULTS.open(newline="") as file:
+        for line in csv.DictReader(file):
+            scores = found.setdefault((line["method"], line["noise"]), {})
+            scores[line["seed"]] = float(line["value"])
+    return found
+
+
 def gather(folder: Path) -> None:
-    """Write the scores to one file: of each method the seeds that have run with every noise."""
-    rows = []
+    """Add the scores of a folder: of each method the seeds that have run with every noise."""
+    found = read()
     for table in ("table1", "table2"):
         with (folder / table / "results.csv").open(newline="") as file:
             for line in csv.DictReader(file):
-                noise = line["task"].replace(" 0.4", "")
-                rows += [
-                    {
-                        "method": line["method"],
-                        "noise": noise,
-                        "seed": name.removeprefix("seed_"),
-                        "value": f"{float(score):.2f}",
-                    }
-                    for name, score in line.items()
-                    if name.startswith("seed_") and score
-                ]
-    noises = {row["noise"] for row in rows}
-    run = Counter((row["method"], row["seed"]) for row in rows)
-    rows = [row for row in rows if run[row["method"], row["seed"]] == len(noises)]
+                scores = found.setdefault((line["method"], line["task"].replace(" 0.4", "")), {})
+                for name, score in line.items():
+                    if name.startswith("seed_") and score:
+                        scores[name.removeprefix("seed_")] = float(score)
+    noises = {noise for _, noise in found}
+    run = Counter((method, seed) for (method, _), scores in found.items() for seed in scores)
     with RESULTS.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("method", "noise", "seed", "value"))
+        for (method, noise), scores in found.items():
+            for seed, score in sorted(scores.items()):
+                if run[method, seed] == len(noises):
+                    writer.writerow((method, noise, seed, f"{score:.2f}"))
 
 
 def means() -> dict[tuple[str, str], float]:
     """Return the mean over the seeds that all methods have, by method and noise."""
-    found: dict[tuple[str, str], dict[str, float]] = {}
-    with RESULTS.open(newline="") as file:
-        for line in csv.DictReader(file):
-            key = line["method"], line["noise"]
-            found.setdefault(key, {})[line["seed"]] = float(line["value"])
-    common = set.intersection(*(set(values) for values in found.values()))
+    found = read()
+    common = set.intersection(*(set(scores) for scores in found.values()))
     return {key: statistics.fmean(v[seed] for seed in common) for key, v in found.items()}
 
 

@@ -34,6 +34,12 @@ def test_figures_with_the_same_row_and_column_are_averaged() -> None:
     }
 
 
+def test_the_spread_of_what_is_averaged_is_shown_on_request() -> None:
+    table = result_table.pivot(LINES, ["method"], ["noise"], {}, spread=True)
+    assert table.figures["CE", "a"] == Figure(15.0, statistics.stdev([10.0, 20.0]))
+    assert table.figures["GCE", "a"] == Figure(16.0)  # of one line there is none
+
+
 def test_lines_can_be_chosen_and_keys_joined() -> None:
     table = result_table.pivot(LINES, ["method", "seed"], ["noise"], {"seed": ["0"]})
     assert table.rows == ["CE, 0", "GCE, 0"]

@@ -9,7 +9,8 @@ there is one, its spread over seeds. Usage, in Markdown::
     :where: target=digits
     ```
 
-Figures with the same row and column are averaged. Rows and columns come in the order of the file.
+Figures with the same row and column are averaged; with ``:spread:`` their standard deviation is
+shown too. Rows and columns come in the order of the file.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ def pivot(
     columns: Sequence[str],
     where: Mapping[str, Sequence[str]],
     value: str = "value",
+    *,
+    spread: bool = False,
 ) -> Pivot:
     """Arrange the lines of a file as a table.
 
@@ -57,6 +60,7 @@ def pivot(
         columns: likewise for the columns of the table.
         where: which values to take, for some columns of the file.
         value: the column with the figures.
+        spread: add the standard deviation of the figures that fall into one cell.
 
     Raises:
         ValueError: no line is taken, or several with a spread fall into one cell.
@@ -66,16 +70,17 @@ def pivot(
         if any(line[name] not in values for name, values in where.items()):
             continue
         cell = tuple(", ".join(line[k] for k in keys if line[k]) for keys in (rows, columns))
-        spread = float(line["spread"]) if line.get("spread") else None
-        found.setdefault((cell[0], cell[1]), []).append(Figure(float(line[value]), spread))
+        given = float(line["spread"]) if line.get("spread") else None
+        found.setdefault((cell[0], cell[1]), []).append(Figure(float(line[value]), given))
     if not found:
         raise ValueError("expected lines that the table takes, found none")
     figures = {}
     for cell, values in found.items():
         if len(values) > 1 and any(figure.spread is not None for figure in values):
             raise ValueError(f"expected one figure with a spread, got {len(values)} in {cell}")
-        spread = values[0].spread
-        figures[cell] = Figure(statistics.fmean(figure.value for figure in values), spread)
+        each = [figure.value for figure in values]
+        over = statistics.stdev(each) if spread and len(each) > 1 else values[0].spread
+        figures[cell] = Figure(statistics.fmean(each), over)
     names = [list(dict.fromkeys(cell[k] for cell in found)) for k in range(2)]
     return Pivot(names[0], names[1], figures)
 
@@ -116,6 +121,7 @@ class ResultTable(SphinxDirective):
         "value": directives.unchanged,
         "best": lambda text: directives.choice(text, ("row", "column")),
         "means": directives.flag,
+        "spread": directives.flag,
     }
 
     def run(self) -> list[nodes.Node]:
@@ -127,7 +133,8 @@ class ResultTable(SphinxDirective):
         where = {name: text.split("|") for name, text in _pairs(self.options.get("where", ""))}
         keys = [self.options[name].split() for name in ("rows", "columns")]
         try:
-            table = pivot(lines, *keys, where, self.options.get("value", "value"))
+            value = self.options.get("value", "value")
+            table = pivot(lines, *keys, where, value, spread="spread" in self.options)
         except (KeyError, ValueError) as error:
             raise self.error(f"{relative}: {error}") from None
         titles = dict(_pairs(self.options.get("show", ""))) or {c: c for c in table.columns}
