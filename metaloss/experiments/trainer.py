@@ -10,6 +10,7 @@ from torch import nn
 
 from metaloss.experiments.cards import judged_by, rounded
 from metaloss.experiments.confusion import write_confusion
+from metaloss.experiments.given_up import given_up
 from metaloss.experiments.identity import run_identity
 from metaloss.experiments.learned import doubts
 from metaloss.experiments.methods import Method
@@ -151,10 +152,11 @@ class Trainer:
         if criterion.loss.hyperparameters:
             samples = training_samples(training)
             records.write_tensors("samples", samples)
+            warnings = given_up(samples, class_names(task), state.step)
             if state.meta_learner is not None:
                 hold_norm = self.recipe.lookahead.hold_norm
-                warnings = doubts(criterion.loss.hyperparameters, samples, hold_norm)
-                result |= {"warnings": warnings} if warnings else {}
+                warnings += doubts(criterion.loss.hyperparameters, samples, hold_norm)
+            result |= {"warnings": warnings} if warnings else {}
         if state.meta_learner is not None:
             about = {**rounded(result), **environment(self.settings.device)}
             on_first(save_adjuster)(
