@@ -12,7 +12,6 @@ import csv
 import json
 import statistics
 import sys
-from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -24,8 +23,12 @@ FIGURES = HERE / "results" / "no-clean.csv"
 FAMILIES = ("GCE", "SL", "PolySoft", "JS")
 VARIANTS = {
     "clean": ("clean samples, cross entropy", "#8a8a8a", "o"),
-    "shared": ("the noisy training samples, MAE", "#3d78c9", "D"),
+    "shared-warm3": ("the noisy training samples, MAE", "#3d78c9", "D"),
+    "shared": ("the same without a warm-up", "#a9c6ec", "v"),
 }
+
+# A method, and what of it was varied: a variant and a name.
+Way = tuple[str, str]
 
 
 class Run(NamedTuple):
@@ -78,39 +81,30 @@ def write(runs: Iterable[Run]) -> None:
         writer.writerows(runs)
 
 
-def means(runs: Iterable[Run]) -> dict[tuple[str, str, str, str], float]:
-    """Mean accuracies over seeds, by data, variant, noise and method."""
-    found = defaultdict(list)
+def gain(runs: Iterable[Run], data: str, noise: str, one: Way, other: Way) -> float | None:
+    """Mean difference of two methods in accuracy, over the seeds that both were run with."""
+    found: dict[Way, dict[int, float]] = {one: {}, other: {}}
     for run in runs:
-        found[run[:4]].append(run.accuracy)
-    return {key: statistics.mean(values) for key, values in found.items()}
+        if (run.data, run.noise) == (data, noise) and (run.variant, run.method) in found:
+            found[run.variant, run.method][run.seed] = run.accuracy
+    both = found[one].keys() & found[other].keys()
+    return statistics.mean(found[one][k] - found[other][k] for k in both) if both else None
 
 
 def draw(runs: list[Run], path: Path) -> None:
     """Draw each adjusted loss's gain over its default, by data set and noise."""
-    found = means(runs)
-    cells = sorted({(data, noise) for data, variant, noise, _ in found if variant in VARIANTS})
+    cells = sorted({(run.data, run.noise) for run in runs if run.variant in VARIANTS})
     plt.rcParams["svg.hashsalt"] = "metaloss"  # the same file each time
     figure, axes = plt.subplots(
         1, len(FAMILIES), figsize=(9, 0.8 + 0.28 * len(cells)), sharey=True, layout="constrained"
     )
     for axis, family in zip(axes, FAMILIES, strict=True):
+        default = ("defaults", family)
         for variant, (label, color, marker) in VARIANTS.items():
-            points = [
-                (
-                    found[data, variant, noise, f"A-{family}"]
-                    - found[data, "defaults", noise, family],
-                    row,
-                )
-                for row, (data, noise) in enumerate(cells)
-                if (data, variant, noise, f"A-{family}") in found
-            ]
-            axis.plot(*zip(*points, strict=True), marker, color=color, label=label, markersize=5)
-        against = [
-            (found[data, "defaults", noise, "CE"] - found[data, "defaults", noise, family], row)
-            for row, (data, noise) in enumerate(cells)
-        ]
-        axis.plot(*zip(*against, strict=True), "x", color="#d1583d", label="cross entropy")
+            gains = [gain(runs, *cell, (variant, f"A-{family}"), default) for cell in cells]
+            axis.scatter(gains, range(len(cells)), marker=marker, color=color, label=label, s=26)
+        gains = [gain(runs, *cell, ("defaults", "CE"), default) for cell in cells]
+        axis.scatter(gains, range(len(cells)), marker="x", color="#d1583d", label="cross entropy")
         axis.axvline(0, color="#bbbbbb", linewidth=1, zorder=0)
         axis.set_title(f"A-{family}")
         axis.spines[["top", "right"]].set_visible(False)
@@ -118,7 +112,7 @@ def draw(runs: list[Run], path: Path) -> None:
     axes[0].invert_yaxis()
     figure.supxlabel("test accuracy less that of the default, in points", fontsize=10)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
