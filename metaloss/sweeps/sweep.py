@@ -18,6 +18,8 @@ from metaloss.sweeps.grid import Grid, GridCell
 from metaloss.sweeps.jobs import Job, jobs_of
 
 GRID_FILE = "grid.txt"
+# What `metaloss train` writes, part of which the table of a grid would replace.
+_OF_OTHERS = ("config.gin", "results.json")
 
 
 class Outcome(NamedTuple):
@@ -91,7 +93,8 @@ class Sweep:
             The outcomes of the runs that failed.
 
         Raises:
-            InputError: the folder is that of a grid with another experiment or other axes.
+            InputError: the folder is that of a grid with another experiment or other axes, or has
+                the results of another command.
         """
         self._claim()
         failed = []
@@ -113,6 +116,12 @@ class Sweep:
         path, axes = self.out / GRID_FILE, ", ".join(self.grid.axes)
         own = f"{Path(self.grid.experiment).name} with the axes {axes}\n"
         if not path.exists():
+            strange = [name for name in _OF_OTHERS if (self.out / name).exists()]
+            require(
+                not strange,
+                f"{self.out}: expected a new folder or that of a grid, found {', '.join(strange)} "
+                "of another command",
+            )
             make_folder(self.out)
             write_atomically(path, own.encode())
             return

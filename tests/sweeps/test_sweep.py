@@ -120,6 +120,15 @@ def test_another_run_in_the_folder_is_refused_and_kept(tmp_path: Path) -> None:
     assert same.unfinished == []
 
 
+@pytest.mark.parametrize("name", ["config.gin", "results.json"])
+def test_the_results_of_another_command_are_refused_and_kept(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("of a training")
+    with pytest.raises(InputError, match=rf"new folder or that of a grid, found {name} of another"):
+        Sweep(grid({"CE": CE}, seeds=(0,)), tmp_path).run(Local())
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "of a training"
+
+
 def test_a_configuration_that_says_the_same_in_other_words_is_the_same_run(tmp_path: Path) -> None:
     one = grid({"CE": CE}, seeds=(0,))
     Sweep(one, tmp_path / "out").run(Local())
