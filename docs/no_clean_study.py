@@ -1,7 +1,7 @@
 """Collect the runs of the study of ``no-clean-results.md``, and draw its picture.
 
     python docs/no_clean_study.py RUNS...  # folders named DATA-VARIANT; adds them to the table
-    python docs/no_clean_study.py          # draw the picture from results/no-clean.csv
+    python docs/no_clean_study.py          # means and picture from results/no-clean.csv
 
 A folder is of ``metaloss train experiments/study_DATA.gin``, and its name says what was varied.
 """
@@ -117,11 +117,28 @@ def draw(runs: list[Run], path: Path) -> None:
     plt.close(figure)
 
 
+def summarize(runs: list[Run]) -> None:
+    """Print what learning from noisy labels gains over others, in the mean of the tasks."""
+    tasks = sorted({(run.data, run.noise) for run in runs if run.variant == "shared-warm3"})
+    for family in FAMILIES:
+        others: dict[str, Way] = {
+            "its default": ("defaults", family),
+            "clean samples": ("clean", f"A-{family}"),
+            "cross entropy": ("defaults", "CE"),
+            "the adjuster of the package": ("recommended-pretrained", "recommended"),
+        }
+        for name, other in others.items():
+            gains = [gain(runs, *task, ("shared-warm3", f"A-{family}"), other) for task in tasks]
+            mean = statistics.mean(each for each in gains if each is not None)
+            print(f"A-{family}, noisy samples, less {name}: {mean:+.1f} in {len(tasks)} tasks")
+
+
 def main() -> None:
-    """Collect the folders given, if there are any, and draw."""
+    """Collect the folders given, if there are any, print the means, and draw."""
     if len(sys.argv) > 1:
         runs = {run[:5]: run for run in [*read(), *collect(map(Path, sys.argv[1:]))]}
         write(sorted(runs.values()))
+    summarize(read())
     draw(read(), HERE / "_static" / "no-clean.svg")
 
 

@@ -131,7 +131,7 @@ def _flat(h: Hyperparameter, values: Tensor, hold_norm: float) -> str:
 
 def _saturated(h: Hyperparameter, end: float, hold_norm: float) -> str:
     if end == h.noisy:
-        cure = _HOLD if hold_norm > 0.9 else settable("WARMUP_EPOCHS = 1")
+        cure = _HOLD if hold_norm > 0.9 else settable("WARMUP_EPOCHS = 3")
         return (
             "No label is trusted, so that the network may not learn; let it learn a little first "
             f"{cure}"
