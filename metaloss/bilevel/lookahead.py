@@ -15,10 +15,11 @@ from metaloss.bilevel.auto import auto
 from metaloss.bilevel.batches import AnyBatch, as_batch
 from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.difference import difference
+from metaloss.bilevel.judge import MetaLossFunction, checked_meta_loss
 from metaloss.bilevel.mixed import mixed
 from metaloss.bilevel.optimizers import check_leaves_alone, functional
 from metaloss.bilevel.preconditions import check_model, check_no_step_hooks, isolated
-from metaloss.bilevel.problem import MetaLossFunction, Problem, Rehearsal, theta_of
+from metaloss.bilevel.problem import Problem, Rehearsal, theta_of
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.unroll import unroll
 from metaloss.bilevel.wrapped import unwrapped, unwrapped_optimizer
@@ -107,6 +108,7 @@ class Lookahead:
         check_at_least("steps", self.steps, 1)
         check_in_range("hold_norm", self.hold_norm, 0.0, 1.0)
         check_one_of("strategy", self.strategy, STRATEGIES)
+        checked_meta_loss(self.meta_loss)
         check_arguments(self)
 
     def hypergradient(

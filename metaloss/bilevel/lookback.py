@@ -16,12 +16,13 @@ from metaloss.bilevel.batches import AnyBatch, as_batch, as_batches
 from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.difference import CentralDifferences
 from metaloss.bilevel.double_backward import DoubleBackward
+from metaloss.bilevel.judge import MetaLossFunction, checked_meta_loss
 from metaloss.bilevel.lookahead import STRATEGIES
 from metaloss.bilevel.marks import Optimizer, marks, modes, state_marks
 from metaloss.bilevel.mixed import Mixed
 from metaloss.bilevel.network import copied
 from metaloss.bilevel.preconditions import isolated
-from metaloss.bilevel.problem import MetaLossFunction, Problem, theta_of
+from metaloss.bilevel.problem import Problem, theta_of
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.step import Step
 from metaloss.bilevel.watch import Setting, Watched, Watching
@@ -65,8 +66,8 @@ class Lookback:
         autocast: as for :class:`~metaloss.bilevel.Lookahead`.
 
     Raises:
-        InputError: fewer than one step, a fraction or a size out of range, a ``clip`` of another
-            type, or an unknown strategy.
+        InputError: fewer than one step, a fraction or a size out of range, a ``clip`` or a meta
+            loss that is none, or an unknown strategy.
 
     Example:
         >>> import torch
@@ -86,19 +87,18 @@ class Lookback:
         >>> sorted(lookback.hypergradient((x, y)))
         ['net.0.bias', 'net.0.weight', 'net.2.bias', 'net.2.weight']
 
-        For a model that takes its inputs by name and returns an object with ``logits``, as those of
+        For a model that takes its inputs by name, and returns a mapping with ``logits`` as those of
         Hugging Face do, the batch is a dictionary:
 
         >>> class Named(torch.nn.Linear):
         ...     def forward(self, x):
-        ...         return SimpleNamespace(logits=super().forward(x))
-        >>> from types import SimpleNamespace
+        ...         return {"logits": super().forward(x)}
         >>> model = Named(5, 3)
         >>> optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
         >>> batch = {"x": x, "labels": y}
         >>> with lookback.step(model, optimizer, criterion, batch):
         ...     optimizer.zero_grad()
-        ...     criterion(model(x=x).logits, y).backward()
+        ...     criterion(model(x=x), y).backward()
         ...     optimizer.step()
         >>> len(lookback.hypergradient(batch))
         4
@@ -116,7 +116,7 @@ class Lookback:
         autocast: bool = False,
     ) -> None:
         self.steps = check_at_least("steps", steps, 1)
-        self.meta_loss = meta_loss
+        self.meta_loss = checked_meta_loss(meta_loss)
         self.hold_norm = check_in_range("hold_norm", hold_norm, 0.0, 1.0)
         require(
             clip is None or isinstance(clip, Clip),

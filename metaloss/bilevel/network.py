@@ -29,7 +29,8 @@ def outputs_of(
         inputs: ``[batch, ...]``, or the model's keyword arguments.
 
     Returns:
-        The tensor that the model returns, or the ``logits`` of the object that it returns.
+        The tensor that the model returns, or the ``logits`` of the object or mapping that it
+        returns.
 
     Raises:
         InputError: the model uses activation checkpointing, writes its weights in the forward pass,
@@ -40,10 +41,12 @@ def outputs_of(
     args, kwargs = ((), dict(inputs)) if isinstance(inputs, Mapping) else ((inputs,), {})
     with _DifferentiableKernels():
         outputs = torch.func.functional_call(model, tensors, args, kwargs)
+    if isinstance(outputs, Mapping):
+        outputs = outputs.get("logits", outputs)
     outputs = getattr(outputs, "logits", outputs)
     require(
         isinstance(outputs, Tensor),
-        f"model: expected a tensor of outputs or an object with logits, got a "
+        f"model: expected a tensor of outputs or what holds logits, got a "
         f"{type(outputs).__name__}; wrap the model so that it returns the logits alone",
     )
     after = _versions({name: tensors[name] for name in params})

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from metaloss.bilevel.judge import MetaLossFunction
 from metaloss.bilevel.network import Buffers, Params, buffers_replaced, copied, outputs_of
 from metaloss.bilevel.optimizers import FunctionalOptimizer
 from metaloss.bilevel.solution import Solution
@@ -23,8 +24,6 @@ from metaloss.objective import AdjustedLoss
 from metaloss.randomness import Randomness
 from metaloss.types import Batch
 
-MetaLossFunction = Callable[[Tensor, Tensor], Tensor]
-"""A :class:`~metaloss.meta_losses.MetaLoss`, or a function of outputs and targets like one."""
 Batches = tuple[Batch, ...]
 """The batches of one training step: several if it accumulates gradients over micro-batches."""
 

@@ -10,11 +10,10 @@ from typing import Any
 from torch import nn
 
 from metaloss.arguments import check_arguments
+from metaloss.experiments.beforehand import warned_before
 from metaloss.experiments.makers import make_task
-from metaloss.experiments.meta_steps import too_few
 from metaloss.experiments.methods import Method
 from metaloss.experiments.names import check_names
-from metaloss.experiments.noise_limit import too_noisy
 from metaloss.experiments.preflight import check_fit
 from metaloss.experiments.results import row
 from metaloss.experiments.run_folder import Documents, RunFolder
@@ -77,9 +76,8 @@ class Experiment:
         with alone():  # each process tries all of it
             check_fit(task, make, self.recipe, self.methods, first_steps=first_steps)
         if observer is not None:
-            name = task.name
-            few = too_few(self.methods, {name: self.recipe}, {name: len(task.train)})
-            for line in (*few, *too_noisy(task, self.methods)):
+            recipes = {task.name: self.recipe}
+            for line in warned_before(self.methods, {task.name: task}, recipes):
                 observer.remark(line)
         return task
 

@@ -17,7 +17,9 @@ FEWEST_SAMPLES = 20
 SMALL = 0.01
 
 
-def given_up(samples: Mapping[str, Tensor], names: Sequence[str], steps: int) -> list[str]:
+def given_up(
+    samples: Mapping[str, Tensor], names: Sequence[str], steps: int, warmup_epochs: int
+) -> list[str]:
     """Look for classes whose label the network predicts for none of the samples that have it.
 
     A robust loss ignores samples with low margins. If it ignores them while all samples of a class
@@ -31,6 +33,7 @@ def given_up(samples: Mapping[str, Tensor], names: Sequence[str], steps: int) ->
         samples: what :func:`~metaloss.experiments.collect` returns.
         names: the names of the classes.
         steps: the number of steps that the network made.
+        warmup_epochs: the number of epochs of cross entropy that it began with.
 
     Returns:
         One line or none.
@@ -41,7 +44,7 @@ def given_up(samples: Mapping[str, Tensor], names: Sequence[str], steps: int) ->
         >>> targets = torch.arange(3).repeat_interleave(50)
         >>> margin = torch.where(targets == 2, -1.0, 1.0)
         >>> (line,) = given_up(
-        ...     {"targets": targets, "margin": margin}, ("cat", "dog", "fox"), steps=500
+        ...     {"targets": targets, "margin": margin}, ("cat", "dog", "fox"), 500, 0
         ... )
         >>> line[:72]
         "'fox': expected some of its 50 training samples to be predicted as label"
@@ -59,8 +62,14 @@ def given_up(samples: Mapping[str, Tensor], names: Sequence[str], steps: int) ->
     more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
     its, it = ("its", "it") if len(lost) == 1 else ("their", "them")
     size, got = int(sizes[lost].sum()), int(found[lost].sum())
+    advice = f"Let the network learn {it} before the loss begins {settable('WARMUP_EPOCHS = 3')}"
+    if warmup_epochs > 0:
+        longer = settable("WARMUP_EPOCHS")
+        advice = (
+            f"Use SL, which gives up fewer, or more than {warmup_epochs} epochs of warm-up {longer}"
+        )
     return [
         f"{shown}{more}: expected some of {its} {size:,} training samples to be predicted as "
         f"labelled, got {got or 'none'}: the loss has given {it} up, as if all these labels were "
-        f"wrong. Let the network learn {it} before the loss begins {settable('WARMUP_EPOCHS = 3')}"
+        f"wrong. {advice}"
     ]

@@ -131,11 +131,10 @@ def _flat(h: Hyperparameter, values: Tensor, hold_norm: float) -> str:
 
 def _saturated(h: Hyperparameter, end: float, hold_norm: float) -> str:
     if end == h.noisy:
-        cure = _HOLD if hold_norm > 0.9 else settable("WARMUP_EPOCHS = 3")
-        return (
-            "No label is trusted, so that the network may not learn; let it learn a little first "
-            f"{cure}"
-        )
+        cure = f"let it learn more before the loss begins {settable('WARMUP_EPOCHS')}"
+        if hold_norm > 0.9:
+            cure = f"let the length of a step count a little {_HOLD}"
+        return f"No label is trusted, so that the network may not learn; {cure}"
     right = "That is right if nearly all labels are; if not" if end == h.clean else "If it is not"
     if hold_norm < 0.9:
         return (

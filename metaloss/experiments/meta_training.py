@@ -12,16 +12,15 @@ from torch import nn
 from metaloss.arguments import check_arguments
 from metaloss.checks import require
 from metaloss.complaints import refusing
+from metaloss.experiments.beforehand import warned_before
 from metaloss.experiments.cards import held_out_of, result_of, rounded
 from metaloss.experiments.comparison import Comparison
 from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.identity import run_identity
 from metaloss.experiments.learned import doubts
 from metaloss.experiments.makers import make_task
-from metaloss.experiments.meta_steps import too_few
 from metaloss.experiments.methods import Adjusted, Method, Transferred
 from metaloss.experiments.names import check_names
-from metaloss.experiments.noise_limit import too_noisy
 from metaloss.experiments.preflight import check_fit, check_specs
 from metaloss.experiments.resume import run_resumable
 from metaloss.experiments.run_folder import Documents, RunFolder
@@ -142,8 +141,7 @@ class MetaTraining:
             for spec in self.held_out:  # now rather than after hours
                 task = self._task(spec, self.held_out_seeds[0])
                 self._check(spec, task, frozen=True)
-            noisy = [f"{n}: {line}" for n in tasks for line in too_noisy(tasks[n], self.methods)]
-            for line in (*self._too_few(tasks), *noisy):
+            for line in self._warned(tasks, self.methods):
                 observer.remark(line)
             folder.begin(documents)
             results = []
@@ -227,8 +225,7 @@ class MetaTraining:
     def _finish(
         self, trainings: MultiTaskTraining, info: RunInfo, records: RunRecords
     ) -> dict[str, Any]:
-        epochs = records.metrics.read(trainings.epochs_finished)
-        result = result_of(trainings, epochs, info)
+        result = result_of(trainings, records.metrics.read(trainings.epochs_finished), info)
         strength = self.strengths.get(info.method, 1.0)
         about = {**rounded(result), **environment(self.settings.device), **self.about}
         about |= {"strength": strength} if strength != 1 else {}
@@ -237,8 +234,13 @@ class MetaTraining:
         snapshots = trainings.meta_learner.snapshots
         on_first(save_adjuster)(records.adjuster, criterion, snapshots, about, strength)
         samples, hold_norm = pooled(trainings.trainings.values()), self.recipe.lookahead.hold_norm
-        warnings = doubts(criterion.loss.hyperparameters, samples, hold_norm)
-        result |= {"warnings": warnings} if warnings else {}
+        tasks = {name: each.task for name, each in trainings.trainings.items()}
+        own = [method for method in self.methods if method.name == info.method]
+        said = {
+            "warnings": doubts(criterion.loss.hyperparameters, samples, hold_norm),
+            "warned_before": self._warned(tasks, own),
+        }
+        result |= {key: lines for key, lines in said.items() if lines}
         records.finish(result)
         return result
 
@@ -273,11 +275,9 @@ class MetaTraining:
         with alone(), refusing(spec.name):  # each process tries all of it
             check_fit(task, make, recipe, self.methods, frozen=frozen)
 
-    def _too_few(self, tasks: Mapping[str, TaskLike]) -> list[str]:
+    def _warned(self, tasks: Mapping[str, TaskLike], methods: Sequence[Method]) -> list[str]:
         recipes = {spec.name: self._recipe(spec) for spec in self.tasks}
-        per_epoch = {name: len(task.train) for name, task in tasks.items()}
-        at_once = min(self.sampler.tasks_per_step, len(tasks))
-        return too_few(self.methods, recipes, per_epoch, at_once)
+        return warned_before(methods, tasks, recipes, min(self.sampler.tasks_per_step, len(tasks)))
 
     def _task(self, spec: TaskSpec, seed: int) -> TaskLike:
         with refusing(spec.name):

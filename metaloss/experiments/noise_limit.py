@@ -1,4 +1,4 @@
-"""A warning if noisy meta samples have more noise than a symmetric meta loss tolerates."""
+"""Warnings of labels with more noise than a symmetric meta loss tolerates."""
 
 from __future__ import annotations
 
@@ -25,17 +25,40 @@ def too_noisy(task: TaskLike, methods: Sequence[Method]) -> list[str]:
         return []
     # Meta samples of another origin have no added noise, but labels that nobody checked.
     origin = getattr(getattr(task, "meta_samples", None), "origin", "shared")
-    lost = lost_classes(transition) if origin in {"noisy", "shared"} else []
-    if not lost:
+    lost = lost_labels(transition, getattr(task, "class_names", None))
+    if not lost or origin not in {"noisy", "shared"}:
         return []
-    first, names = lost[0], getattr(task, "class_names", None)
-    label, other = (repr(names[k]) if names else f"class {k}" for k in (first.label, first.other))
-    others = len(lost) - 1
-    like = "one more class is" if others == 1 else f"{others} more classes are"
-    more = f" (and {like} like it)" if others else ""
     return [
         f"{', '.join(learning)}: expected meta samples whose classes keep their own labels most "
-        f"often (Theorem 2), as nobody checked them, but {label} keeps its own with probability "
-        f"{first.kept:.3g} and becomes {other} with {first.flipped:.3g}{more}: the adjuster will "
+        f"often (Theorem 2), as nobody checked them, but {lost}: the adjuster will "
         "learn to trust the wrong label; learn from checked samples (meta_from='train')"
     ]
+
+
+def lost_labels(transition: Tensor, names: Sequence[str] | None) -> str:
+    """Say which classes are labelled as another one more often than as themselves.
+
+    Args:
+        transition: the probability of each label, a row for each true class.
+        names: the names of the classes; ``None`` for their numbers.
+
+    Returns:
+        The worst class with its probabilities and the number of the others; empty if there is none.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.experiments.noise_limit import lost_labels
+        >>> lost_labels(torch.tensor([[0.25, 0.75], [0.0, 1.0]]), ("cat", "dog"))
+        "'cat' keeps its own with probability 0.25 and becomes 'dog' with 0.75"
+    """
+    lost = lost_classes(transition)
+    if not lost:
+        return ""
+    first, others = lost[0], len(lost) - 1
+    label, other = (repr(names[k]) if names else f"class {k}" for k in (first.label, first.other))
+    like = "one more class is" if others == 1 else f"{others} more classes are"
+    more = f" (and {like} like it)" if others else ""
+    return (
+        f"{label} keeps its own with probability {first.kept:.3g} and becomes {other} with "
+        f"{first.flipped:.3g}{more}"
+    )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from metaloss.experiments.beforehand import warned_before
 from metaloss.experiments.cards import judged_by, rounded
 from metaloss.experiments.confusion import write_confusion
 from metaloss.experiments.given_up import given_up
@@ -152,11 +153,14 @@ class Trainer:
         if criterion.loss.hyperparameters:
             samples = training_samples(training)
             records.write_tensors("samples", samples)
-            warnings = given_up(samples, class_names(task), state.step)
+            warmup = self.recipe.warmup_epochs
+            warnings = given_up(samples, class_names(task), state.step, warmup)
             if state.meta_learner is not None:
                 hold_norm = self.recipe.lookahead.hold_norm
                 warnings += doubts(criterion.loss.hyperparameters, samples, hold_norm)
             result |= {"warnings": warnings} if warnings else {}
+        before = warned_before([method], {task.name: task}, {task.name: self.recipe})
+        result |= {"warned_before": before} if before else {}
         if state.meta_learner is not None:
             about = {**rounded(result), **environment(self.settings.device)}
             on_first(save_adjuster)(

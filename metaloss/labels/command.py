@@ -15,6 +15,7 @@ from metaloss.checks import InputError, check_at_least, require
 from metaloss.console import observer, say
 from metaloss.experiments import RunFolder
 from metaloss.experiments.finished import Choice
+from metaloss.experiments.noise_limit import lost_labels
 from metaloss.files import check_place, user_path, write_together
 from metaloss.labels.assessment import Assessment, by_heart
 from metaloss.labels.checked import checked_labels
@@ -184,6 +185,12 @@ def _print(found: FinishedRun, judged: Assessment, ranked_by: str) -> None:
         of = f" (of {whose} predictions)"
     say(f"{found.task.name}: {_whose(found)}; ranked by {ranked_by}{of}")
     say(summary(judged))
+    lost = lost_labels(judged.noise.transition, found.class_names)
+    if lost:
+        say(
+            f"warning: by the estimate, {lost}: more noise than a symmetric meta loss tolerates "
+            "(Theorem 2). Do not learn from these labels without clean samples"
+        )
     unranked = int(judged.score(ranked_by).isnan().sum())
     if unranked:
         say(f"{unranked} held-out samples have no {ranked_by}, and are not ranked")

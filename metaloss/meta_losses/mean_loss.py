@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from metaloss.checks import check_made
 from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.losses import Fixed, LossFamily
 from metaloss.meta_losses.base import MetaLoss
@@ -42,6 +43,7 @@ class MeanLoss(MetaLoss):
 
     def __post_init__(self) -> None:
         """Check the values, and hold every hyperparameter fixed."""
+        check_made("loss", self.loss, LossFamily)
         defaults = {h.name: h.default for h in self.loss.hyperparameters}
         fixed = Fixed(self.loss, {**defaults, **(self.values or {})})
         object.__setattr__(self, "values", fixed.values)  # a mapping that can be hashed

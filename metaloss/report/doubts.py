@@ -38,6 +38,8 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _unchecked(report, task)
         yield from _below_cross_entropy(report, task)
     for row, run in report.every_run():
+        where = f"{run.task}: " if _of(report, run) else ""
+        yield from (f"{where}{line}" for line in run.result.get("warned_before", ()))
         own = f"{row}, seed {run.seed}"
         # A run of a meta-training stands for each of its tasks, and has one result.
         yield from (f"{own}{_of(report, run)}: {line}" for line in run.result.get("warnings", ()))

@@ -10,6 +10,8 @@ from torch import nn
 
 from metaloss import InputError
 from metaloss.bilevel import Lookahead, Lookback
+from metaloss.losses import GCE
+from metaloss.meta_losses import MAE, MeanLoss, MetaLoss
 from tests.bilevel.cases import training
 from tests.helpers.hypergradients import Training
 
@@ -74,3 +76,37 @@ def test_a_criterion_of_torch(look) -> None:
     here.criterion = nn.CrossEntropyLoss()
     with pytest.raises(InputError, match="criterion: expected an AdjustedLoss, got a CrossEntropy"):
         look(here)
+
+
+class Undecided(MetaLoss):
+    """A meta loss that forgot to say whether it is symmetric."""
+
+    def fits(self, kind) -> bool:
+        return True
+
+    def per_sample(self, outputs, targets):
+        return outputs.sum(dim=1)
+
+    def __repr__(self) -> str:
+        return "Undecided()"
+
+
+@pytest.mark.parametrize("make", [Lookahead, Lookback])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (GCE(), r"the loss family GCE; .*MeanLoss\(GCE\(\)\) makes"),
+        (MAE, r"the class MAE; write MAE\(\)"),
+        ("mae", "'mae'; give one of metaloss.meta_losses"),
+        (Undecided(), r"Undecided\(\), which does not say whether it is symmetric"),
+    ],
+    ids=["family", "class", "text", "undecided"],
+)
+def test_what_is_not_a_meta_loss_is_refused_at_once(make, given, words: str) -> None:
+    with pytest.raises(InputError, match=f"^meta_loss: expected a meta loss, got {words}"):
+        make(meta_loss=given)
+
+
+def test_a_mean_loss_of_a_class_is_refused() -> None:
+    with pytest.raises(InputError, match=r"loss: expected a LossFamily, got the class GCE; write"):
+        MeanLoss(GCE)

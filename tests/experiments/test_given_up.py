@@ -27,8 +27,9 @@ def samples(*fitted: int, each: int = 100) -> dict[str, Tensor]:
     return {"targets": targets, "margin": fits.double() - 0.5}
 
 
-def about(*fitted: int, each: int = 100, steps: int = 100) -> str:
-    return "\n".join(given_up(samples(*fitted, each=each), NAMES[: len(fitted)], steps))
+def about(*fitted: int, each: int = 100, steps: int = 100, warmup: int = 0) -> str:
+    lines = given_up(samples(*fitted, each=each), NAMES[: len(fitted)], steps, warmup)
+    return "\n".join(lines)
 
 
 def test_classes_of_which_some_samples_are_predicted_are_not_given_up() -> None:
@@ -50,6 +51,13 @@ def test_several_classes_are_named_or_counted() -> None:
     )
 
 
+def test_advice_depends_on_the_warm_up_that_was_tried() -> None:
+    assert "before the loss begins (gin: WARMUP_EPOCHS = 3;" in about(100, 60, 0)
+    assert "wrong. Use SL, which gives up fewer, or more than 3 epochs of warm-up" in about(
+        100, 60, 0, warmup=3
+    )
+
+
 def test_a_network_that_has_not_learned_yet_has_given_nothing_up() -> None:
     assert about(0, 0, 100) == ""
     assert about(0, 100) != ""  # half of the classes
@@ -64,8 +72,8 @@ def test_a_class_of_a_few_samples_may_be_missed_by_chance() -> None:
 def test_ignored_labels_and_values_count_nowhere() -> None:
     found = samples(100, 100, 0)
     found["targets"][found["targets"] == 2] = -100
-    assert given_up(found, NAMES[:3], 100) == []
-    assert given_up({"residual": torch.ones(30), "targets": torch.ones(30, 1)}, (), 100) == []
+    assert given_up(found, NAMES[:3], 100, 0) == []
+    assert given_up({"residual": torch.ones(30), "targets": torch.ones(30, 1)}, (), 100, 0) == []
 
 
 class NeverThree(nn.Module):

@@ -127,6 +127,7 @@ def test_meta_training_counts_the_steps_on_all_tasks(tmp_path) -> None:
     assert rest == ["begin"] * 2
     together = meta_training(sampler=TaskSampler(tasks_per_step=2), recipe=replace(ENOUGH))
     tasks = {spec.name: spec.task(seed=0, device="cpu") for spec in together.tasks}
-    assert together._too_few(tasks) == []
+    assert together._warned(tasks, together.methods) == []
     together = replace(together, recipe=replace(ENOUGH, epochs=19))
-    assert "got 95 (19 epochs of 5 steps on 2 tasks" in together._too_few(tasks)[0]
+    (line,) = together._warned(tasks, together.methods)
+    assert "got 95 (19 epochs of 5 steps on 2 tasks" in line

@@ -17,7 +17,7 @@ def said(run: Path) -> list[str]:
 def falling(run: Path) -> None:
     """Give every run a meta loss that falls, and no other warning."""
     for path in run.glob("*/seed-*"):
-        changed(path / "result.json", warnings=[], accuracy=50.0)
+        changed(path / "result.json", warnings=[], warned_before=[], accuracy=50.0)
         if (path / "adjuster").is_dir():
             rewritten(path, lambda line: line.update(meta_loss=1 / line["epoch"]))
 
@@ -52,6 +52,14 @@ def test_those_of_the_result_are_repeated_and_escaped(copied) -> None:
     (line,) = said(run)
     assert line == "A&lt;b&gt;&amp;&quot;$x$&quot; $, seed 1: lam: is &lt; than d"
     assert ODD not in line
+
+
+def test_what_was_said_before_the_first_step_is_said_once_for_all_seeds(copied) -> None:
+    run = copied("classes")
+    falling(run)
+    for seed in (0, 1):
+        changed(run / f"A-GCE/seed-{seed}/result.json", warned_before=["A-GCE: too few"])
+    assert said(run) == ["A-GCE: too few"]
 
 
 def test_a_meta_loss_that_did_not_fall_is_told_with_its_means(copied) -> None:
