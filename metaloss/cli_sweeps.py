@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from metaloss.checks import require
 from metaloss.cli_options import Params
 
 if TYPE_CHECKING:
     from metaloss.sweeps import OnRay
+
+GOES_ON = "the same command goes on"
+RETRIES = 2
 
 Only = Annotated[
     list[str] | None,
@@ -47,17 +51,21 @@ def sweep(
     ray: Ray = None,
     cpus: Cpus = 1,
     gpus: Gpus = 0,
-    retries: Retries = 2,
+    retries: Retries = RETRIES,
 ) -> None:
     """Run a grid of gin files and bindings, and write the table. Finished runs are kept."""
     from metaloss.config import configuration
+    from metaloss.stopping import stoppable
     from metaloss.sweeps import Grid, Sweep
     from metaloss.sweeps.command import carry_out, parsed_only
 
     with configuration([grid]) as parsed:
         built = parsed.build(Grid)
     made = Sweep(built, out, gin_param or [], parsed_only(only or []))
-    if carry_out(made, _cluster(ray, cpus, gpus, retries)):
+    cluster = _cluster(ray, cpus, gpus, retries)
+    with stoppable(lambda: GOES_ON):
+        failed = carry_out(made, cluster)
+    if failed:
         raise typer.Exit(1)
 
 
@@ -86,10 +94,11 @@ def reproduce(
     ray: Ray = None,
     cpus: Cpus = 1,
     gpus: Gpus = 0,
-    retries: Retries = 2,
+    retries: Retries = RETRIES,
 ) -> None:
     """Reproduce a table, a figure or the theorems of the paper, beside its own numbers."""
     from metaloss.reproduce.command import Reproduction
+    from metaloss.stopping import stoppable
     from metaloss.sweeps.command import parsed_only
 
     reproduction = Reproduction(
@@ -100,7 +109,9 @@ def reproduce(
         only=parsed_only(only or []),
         ray=_cluster(ray, cpus, gpus, retries),
     )
-    if not reproduction.run(target):
+    with stoppable(lambda: GOES_ON):
+        done = reproduction.run(target)
+    if not done:
         raise typer.Exit(1)
 
 
@@ -109,5 +120,8 @@ def _cluster(address: str | None, cpus: float, gpus: float, retries: int) -> OnR
     from metaloss.sweeps import OnRay
 
     if address is None:
+        given = {"cpus": cpus != 1, "gpus": gpus != 0, "retries": retries != RETRIES}
+        alone = [f"--{name}" for name, changed in given.items() if changed]
+        require(not alone, f"{', '.join(alone)}: expected --ray as well, got none")
         return None
     return OnRay(address=address, cpus=cpus, gpus=gpus, retries=retries)

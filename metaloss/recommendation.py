@@ -1,4 +1,4 @@
-"""The composition that is recommended to begin with: loss, features, meta loss and settings."""
+"""The compositions that are recommended to begin with: loss, features, meta loss and settings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch import Tensor
 
 from metaloss.adjusters import Adjuster
 from metaloss.checks import check_at_least, require
-from metaloss.conditioners import MarginStatistics
-from metaloss.losses import LossFamily, PolySoft, Ranged
+from metaloss.conditioners import Conditioner, Margin, MarginStatistics
+from metaloss.losses import SL, LossFamily, PolySoft, Ranged
+from metaloss.meta_losses import MAE
 from metaloss.objective import AdjustedLoss
 from metaloss.objective.reduction import IGNORED
 
@@ -40,19 +41,23 @@ class Recommended(NamedTuple):
 def recommended(
     num_classes: int,
     *,
+    clean: bool = True,
     clip: Clip | None = None,
     ignore_index: int = IGNORED,
     weight: Float[Tensor, " classes"] | None = None,
 ) -> Recommended:
     """Returns the composition to begin with, which the page "Recommended" compares with others.
 
-    It is PolySoft, adjusted by :class:`~metaloss.conditioners.MarginStatistics`, which need no
-    sample ids, and judged by the cross entropy of clean samples. In gin it is
-    ``recipes/recommended.gin``. Without clean samples ``metaloss.from_pretrained("gce")`` is
-    recommended, in gin ``recipes/recommended_no_clean.gin``.
+    With clean samples it is PolySoft, adjusted by :class:`~metaloss.conditioners.MarginStatistics`,
+    which need no sample ids, and judged by the cross entropy of these samples. Without, it is SL,
+    adjusted by the margin, and judged by the mean absolute error of the noisy training samples.
+    Then begin with three epochs of ``criterion.plain_loss`` and no meta steps: a network that knows
+    nothing contradicts right labels too. In gin they are ``recipes/recommended.gin`` and
+    ``recipes/recommended_noisy.gin``.
 
     Args:
-        num_classes: the number of classes, from 2 to 8,000.
+        num_classes: the number of classes, from 2; with clean samples to 8,000.
+        clean: whether the samples of the meta steps have labels that somebody checked.
         clip: how the training steps clip their gradients.
         ignore_index: as for :class:`~metaloss.AdjustedLoss`.
         weight: as for :class:`~metaloss.AdjustedLoss`.
@@ -75,12 +80,20 @@ def recommended(
         ...     criterion(model(x), y).backward()
         ...     optimizer.step()
         >>> grads = lookback.hypergradient((x, y))  # of clean samples
+
+        Without clean samples, the batch of the meta step is one of the noisy training samples:
+
+        >>> metaloss.recommended(num_classes=3, clean=False).lookback.meta_loss
+        MAE()
     """
     # Not above: they import TorchOpt, and `import metaloss` is light.
     from metaloss.bilevel import Lookback
     from metaloss.training.recipe import paper_adam
 
-    loss, conditioner = recommended_loss(num_classes), MarginStatistics()
+    require(isinstance(clean, bool), f"clean: expected True or False, got {clean!r}")
+    check_at_least("num_classes", num_classes, 2)
+    loss: LossFamily = recommended_loss(num_classes) if clean else SL()
+    conditioner: Conditioner = MarginStatistics() if clean else Margin()
     criterion = AdjustedLoss(
         loss,
         conditioner,
@@ -91,7 +104,7 @@ def recommended(
     conditioner.prepare(torch.empty(0, dtype=torch.int64), num_classes)  # sizes it
     return Recommended(
         criterion,
-        Lookback(hold_norm=HOLD_NORM, clip=clip),
+        Lookback(meta_loss=None if clean else MAE(), hold_norm=HOLD_NORM, clip=clip),
         paper_adam(criterion.adjuster.parameters()),
     )
 

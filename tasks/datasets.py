@@ -29,6 +29,7 @@ from .image_set import ImageSet
 from .sources import Source
 
 _CACHE_SIZE = 2  # number of sources of each kind in memory
+_CIFAR_URL = "https://www.cs.toronto.edu/~kriz/cifar.html"
 Stamp = tuple[str, int, int]
 # The errors that torchvision raises for the network, the disk, and files that are not its own.
 _CIFAR_ERRORS = (
@@ -157,11 +158,17 @@ def _stamp(path: Path) -> Stamp:
 def _cifar(kind: str, name: str, root: Path, download: bool, size: int) -> Source[ImageSet]:
     folder = root / getattr(import_torchvision().datasets, kind).base_folder
     if not folder.is_dir() and (root / "train").is_dir():
-        return image_folder(root, size, labels_checked=True, name=name)
+        found = image_folder(root, size, labels_checked=True, name=name)
+        classes = len(found.train.class_names)
+        require(
+            f"CIFAR{classes}" == kind,
+            f"{root / 'train'}: expected a folder for each class of {kind}, got {classes} folders",
+        )
+        return found
     require(
         download or folder.is_dir(),
-        f"{folder}: expected the folder that torchvision unpacks {kind} to, found none; or image "
-        f"files in {root / 'train'} and {root / 'test'}",
+        f"{folder}: expected {kind} as it is published ({_CIFAR_URL}), unpacked there, found none; "
+        f"or image files in {root / 'train'} and {root / 'test'}",
     )
     stamps = tuple(_stamp(file) for file in sorted(folder.glob("*"))) if folder.is_dir() else ()
     return _read_cifar(kind, name, root, download, size, stamps)

@@ -10,11 +10,14 @@ import metaloss
 from metaloss import InputError
 from metaloss.config import configuration
 from metaloss.experiments import Experiment
+from metaloss.losses import SL
+from metaloss.meta_losses import MAE
 
 
-def test_a_training_loop_learns_an_adjuster() -> None:
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_training_loop_learns_an_adjuster(clean) -> None:
     torch.manual_seed(0)
-    criterion, lookback, meta_optimizer = metaloss.recommended(num_classes=3)
+    criterion, lookback, meta_optimizer = metaloss.recommended(num_classes=3, clean=clean)
     model = nn.Linear(5, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     x, y = torch.randn(32, 5), torch.randint(3, (32,))
@@ -44,6 +47,19 @@ def test_the_recipe_is_the_same() -> None:
     assert ours.lookback.meta_loss is None
 
 
+def test_the_recipe_that_learns_from_noisy_samples_is_the_same() -> None:
+    with configuration(["experiments/demo.gin", "recipes/recommended_noisy.gin"]) as config:
+        experiment = config.build(Experiment)
+        (method,), recipe = experiment.methods, experiment.recipe
+        task = experiment.task(seed=0, device="cpu")
+    ours = metaloss.recommended(num_classes=10, clean=False)
+    assert method.loss == ours.criterion.loss
+    assert type(method.conditioner) is type(ours.criterion.conditioner)
+    assert recipe.lookahead.hold_norm == ours.lookback.hold_norm
+    assert recipe.lookahead.meta_loss == ours.lookback.meta_loss == MAE()
+    assert (recipe.warmup_epochs, task.meta_samples.origin) == (3, "shared")
+
+
 def test_the_recipe_without_clean_samples_is_a_short_name() -> None:
     with configuration(["experiments/demo.gin", "recipes/recommended_no_clean.gin"]) as config:
         experiment = config.build(Experiment)
@@ -65,6 +81,11 @@ def test_bad_input() -> None:
         metaloss.recommended(1)
     with pytest.raises(InputError, match=r"expected at most 8,000, .* got 21,841"):
         metaloss.recommended(21_841)
+    assert isinstance(metaloss.recommended(21_841, clean=False).criterion.loss, SL)  # has no limit
+    with pytest.raises(InputError, match="num_classes: expected a whole number of at least 2"):
+        metaloss.recommended(1, clean=False)
+    with pytest.raises(InputError, match="clean: expected True or False, got 100"):
+        metaloss.recommended(3, clean=100)  # type: ignore[arg-type]
     criterion = metaloss.recommended(3).criterion
     with pytest.raises(InputError, match="expected outputs of 3 classes"):
         criterion(torch.randn(4, 5, requires_grad=True), torch.arange(4))

@@ -108,8 +108,8 @@ class Lookahead:
         check_at_least("steps", self.steps, 1)
         check_in_range("hold_norm", self.hold_norm, 0.0, 1.0)
         check_one_of("strategy", self.strategy, STRATEGIES)
-        checked_meta_loss(self.meta_loss)
         check_arguments(self)
+        checked_meta_loss(self.meta_loss)
 
     def hypergradient(
         self,

@@ -24,8 +24,10 @@ from metaloss.reproduce.published_table import TABLES, PublishedTable
 from metaloss.reproduce.targets import ALL, SCALES, TARGETS, grids
 from metaloss.reproduce.theorems import reproduce_theorems
 from metaloss.sweeps import OnRay, Sweep
-from metaloss.sweeps.command import carry_out, make_runs
+from metaloss.sweeps.command import carry_out, executor, make_runs, report
 from metaloss.sweeps.jobs import Job, placed
+from metaloss.sweeps.local import attempt, when_free
+from metaloss.sweeps.sweep import Outcome
 
 CIFAR10 = "CIFAR-10"
 UNPUBLISHED = ("smoke",)
@@ -97,14 +99,21 @@ class Reproduction:
     def table(self, target: str) -> bool:
         """Reproduce a table, one part for each data set; return whether no run failed.
 
+        Where adjusters cannot be learned, the runs without them are made all the same.
+
         Raises:
             InputError: data is needed and not given, or as for :class:`~metaloss.sweeps.Sweep`.
         """
         parts = [(table, self.sweep(table, name)) for name, table in self.tables(target).items()]
         failed = []
         for table, sweep in parts:
-            if any("{adjusters}" in text for cell, _ in sweep.unfinished for text in cell.bindings):
-                self.learn(table)
+            users = [
+                job
+                for cell, job in sweep.unfinished
+                if any("{adjusters}" in text for text in cell.bindings)
+            ]
+            if users:
+                failed += self.learn(table, users[0])
             published = {} if self.scale in UNPUBLISHED else table.published
             failed += carry_out(sweep, self.ray, published)
         return not failed
@@ -227,10 +236,38 @@ class Reproduction:
         """Return the folder of the meta-training that a table's adjusters come from."""
         return str((user_path(self.out) / Path(table.adjusters).stem).resolve())
 
-    def learn(self, table: PublishedTable) -> None:
-        """Make the meta-training that a table's adjusters come from, or what is left of it."""
+    def learn(self, table: PublishedTable, user: Job) -> list[Outcome]:
+        """Make the meta-training that a table's adjusters come from, or what is left of it.
+
+        Args:
+            table: the table.
+            user: a run that uses the adjusters; whether its data is there is known first.
+
+        Returns:
+            The outcome if it failed.
+        """
         bindings = [placed(binding, self.places) for binding in table.adjuster_bindings]
-        with configuration([table.adjusters], bindings) as parsed:
-            job = Job("adjusters", parsed.text, self.adjusters(table))
+        with configuration([table.adjusters], [*bindings, *self.bindings]) as parsed:
+            job = Job(f"adjusters of {table.table}", parsed.text, self.adjusters(table))
+        try:
+            user.check_data()
+        except InputError as error:
+            outcome = Outcome(job, f"not learned, as they would be of no use: {error}")
+        else:
+            outcome = self._made(job)
+        failed = [outcome] if outcome.error else []
+        report(failed)
+        return failed
+
+    def _made(self, job: Job) -> Outcome:
+        """Run a job that no table is made of, or wait for the process that makes it."""
+        if self.ray is not None:
+            with executor(self.ray, 1) as execute:
+                (outcome,) = execute([job])
+            return outcome
         with observer(Console(stderr=True)) as watching:
-            job.run(watching)
+            outcome = attempt(job, watching)
+            if outcome.in_use:
+                watching.remark(f"{job.name}: another process makes them")
+                outcome = when_free(job, watching)
+        return outcome

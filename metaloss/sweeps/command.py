@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -13,11 +13,10 @@ from metaloss.checks import require
 from metaloss.console import observer, say, score_table
 from metaloss.diagnostics.score_files import ENDINGS, write_table
 from metaloss.experiments.score_table import Published, ScoreTable
-from metaloss.stopping import Stopped
 from metaloss.sweeps.board import Board
 from metaloss.sweeps.local import Local
 from metaloss.sweeps.on_ray import OnRay
-from metaloss.sweeps.sweep import Outcome, Sweep
+from metaloss.sweeps.sweep import Executor, Outcome, Sweep
 
 
 def parsed_only(words: Sequence[str]) -> dict[str, list[str]]:
@@ -49,31 +48,30 @@ def carry_out(
 ) -> list[Outcome]:
     """Make the runs that are not finished; print and write the table, and report failures.
 
+    If it is stopped, the table has what is finished.
+
     Returns:
         The outcomes of the runs that failed.
-
-    Raises:
-        Stopped: it was stopped by Ctrl-C.
     """
     try:
         failed = make_runs(sweep, ray)
     except KeyboardInterrupt:
         _show(sweep.table(published), sweep)
-        raise Stopped("stopped; the same command goes on", 128 + signal.SIGINT) from None
+        raise
     _show(sweep.table(published), sweep)
     return failed
 
 
 def _show(table: ScoreTable | None, sweep: Sweep) -> None:
-    """Print and write the table; without one, remove that of runs with other settings."""
+    """Print and write the table; without one, leave that of runs with other settings."""
     if table is not None:
         Console().print(score_table(table))
         write_table(table, sweep.out)
         say(f"results: {sweep.out}/results.csv, .md, .tex and .png")
         return
-    say(f"{sweep.out}: no run is finished, so there is no table", Console(stderr=True))
-    for ending in ENDINGS:
-        (sweep.out / f"results{ending}").unlink(missing_ok=True)
+    old = [name for ending in ENDINGS if (sweep.out / (name := f"results{ending}")).exists()]
+    left = f"; {', '.join(old)} there are of runs with other settings" if old else ""
+    say(f"{sweep.out}: no run is finished, so there is no table{left}", Console(stderr=True))
 
 
 def make_runs(sweep: Sweep, ray: OnRay | None = None) -> list[Outcome]:
@@ -83,20 +81,34 @@ def make_runs(sweep: Sweep, ray: OnRay | None = None) -> list[Outcome]:
     console = Console(stderr=True)
     tell = partial(say, console=console)
     tell(f"{sweep.out}: {_counted(runs)}, {runs - left} of them finished")
+    with executor(ray, left) as execute:
+        failed = sweep.run(execute)
+    report(failed)
+    if failed:
+        tell(f"{_counted(len(failed))} failed; tracebacks: {sweep.out / 'errors'}")
+    return failed
+
+
+@contextmanager
+def executor(ray: OnRay | None, jobs: int) -> Iterator[Executor]:
+    """Return what makes so many jobs, with its progress on standard error."""
+    console = Console(stderr=True)
     if ray is not None:
-        with Board(console, left) as board:
-            failed = sweep.run(replace(ray, watch=board.show, tell=tell))
+        with Board(console, jobs) as board:
+            yield replace(ray, watch=board.show, tell=partial(say, console=console))
     else:
         with observer(console) as watching:
-            failed = sweep.run(Local(watching))
+            yield Local(watching)
+
+
+def report(failed: Sequence[Outcome]) -> None:
+    """Print the errors of jobs, each of them once."""
     alike: dict[str, list[str]] = {}
     for outcome in failed:
         alike.setdefault(outcome.error, []).append(outcome.job.name)
     for error, (first, *others) in alike.items():
-        tell(f"failed: {first}{f' and {len(others)} more' if others else ''}: {error}")
-    if failed:
-        tell(f"{_counted(len(failed))} failed; tracebacks: {sweep.out / 'errors'}")
-    return failed
+        more = f" and {len(others)} more" if others else ""
+        say(f"failed: {first}{more}: {error}", Console(stderr=True))
 
 
 def _counted(runs: int) -> str:

@@ -72,6 +72,17 @@ class Job:
         else:
             self.make(observer)
 
+    def check_data(self) -> None:
+        """Make the task of the job's experiment, to see whether its data is there.
+
+        Raises:
+            InputError: it is not, or cannot be read.
+        """
+        with configuration((), text=self.text, importable=self.importable) as parsed:
+            experiment = build(parsed)
+            assert isinstance(experiment, Experiment)  # as jobs_of checks
+            experiment.task(seed=experiment.settings.seeds[0], device="cpu")
+
     def make(self, observer: Observer | None = None) -> None:
         """Make the run in this process, which may be one of several that make it together."""
         folder = RunFolder(self.folder, resume=holds_run(Path(self.folder)))

@@ -48,9 +48,14 @@ class Local:
                 self.observer.remark(f"{job.name}: {outcome.error}")
             yield outcome
         for job, watching in elsewhere:
-            while (outcome := attempt(job, watching)).in_use:
-                time.sleep(WAIT)
-            yield outcome
+            yield when_free(job, watching)
+
+
+def when_free(job: Job, observer: Observer) -> Outcome:
+    """Run a job as soon as no other process is making it, and return its error if there is one."""
+    while (outcome := attempt(job, observer)).in_use:
+        time.sleep(WAIT)
+    return outcome
 
 
 def attempt(job: Job, observer: Observer | None = None) -> Outcome:

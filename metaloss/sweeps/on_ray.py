@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,24 +57,38 @@ class OnRay:
         check_at_least("retries", self.retries, 0)
 
     def __call__(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """Run the jobs; yield outcomes in the order in which runs end."""
+        """Run the jobs; yield outcomes in the order in which runs end.
+
+        A run that another process is making comes last, and is waited for.
+        """
         if not jobs:
             return
         ray = _ray()
-        ours = not ray.is_initialized()
+        ours, done = not ray.is_initialized(), 0
         if ours:
             self._begin(ray)
         try:
             self._check_resources(ray)
             start = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries)
             started = {start(attempt).remote(job): job for job in jobs}
-            while started:
+            elsewhere: dict[str, Job] = {}
+            while started or elsewhere:
+                if not started:
+                    time.sleep(EVERY)
+                    started = {start(attempt).remote(job): job for job in elsewhere.values()}
                 self.watch(list(started.values()))
                 for ref in ray.wait(list(started), timeout=EVERY)[0]:
                     outcome = self._outcome(ray, ref, started.pop(ref))
+                    name = outcome.job.name
+                    if outcome.in_use:
+                        if name not in elsewhere:
+                            self.tell(f"{name}: another process makes this run")
+                        elsewhere[name] = outcome.job
+                        continue
+                    elsewhere.pop(name, None)
                     said = f"failed: {outcome.error}" if outcome.error else "finished"
-                    done = len(jobs) - len(started)
-                    self.tell(f"[{done}/{len(jobs)}] {outcome.job.name}: {said}")
+                    done += 1
+                    self.tell(f"[{done}/{len(jobs)}] {name}: {said}")
                     yield outcome
         finally:
             if ours:

@@ -97,14 +97,18 @@ class Undecided(MetaLoss):
     [
         (GCE(), r"the loss family GCE; .*MeanLoss\(GCE\(\)\) makes"),
         (MAE, r"the class MAE; write MAE\(\)"),
-        ("mae", "'mae'; give one of metaloss.meta_losses"),
         (Undecided(), r"Undecided\(\), which does not say whether it is symmetric"),
     ],
-    ids=["family", "class", "text", "undecided"],
+    ids=["family", "class", "undecided"],
 )
 def test_what_is_not_a_meta_loss_is_refused_at_once(make, given, words: str) -> None:
     with pytest.raises(InputError, match=f"^meta_loss: expected a meta loss, got {words}"):
         make(meta_loss=given)
+
+
+def test_the_name_of_a_meta_loss_is_refused() -> None:
+    with pytest.raises(InputError, match=r"got 'mae'; give one of metaloss\.meta_losses"):
+        Lookback(meta_loss="mae")
 
 
 def test_a_mean_loss_of_a_class_is_refused() -> None:

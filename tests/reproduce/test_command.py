@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -12,6 +14,10 @@ from typer.testing import CliRunner
 from metaloss.cli import app
 from metaloss.diagnostics.theorems.statement import NOISY, Statement
 from metaloss.reproduce import command, figures, theorems
+from metaloss.sweeps import local
+from metaloss.sweeps.jobs import Job
+from metaloss.sweeps.sweep import Outcome
+from tests.conftest import Command
 from tests.sweeps.grids import written
 
 
@@ -54,6 +60,25 @@ class TestSweep:
         assert "failed: CE, seed 0: " in shown
         assert "1 run failed" in shown
 
+    def test_resources_are_for_ray(self, tmp_path: Path, refused: Callable[..., str]) -> None:
+        words = ["--out", str(tmp_path / "out"), "--gpus", "0.25", "--retries", "3"]
+        line = refused("sweep", "reproduce/table1_smoke.gin", *words)
+        assert line.endswith("--gpus, --retries: expected --ray as well, got none")
+
+    def test_stopped(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_main: Command
+    ) -> None:
+        def stopped(*_: object) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+        grid, out = written(tmp_path), str(tmp_path / "out")
+        run("sweep", grid, "--out", out, "--only", "method=CE")
+        monkeypatch.setattr(local, "attempt", stopped)
+        code, _, errors = run_main("sweep", grid, "--out", out)
+        assert code == 128 + signal.SIGTERM
+        assert errors.endswith("stopped; the same command goes on\n")
+        assert set(scores(tmp_path / "out")) == {"CE"}  # the table has what is finished
+
     def test_words_that_are_no_choice(self, tmp_path: Path, refused: Callable[..., str]) -> None:
         line = refused("sweep", "reproduce/table1_smoke.gin", "--out", "o", "--only", "CE")
         assert line.endswith("--only: expected AXIS=PATTERN, such as 'method=A-*', got 'CE'")
@@ -77,14 +102,15 @@ class TestReproduce:
         assert (gce["published"], gce["published_std"]) == ("57.41", "0.34")
         assert float(gce["difference"]) == pytest.approx(float(gce["mean"]) - 57.41, abs=1e-3)
 
-    def test_runs_with_other_settings_make_no_table(self, tmp_path: Path) -> None:
+    def test_runs_with_other_settings_leave_the_table(self, tmp_path: Path) -> None:
         out = tmp_path / "out"
         chosen = ["reproduce", "table2", "--out", str(out), "--only", "method=CE"]
         run(*chosen)
+        before = (out / "table2" / "results.csv").read_bytes()
         shown = run(*chosen, "--gin_param", "EPOCHS = 1", code=1)
         assert "another run was begun here" in shown
-        assert "no run is finished, so there is no table" in shown
-        assert not list((out / "table2").glob("results.*"))
+        assert "no run is finished, so there is no table; results.csv, " in shown
+        assert (out / "table2" / "results.csv").read_bytes() == before
         assert "1 run, 1 of them finished" in run(*chosen)
 
     @pytest.mark.parametrize(
@@ -111,6 +137,54 @@ class TestReproduce:
         assert "not made: figure1: expected --only" in shown.replace("\n", "")
         assert (out / "figure3.png").exists()
         assert set(scores(out / "table1")) == {"CE"}
+
+    def test_without_adjusters_the_other_runs_are_made(self, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        (out / "meta_digits").mkdir(parents=True)
+        (out / "meta_digits" / "notes.txt").touch()  # a folder of something else
+        chosen = ["--only", "noise=sym*", "--only", "method=CE", "--only", "method=T-GCE"]
+        shown = run("reproduce", "table3", "--out", str(out), *chosen, code=1)
+        assert "failed: adjusters of table3: " in shown
+        assert "failed: symmetric 0.4, T-GCE, seed 0: " in shown.replace("\n", " ")
+        assert set(scores(out / "table3")) == {"CE"}
+
+    def test_adjusters_are_learned_with_the_settings_of_the_runs(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        jobs: list[Job] = []
+        monkeypatch.setattr(command, "attempt", lambda job, _: jobs.append(job) or Outcome(job))
+        ours = command.Reproduction(scale="smoke", out=tmp_path, bindings=["THREADS = 2"])
+        ((name, table),) = ours.tables("table3").items()
+        assert ours.learn(table, ours.sweep(table, name).runs[0][1]) == []
+        assert "THREADS = 2" in jobs[0].text
+
+    def test_adjusters_that_another_process_learns_are_waited_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tried: list[Job] = []
+
+        def attempt(job: Job, _: object) -> Outcome:
+            tried.append(job)
+            return Outcome(job, "in use", in_use=len(tried) < 3)
+
+        for module in (command, local):
+            monkeypatch.setattr(module, "attempt", attempt)
+        monkeypatch.setattr(local, "time", SimpleNamespace(sleep=lambda _: None))
+        ours = command.Reproduction(scale="smoke", out=tmp_path)
+        ((name, table),) = ours.tables("table3").items()
+        ours.learn(table, ours.sweep(table, name).runs[0][1])
+        assert len(tried) == 3
+
+    def test_without_data_no_adjuster_is_learned(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(command, "attempt", lambda *_: pytest.fail("learned"))
+        ours = command.Reproduction(scale="paper", out=tmp_path, data=tmp_path)
+        ((name, table),) = ours.tables("table3").items()
+        only = {"noise": ["symmetric 0.2"], "method": ["T-GCE"], "seed": ["0"]}
+        (outcome,) = ours.learn(table, ours.sweep(table, name, only).runs[0][1])
+        assert "not learned, as they would be of no use: " in outcome.error
+        assert "tiny-imagenet-200" in capsys.readouterr().err.replace("\n", "")
 
     def test_what_needs_data_says_which(self, refused: Callable[..., str]) -> None:
         line = refused("reproduce", "table1", "--scale", "paper")

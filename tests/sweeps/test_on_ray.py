@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from metaloss.checks import InputError
+from metaloss.experiments import RunFolder
 from metaloss.sweeps import Local, OnRay, Sweep
 from tests.sweeps.grids import CE, GCE, MISFIT, grid
 
@@ -50,6 +51,23 @@ def test_runs_failures_and_a_worker_that_dies(tmp_path: Path) -> None:
     again = here.table()
     assert table is not None and again is not None
     assert table.scores == again.scores
+
+
+@pytest.mark.exhaustive
+def test_a_run_that_another_process_makes_is_waited_for(tmp_path: Path) -> None:
+    sweep = Sweep(grid({"CE": CE}, seeds=(0,)), tmp_path / "out", only={"noise": ["40%"]})
+    ((_, job),) = sweep.runs
+    other = RunFolder(job.folder)
+    other.__enter__().begin()
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        if "another process" in line:
+            other.__exit__(None, None, None)
+
+    assert sweep.run(OnRay(tell=tell)) == []
+    assert lines == [f"{job.name}: another process makes this run", f"[1/1] {job.name}: finished"]
 
 
 @pytest.mark.exhaustive

@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from metaloss.checks import InputError
 from metaloss.tasks import cifar10, cifar100, digits, fashion_mnist
@@ -113,5 +114,14 @@ def test_cifar_with_other_checksums_is_refused(cifar10_folder):
     ("read", "folder"), [(cifar10, "cifar-10-batches-py"), (cifar100, "cifar-100-python")]
 )
 def test_missing_cifar(tmp_path, read, folder):
-    with pytest.raises(InputError, match=f"{folder}: expected the folder"):
+    with pytest.raises(InputError, match=f"{folder}: expected CIFAR10+ as it .*cs.toronto.edu"):
         read(tmp_path)
+
+
+def test_image_files_of_another_cifar(tmp_path):
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            (tmp_path / part / name).mkdir(parents=True)
+            Image.new("RGB", (32, 32)).save(tmp_path / part / name / "1.png")
+    with pytest.raises(InputError, match=r"train: expected .* class of CIFAR100, got 2 folders"):
+        cifar100(tmp_path, size=8)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from metaloss.checks import require
 from metaloss.diagnostics.figures.distributions import Spread, draw_spreads
@@ -23,8 +24,8 @@ def draw_figure8(
 
     A row is a hyperparameter, a column a time; of more than five times, five are shown. The axis is
     the hyperparameter's whole range. SL is shown by :math:`\gamma_1 / \gamma_2` as in the paper, on
-    a logarithmic axis from 0.001 to 1000, whose outer bins hold what is beyond. A dotted line is
-    the loss's default.
+    a logarithmic axis that has all ratios from 0.001 to 1000; the outer bins hold what is beyond. A
+    dotted line is the loss's default.
 
     Args:
         runs: finished runs that learned an adjuster and recorded their samples over training.
@@ -49,6 +50,13 @@ def draw_figure8(
     return figure
 
 
+def _around(ratios: Sequence[Tensor], default: float) -> tuple[float, float]:
+    """Return the ends of the axis: around all times' ratios and the default."""
+    lowest = min(default, *(float(each.min()) for each in ratios))
+    highest = max(default, *(float(each.max()) for each in ratios))
+    return max(0.8 * lowest, _SMALLEST), min(1.25 * highest, 1 / _SMALLEST)
+
+
 def _spreads(records: RunRecords, components: Iterable[type]) -> list[Spread]:
     declared = learned(records, components).loss.hyperparameters
     method, times = method_of(records), over_training(records)
@@ -63,7 +71,7 @@ def _spreads(records: RunRecords, components: Iterable[type]) -> list[Spread]:
         )
         ratios = [a / b for a, b in zip(one, two, strict=True)]
         default = declared[0].default / max(declared[1].default, 1e-9)
-        ends = (_SMALLEST, 1 / _SMALLEST)
+        ends = _around(ratios, default)
         return [Spread(method, r"$\gamma_1 / \gamma_2$", times, ratios, *ends, True, default)]
     return [
         Spread(method, symbol(h.name), times, of[h.name], h.low, h.high, default=h.default)

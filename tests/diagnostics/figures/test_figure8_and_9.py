@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from metaloss.checks import InputError
@@ -35,7 +36,10 @@ def test_hyperparameters_over_their_whole_range(run, tmp_path: Path) -> None:
     names = ("A-GCE", "A-SL", "A-JS")
     figure = draw_figure8([run(name) for name in names], path)
     assert len(figure.axes) == 9
-    ends = {"A-GCE": (0, 1), "A-SL": (1e-3, 1e3), "A-JS": (1e-3, 1 - 1e-3)}
+    both = torch.cat([time.samples["hparams"].double() for time in recorded(run("A-SL"))])
+    ratios = both[:, 0] / both[:, 1]
+    around = 0.8 * min(float(ratios.min()), 0.1), 1.25 * max(float(ratios.max()), 0.1)
+    ends = {"A-GCE": (0, 1), "A-SL": around, "A-JS": (1e-3, 1 - 1e-3)}
     symbols = {"A-GCE": "$q$", "A-SL": r"$\gamma_1 / \gamma_2$", "A-JS": r"$\pi_1$"}
     defaults = {"A-GCE": 0.7, "A-SL": 0.1, "A-JS": 0.5}
     for row, name in enumerate(names):
