@@ -24,7 +24,8 @@ WAYS = {
     "searched": ("{}", "s", "#8a8a8a"),
     "paper's recipe": ("A-{}", "v", "#8fb6e8"),
     "recommended": ("A-{} recommended", "o", "#3d78c9"),
-    "without clean labels": ("{} without clean labels", "D", "#3fa08a"),
+    "frozen adjuster": ("{} without clean labels", "D", "#3fa08a"),
+    "from noisy labels": ("A-{} from noisy labels", "P", "#9a6fb0"),
     "oracle": ("oracle {}", "*", "#d9a441"),
 }
 
@@ -72,7 +73,7 @@ def draw() -> None:
     plt.rcParams["svg.hashsalt"] = "metaloss"  # the same file each time
     found = means()
     noises = list(dict.fromkeys(noise for _, noise in found))
-    figure, panels = plt.subplots(1, len(noises), figsize=(8.2, 3), layout="constrained")
+    figure, panels = plt.subplots(1, len(noises), figsize=(8.2, 3.2), layout="constrained")
     for axes, noise in zip(panels, noises, strict=True):
         axes.axvline(found["CE", noise], color="#d1583d", linewidth=1, label="CE")
         for way, (name, marker, color) in WAYS.items():
@@ -85,7 +86,7 @@ def draw() -> None:
         axes.grid(axis="x", alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     figure.savefig(PICTURE, metadata={"Date": None})
     plt.close(figure)
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from metaloss.kinds import METRICS
+from metaloss.pretrained.bundled import SHORT
 from metaloss.pretrained.summary import Summary
 
 COLUMNS = {"plain": "CE", "fixed": "default", "adjusted": "adjusted"}
@@ -50,6 +51,9 @@ def listing(
 def _table(group: Sequence[Summary], costs: Mapping[str, float]) -> list[RenderableType]:
     first = group[0]
     ids = "needs sample ids" if first.needs_index else "no sample ids needed"
+    shown = {each.name for each in group}
+    short = [name for name, whole in SHORT.items() if whole in shown]
+    ids += f"; short names {', '.join(short)}" if short else ""
     metric = METRICS[first.metric]
     seeds = len(first.held_out_seeds)
     tried = f"{first.held_out_tasks} held-out tasks, {seeds} seed{'s' if seeds != 1 else ''}"
