@@ -57,7 +57,8 @@ class MetaSamples:
             check_at_least("num_meta", self.number, 0)
         elif self.origin != "shared":
             raise InputError(
-                f"num_meta: expected a number, got None for meta_from={self.origin!r}; None means "
+                f"num_meta: expected a number, got None for meta_from={self.origin!r} (gin: "
+                "tasks.classification_task.num_meta = 300); None means "
                 "all training samples, for meta_from='shared'"
             )
 

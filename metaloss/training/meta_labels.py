@@ -28,7 +28,8 @@ def check_meta_loss(task: TaskLike, recipe: Recipe) -> None:
         f"task {task.name}: expected {'a symmetric' if labels else 'a noise-tolerant'} meta loss, "
         "as nobody checked the targets of the meta samples, "
         f"got {found}, which teaches an adjuster to trust wrong targets. Use "
-        "metaloss.meta_losses.MAE() (gin: recipes/no_clean.gin); or, if the targets are right, set "
+        "metaloss.meta_losses.MAE() (gin: recipes/no_clean.gin, as the last file); or, if the "
+        "targets are right, set "
         f"{checked}=True of the data; or set allow_noisy_meta=True of the recipe "
         "(gin: ALLOW_NOISY_META)"
     )

@@ -102,7 +102,8 @@ class Recipe:
         )
         require(
             self.warmup_epochs < self.epochs,
-            f"warmup_epochs: expected fewer than {self.epochs} epochs, got {self.warmup_epochs}",
+            f"warmup_epochs: expected fewer than the {self.epochs} epochs of training, got "
+            f"{self.warmup_epochs} (gin: WARMUP_EPOCHS, EPOCHS)",
         )
         if self.evaluate_last is not None:
             check_at_least("evaluate_last", self.evaluate_last, 1)

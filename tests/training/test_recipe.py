@@ -15,7 +15,7 @@ from metaloss.training import Recipe
     [
         ({"epochs": 0}, "epochs: expected a whole number of at least 1, got 0"),
         ({"epochs": 1, "meta_every": 0}, "meta_every"),
-        ({"epochs": 2, "warmup_epochs": 2}, "warmup_epochs: expected fewer than 2"),
+        ({"epochs": 2, "warmup_epochs": 2}, "warmup_epochs: expected fewer than the 2 epochs"),
         ({"epochs": 2, "snapshots": (0.5, 0.25, 1.0)}, "snapshots"),
         ({"epochs": 2, "snapshots": (0.5,)}, "snapshots"),
         ({"epochs": 2, "snapshots": ()}, "snapshots"),
