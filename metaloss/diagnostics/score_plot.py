@@ -12,12 +12,15 @@ from metaloss.diagnostics.figures.drawing import legend_below, plain_text, save
 from metaloss.experiments.score_table import ScoreTable
 
 SEED, MEAN, BEST, PUBLISHED = "#9aa7b1", "#2f6f9f", "#c8553d", "#24333d"
+CLOSE = 10.0
+"""The distance, in points, up to which published means are shown in any case."""
 
 
 def draw_scores(table: ScoreTable, path: str | Path) -> Figure:
     """Draw a panel for each task, with the scores of every seed and their mean.
 
-    A published mean is a hollow diamond. The best mean of a task has another colour.
+    A published mean is a hollow diamond. A panel has none if they are all far from its scores, as
+    those of another network on less data are. The best mean of a task has another colour.
 
     Args:
         table: the scores.
@@ -42,7 +45,19 @@ def draw_scores(table: ScoreTable, path: str | Path) -> Figure:
     return figure
 
 
+def _comparable(table: ScoreTable, task: str) -> bool:
+    """Return whether published means are not so far away that they would squeeze the scores."""
+    cells = [cell for method in table.methods if (cell := table.cell(method, task)) is not None]
+    scores = [score for cell in cells for score in cell.scores.values()]
+    means = [cell.published.mean for cell in cells if cell.published is not None]
+    if not means:
+        return False
+    margin = max(max(scores) - min(scores), CLOSE)
+    return min(means) <= max(scores) + margin and max(means) >= min(scores) - margin
+
+
 def _panel(axis: Axes, table: ScoreTable, task: str) -> None:
+    comparable = _comparable(table, task)
     for row, method in enumerate(table.methods):
         cell = table.cell(method, task)
         if cell is None:
@@ -67,7 +82,7 @@ def _panel(axis: Axes, table: ScoreTable, task: str) -> None:
             markeredgewidth=2,
             label="best mean" if best else "mean over seeds" if several else "score",
         )
-        if cell.published is not None:
+        if cell.published is not None and comparable:
             axis.plot(
                 [cell.published.mean],
                 [row],

@@ -46,6 +46,13 @@ def test_a_panel_for_each_task_with_all_scores_their_means_and_the_papers(tmp_pa
     assert words == {"a seed", "mean over seeds", "best mean", "the paper's mean", "score"}
 
 
+def test_published_means_that_are_far_from_all_scores_are_left_out(tmp_path: Path) -> None:
+    far = {key: value._replace(mean=20.0) for key, value in TABLE.published.items()}
+    first, second = draw_scores(replace(TABLE, published=far), tmp_path / "scores.svg").axes
+    for axis in (first, second):
+        assert "the paper's mean" not in {label for label, *_ in drawn(axis)}
+
+
 def test_five_tasks_are_in_two_rows_and_names_are_no_mathematics(tmp_path: Path) -> None:
     names = [f"${name}$" for name in "abcde"]
     five = replace(TABLE, tasks=names, scores={("CE", name): {0: 1.0} for name in names})
