@@ -35,9 +35,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
         gains = [gain(runs, *cell, way, CE) for cell in cells]
         points = [(each, place) for place, each in enumerate(gains) if each is not None]
         fill = "none" if name == "MW-Net" else color
-        axes.plot(
-            *zip(*points, strict=True), marker, color=color, markerfacecolor=fill, label=name
-        )
+        axes.plot(*zip(*points, strict=True), marker, color=color, markerfacecolor=fill, label=name)
     axes.axvline(0, color="#d1583d", linewidth=1, zorder=0, label="cross entropy")
     axes.set_yticks(range(len(cells)), [f"{data}, {noise}" for data, noise in cells])
     axes.invert_yaxis()
