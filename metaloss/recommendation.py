@@ -51,8 +51,8 @@ def recommended(
     With clean samples it is PolySoft, adjusted by :class:`~metaloss.conditioners.MarginStatistics`,
     which need no sample ids, and judged by the cross entropy of these samples. Without, it is SL,
     adjusted by the margin, and judged by the mean absolute error of the noisy training samples.
-    Then begin with three epochs of ``criterion.plain_loss`` and no meta steps: a network that knows
-    nothing contradicts right labels too. In gin they are ``recipes/recommended.gin`` and
+    In that case begin with three epochs of ``criterion.plain_loss`` and no meta steps: a network
+    that knows nothing contradicts right labels too. In gin they are ``recipes/recommended.gin`` and
     ``recipes/recommended_noisy.gin``.
 
     Args:

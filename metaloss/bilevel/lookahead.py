@@ -15,7 +15,7 @@ from metaloss.bilevel.auto import auto
 from metaloss.bilevel.batches import AnyBatch, as_batch
 from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.difference import difference
-from metaloss.bilevel.judge import MetaLossFunction, checked_meta_loss
+from metaloss.bilevel.meta_loss import MetaLossFunction, checked_meta_loss
 from metaloss.bilevel.mixed import mixed
 from metaloss.bilevel.optimizers import check_leaves_alone, functional
 from metaloss.bilevel.preconditions import check_model, check_no_step_hooks, isolated

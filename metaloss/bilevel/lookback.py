@@ -16,9 +16,9 @@ from metaloss.bilevel.batches import AnyBatch, as_batch, as_batches
 from metaloss.bilevel.clipping import Clip
 from metaloss.bilevel.difference import CentralDifferences
 from metaloss.bilevel.double_backward import DoubleBackward
-from metaloss.bilevel.judge import MetaLossFunction, checked_meta_loss
 from metaloss.bilevel.lookahead import STRATEGIES
 from metaloss.bilevel.marks import Optimizer, marks, modes, state_marks
+from metaloss.bilevel.meta_loss import MetaLossFunction, checked_meta_loss
 from metaloss.bilevel.mixed import Mixed
 from metaloss.bilevel.network import copied
 from metaloss.bilevel.preconditions import isolated

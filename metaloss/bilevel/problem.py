@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from metaloss.bilevel.judge import MetaLossFunction
+from metaloss.bilevel.meta_loss import MetaLossFunction
 from metaloss.bilevel.network import Buffers, Params, buffers_replaced, copied, outputs_of
 from metaloss.bilevel.optimizers import FunctionalOptimizer
 from metaloss.bilevel.solution import Solution

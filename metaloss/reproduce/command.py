@@ -27,7 +27,7 @@ from metaloss.sweeps import OnRay, Sweep
 from metaloss.sweeps.command import carry_out, executor, make_runs, report
 from metaloss.sweeps.jobs import Job, placed
 from metaloss.sweeps.local import attempt, when_free
-from metaloss.sweeps.sweep import Outcome
+from metaloss.sweeps.sweep import Outcome, write_traceback
 
 CIFAR10 = "CIFAR-10"
 UNPUBLISHED = ("smoke",)
@@ -241,10 +241,10 @@ class Reproduction:
 
         Args:
             table: the table.
-            user: a run that uses the adjusters; whether its data is there is known first.
+            user: a run that uses the adjusters; its data is looked for before they are learned.
 
         Returns:
-            The outcome if it failed.
+            The outcome if it failed; its traceback is written to ``errors/``.
         """
         bindings = [placed(binding, self.places) for binding in table.adjuster_bindings]
         with configuration([table.adjusters], [*bindings, *self.bindings]) as parsed:
@@ -252,15 +252,17 @@ class Reproduction:
         try:
             user.check_data()
         except InputError as error:
-            outcome = Outcome(job, f"not learned, as they would be of no use: {error}")
+            line = f"not learned, as they would be of no use: {error}"
+            outcome = Outcome(job, line, str(error))
         else:
             outcome = self._made(job)
+        write_traceback(user_path(self.out), outcome)
         failed = [outcome] if outcome.error else []
         report(failed)
         return failed
 
     def _made(self, job: Job) -> Outcome:
-        """Run a job that no table is made of, or wait for the process that makes it."""
+        """Run the meta-training, or wait for the process that runs it."""
         if self.ray is not None:
             with executor(self.ray, 1) as execute:
                 (outcome,) = execute([job])
@@ -268,6 +270,6 @@ class Reproduction:
         with observer(Console(stderr=True)) as watching:
             outcome = attempt(job, watching)
             if outcome.in_use:
-                watching.remark(f"{job.name}: another process makes them")
+                watching.remark(f"{job.name}: another process learns them")
                 outcome = when_free(job, watching)
         return outcome

@@ -38,6 +38,16 @@ class Outcome(NamedTuple):
     in_use: bool = False
 
 
+def write_traceback(folder: Path, outcome: Outcome) -> None:
+    """Write the traceback of a job to ``errors/`` in a folder, or remove that of an earlier try."""
+    path = folder / "errors" / f"{slug(outcome.job.name)}.txt"
+    if outcome.error:
+        make_folder(path.parent)
+        write_atomically(path, outcome.details.encode())
+    else:
+        path.unlink(missing_ok=True)
+
+
 Executor: TypeAlias = Callable[[Sequence[Job]], Iterable[Outcome]]
 """Runs jobs, here or elsewhere, and yields the outcome of each as soon as it is known."""
 
@@ -99,13 +109,9 @@ class Sweep:
         self._claim()
         failed = []
         for outcome in executor([job for _, job in self.unfinished]):
-            report = self.out / "errors" / f"{slug(outcome.job.name)}.txt"
+            write_traceback(self.out, outcome)
             if outcome.error:
                 failed.append(outcome)
-                make_folder(report.parent)
-                write_atomically(report, outcome.details.encode())
-            else:
-                report.unlink(missing_ok=True)
         return failed
 
     def _claim(self) -> None:

@@ -145,6 +145,7 @@ class TestReproduce:
         chosen = ["--only", "noise=sym*", "--only", "method=CE", "--only", "method=T-GCE"]
         shown = run("reproduce", "table3", "--out", str(out), *chosen, code=1)
         assert "failed: adjusters of table3: " in shown
+        assert "Traceback" in (out / "errors" / "adjusters-of-table3.txt").read_text()
         assert "failed: symmetric 0.4, T-GCE, seed 0: " in shown.replace("\n", " ")
         assert set(scores(out / "table3")) == {"CE"}
 

@@ -23,7 +23,7 @@ def checked_meta_loss(meta_loss: Any) -> MetaLossFunction | None:
             and targets.
 
     Example:
-        >>> from metaloss.bilevel.judge import checked_meta_loss
+        >>> from metaloss.bilevel.meta_loss import checked_meta_loss
         >>> from metaloss.losses import GCE
         >>> checked_meta_loss(GCE())
         Traceback (most recent call last):
