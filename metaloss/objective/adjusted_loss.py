@@ -122,8 +122,8 @@ class AdjustedLoss(Criterion):
             outputs: logits ``[batch, classes]``; ``[batch, classes, d1, ...]``, of which each
                 position is a sample; or ``[classes]``. For regression values ``[batch, values]``.
                 Or what holds logits: a mapping with ``"logits"``, an object with ``.logits``.
-            targets: int64 labels ``[batch]``, ``[batch, d1, ...]`` or ``[]``; or values shaped as
-                ``outputs``.
+            targets: int64 or uint8 labels ``[batch]``, ``[batch, d1, ...]`` or ``[]``; or values
+                shaped as ``outputs``.
             index: int64 sample ids shaped as the labels, if the conditioner needs them.
             num_items_in_batch: the number of labels in several accumulated batches, by which the
                 sum is divided instead; the Trainer of transformers passes it.

@@ -20,7 +20,7 @@ from metaloss.conditioners.base import features_declared, observed, tracked
 from metaloss.kinds import kind_of
 from metaloss.losses import LossFamily
 from metaloss.losses.hyperparameter import declared, ranges
-from metaloss.objective.samples import Samples
+from metaloss.objective.samples import Samples, transformed
 from metaloss.processes import joint_rows, together
 from metaloss.types import Targets
 
@@ -73,7 +73,8 @@ def features_of(
     samples.
 
     Raises:
-        InputError: the conditioner returns another shape than ``[samples, num_features]``.
+        InputError: the conditioner returns another shape than ``[samples, num_features]``; or it is
+            to remember the samples inside a transform of ``torch.func``.
     """
     outputs = samples.outputs
     if conditioner is None:
@@ -82,6 +83,7 @@ def features_of(
     if not track:
         features = conditioner(outputs, samples.targets, samples.index)
     else:
+        _check_memory(conditioner)
         outputs = outputs if samples.finite else finite(outputs)
         if together() and conditioner.remembers:
             features = conditioner(outputs, samples.targets, samples.index)
@@ -110,6 +112,16 @@ def remember(conditioner: Conditioner | None, samples: Samples) -> None:
         if kept.device.type == "cpu" and bool(kept.all()):  # elsewhere it would wait
             kept = None
     observed(conditioner, finite(outputs.detach()), targets, index, kept)
+
+
+def _check_memory(conditioner: Conditioner) -> None:
+    """Raises an error where a memory would keep what exists inside ``torch.func`` alone."""
+    if conditioner.remembers and not torch.compiler.is_compiling() and transformed():
+        raise InputError(
+            f"{type(conditioner).__name__} remembers each batch, which torch.func.grad and vmap do "
+            "not allow: call criterion.training_loss(outputs, targets) inside the transform, and "
+            "criterion.observe(outputs, targets) outside it, once a step"
+        )
 
 
 def predicted(

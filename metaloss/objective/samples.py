@@ -57,7 +57,8 @@ def as_samples(
         kind: the kind of the targets.
         outputs: logits ``[batch, classes]``, ``[batch, classes, d1, ...]`` or ``[classes]``, or
             what :func:`logits_in` reads them from; values ``[batch, values]`` for regression.
-        targets: labels ``[batch]``, ``[batch, d1, ...]`` or ``[]``; values ``[batch, values]``.
+        targets: int64 or uint8 labels ``[batch]``, ``[batch, d1, ...]`` or ``[]``; values
+            ``[batch, values]``.
         index: sample ids, shaped as the labels.
         ignore_index: the label of samples that do not count.
 
@@ -74,6 +75,8 @@ def as_samples(
         (torch.Size([3, 4]), tensor([0, 1, 0]), tensor([ True,  True, False]))
     """
     outputs = logits_in(outputs, targets)
+    if isinstance(targets, Tensor) and targets.dtype == torch.uint8:
+        targets = targets.long()  # nn.CrossEntropyLoss takes bytes too
     given = outputs, targets
     if kind == CLASSIFICATION and not (_has(outputs, 2) and _has(targets, 1)):
         _refuse_probabilities(outputs, targets)
@@ -93,8 +96,12 @@ def as_samples(
 
 def readable(values: Tensor) -> bool:
     """Whether values can be read at once: on the CPU, neither compiled nor under torch.func."""
-    transformed = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
-    return values.device.type == "cpu" and not transformed
+    return values.device.type == "cpu" and not torch.compiler.is_compiling() and not transformed()
+
+
+def transformed() -> bool:
+    """Whether a transform of ``torch.func``, such as ``grad`` or ``vmap``, calls this function."""
+    return bool(torch._C._are_functorch_transforms_active())
 
 
 def logits_in(outputs: Any, targets: Any) -> Any:

@@ -19,6 +19,11 @@ from metaloss.pretrained.bundled import FOLDER, SHORT, list_pretrained
 from metaloss.pretrained.files import load_adjuster
 from metaloss.pretrained.hub import REPOSITORY, download
 
+_EXPECTED = (
+    "the folder of a saved adjuster, user/name on the Hugging Face Hub, or one of "
+    f"{', '.join(SHORT)} (metaloss adjusters lists all)"
+)
+
 
 def from_pretrained(
     name: str | Path,
@@ -76,8 +81,10 @@ def from_pretrained(
 
 def folder_of(name: str | Path) -> Path:
     """Returns the folder that :func:`from_pretrained` loads for this name."""
+    if not isinstance(name, str | Path) or not str(name):
+        raise InputError(f"name: expected {_EXPECTED}, got {name!r}")
     path = user_path(name)
-    if str(name) and path.is_dir():
+    if path.is_dir():
         return path
     if path.is_file():
         raise InputError(
@@ -104,7 +111,4 @@ def _unknown(name: str, names: Sequence[str]) -> str:
         )
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    return (
-        f"{name}: expected the folder of a saved adjuster, user/name on the Hugging Face Hub, or "
-        f"one of {', '.join(SHORT)} (metaloss adjusters lists all), got nothing there{hint}"
-    )
+    return f"{name}: expected {_EXPECTED}, got nothing there{hint}"

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import metaloss
@@ -201,6 +202,15 @@ def test_outputs_that_hold_logits() -> None:
         torch.testing.assert_close(criterion(held, targets), expected)
     flat, labels = drawn((7,))
     assert torch.equal(criterion({"logits": flat}, labels), criterion(flat, labels))
+
+
+def test_labels_of_one_byte() -> None:
+    criterion = AdjustedLoss.fixed(CrossEntropy(), ignore_index=1)
+    for shape in ((7,), (3, 4)):
+        outputs, targets = drawn(shape)
+        small = targets.clamp(min=0).to(torch.uint8)
+        expected = F.cross_entropy(outputs, small.long(), ignore_index=1)
+        torch.testing.assert_close(criterion(outputs, small), expected)
 
 
 def test_it_is_saved_with_its_weights() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
+import pytest
 import torch
 
 from metaloss import AdjustedLoss, Adjuster, ConstantAdjuster, ScheduledAdjuster
+from metaloss.checks import InputError
 from metaloss.conditioners import (
     ClassMargins,
     Concat,
@@ -139,6 +141,21 @@ def test_what_needs_the_number_of_classes_alone_needs_no_preparation() -> None:
     assert torch.equal(again(outputs, targets), fresh(outputs, targets))
     again.prepare(targets, 4)  # begins anew
     assert not again.conditioner.state_dict()["conditioners.1.totals"].any()
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+def test_a_memory_stays_out_of_transforms(calls: int) -> None:
+    criterion, (outputs, targets) = by_class(), logits()
+    for _ in range(calls):  # the first call makes the memory, the others write into it
+        criterion(outputs, targets)
+    before = {name: value.clone() for name, value in criterion.state_dict().items()}
+    with pytest.raises(InputError, match=r"Concat remembers each batch.*training_loss.*observe"):
+        torch.func.grad(lambda z: criterion(z, targets))(outputs)
+    found = torch.func.grad(lambda z: criterion.training_loss(z, targets))(outputs)
+    assert all(torch.equal(before[name], value) for name, value in criterion.state_dict().items())
+    leaf = outputs.detach().requires_grad_()
+    criterion(leaf, targets).backward()
+    torch.testing.assert_close(found, leaf.grad)
 
 
 def test_it_goes_to_the_device_of_the_outputs() -> None:

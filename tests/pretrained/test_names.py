@@ -179,6 +179,13 @@ def test_an_unknown_name_says_which_there_are(name) -> None:
         metaloss.from_pretrained(name)
 
 
+@pytest.mark.parametrize("name", ["", None, 3])
+@pytest.mark.bad_input
+def test_no_name(name: object) -> None:
+    with pytest.raises(InputError, match=f"name: expected the folder .*gce, .*got {name!r}"):
+        metaloss.from_pretrained(name)
+
+
 def test_a_file_is_not_a_folder(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     saved(tmp_path / "mine")
