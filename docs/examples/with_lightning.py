@@ -6,9 +6,7 @@ import metaloss  # first: it mends torchvision beside a CPU build of torch
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
-
-from metaloss.integrations.lightning import ProgressCallback
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 
 class Classifier(LightningModule):
@@ -20,12 +18,12 @@ class Classifier(LightningModule):
         self.net = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 10))
 
     def training_step(self, batch, _batch_idx):
-        """The loss of a batch, whose samples come with their positions."""
-        inputs, targets, index = batch
-        return self.criterion(self.net(inputs), targets, index)
+        """The adjusted loss of a batch."""
+        inputs, targets = batch
+        return self.criterion(self.net(inputs), targets)
 
     def validation_step(self, batch, _batch_idx):
-        """Plain cross entropy, as the criterion is in evaluation mode; no ids are needed."""
+        """Plain cross entropy, as the criterion is in evaluation mode."""
         inputs, targets = batch
         self.log("val_loss", self.criterion(self.net(inputs), targets))
 
@@ -34,30 +32,27 @@ class Classifier(LightningModule):
         return torch.optim.SGD(self.net.parameters(), lr=0.1, momentum=0.9)
 
 
-def main(epochs: int = 3) -> Classifier:
+def main(epochs: int = 5) -> Classifier:
     """Train on made-up data."""
     torch.manual_seed(0)
     inputs = torch.randn(640, 20)
-    targets = inputs[:, :10].argmax(dim=1)
-    train = TensorDataset(inputs[:512], targets[:512], torch.arange(512))
-    validation = TensorDataset(inputs[512:], targets[512:])
-    criterion = metaloss.from_pretrained("sl-fashion-mnist-context")
-    criterion.prepare(targets[:512], num_classes=10)
+    samples = TensorDataset(inputs, inputs[:, :10].argmax(dim=1))
+    train = DataLoader(Subset(samples, range(512)), batch_size=64, shuffle=True)
+    validation = DataLoader(Subset(samples, range(512, 640)), batch_size=64)
+
+    # It was nn.CrossEntropyLoss().
+    criterion = metaloss.from_pretrained("sl", total_steps=len(train) * epochs)
+
     classifier = Classifier(criterion)
     trainer = Trainer(
         max_epochs=epochs,
-        callbacks=[ProgressCallback(criterion)],
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(
-        classifier,
-        DataLoader(train, batch_size=64, shuffle=True),
-        DataLoader(validation, batch_size=64),
-    )
+    trainer.fit(classifier, train, validation)
     return classifier
 
 
