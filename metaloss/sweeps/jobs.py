@@ -21,6 +21,9 @@ from metaloss.sweeps.grid import Grid, GridCell
 from metaloss.sweeps.process import run_in_processes
 from metaloss.training.observe import Observer
 
+RESULTS = "results.json"
+"""What a run that is finished leaves in its folder."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -48,7 +51,7 @@ class Job:
 
         A damaged file is of a run that is not finished; :meth:`run` writes it anew.
         """
-        path = Path(self.folder) / "results.json"
+        path = Path(self.folder) / RESULTS
         config = Path(self.folder) / "config.gin"
         if not path.is_file() or not config.is_file() or read_text(config) != self.text:
             return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -15,11 +17,11 @@ from metaloss.experiments.score_table import Published, ScoreTable, titled
 from metaloss.files import check_place, make_folder, read_text, user_path, write_atomically
 from metaloss.kinds import METRICS
 from metaloss.sweeps.grid import Grid, GridCell
-from metaloss.sweeps.jobs import Job, jobs_of
+from metaloss.sweeps.jobs import RESULTS, Job, jobs_of
 
 GRID_FILE = "grid.txt"
 # What `metaloss train` writes, part of which the table of a grid would replace.
-_OF_OTHERS = ("config.gin", "results.json")
+_OF_OTHERS = ("config.gin", RESULTS)
 
 
 class Outcome(NamedTuple):
@@ -64,7 +66,7 @@ class Sweep:
         places: the texts that words in braces in the grid's bindings stand for.
 
     Raises:
-        InputError: a configuration is invalid.
+        InputError: the configuration of a run to make is invalid.
     """
 
     def __init__(
@@ -78,12 +80,10 @@ class Sweep:
         self.grid = grid
         self.out = user_path(out)
         check_place(self.out)
-        cells = grid.cells()
-        jobs = jobs_of(grid, cells, self.out, bindings, places)
-        self.every = list(zip(cells, jobs, strict=True))
-        chosen = {cell.name for cell in grid.cells(only)}
+        chosen = grid.cells(only)
         require(len(chosen) > 0, "only: expected runs of the grid, got none")
-        self.runs = [(cell, job) for cell, job in self.every if cell.name in chosen]
+        self._jobs = partial(jobs_of, grid, out=self.out, bindings=bindings, places=places)
+        self.runs = list(zip(chosen, self._jobs(chosen), strict=True))
 
     @property
     def unfinished(self) -> list[tuple[GridCell, Job]]:
@@ -168,14 +168,12 @@ class Sweep:
         scores: dict[tuple[str, str], dict[int, float]] = {}
         found: dict[str, Mapping[str, Any]] = {}
         last = 0
-        for cell, job in self.every:
-            result = job.result()
-            if result is not None:
-                (row,) = result["rows"]
-                last = result["last"]
-                found[cell.values[self.grid.rows]] = row
-                place = cell.values[self.grid.rows], self.grid.column(cell)
-                scores.setdefault(place, {})[cell.seed] = row[f"{row['metric']}_mean"]
+        for cell, result in self._results():
+            (row,) = result["rows"]
+            last = result["last"]
+            found[cell.values[self.grid.rows]] = row
+            place = cell.values[self.grid.rows], self.grid.column(cell)
+            scores.setdefault(place, {})[cell.seed] = row[f"{row['metric']}_mean"]
         if not found:
             return None
         metrics = sorted({row["metric"] for row in found.values()})
@@ -197,4 +195,20 @@ class Sweep:
     @property
     def columns(self) -> list[str]:
         """The columns of the grid's table, in order."""
-        return list(dict.fromkeys(self.grid.column(cell) for cell, _ in self.every))
+        return list(dict.fromkeys(self.grid.column(cell) for cell in self.grid.cells()))
+
+    def _results(self) -> Iterator[tuple[GridCell, dict[str, Any]]]:
+        """Yields the results of all finished runs of the grid, in its order.
+
+        A run that was not chosen is parsed only if its folder has a result: the hundreds of runs
+        of a table of the paper take half a minute.
+        """
+        chosen = {cell.name: job for cell, job in self.runs}
+        for cell in self.grid.cells():
+            job = chosen.get(cell.name)
+            if job is None and (self.out / cell.folder / RESULTS).is_file():
+                with suppress(InputError):  # then it is of other settings than these
+                    (job,) = self._jobs([cell])
+            result = None if job is None else job.result()
+            if result is not None:
+                yield cell, result

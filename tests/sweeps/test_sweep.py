@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -192,6 +193,31 @@ def test_the_table_has_finished_runs_that_were_not_chosen(tmp_path: Path) -> Non
     assert table is not None
     assert set(table.scores) == {("CE", "20%"), ("CE", "40%"), ("GCE", "20%")}
     assert (table.methods, table.tasks) == (["CE", "GCE"], ["20%", "40%"])
+
+
+def test_runs_that_are_neither_chosen_nor_finished_are_not_parsed(tmp_path: Path) -> None:
+    broken = {"CE": CE, "GCE": ["losses/none.gin"]}
+    with pytest.raises(InputError, match=r"losses/none\.gin"):
+        Sweep(grid(broken, seeds=(0,)), tmp_path / "out")
+    sweep = Sweep(grid(broken, seeds=(0,)), tmp_path / "out", only={"method": ["CE"]})
+    assert sweep.run(Local()) == []
+    table = sweep.table()
+    assert table is not None and set(table.scores) == {("CE", "20%"), ("CE", "40%")}
+    # A folder of what these settings cannot be is not among the results.
+    left = tmp_path / "out" / "20" / "GCE" / "seed-0"
+    shutil.copytree(tmp_path / "out" / "20" / "CE" / "seed-0", left)
+    assert (again := sweep.table()) is not None and again.scores == table.scores
+
+
+def test_what_another_process_finished_meanwhile_is_in_the_table(tmp_path: Path) -> None:
+    one, other = (
+        Sweep(grid(seeds=(0,)), tmp_path / "out", only={"method": [name], "noise": ["20%"]})
+        for name in ("CE", "GCE")
+    )
+    one.run(Local())
+    other.run(Local())
+    table = one.table()
+    assert table is not None and set(table.scores) == {("CE", "20%"), ("GCE", "20%")}
 
 
 def test_a_run_that_another_process_makes_is_waited_for(
