@@ -24,7 +24,7 @@ WAYS = {
     "searched": ("{}", "s", "#8a8a8a"),
     "paper's recipe": ("A-{}", "v", "#8fb6e8"),
     "recommended": ("A-{} recommended", "o", "#3d78c9"),
-    "learned elsewhere": ("{} without clean labels", "D", "#3fa08a"),
+    "learned elsewhere": ("{} learned elsewhere", "D", "#3fa08a"),
     "from noisy labels": ("A-{} from noisy labels", "P", "#9a6fb0"),
     "oracle": ("oracle {}", "*", "#d9a441"),
 }
