@@ -23,6 +23,7 @@ import gin
 from metaloss.checks import InputError, require
 from metaloss.gin_errors import gin_errors
 from metaloss.gin_files import find, shipped
+from metaloss.gin_keys import check_keys, open_checked
 
 T = TypeVar("T")
 
@@ -111,6 +112,7 @@ def configuration(
                     gin.parse_config_file(str(path))
             for binding in bindings:
                 _check_used(binding)
+                check_keys(binding, f"--gin_param {binding!r}")
                 with gin_errors(f"--gin_param {binding!r}: "):
                     _parse(binding)
             with gin_errors():
@@ -146,7 +148,7 @@ def _including_from(folders: Sequence[str]) -> Iterator[None]:
     places, readers = gin.config._LOCATION_PREFIXES, gin.config._FILE_READERS
     before = list(places), list(readers)
     places[:] = folders
-    readers[:] = [reader for reader in readers if reader[0] is open]
+    readers[:] = [(open_checked, exists) for reader, exists in readers if reader is open]
     try:
         yield
     finally:

@@ -23,7 +23,7 @@ LAYERS = [
     {"arguments", "complaints", "inputs"},
     {"types"},
     {"files", "kinds", "machine", "seeding", "shim"},
-    {"gin_files", "losses", "models", "tasks"},
+    {"gin_files", "gin_keys", "losses", "models", "tasks"},
     {"conditioners", "theory"},
     {"meta_losses"},
     {"adjusters"},

@@ -67,6 +67,10 @@ KINDS = [
     ("a_gce/experiments.Adjusted.start = 3", "start: expected text or a Path or None, got 3"),
     ("ce/experiments.Conventional.name = 3", "name: expected text, got 3"),
     ("gce/experiments.Conventional.values = 0.5", "values: expected a dictionary or None, got 0.5"),
+    (
+        "gce/experiments.Conventional.values = {'q': 0.7, 'q': 0.8}",
+        "line 1: expected each key of a dict once, got 'q' twice",
+    ),
     ("training.Recipe.snapshots = 1", "snapshots: expected a list of numbers, got 1"),
     ("SEEDS = 'ab'", "seeds: expected a list of whole numbers, got 'ab'"),
     ("SEEDS = {}", "seeds: expected a list of whole numbers, got a dict"),
@@ -97,6 +101,10 @@ FILES = [
     (
         "experiments.Experiment.methods = [@a_js/experiments.Adjusted()]",
         "Adjusted: expected a value for name and loss, .*include 'losses/js.gin', which binds it",
+    ),
+    (
+        "gce/experiments.Conventional.values = {'q': 0.7, 'q': 0.8}",
+        r"wrong.gin, line 6: expected each key of a dict once, got 'q' twice",
     ),
     ("training.Recipe.optimizer = @optim.AdamW", "optim: .*write 'from torch import optim' in it"),
 ]
