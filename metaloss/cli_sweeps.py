@@ -60,6 +60,11 @@ def sweep(
     from metaloss.sweeps.command import carry_out, parsed_only
 
     with configuration([grid]) as parsed:
+        require(
+            parsed.binds(Grid, "axes"),
+            f"{grid}: expected the file of a grid of runs, which binds sweeps.Grid.axes, got none; "
+            "metaloss train runs that of an experiment",
+        )
         built = parsed.build(Grid)
     made = Sweep(built, out, gin_param or [], parsed_only(only or []))
     cluster = _cluster(ray, cpus, gpus, retries)

@@ -60,9 +60,10 @@ class Config:
         with gin_errors():  # a copy of gin's own value is the value that it stands for
             return copy.deepcopy(gin.query_parameter(f"{cls.__name__}.{name}"))
 
-    def binds(self, what: Callable[..., object], argument: str) -> bool:
-        """Return whether the configuration binds an argument of a class or a function."""
-        pattern = rf"^(\w+[./])*{what.__name__}\.{argument} ="
+    def binds(self, what: Callable[..., object] | str, argument: str) -> bool:
+        """Return whether an argument of a class or a function, or of one so named, is bound."""
+        name = what if isinstance(what, str) else what.__name__
+        pattern = rf"^(\w+[./])*{name}\.{argument} ="
         return re.search(pattern, self.text, re.MULTILINE) is not None
 
     @cached_property

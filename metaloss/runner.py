@@ -174,6 +174,11 @@ def build(parsed: Config) -> Any:
     """
     cls = experiment_class(parsed)
     require(
+        not parsed.binds("Grid", "axes"),
+        "expected the file of an experiment, got that of a grid of runs: metaloss sweep GRID.gin, "
+        "or metaloss reproduce TARGET for those of the paper",
+    )
+    require(
         parsed.binds(cls, "methods"),
         f"{cls.__name__}.methods: required, got nothing; to put learned adjusters on this task: "
         "metaloss transfer CONFIG.gin --adjuster NAME",

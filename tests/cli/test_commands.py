@@ -90,7 +90,8 @@ def test_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (["train", "experiments/fashion_mnist.gin"], "DATA: required, got nothing"),
         (["demo", "--gin_param", "epochs = 3"], "did you mean EPOCHS?"),
-        (["sweep", "experiments/demo.gin"], "bind arguments of Grid, got none"),
+        (["sweep", "experiments/demo.gin"], "metaloss train runs that of an experiment"),
+        (["train", "reproduce/table1_smoke.gin"], "a grid of runs: metaloss sweep GRID.gin"),
         (["demo", "--gin_param", "IN_FEATURES = 3"], "a macro that the gin files use"),
         (
             ["demo", "--gin_param", "a_gc/experiments.Adjusted.detach = False"],
