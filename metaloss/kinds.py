@@ -89,10 +89,10 @@ class Kind(ABC):
 
     @abstractmethod
     def losses(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
-        """Returns the plain loss of each sample, which clean samples are evaluated by."""
+        """Return the plain loss of each sample, which clean samples are evaluated by."""
 
     def mean_loss(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
-        """Returns the mean of the plain loss, the meta loss of Eq. 9."""
+        """Return the mean of the plain loss, the meta loss of Eq. 9."""
         return self.losses(outputs, targets).mean()
 
 
@@ -134,19 +134,19 @@ class Classification(Kind):
     def score(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
     ) -> Float[Tensor, " batch"]:
-        """Returns 100 where the largest logit is the label's, else 0."""
+        """Return 100 where the largest logit is the label's, else 0."""
         return 100 * (outputs.argmax(dim=1) == targets).to(outputs.dtype)
 
     def losses(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
     ) -> Float[Tensor, " batch"]:
-        """Returns cross entropy."""
+        """Return cross entropy."""
         return F.cross_entropy(outputs, targets, reduction="none")
 
     def mean_loss(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
-        """Returns the mean cross entropy; one call has the faster second derivatives."""
+        """Return the mean cross entropy; one call has the faster second derivatives."""
         return F.cross_entropy(outputs, targets)
 
 
@@ -192,13 +192,13 @@ class Regression(Kind):
     def score(
         self, outputs: Float[Tensor, "batch values"], targets: Float[Tensor, "batch values"]
     ) -> Float[Tensor, " batch"]:
-        """Returns the absolute error of each sample, a mean over its values."""
+        """Return the absolute error of each sample, a mean over its values."""
         return (outputs - targets).abs().mean(dim=1)
 
     def losses(
         self, outputs: Float[Tensor, "batch values"], targets: Float[Tensor, "batch values"]
     ) -> Float[Tensor, " batch"]:
-        """Returns half the squared error of each sample, a mean over its values."""
+        """Return half the squared error of each sample, a mean over its values."""
         return torch.square(outputs - targets).mean(dim=1) / 2
 
 
@@ -218,7 +218,7 @@ METRICS = {kind.metric.name: kind.metric for kind in (CLASSIFICATION, REGRESSION
 
 
 def kind_of(num_classes: int | None) -> Kind:
-    """The kind of a task with so many classes.
+    """Return the kind of a task with so many classes.
 
     Example:
         >>> from metaloss.kinds import kind_of

@@ -46,7 +46,7 @@ def recommended(
     ignore_index: int = IGNORED,
     weight: Float[Tensor, " classes"] | None = None,
 ) -> Recommended:
-    """Returns the composition to begin with, which the page "Recommended" compares with others.
+    """Return the composition to begin with, which the page "Recommended" compares with others.
 
     With clean samples it is PolySoft, adjusted by :class:`~metaloss.conditioners.MarginStatistics`,
     which need no sample ids, and judged by the cross entropy of these samples. Without, it is SL,
@@ -110,7 +110,7 @@ def recommended(
 
 
 def recommended_loss(num_classes: int) -> LossFamily:
-    r"""Returns PolySoft with a range of :math:`\lambda` in which a new network learns.
+    r"""Return PolySoft with a range of :math:`\lambda` in which a new network learns.
 
     A network that knows nothing has a cross entropy of :math:`\log c` on every sample. PolySoft is
     constant from :math:`\lambda` on, so the range begins at :math:`1 + \log c`.

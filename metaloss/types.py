@@ -63,7 +63,7 @@ class Loader(Protocol):
         ...
 
     def __len__(self) -> int:
-        """The number of batches in an epoch."""
+        """Return the number of batches in an epoch."""
         ...
 
     def epoch(self, number: int) -> Iterator[Batch]:

@@ -33,7 +33,7 @@ def array_files(
     labels_checked: bool = False,
     name: str | None = None,
 ) -> Source[ImageSet]:
-    """A data set in ``.npy`` files that are memory-mapped: each batch is read when it is needed.
+    """Read a data set in memory-mapped ``.npy`` files: each batch is read when it is needed.
 
     The memory that a run takes does not depend on the size of the inputs. There are 8 bytes for
     each label and for each position, and what noise and a conditioner's memory need of each sample.

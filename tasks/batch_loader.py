@@ -88,11 +88,11 @@ class BatchLoader:
 
     @property
     def num_samples(self) -> int:
-        """Number of samples in the set."""
+        """Return the number of samples in the set."""
         return self._plan.num_samples
 
     def __len__(self) -> int:
-        """Number of batches in an epoch."""
+        """Return the number of batches in an epoch."""
         return len(self._plan)
 
     @cached_property

@@ -58,7 +58,7 @@ class BatchPlan:
         check_batch_size("batch_size", self.batch_size, self.num_samples)
 
     def __len__(self) -> int:
-        """Number of batches in an epoch."""
+        """Return the number of batches in an epoch."""
         whole, left = divmod(self.num_samples, self.batch_size)
         return whole + (left > 0 and not self.drop_last)
 

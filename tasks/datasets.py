@@ -44,7 +44,7 @@ _CIFAR_ERRORS = (
 
 
 def digits() -> Source[ImageSet]:
-    """The 1,797 grey 8x8 handwritten digits that come with scikit-learn.
+    """Return the 1,797 grey 8x8 handwritten digits that come with scikit-learn.
 
     Returns:
         Training samples only, with pixels scaled from 0..16 to 0..255. A task takes its test

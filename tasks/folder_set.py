@@ -67,7 +67,7 @@ class FolderSet:
         )
 
     def __len__(self) -> int:
-        """Number of samples."""
+        """Return the number of samples."""
         return len(self.targets)
 
     @property

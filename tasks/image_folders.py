@@ -27,7 +27,7 @@ def image_folder(
     threads: int | None = None,
     name: str | None = None,
 ) -> Source[ImageSet]:
-    """A data set of image files that are decoded into memory.
+    """Read a data set of image files that are decoded into memory.
 
     For images too large for that, :func:`metaloss.tasks.image_files` reads each when it is needed.
 
@@ -80,7 +80,7 @@ def image_files(
     timeout: float = TIMEOUT,
     name: str | None = None,
 ) -> Source[FolderSet]:
-    """A data set of image files that are read when they are needed.
+    """Read a data set of image files that are read when they are needed.
 
     For images that fit in memory decoded, :func:`metaloss.tasks.image_folder` trains faster.
 

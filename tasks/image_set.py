@@ -82,7 +82,7 @@ class ImageSet:
         )
 
     def __len__(self) -> int:
-        """Number of samples."""
+        """Return the number of samples."""
         return len(self.targets)
 
     @property

@@ -41,7 +41,7 @@ class MappedSamples:
     name: str
 
     def __len__(self) -> int:
-        """Number of samples."""
+        """Return the number of samples."""
         return len(self.index)
 
     @property

@@ -25,7 +25,7 @@ def own_data(
     flip: bool = True,
     strict: bool = False,
 ) -> AnySource:
-    r"""A data set whose labels nobody checked, but for those of ``clean`` and of a test set.
+    r"""Read a data set whose labels nobody checked, but for those of ``clean`` and of a test set.
 
     Args:
         data: a folder with a folder of images for each class, perhaps inside folders ``train`` and

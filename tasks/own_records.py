@@ -57,7 +57,7 @@ class Records:
         )
 
     def __len__(self) -> int:
-        """Number of samples."""
+        """Return the number of samples."""
         return len(self.ids)
 
     @property

@@ -56,7 +56,7 @@ class Table:
         )
 
     def __len__(self) -> int:
-        """Number of samples."""
+        """Return the number of samples."""
         return len(self.inputs)
 
     @property
@@ -82,7 +82,7 @@ class Table:
 
 
 def diabetes() -> Table:
-    """The 442 diabetes patients that come with scikit-learn.
+    """Return the 442 diabetes patients that come with scikit-learn.
 
     Returns:
         Ten measurements of each patient, and the progression of the disease after a year, from 25

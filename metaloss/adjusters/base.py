@@ -44,7 +44,7 @@ class BaseAdjuster(nn.Module, ABC):
     def forward(
         self, features: Float[Tensor, "batch features"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """Returns the hyperparameters of each sample, ``[batch, d']``."""
+        """Return the hyperparameters of each sample, ``[batch, d']``."""
 
     def set_progress(self, fraction: float) -> None:
         """Set the fraction of training that is done, from 0 to 1."""
@@ -57,7 +57,7 @@ class BaseAdjuster(nn.Module, ABC):
     def bounded(
         self, logits: Float[Tensor, "batch hyperparameters"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """Returns ``low + (high - low) sigmoid(logits)``, the paper's scaling with a lower end.
+        """Return ``low + (high - low) sigmoid(logits)``, the paper's scaling with a lower end.
 
         The logits are clamped, so that predictions stay 2e-12 of the range away from its ends:
         a CPU is several times slower with subnormal numbers, which gradients would become.
@@ -66,12 +66,12 @@ class BaseAdjuster(nn.Module, ABC):
 
 
 def row(values: Iterable[float]) -> Float[Tensor, " hyperparameters"]:
-    """Returns the values as a tensor of torch's default dtype, the dtype of a layer's weights."""
+    """Return the values as a tensor of torch's default dtype, the dtype of a layer's weights."""
     return torch.tensor(tuple(values), dtype=torch.get_default_dtype())
 
 
 def check_any(hyperparameters: Sequence[Hyperparameter]) -> Sequence[Hyperparameter]:
-    """Returns the hyperparameters if there is at least one, else raises :class:`InputError`."""
+    """Return the hyperparameters if there is at least one, else raise :class:`InputError`."""
     require(
         len(hyperparameters) > 0,
         "hyperparameters: expected one or more to predict, got none (this loss has nothing to "
@@ -85,7 +85,7 @@ def values_by_name(
     values: Mapping[str, float],
     otherwise: Mapping[str, float],
 ) -> Float[Tensor, " hyperparameters"]:
-    """Returns the given values, checked, and those of ``otherwise`` for the other names."""
+    """Return the given values, checked, and those of ``otherwise`` for the other names."""
     names = [h.name for h in hyperparameters]
     for name in values:
         require(name in names, f"values: expected names of ({', '.join(names)}), got {name!r}")

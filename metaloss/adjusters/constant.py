@@ -44,7 +44,7 @@ class ConstantAdjuster(BaseAdjuster):
     def forward(
         self, features: Float[Tensor, "batch features"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """Returns the same row for each sample."""
+        """Return the same row for each sample."""
         return self.values.to(features.dtype).expand(len(features), -1)
 
 
@@ -92,7 +92,7 @@ class OracleAdjuster(BaseAdjuster):
     def forward(
         self, features: Float[Tensor, "batch features"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """Returns the row for wrong labels where the feature is 1, else that for right labels."""
+        """Return the row for wrong labels where the feature is 1, else that for right labels."""
         return torch.lerp(
             self.clean.to(features.dtype), self.noisy.to(features.dtype), features[:, :1]
         )

@@ -21,7 +21,7 @@ CLOSEST = 0.05
 
 
 def set_initial(last: nn.Linear, hyperparameters: Sequence[Hyperparameter], initial: str) -> None:
-    r"""Initializes the bias of an adjuster's last layer so that it predicts the defaults.
+    r"""Initialize the bias of an adjuster's last layer so that it predicts the defaults.
 
     The bias becomes :math:`\sigma^{-1}((\text{default} - \text{low}) / (\text{high} -
     \text{low}))`. The weights are not changed.

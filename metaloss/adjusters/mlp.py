@@ -69,7 +69,7 @@ class Adjuster(BaseAdjuster):
         hidden: int = 100,
         initial: str = "defaults",
     ) -> Adjuster:
-        """Returns an adjuster for a loss and a conditioner."""
+        """Return an adjuster for a loss and a conditioner."""
         check_made("loss", loss, LossFamily)
         check_made("conditioner", conditioner, Conditioner)
         return cls(features_declared(conditioner), declared(loss), hidden, initial)
@@ -77,7 +77,7 @@ class Adjuster(BaseAdjuster):
     def forward(
         self, features: Float[Tensor, "batch features"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """Returns the hyperparameters of each sample."""
+        """Return the hyperparameters of each sample."""
         layers: list[Any] = list(self.net)
         first, _, last = layers
         # Calls of four modules would take as long as the network.
@@ -145,7 +145,7 @@ class GroupedAdjuster(BaseAdjuster):
         hidden: int = 100,
         initial: str = "defaults",
     ) -> GroupedAdjuster:
-        """Returns an adjuster for a loss and a conditioner whose last features are the group."""
+        """Return an adjuster for a loss and a conditioner whose last features are the group."""
         check_made("loss", loss, LossFamily)
         check_made("conditioner", conditioner, Conditioner)
         return cls(features_declared(conditioner), num_groups, declared(loss), hidden, initial)
@@ -153,7 +153,7 @@ class GroupedAdjuster(BaseAdjuster):
     def forward(
         self, features: Float[Tensor, "batch features"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """Returns the hyperparameters of each sample, from its group's head."""
+        """Return the hyperparameters of each sample, from its group's head."""
         shared, group = features.tensor_split([self.num_features - self.num_groups], dim=1)
         heads = self.heads(self.trunk(shared)).unflatten(1, (self.num_groups, -1))
         return self.bounded((heads * group.unsqueeze(2)).sum(dim=1))

@@ -70,12 +70,12 @@ class ScheduledAdjuster(BaseAdjuster):
     def forward(
         self, features: Float[Tensor, "batch features"]
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """Returns the prediction of the selected snapshot."""
+        """Return the prediction of the selected snapshot."""
         return self.adjusters[self.current](features)
 
 
 def check_until(what: str, until: Sequence[float]) -> None:
-    """Raises :class:`~metaloss.checks.InputError` unless the fractions ascend to 1."""
+    """Raise :class:`~metaloss.checks.InputError` unless the fractions ascend to 1."""
     require(
         len(until) > 0
         and all(a < b for a, b in itertools.pairwise(until))

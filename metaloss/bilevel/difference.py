@@ -211,7 +211,7 @@ def moved(params: Params, direction: Params, scale: Tensor) -> Params:
 
 @torch.no_grad()
 def _outputs(problem: Problem, step: Step) -> Tensor:
-    """The outputs at the step's own weights, in full precision."""
+    """Return the outputs at the step's own weights, in full precision."""
     if step.outputs is not None and not step.after:
         return step.outputs
     return step.outputs_at(problem, step.params)

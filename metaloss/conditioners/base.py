@@ -64,7 +64,7 @@ class Conditioner(nn.Module, ABC):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """Returns the features of each sample, which must not depend on the rest of the batch.
+        """Return the features of each sample, which must not depend on the rest of the batch.
 
         Args:
             outputs: logits ``[batch, classes]``, or values ``[batch, values]`` for regression.
@@ -106,7 +106,7 @@ class Conditioner(nn.Module, ABC):
         index: Int[Tensor, " batch"] | None = None,
         kept: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """Returns the features of a batch and updates the memory: ``forward``, then ``observe``.
+        """Return the features of a batch and update the memory: ``forward``, then ``observe``.
 
         Override it where one pass can do both. The arguments are those of ``observe``.
         """
@@ -141,7 +141,7 @@ def observed(
     index: Int[Tensor, " batch"] | None = None,
     kept: Bool[Tensor, " batch"] | None = None,
 ) -> None:
-    """Calls ``observe`` of any conditioner, also of one that does not take ``kept``.
+    """Call ``observe`` of any conditioner, also of one that does not take ``kept``.
 
     The arguments are those of :meth:`Conditioner.observe`.
     """
@@ -161,7 +161,7 @@ def tracked(
     index: Int[Tensor, " batch"] | None = None,
     kept: Bool[Tensor, " batch"] | None = None,
 ) -> Float[Tensor, "batch features"]:
-    """Calls ``track`` of any conditioner, also of one that does not take ``kept``.
+    """Call ``track`` of any conditioner, also of one that does not take ``kept``.
 
     The arguments are those of :meth:`Conditioner.observe`.
 
@@ -178,7 +178,7 @@ def tracked(
 
 
 def features_declared(conditioner: Conditioner) -> int:
-    """Returns the number of features that a conditioner declares.
+    """Return the number of features that a conditioner declares.
 
     Raises:
         InputError: it declares none.
@@ -188,7 +188,7 @@ def features_declared(conditioner: Conditioner) -> int:
 
 
 def check_decay(decay: float) -> float:
-    """Returns ``decay`` if it is in [0, 1).
+    """Return ``decay`` if it is in [0, 1).
 
     Raises:
         InputError: ``decay`` is out of range.
@@ -199,7 +199,7 @@ def check_decay(decay: float) -> float:
 
 
 def checked_index(conditioner: Conditioner, index: Tensor | None, targets: Tensor) -> Tensor:
-    """Returns the sample ids, one for each target; raises :class:`InputError` without them."""
+    """Return the sample ids, one for each target; raise :class:`InputError` without them."""
     if index is None:
         raise InputError(
             f"{type(conditioner).__name__} addresses samples by their ids: call the criterion as "

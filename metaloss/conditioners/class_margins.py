@@ -46,11 +46,11 @@ class ClassMargins(ClassTotals):
     num_sums: ClassVar[int] = 1
 
     def summed(self, margin: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
-        """Returns the margin."""
+        """Return the margin."""
         return margin
 
     def features(self, now: Margins, targets: Int[Tensor, " batch"]) -> Float[Tensor, "batch 3"]:
-        """Returns the mean, and the deviations of the label's class and of the rival."""
+        """Return the mean, and the deviations of the label's class and of the rival."""
         if len(self.totals) == 0:
             return now.margin.new_zeros(len(targets), 3)
         sums, counts = self.totals.tensor_split(2, dim=1)

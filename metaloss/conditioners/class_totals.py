@@ -42,13 +42,13 @@ class ClassTotals(Conditioner, ABC):
 
     @abstractmethod
     def summed(self, margin: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch sums"]:
-        """Returns what is summed, from the margin of each sample."""
+        """Return what is summed, from the margin of each sample."""
 
     @abstractmethod
     def features(
         self, now: Margins, targets: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch features"]:
-        """Returns the features of each sample, from the margins and the sums so far."""
+        """Return the features of each sample, from the margins and the sums so far."""
 
     def prepare(
         self,
@@ -68,7 +68,7 @@ class ClassTotals(Conditioner, ABC):
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch features"]:
-        """Returns the features of each sample."""
+        """Return the features of each sample."""
         return self.features(self._margins(outputs, targets), targets)
 
     def observe(
@@ -88,7 +88,7 @@ class ClassTotals(Conditioner, ABC):
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
         kept: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """Returns the features, then updates the sums."""
+        """Return the features, then update the sums."""
         now = self._margins(outputs, targets)
         features = self.features(now, targets)
         self._add(now, targets, kept, outputs.shape[1])

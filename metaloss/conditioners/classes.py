@@ -36,7 +36,7 @@ class ClassOneHot(Conditioner):
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch classes"]:
-        """Returns the one-hot labels."""
+        """Return the one-hot labels."""
         return one_hot(targets, self.num_features).to(full_precision(outputs).dtype)
 
 
@@ -97,7 +97,7 @@ class ClassGroup(Conditioner):
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch groups"]:
-        """Returns the one-hot groups."""
+        """Return the one-hot groups."""
         require(
             len(self.class_groups) > 0,
             "ClassGroup: the classes have no groups yet; give groups=..., or call "
@@ -108,7 +108,7 @@ class ClassGroup(Conditioner):
 
 
 def one_hot(columns: Int[Tensor, " batch"], count: int) -> Bool[Tensor, "batch {count}"]:
-    """Returns one-hot rows. Unlike torch's function, it does not synchronize and can be vmapped."""
+    """Return one-hot rows. Unlike torch's function, it does not synchronize and can be vmapped."""
     return columns.unsqueeze(1) == torch.arange(count, device=columns.device)
 
 

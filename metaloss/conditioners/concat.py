@@ -70,7 +70,7 @@ class Concat(Conditioner):
         index: Int[Tensor, " batch"] | None = None,
         kept: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """Returns the features and updates the memory of each."""
+        """Return the features and update the memory of each."""
         parts = [tracked(c, outputs, targets, index, kept) for c in self._parts()]
         return torch.cat(parts, dim=1)
 
@@ -85,7 +85,7 @@ class Concat(Conditioner):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """Returns the features of each, in order."""
+        """Return the features of each, in order."""
         return torch.cat([c(outputs, targets, index) for c in self._parts()], dim=1)
 
     def _parts(self) -> list[Conditioner]:

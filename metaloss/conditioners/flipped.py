@@ -46,6 +46,6 @@ class Flipped(Conditioner):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch 1"]:
-        """Returns 1 where the label is wrong, else 0."""
+        """Return 1 where the label is wrong, else 0."""
         known = self.flipped[checked_index(self, index, targets)]
         return known.unsqueeze(1).to(full_precision(outputs).dtype)

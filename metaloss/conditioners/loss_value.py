@@ -37,7 +37,7 @@ class LossValue(Conditioner):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         outputs = full_precision(outputs)
         hparams = self.loss.constant(len(outputs), like=outputs)
         return self.loss(outputs, targets, hparams).unsqueeze(1)

@@ -33,7 +33,7 @@ class Magnitude(Wrapper):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """Returns the absolute features of each sample."""
+        """Return the absolute features of each sample."""
         return self.conditioner(outputs, targets, index).abs()
 
     def track(
@@ -43,5 +43,5 @@ class Magnitude(Wrapper):
         index: Int[Tensor, " batch"] | None = None,
         kept: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """Returns the absolute features and updates the other conditioner's memory."""
+        """Return the absolute features and update the other conditioner's memory."""
         return tracked(self.conditioner, outputs, targets, index, kept).abs()

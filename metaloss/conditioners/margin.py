@@ -32,7 +32,7 @@ class Margin(Conditioner):
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
-        """Returns the margin of each sample."""
+        """Return the margin of each sample."""
         return margins(outputs, targets).margin
 
 
@@ -49,7 +49,7 @@ class Margins(NamedTuple):
 
 
 def margins(outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]) -> Margins:
-    """Returns the margin of each sample, in float32 at least, and its rival."""
+    """Return the margin of each sample, in float32 at least, and its rival."""
     outputs = full_precision(outputs)
     label = targets.unsqueeze(1)
     theirs, rival = outputs.scatter(1, label, -torch.inf).max(dim=1, keepdim=True)

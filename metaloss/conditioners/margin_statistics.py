@@ -45,11 +45,11 @@ class MarginStatistics(ClassTotals):
     num_sums: ClassVar[int] = 2
 
     def summed(self, margin: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 2"]:
-        """Returns the margin and its absolute value."""
+        """Return the margin and its absolute value."""
         return torch.cat([margin, margin.abs()], dim=1)
 
     def features(self, now: Margins, targets: Int[Tensor, " batch"]) -> Float[Tensor, "batch 5"]:
-        """Returns the margin, the mean, the two deviations and the mean absolute margin."""
+        """Return the margin, the mean, the two deviations and the mean absolute margin."""
         margin, rival = now
         if len(self.totals) == 0:
             return torch.cat([margin, margin.new_zeros(len(margin), 4)], dim=1)

@@ -62,7 +62,7 @@ class MovingAverage(Wrapper):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """Returns the averages as they will be after this batch is observed."""
+        """Return the averages as they will be after this batch is observed."""
         index = self._ids(index, targets)
         return self._averages(self.conditioner(outputs, targets, index), index)
 
@@ -83,7 +83,7 @@ class MovingAverage(Wrapper):
         index: Int[Tensor, " batch"] | None = None,
         kept: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """Returns the averages and stores them."""
+        """Return the averages and store them."""
         index = self._ids(index, targets)
         current = tracked(self.conditioner, outputs, targets, index, kept)
         averages = self._averages(current, index)

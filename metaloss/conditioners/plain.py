@@ -18,7 +18,7 @@ class Plain(NamedTuple):
 
 
 def plain_conditioner(kind: Kind) -> Plain:
-    """Returns the margin for classes, the absolute residual for values.
+    """Return the margin for classes, the absolute residual for values.
 
     Example:
         >>> from metaloss.conditioners import plain_conditioner

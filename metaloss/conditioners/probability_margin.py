@@ -45,5 +45,5 @@ class ProbabilityMargin(Conditioner):
         targets: Int[Tensor, " batch"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
-        """Returns the margin of each sample."""
+        """Return the margin of each sample."""
         return self.scale * self._margin(full_precision(outputs).softmax(dim=1), targets)

@@ -43,5 +43,5 @@ class Progress(Conditioner):
         targets: Targets,  # noqa: ARG002
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
-        """Returns the fraction for each sample."""
+        """Return the fraction for each sample."""
         return self.fraction.to(full_precision(outputs).dtype).expand(len(outputs), 1)

@@ -32,5 +32,5 @@ class Residual(Conditioner):
         targets: Float[Tensor, "batch values"],
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
-        """Returns the absolute residual of each sample."""
+        """Return the absolute residual of each sample."""
         return REGRESSION.score(full_precision(outputs), targets).unsqueeze(1)

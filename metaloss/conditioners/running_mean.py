@@ -54,7 +54,7 @@ class RunningMean(Wrapper):
         targets: Targets,
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """Returns the mean for each sample."""
+        """Return the mean for each sample."""
         return self._mean_as(self.conditioner(outputs, targets, index))
 
     def observe(
@@ -74,7 +74,7 @@ class RunningMean(Wrapper):
         index: Int[Tensor, " batch"] | None = None,
         kept: Bool[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch features"]:
-        """Returns the mean, then updates it."""
+        """Return the mean, then update it."""
         current = tracked(self.conditioner, outputs, targets, index, kept)
         features = self._mean_as(current)
         latest = current.detach().to(self.mean.dtype)

@@ -61,7 +61,7 @@ def collect(model: nn.Module, criterion: AdjustedLoss, loader: Loader) -> dict[s
 
 
 def _weights(criterion: AdjustedLoss, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
-    """Returns the weights in float64, which not every accelerator has."""
+    """Return the weights in float64, which not every accelerator has."""
     found = (each.detach().cpu() for each in (outputs, targets, hparams))
     double = (each.double() if each.is_floating_point() else each for each in found)
     return gradient_weight(criterion.loss, *double)

@@ -38,7 +38,7 @@ class ProgressCallback(Callback):
         trainer: Trainer,
         pl_module: LightningModule,  # noqa: ARG002 - the library's signature
     ) -> None:
-        """Checks the Trainer's limits."""
+        """Check the Trainer's limits."""
         require(
             _ends(trainer.max_epochs) or _ends(trainer.max_steps),
             "ProgressCallback: expected a Trainer with max_epochs or max_steps, for snapshots go "
@@ -52,7 +52,7 @@ class ProgressCallback(Callback):
         batch: Any,  # noqa: ARG002
         batch_idx: int,
     ) -> None:
-        """Calls ``criterion.progress``."""
+        """Call ``criterion.progress``."""
         done = 0.0
         if _ends(trainer.max_epochs):
             # The number of batches is infinite if the loader has no length.

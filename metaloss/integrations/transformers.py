@@ -63,7 +63,7 @@ class CriterionCallback(TrainerCallback):
         control: TrainerControl,  # noqa: ARG002 - the library's signature
         **kwargs: Any,  # noqa: ARG002
     ) -> None:
-        """Loads the criterion's state if training resumes."""
+        """Load the criterion's state if training resumes."""
         if state.global_step == 0:
             return
         folders = [_folder(args, state)]
@@ -84,7 +84,7 @@ class CriterionCallback(TrainerCallback):
         control: TrainerControl,  # noqa: ARG002
         **kwargs: Any,  # noqa: ARG002
     ) -> None:
-        """Calls ``criterion.progress``."""
+        """Call ``criterion.progress``."""
         self.criterion.progress(min(state.global_step / state.max_steps, 1.0))
 
     def on_save(
@@ -94,7 +94,7 @@ class CriterionCallback(TrainerCallback):
         control: TrainerControl,  # noqa: ARG002
         **kwargs: Any,  # noqa: ARG002
     ) -> None:
-        """Saves the criterion's state in the checkpoint's folder."""
+        """Save the criterion's state in the checkpoint's folder."""
         folder = _folder(args, state)
         if args.should_save and folder.is_dir():  # a hyperparameter search has other folders
             tensors = {
@@ -147,7 +147,7 @@ class IndexedTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Returns the criterion's loss."""
+        """Return the criterion's loss."""
         given = dict(inputs)
         self._index = given.pop("index", None)
         return super().compute_loss(model, given, return_outputs, num_items_in_batch)

@@ -31,7 +31,7 @@ BY_HEART = 0.95
 
 
 def by_heart(own: Probabilities, labels: Int[Tensor, " samples"]) -> bool:
-    """Returns whether a network predicts nearly all labels that it was trained on.
+    """Return whether a network predicts nearly all labels that it was trained on.
 
     Its predictions then say little of which labels are wrong.
 

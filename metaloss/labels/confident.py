@@ -14,7 +14,7 @@ from metaloss.labels.scores import Probabilities, check_predictions
 def class_thresholds(
     probabilities: Probabilities, labels: Int[Tensor, " samples"]
 ) -> Float[Tensor, " classes"]:
-    r"""Returns how sure the network is of each class, on average.
+    r"""Return how sure the network is of each class, on average.
 
     .. math:: t_j = \frac{1}{|X_{\tilde y = j}|} \sum_{x \in X_{\tilde y = j}} p_j(x)
 
@@ -49,7 +49,7 @@ def class_thresholds(
 def confident_joint(
     probabilities: Probabilities, labels: Int[Tensor, " samples"]
 ) -> Int[Tensor, "classes classes"]:
-    r"""Counts the samples that are labelled :math:`i` and confidently look like :math:`j`.
+    r"""Count the samples that are labelled :math:`i` and confidently look like :math:`j`.
 
     .. math:: C_{ij} = \Bigl|\Bigl\{x \in X_{\tilde y = i} : p_j(x) \ge t_j, \;
               j = \arg\max_{l \,:\, p_l(x) \ge t_l} p_l(x)\Bigr\}\Bigr|
@@ -167,7 +167,7 @@ def estimated_noise(probabilities: Probabilities, labels: Int[Tensor, " samples"
 
 
 def suggested_labels(probabilities: Probabilities) -> Int[Tensor, " samples"]:
-    """Returns the class that the network predicts for each sample.
+    """Return the class that the network predicts for each sample.
 
     Args:
         probabilities: the predicted probabilities, ``[samples, classes]``.

@@ -20,7 +20,7 @@ METHODS: dict[str, dict[str, Any]] = {
 def cleanlab_scores(
     probabilities: Probabilities, labels: Int[Tensor, " samples"]
 ) -> dict[str, Scores]:
-    """Returns cleanlab's scores by name; none if it is not installed or cannot score these labels.
+    """Return cleanlab's scores by name; none if it is not installed or cannot score these labels.
 
     Its self-confidence and its normalized margin are those of this package. The adjusted one takes
     the thresholds of the classes into account; it needs a sample of each class.

@@ -32,7 +32,7 @@ class Detection(NamedTuple):
 def detection(
     scores: Float[Tensor, " samples"], flipped: Bool[Tensor, " samples"]
 ) -> Detection | None:
-    """Compares a score with the truth, by scikit-learn's metrics.
+    """Compare a score with the truth, by scikit-learn's metrics.
 
     Args:
         scores: the scores, ``[samples]``, low where a label is doubtful.

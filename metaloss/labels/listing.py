@@ -22,7 +22,7 @@ def labels_csv(
     score: str | None = None,
     checked: Mapping[str, str] | None = None,
 ) -> str:
-    """Returns the text of ``labels.csv``: a line for each sample, the most doubtful first.
+    """Return the text of ``labels.csv``: a line for each sample, the most doubtful first.
 
     The last column, ``checked_label``, is for the right labels of samples that somebody looked at.
     With some filled in, the file is one of checked labels for ``metaloss fit --clean``.

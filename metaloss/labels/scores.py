@@ -13,7 +13,7 @@ Probabilities = Float[Tensor, "samples classes"]
 
 
 def self_confidence(probabilities: Probabilities, labels: Int[Tensor, " samples"]) -> Scores:
-    r"""Returns the probability that the network gives the label, :math:`p_y`.
+    r"""Return the probability that the network gives the label, :math:`p_y`.
 
     Args:
         probabilities: the predicted probabilities, ``[samples, classes]``, in [0, 1].
@@ -40,7 +40,7 @@ def self_confidence(probabilities: Probabilities, labels: Int[Tensor, " samples"
 
 
 def normalized_margin(probabilities: Probabilities, labels: Int[Tensor, " samples"]) -> Scores:
-    r"""Returns the label's lead over the best other class, moved into [0, 1].
+    r"""Return the label's lead over the best other class, moved into [0, 1].
 
     .. math:: \tfrac12 \bigl(1 + p_y - \max_{j \ne y} p_j\bigr)
 
@@ -72,7 +72,7 @@ def normalized_margin(probabilities: Probabilities, labels: Int[Tensor, " sample
 
 
 def adjuster_weight(weights: Float[Tensor, " samples"]) -> Scores:
-    r"""Returns the weight that the loss gives each sample, moved into [0, 1].
+    r"""Return the weight that the loss gives each sample, moved into [0, 1].
 
     .. math:: \frac{\max(v, 0)}{\max(1, \max_i v_i)}
 
@@ -104,7 +104,7 @@ def adjuster_weight(weights: Float[Tensor, " samples"]) -> Scores:
 
 
 def area_under_margin(mean_margins: Float[Tensor, " samples"]) -> Scores:
-    r"""Returns the area under the margin, moved into [0, 1].
+    r"""Return the area under the margin, moved into [0, 1].
 
     .. math:: \sigma(\bar m), \qquad
               \bar m = \frac1T \sum_{t=1}^T \bigl(z_y^{(t)} - \max_{j \ne y} z_j^{(t)}\bigr)
@@ -142,7 +142,7 @@ def combined(
     labels: Int[Tensor, " samples"],
     mean_margins: Float[Tensor, " samples"],
 ) -> Scores:
-    r"""Returns the geometric mean of the normalized margin and of the area under the margin.
+    r"""Return the geometric mean of the normalized margin and of the area under the margin.
 
     The first tells what the network makes of the label at the end, the second how early it learned
     it.

@@ -38,7 +38,7 @@ class NormalizedCE(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 0"],  # noqa: ARG002 - it has none
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         log_p = outputs.log_softmax(dim=1)
         return log_p.gather(1, targets.unsqueeze(1)).squeeze(1) / log_p.sum(dim=1)
 
@@ -90,7 +90,7 @@ class ActivePassive(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 2"],
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         alpha, beta = hparams.unbind(dim=1)
         none = hparams[:, :0]
         active = self.active.per_sample(outputs, targets, none)

@@ -50,7 +50,7 @@ class Barron(LossFamily):
         targets: Float[Tensor, "batch values"],
         hparams: Float[Tensor, "batch 2"],
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         alpha, c = hparams.unsqueeze(1).unbind(dim=2)
         squared = torch.square((outputs - targets) / c)
         away = 2 - alpha

@@ -47,7 +47,7 @@ class LossFamily(ABC):
         targets: Targets,
         hparams: Float[Tensor, "batch hyperparameters"],
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample.
+        """Return the loss of each sample.
 
         The arguments are those of a call, checked and in float32 or float64.
         """
@@ -58,7 +58,7 @@ class LossFamily(ABC):
         targets: Targets,
         hparams: Float[Tensor, "batch hyperparameters"],
     ) -> Float[Tensor, " batch"]:
-        """Returns the same as ``per_sample``, for hyperparameters without derivatives.
+        """Return the same as ``per_sample``, for hyperparameters without derivatives.
 
         A family may override it where that is quicker.
         """
@@ -70,7 +70,7 @@ class LossFamily(ABC):
         targets: Targets,
         hparams: Float[Tensor, "batch hyperparameters"],
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample.
+        """Return the loss of each sample.
 
         Args:
             outputs: logits ``[batch, classes]``, or values ``[batch, values]`` for regression. Half
@@ -96,7 +96,7 @@ class LossFamily(ABC):
         *,
         constant: bool = False,
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample, for outputs and targets that have been checked.
+        """Return the loss of each sample, for outputs and targets that have been checked.
 
         Args:
             outputs: as for a call.
@@ -142,7 +142,7 @@ class LossFamily(ABC):
         *,
         like: Tensor | None = None,
     ) -> Float[Tensor, "batch hyperparameters"]:
-        """Returns the same hyperparameters for every sample.
+        """Return the same hyperparameters for every sample.
 
         Args:
             batch: number of samples.

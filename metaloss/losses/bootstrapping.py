@@ -42,7 +42,7 @@ class SoftBootstrapping(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         (beta,) = hparams.unbind(dim=1)
         log_p = outputs.log_softmax(dim=1)
         own = log_p.gather(1, targets.unsqueeze(1)).squeeze(1)
@@ -76,7 +76,7 @@ class HardBootstrapping(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         (beta,) = hparams.unbind(dim=1)
         log_p = outputs.log_softmax(dim=1)
         own = log_p.gather(1, targets.unsqueeze(1)).squeeze(1)

@@ -33,7 +33,7 @@ class CrossEntropy(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 0"],  # noqa: ARG002 - it has none
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         return -true_class_log_prob(outputs, targets)
 
 
@@ -59,5 +59,5 @@ class MAE(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 0"],  # noqa: ARG002 - it has none
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         return -2 * torch.expm1(true_class_log_prob(outputs, targets))

@@ -33,7 +33,7 @@ class SquaredError(LossFamily):
         targets: Float[Tensor, "batch values"],
         hparams: Float[Tensor, "batch 0"],  # noqa: ARG002
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         return REGRESSION.losses(outputs, targets)
 
 
@@ -57,5 +57,5 @@ class AbsoluteError(LossFamily):
         targets: Float[Tensor, "batch values"],
         hparams: Float[Tensor, "batch 0"],  # noqa: ARG002
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         return REGRESSION.score(outputs, targets)

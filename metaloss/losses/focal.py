@@ -43,7 +43,7 @@ class Focal(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         (gamma,) = hparams.unbind(dim=1)
         log_s = other_classes_log_prob(outputs, targets)
         return -torch.exp(gamma * log_s) * true_class_log_prob(outputs, targets)

@@ -78,7 +78,7 @@ class ForwardCorrected(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 0"],  # noqa: ARG002 - it has none
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         if outputs.shape[1] != len(self.transition):
             raise InputError(
                 f"outputs: expected {len(self.transition)} classes as in the transition matrix, "

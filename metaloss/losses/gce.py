@@ -38,7 +38,7 @@ class GCE(OfLabel):
     def of_log_prob(
         self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch 1"]
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         (q,) = hparams.unbind(dim=1)
         # 1 - p^q = -expm1(q log p)
         return -expm1_quotient(log_p, q)
@@ -46,6 +46,6 @@ class GCE(OfLabel):
     def weight(
         self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch 1"]
     ) -> Float[Tensor, " batch"]:
-        """Returns :math:`f_y^q`."""
+        """Return :math:`f_y^q`."""
         (q,) = hparams.unbind(dim=1)
         return torch.exp(q * log_p)

@@ -16,7 +16,7 @@ def gradient_weight(
     targets: Targets,
     hparams: Float[Tensor, "batch hyperparameters"],
 ) -> Float[Tensor, " batch"]:
-    r"""Returns the factor by which each sample's loss scales the gradient of cross entropy.
+    r"""Return the factor by which each sample's loss scales the gradient of cross entropy.
 
     .. math:: v = \arg\min_v \left\| \frac{\partial \mathcal{L}}{\partial z} -
               v \frac{\partial \mathcal{L}_{CE}}{\partial z} \right\|^2 =

@@ -53,7 +53,7 @@ class Hyperparameter:
         )
 
     def within(self, low: float, high: float) -> Hyperparameter:
-        """Returns this hyperparameter with another range, its values clamped to the range.
+        """Return this hyperparameter with another range, its values clamped to the range.
 
         Example:
             >>> from metaloss.losses import Hyperparameter

@@ -51,7 +51,7 @@ class JS(OfLabel):
     def of_log_prob(
         self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch 1"]
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         (pi,) = hparams.unbind(dim=1)
         # At pi_1 = 0 the formula is 0 / 0 and its limit is cross entropy.
         is_cross_entropy = pi == 0
@@ -61,7 +61,7 @@ class JS(OfLabel):
     def weight(
         self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch 1"]
     ) -> Float[Tensor, " batch"]:
-        r"""Returns :math:`f_y \bigl(1 - \log(m_y / f_y) / \log \pi_2\bigr)`."""
+        r"""Return :math:`f_y \bigl(1 - \log(m_y / f_y) / \log \pi_2\bigr)`."""
         (pi,) = hparams.unbind(dim=1)
         is_cross_entropy = pi == 0
         log_pi_2 = torch.log1p(-torch.where(is_cross_entropy, 0.5, pi))
@@ -70,7 +70,7 @@ class JS(OfLabel):
 
 
 def _js(log_p: Tensor, pi: Tensor) -> Tensor:
-    """The second formula of :class:`JS`, each logarithm in the form that keeps its digits."""
+    """Compute the second formula of :class:`JS`, logarithms in the form that keeps digits."""
     p, s = log_p.exp(), -torch.expm1(log_p)
     m = p + pi * s
     pi_2, log_pi_2 = 1 - pi, torch.log1p(-pi)
@@ -84,6 +84,6 @@ def _js(log_p: Tensor, pi: Tensor) -> Tensor:
 
 
 def _excess(log_p: Tensor, pi: Tensor) -> Tensor:
-    """Returns m / p - 1 = pi_1 s / p."""
+    """Return m / p - 1 = pi_1 s / p."""
     # The clamp keeps its derivatives finite in float32 where p is 0.
     return pi * torch.expm1(-log_p.clamp_min(-40.0))

@@ -41,7 +41,7 @@ class LabelSmoothing(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         (epsilon,) = hparams.unbind(dim=1)
         log_p = outputs.log_softmax(dim=1)
         own = log_p.gather(1, targets.unsqueeze(1)).squeeze(1)

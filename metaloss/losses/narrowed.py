@@ -32,15 +32,15 @@ class _Narrowed(LossFamily):
         return self.loss.family
 
     def per_sample(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
-        """Returns the original loss."""
+        """Return the original loss."""
         return self.loss.per_sample(outputs, targets, self._original(hparams))
 
     def of_constants(self, outputs: Tensor, targets: Tensor, hparams: Tensor) -> Tensor:
-        """Returns the original loss."""
+        """Return the original loss."""
         return self.loss.of_constants(outputs, targets, self._original(hparams))
 
     def _original(self, hparams: Tensor) -> Tensor:
-        """Returns the columns that the original family reads."""
+        """Return the columns that the original family reads."""
         return hparams
 
 
@@ -81,7 +81,7 @@ class Fixed(_Narrowed):
         return tuple(h for h in self.loss.hyperparameters if h.name not in self.values)
 
     def _original(self, hparams: Tensor) -> Tensor:
-        """Returns the predicted columns and the fixed ones."""
+        """Return the predicted columns and the fixed ones."""
         predicted = iter(hparams.unbind(dim=1))
         columns = [
             hparams.new_full((hparams.shape[0],), self.values[h.name])
@@ -132,7 +132,7 @@ class Ranged(_Narrowed):
 
 
 def check_strength(strength: float) -> float:
-    """Returns ``strength`` if it is a number in (0, 1], else raises :class:`InputError`."""
+    """Return ``strength`` if it is a number in (0, 1], else raise :class:`InputError`."""
     fits = is_number(strength) and 0 < strength <= 1
     require(fits, f"strength: expected a number in (0, 1], got {strength!r}")
     return strength
@@ -172,7 +172,7 @@ def toward_defaults(loss: LossFamily, strength: float) -> LossFamily:
 
 
 def widest(loss: LossFamily) -> LossFamily:
-    """Removes a family's :class:`Ranged`, unless that would change its defaults.
+    """Remove a family's :class:`Ranged`, unless that would change its defaults.
 
     Example:
         >>> from metaloss.losses import GCE, Ranged

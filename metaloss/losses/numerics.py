@@ -22,7 +22,7 @@ _NO_LABEL = torch.iinfo(torch.int64).min
 
 
 def full_precision(values: Tensor) -> Tensor:
-    """Returns half-precision values as float32, and others unchanged.
+    """Return half-precision values as float32, and others unchanged.
 
     Exponentials and logarithms of probabilities lose their precision in eight bits of mantissa.
 
@@ -36,7 +36,7 @@ def full_precision(values: Tensor) -> Tensor:
 
 
 def at_least_single(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Wraps a function that moves or casts tensors so that it does not cast them to half precision.
+    """Wrap a function that moves or casts tensors so that it does not cast them to half precision.
 
     For the ``_apply`` of modules that keep their precision when the network is cast.
 
@@ -59,7 +59,7 @@ def at_least_single(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor
 def true_class_log_prob(
     outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
 ) -> Float[Tensor, " batch"]:
-    """Returns ``log f_y``, the log-softmax at the label; at most 0.
+    """Return ``log f_y``, the log-softmax at the label; at most 0.
 
     Example:
         >>> import torch
@@ -73,7 +73,7 @@ def true_class_log_prob(
 def cross_entropy(
     outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
 ) -> Float[Tensor, " batch"]:
-    """Returns ``-log f_y``; no label is ignored.
+    """Return ``-log f_y``; no label is ignored.
 
     Example:
         >>> import torch
@@ -87,7 +87,7 @@ def cross_entropy(
 def other_classes_log_prob(
     outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
 ) -> Float[Tensor, " batch"]:
-    """Returns ``log (1 - f_y)``, precise also where ``f_y`` rounds to 1; at most 0.
+    """Return ``log (1 - f_y)``, precise also where ``f_y`` rounds to 1; at most 0.
 
     Example:
         >>> import torch
@@ -106,7 +106,7 @@ def other_classes_log_prob(
 def expm1_quotient(
     x: Float[Tensor, "*#shape"], q: Float[Tensor, "*#shape"]
 ) -> Float[Tensor, "*#shape"]:
-    r"""Returns ``(exp(q x) - 1) / q``, which is ``x`` at ``q = 0``, with two precise derivatives.
+    r"""Return ``(exp(q x) - 1) / q``, which is ``x`` at ``q = 0``, with two precise derivatives.
 
     Example:
         >>> import torch

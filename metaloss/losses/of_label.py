@@ -39,13 +39,13 @@ class OfLabel(LossFamily, ABC):
     def of_log_prob(
         self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch hyperparameters"]
     ) -> Float[Tensor, " batch"]:
-        r"""Returns the loss of each sample from :math:`\log f_y`."""
+        r"""Return the loss of each sample from :math:`\log f_y`."""
 
     @abstractmethod
     def weight(
         self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch hyperparameters"]
     ) -> Float[Tensor, " batch"]:
-        """Returns the weight of each sample's gradient relative to that of cross entropy."""
+        """Return the weight of each sample's gradient relative to that of cross entropy."""
 
     def per_sample(
         self,
@@ -53,7 +53,7 @@ class OfLabel(LossFamily, ABC):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch hyperparameters"],
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         return self.of_log_prob(true_class_log_prob(outputs, targets), hparams)
 
     def of_constants(
@@ -62,7 +62,7 @@ class OfLabel(LossFamily, ABC):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch hyperparameters"],
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample; its gradient is computed from the weight."""
+        """Return the loss of each sample; its gradient is computed from the weight."""
         if _transformed() or not self._weight_fits:
             return self.per_sample(outputs, targets, hparams)
         found: Tensor = _Weighted.apply(  # type: ignore[no-untyped-call]

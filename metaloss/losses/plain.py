@@ -9,7 +9,7 @@ from metaloss.losses.errors import SquaredError
 
 
 def plain_loss(kind: Kind) -> LossFamily:
-    """Returns cross entropy for classes, half the squared error for values.
+    """Return cross entropy for classes, half the squared error for values.
 
     Example:
         >>> from metaloss.kinds import REGRESSION

@@ -45,7 +45,7 @@ class PolySoft(OfLabel):
     def of_log_prob(
         self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch 2"]
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         lam, d = hparams.unbind(dim=1)
         log_rest, inside = _log_rest(-log_p, lam)
         rise = -torch.expm1(d / (d - 1) * log_rest)
@@ -54,14 +54,14 @@ class PolySoft(OfLabel):
     def weight(
         self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch 2"]
     ) -> Float[Tensor, " batch"]:
-        r"""Returns :math:`(1 - \mathcal{L}_{CE} / \lambda)_+^{1 / (d - 1)}`."""
+        r"""Return :math:`(1 - \mathcal{L}_{CE} / \lambda)_+^{1 / (d - 1)}`."""
         lam, d = hparams.unbind(dim=1)
         log_rest, inside = _log_rest(-log_p, lam)
         return torch.where(inside, torch.exp(log_rest / (d - 1)), 0.0)
 
 
 def _log_rest(ce: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns log(1 - CE / lambda) and where it is defined; it is 0 where the loss is constant."""
+    """Return log(1 - CE / lambda) and where it is defined; it is 0 where the loss is constant."""
     inside = ce < lam
     rest = torch.log1p(-torch.where(inside, ce, 0.0) / torch.where(inside, lam, 1.0))
     return rest, inside

@@ -55,13 +55,13 @@ class SL(OfLabel):
     def of_log_prob(
         self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch 2"]
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         gamma_1, gamma_2 = hparams.unbind(dim=1)
         return -gamma_1 * log_p + gamma_2 * self.A * torch.expm1(log_p)
 
     def weight(
         self, log_p: Float[Tensor, " batch"], hparams: Float[Tensor, "batch 2"]
     ) -> Float[Tensor, " batch"]:
-        r"""Returns :math:`\gamma_1 - \gamma_2 A f_y`."""
+        r"""Return :math:`\gamma_1 - \gamma_2 A f_y`."""
         gamma_1, gamma_2 = hparams.unbind(dim=1)
         return gamma_1 - gamma_2 * self.A * log_p.exp()

@@ -44,7 +44,7 @@ class TaylorCE(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         order = torch.arange(1, ORDERS + 1, dtype=outputs.dtype, device=outputs.device)
         share = (hparams - order + 1).clamp(0, 1)
         s = -torch.expm1(true_class_log_prob(outputs, targets))

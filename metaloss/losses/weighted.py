@@ -37,6 +37,6 @@ class WeightedCE(LossFamily):
         targets: Int[Tensor, " batch"],
         hparams: Float[Tensor, "batch 1"],
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         (weight,) = hparams.unbind(dim=1)
         return -weight * true_class_log_prob(outputs, targets)

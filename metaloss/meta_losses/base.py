@@ -45,10 +45,10 @@ class MetaLoss(ABC):
 
     @abstractmethod
     def per_sample(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample; the arguments are those of a call."""
+        """Return the loss of each sample; the arguments are those of a call."""
 
     def __call__(self, outputs: Outputs, targets: Targets) -> Float[Tensor, ""]:
-        """Returns the mean loss of a batch.
+        """Return the mean loss of a batch.
 
         Args:
             outputs: logits ``[batch, classes]``, or values ``[batch, values]`` for regression.

@@ -70,7 +70,7 @@ class MeanLoss(MetaLoss):
         return kind == self.loss.kind
 
     def per_sample(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         assert self.values is not None
         values = [self.values[h.name] for h in self.loss.hyperparameters]
         return self.loss(outputs, targets, self.loss.constant(len(outputs), values, like=outputs))

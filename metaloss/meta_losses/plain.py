@@ -33,7 +33,7 @@ class CrossEntropy(MetaLoss):
     def per_sample(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         return CLASSIFICATION.losses(outputs, targets)
 
 
@@ -57,5 +57,5 @@ class SquaredError(MetaLoss):
     def per_sample(
         self, outputs: Float[Tensor, "batch values"], targets: Float[Tensor, "batch values"]
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         return REGRESSION.losses(outputs, targets)

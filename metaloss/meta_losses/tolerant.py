@@ -42,7 +42,7 @@ class MAE(MetaLoss):
         return kind in {CLASSIFICATION, REGRESSION}
 
     def per_sample(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         if targets.is_floating_point():
             return REGRESSION.score(outputs, targets)
         return -2 * torch.expm1(true_class_log_prob(full_precision(outputs), targets))
@@ -85,5 +85,5 @@ class RCE(MetaLoss):
     def per_sample(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
     ) -> Float[Tensor, " batch"]:
-        """Returns the loss of each sample."""
+        """Return the loss of each sample."""
         return self.A * torch.expm1(true_class_log_prob(full_precision(outputs), targets))

@@ -15,7 +15,7 @@ BuildBlock = Callable[[int, int, int], nn.Module]
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    """Returns a 3x3 convolution without bias, for use with batch normalization.
+    """Return a 3x3 convolution without bias, for use with batch normalization.
 
     Example:
         >>> from metaloss.models.blocks import conv3x3
@@ -26,7 +26,7 @@ def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
 
 
 def halve(in_channels: int, out_channels: int) -> tuple[nn.Module, ...]:
-    """Returns a strided convolution, its normalization and a ReLU.
+    """Return a strided convolution, its normalization and a ReLU.
 
     Together they halve the image's height and width, rounded up.
 
@@ -70,13 +70,13 @@ class PaddedShortcut(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels_out height_out width_out"]:
-        """Returns the inputs in the shape of the block's output."""
+        """Return the inputs in the shape of the block's output."""
         subsampled = inputs[:, :, :: self.stride, :: self.stride]
         return F.pad(subsampled, (0, 0, 0, 0, 0, self.new_channels))
 
 
 def projection_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """Returns a normalized 1x1 convolution, or the identity where the shape does not change.
+    """Return a normalized 1x1 convolution, or the identity where the shape does not change.
 
     Example:
         >>> from metaloss.models.blocks import projection_shortcut
@@ -123,7 +123,7 @@ class BasicBlock(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels_out height_out width_out"]:
-        """Returns the block's output."""
+        """Return the block's output."""
         hidden = F.relu(self.bn1(self.conv1(inputs)))
         return F.relu(self.bn2(self.conv2(hidden)) + self.shortcut(inputs))
 
@@ -161,7 +161,7 @@ class PreActBlock(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels_out height_out width_out"]:
-        """Returns the block's output."""
+        """Return the block's output."""
         active = F.relu(self.bn1(inputs))
         shortcut = inputs if self.projection is None else self.projection(active)
         hidden = F.relu(self.bn2(self.conv1(active)))

@@ -8,7 +8,7 @@ from metaloss.checks import require
 
 
 def check_images(inputs: Tensor, in_channels: int) -> None:
-    """Raises an error unless ``inputs`` are floating-point images with ``in_channels`` channels.
+    """Raise an error unless ``inputs`` are floating-point images with ``in_channels`` channels.
 
     Args:
         inputs: images, ``[batch, in_channels, height, width]``.

@@ -62,7 +62,7 @@ class LeNet(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch classes"]:
-        """Returns the logits."""
+        """Return the logits."""
         check_images(inputs, self.in_channels)
         require(
             inputs.shape[2:] == (self.size, self.size),

@@ -56,7 +56,7 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(width, out_features))
 
     def forward(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch outputs"]:
-        """Returns the logits, or the predicted values."""
+        """Return the logits, or the predicted values."""
         require(
             inputs.ndim > 1
             and math.prod(inputs.shape[1:]) == self.in_features

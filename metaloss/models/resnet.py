@@ -77,7 +77,7 @@ class ResNet(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch classes"]:
-        """Returns the logits."""
+        """Return the logits."""
         check_images(inputs, self.in_channels)
         hidden = self.conv(inputs)
         if self.preactivation:
@@ -88,7 +88,7 @@ class ResNet(nn.Module):
 
 
 def cifar_resnet(depth: int, num_classes: int, in_channels: int = 3, width: int = 16) -> ResNet:
-    """The ResNet of ``6n + 2`` layers that He et al. designed for CIFAR.
+    """Build the ResNet of ``6n + 2`` layers that He et al. designed for CIFAR.
 
     It has three stages of ``n`` blocks, with shortcuts that have no parameters.
 
@@ -169,7 +169,7 @@ def resnet34(num_classes: int, in_channels: int = 3, width: int = 64) -> ResNet:
 
 
 def preact_resnet18(num_classes: int, in_channels: int = 3, width: int = 64) -> ResNet:
-    """The 18-layer pre-activation ResNet for small images, the paper's for Tiny-ImageNet.
+    """Build the 18-layer pre-activation ResNet for small images, the paper's for Tiny-ImageNet.
 
     Example:
         >>> from metaloss.models import preact_resnet18
@@ -185,7 +185,7 @@ def preact_resnet18(num_classes: int, in_channels: int = 3, width: int = 64) -> 
 
 
 def _stages(block: BuildBlock, blocks: Sequence[int], width: int) -> tuple[nn.Sequential, int]:
-    """Returns the stages and the channels of the last one."""
+    """Return the stages and the channels of the last one."""
     stages, channels = nn.Sequential(), width
     for stage, count in enumerate(blocks):
         layers = nn.Sequential()

@@ -50,6 +50,6 @@ class SmallCNN(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch classes"]:
-        """Returns the logits."""
+        """Return the logits."""
         check_images(inputs, self.in_channels)
         return self.head(self.body(inputs).mean(dim=(2, 3)))

@@ -16,7 +16,7 @@ from metaloss.shim import import_torchvision
 
 
 def torchvision_model(name: str, num_classes: int, weights: str | Path | None = None) -> nn.Module:
-    """Returns a classifier of ``torchvision.models`` with a new last layer.
+    """Return a classifier of ``torchvision.models`` with a new last layer.
 
     The model returns logits alone, in training mode too: auxiliary classifiers are removed. Its
     activations do not write in place.
@@ -53,7 +53,7 @@ def torchvision_model(name: str, num_classes: int, weights: str | Path | None = 
 
 
 def vgg19_bn(num_classes: int) -> nn.Module:
-    """Returns VGG-19 with batch normalization and random weights, the paper's for ANIMAL-10N.
+    """Return VGG-19 with batch normalization and random weights, the paper's for ANIMAL-10N.
 
     Args:
         num_classes: width of the output, at least 2.
@@ -74,7 +74,7 @@ def vgg19_bn(num_classes: int) -> nn.Module:
 def resnet50(
     num_classes: int, pretrained: bool = True, weights: str | Path | None = None
 ) -> nn.Module:
-    """Returns ResNet-50 pretrained on ImageNet, the paper's network for Food-101N and Clothing1M.
+    """Return ResNet-50 pretrained on ImageNet, the paper's network for Food-101N and Clothing1M.
 
     Args:
         num_classes: width of the output, at least 2.
@@ -100,7 +100,7 @@ def resnet50(
 
 
 def replace_head(model: nn.Module, num_classes: int) -> nn.Module:
-    """Replaces a model's last layer by a new one with ``num_classes`` outputs, in place.
+    """Replace a model's last layer by a new one with ``num_classes`` outputs, in place.
 
     Args:
         model: its last registered linear layer or convolution is replaced.
@@ -189,12 +189,12 @@ def _forbid_inplace(model: nn.Module) -> None:
 
 
 def torchvision_names() -> list[str]:
-    """Returns the names of torchvision's classifiers."""
+    """Return the names of torchvision's classifiers."""
     models = import_torchvision().models
     return models.list_models(module=models)
 
 
 def suggestion(name: str, names: list[str]) -> str:
-    """Returns a question for an error: whether one of these names is meant, if one is close."""
+    """Return a question for an error: whether one of these names is meant, if one is close."""
     close = difflib.get_close_matches(name, names, n=3)
     return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -89,7 +89,7 @@ class AdjustedLoss(Criterion):
         ignore_index: int = IGNORED,
         weight: Float[Tensor, " classes"] | None = None,
     ) -> AdjustedLoss:
-        """Returns the conventional loss, with the same hyperparameters for every sample (Eq. 6).
+        """Return the conventional loss, with the same hyperparameters for every sample (Eq. 6).
 
         Args:
             loss: the loss family.
@@ -116,7 +116,7 @@ class AdjustedLoss(Criterion):
         *,
         num_items_in_batch: int | Tensor | None = None,
     ) -> Float[Tensor, " *losses"]:
-        """Returns the loss of a batch, the adjusted one in training and the plain one otherwise.
+        """Return the loss of a batch, the adjusted one in training and the plain one otherwise.
 
         Args:
             outputs: logits ``[batch, classes]``; ``[batch, classes, d1, ...]``, of which each
@@ -145,7 +145,7 @@ class AdjustedLoss(Criterion):
     def losses(
         self, outputs: Logits, targets: Labels, index: Int[Tensor, " *positions"] | None = None
     ) -> Float[Tensor, " *losses"]:
-        """Returns the adjusted loss of each sample, in training as a call of the criterion does.
+        """Return the adjusted loss of each sample, in training as a call of the criterion does.
 
         For loops that do their own averaging, over accumulated batches for example. A loss is
         multiplied by the weight of its class, and is 0 where the label is ignored.
@@ -162,7 +162,7 @@ class AdjustedLoss(Criterion):
         *,
         track: bool = False,
     ) -> PerSample:
-        """Returns the adjusted loss and the hyperparameters of each sample.
+        """Return the adjusted loss and the hyperparameters of each sample.
 
         Args:
             outputs: logits or values, as for a call.
@@ -187,7 +187,7 @@ class AdjustedLoss(Criterion):
         *,
         features_from: Logits | None = None,
     ) -> Float[Tensor, " *losses"]:
-        """Returns the loss of a call in training, and remembers nothing, as a lookahead needs it.
+        """Return the loss of a call in training, and remember nothing, as a lookahead needs it.
 
         Args:
             outputs: logits or values, as for a call.
@@ -203,7 +203,7 @@ class AdjustedLoss(Criterion):
         return reduced(losses, samples, self.weight, self.reduction)
 
     def plain_loss(self, outputs: Logits, targets: Labels) -> Float[Tensor, ""]:
-        """Returns the mean plain loss of the criterion's kind, cross entropy for classes.
+        """Return the mean plain loss of the criterion's kind, cross entropy for classes.
 
         It has the criterion's class weights and ignored labels. The arguments are those of a call.
         """
@@ -216,7 +216,7 @@ class AdjustedLoss(Criterion):
         outputs: Logits,
         targets: Labels,
     ) -> Float[Tensor, ""]:
-        """Returns the mean of another loss, over the samples whose labels are not ignored.
+        """Return the mean of another loss, over the samples whose labels are not ignored.
 
         Args:
             per_sample: maps rows of outputs and targets to the loss of each sample.
@@ -230,7 +230,7 @@ class AdjustedLoss(Criterion):
     def hparams(
         self, outputs: Logits, targets: Labels, index: Int[Tensor, " *positions"] | None = None
     ) -> Float[Tensor, "*shape hyperparameters"]:
-        """Returns the hyperparameters of each sample; arguments as for :meth:`per_sample`."""
+        """Return the hyperparameters of each sample; arguments as for :meth:`per_sample`."""
         samples = self._samples(outputs, targets, index)
         features = features_of(self.conditioner, samples, detach=self.detach)
         return samples.shaped(predicted(self.adjuster, features))
@@ -238,12 +238,12 @@ class AdjustedLoss(Criterion):
     def features(
         self, outputs: Logits, targets: Labels, index: Int[Tensor, " *positions"] | None = None
     ) -> Float[Tensor, "*shape features"]:
-        """Returns the features of each sample; arguments as for :meth:`per_sample`."""
+        """Return the features of each sample; arguments as for :meth:`per_sample`."""
         samples = self._samples(outputs, targets, index)
         return samples.shaped(features_of(self.conditioner, samples, detach=self.detach))
 
     def _adjusted(self, samples: Samples, *, track: bool, read: Samples | None = None) -> PerSample:
-        """Returns the losses and hyperparameters, a row for each sample and without weights."""
+        """Return the losses and hyperparameters, a row for each sample and without weights."""
         outputs, targets = samples.outputs, samples.targets
         read = samples if read is None else read
         try:

@@ -12,7 +12,7 @@ import torch
 
 
 def outside_graph(function: Callable[[], None]) -> None:
-    """Calls a function uncompiled; a graph that is being compiled is split in two there."""
+    """Call a function uncompiled; a graph that is being compiled is split in two there."""
     if torch.compiler.is_compiling():
         from metaloss.objective.decorated import outside_graph as decorated
 
@@ -22,7 +22,7 @@ def outside_graph(function: Callable[[], None]) -> None:
 
 
 def once_a_graph(function: Callable[[], None]) -> None:
-    """Calls a function; in a compiled graph only once, while the graph is made."""
+    """Call a function; in a compiled graph only once, while the graph is made."""
     if torch.compiler.is_compiling():
         from metaloss.objective.decorated import once_a_graph as decorated
 

@@ -66,7 +66,7 @@ class Criterion(nn.Module, ABC):
     def forward(
         self, outputs: Logits, targets: Labels, index: Int[Tensor, " *positions"] | None = None
     ) -> Float[Tensor, " *losses"]:
-        """Returns the loss of a batch."""
+        """Return the loss of a batch."""
 
     @property
     def _learns(self) -> bool:

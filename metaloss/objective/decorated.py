@@ -9,11 +9,11 @@ import torch
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def outside_graph(function: Callable[[], None]) -> None:
-    """Calls a function outside of a graph."""
+    """Call a function outside of a graph."""
     function()
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def once_a_graph(function: Callable[[], None]) -> None:
-    """Calls a function while a graph is made."""
+    """Call a function while a graph is made."""
     function()

@@ -26,7 +26,7 @@ from metaloss.types import Targets
 
 
 def check_parts(loss: LossFamily, conditioner: Conditioner | None, adjuster: BaseAdjuster) -> None:
-    """Raises :class:`~metaloss.checks.InputError` unless the three parts fit together."""
+    """Raise :class:`~metaloss.checks.InputError` unless the three parts fit together."""
     check_made("loss", loss, LossFamily)
     if conditioner is not None:
         check_made("conditioner", conditioner, Conditioner)
@@ -52,7 +52,7 @@ def check_parts(loss: LossFamily, conditioner: Conditioner | None, adjuster: Bas
 
 
 def check_training_targets(loss: LossFamily, targets: Targets, num_classes: int | None) -> None:
-    """Raises :class:`~metaloss.checks.InputError` unless the targets are of the loss's kind."""
+    """Raise :class:`~metaloss.checks.InputError` unless the targets are of the loss's kind."""
     if num_classes is not None:
         check_at_least("num_classes", num_classes, 2)
         check_labels("targets", targets, num_classes)
@@ -67,7 +67,7 @@ def check_training_targets(loss: LossFamily, targets: Targets, num_classes: int 
 def features_of(
     conditioner: Conditioner | None, samples: Samples, *, detach: bool, track: bool = False
 ) -> Float[Tensor, "samples features"]:
-    """Returns the features of each sample, none without a conditioner.
+    """Return the features of each sample, none without a conditioner.
 
     With ``detach`` they are constants in derivatives. With ``track`` the conditioner remembers the
     samples.
@@ -100,7 +100,7 @@ def features_of(
 
 
 def remember(conditioner: Conditioner | None, samples: Samples) -> None:
-    """Updates the conditioner's memory, with the samples of all processes."""
+    """Update the conditioner's memory, with the samples of all processes."""
     if conditioner is None or not conditioner.remembers:
         return
     outputs, targets, index, kept = samples.outputs, samples.targets, samples.index, samples.kept
@@ -115,7 +115,7 @@ def remember(conditioner: Conditioner | None, samples: Samples) -> None:
 
 
 def _check_memory(conditioner: Conditioner) -> None:
-    """Raises an error where a memory would keep what exists inside ``torch.func`` alone."""
+    """Raise an error where a memory would keep what exists inside ``torch.func`` alone."""
     if conditioner.remembers and not torch.compiler.is_compiling() and transformed():
         raise InputError(
             f"{type(conditioner).__name__} remembers each batch, which torch.func.grad and vmap do "
@@ -127,7 +127,7 @@ def _check_memory(conditioner: Conditioner) -> None:
 def predicted(
     adjuster: BaseAdjuster, features: Float[Tensor, "samples features"]
 ) -> Float[Tensor, "samples hyperparameters"]:
-    """Returns the hyperparameters of each sample."""
+    """Return the hyperparameters of each sample."""
     # In the adjuster's precision: half-precision logits must not round its constants.
     features = features.to(adjuster.low.dtype)
     device = features.device.type
@@ -138,7 +138,7 @@ def predicted(
 
 
 def finite(outputs: Tensor) -> Tensor:
-    """Returns the outputs with 0 in place of NaN and infinity, which a memory would keep forever.
+    """Return the outputs with 0 in place of NaN and infinity, which a memory would keep forever.
 
     They can occur on an accelerator, where values are not checked: a gradient scaler skips a step
     that overflows. The loss is computed from the outputs as they are.

@@ -35,7 +35,7 @@ class StepCount:
         return 0.0 if self.total is None else min(self.done / self.total, 1.0)
 
     def set_fraction(self, fraction: float) -> None:
-        """Sets the count to this fraction of the total.
+        """Set the count to this fraction of the total.
 
         Further calls after a fraction of 1 are meant, and give no warning.
         """
@@ -43,7 +43,7 @@ class StepCount:
         self._warned = fraction == 1.0
 
     def add(self) -> None:
-        """Counts a call, and warns once of more than there were to be."""
+        """Count a call, and warn once of more than there were to be."""
         self.done += 1
         if self.total is not None and self.done > self.total and not self._warned:
             self._warned = True

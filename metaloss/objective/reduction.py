@@ -18,7 +18,7 @@ IGNORED = -100
 
 
 def check_settings(kind: Kind, reduction: str, ignore_index: int, weight: Any) -> None:
-    """Raises an error unless the settings fit one another.
+    """Raise an error unless the settings fit one another.
 
     Raises:
         InputError: an unknown reduction; a label to ignore that is no whole number; a weight that
@@ -43,7 +43,7 @@ def check_settings(kind: Kind, reduction: str, ignore_index: int, weight: Any) -
 def weighted(
     losses: Float[Tensor, " samples"], samples: Samples, weight: Float[Tensor, " classes"] | None
 ) -> Float[Tensor, " samples"]:
-    """Returns each loss times the weight of its class, and 0 where the label is ignored."""
+    """Return each loss times the weight of its class, and 0 where the label is ignored."""
     if weight is not None:
         losses = losses * _weights(losses, samples, weight)
     return losses if samples.kept is None else losses.where(samples.kept, 0.0)
@@ -103,7 +103,7 @@ def plain(
     reduction: str,
     count: int | Tensor | None = None,
 ) -> Float[Tensor, " *losses"]:
-    """Returns the plain loss of a kind, cross entropy for classes; arguments as for reduced."""
+    """Return the plain loss of a kind, cross entropy for classes; arguments as for reduced."""
     outputs = full_precision(samples.outputs)
     simple = weight is None and samples.kept is None and count is None
     if simple and reduction == "mean":
@@ -123,7 +123,7 @@ def _weights(losses: Tensor, samples: Samples, weight: Tensor) -> Tensor:
 
 
 def _total(losses: Tensor, samples: Samples, weight: Tensor | None) -> Tensor:
-    """Returns what the losses are divided by: the number of samples, each with its weight."""
+    """Return what the losses are divided by: the number of samples, each with its weight."""
     ones = torch.ones_like(losses) if weight is None else _weights(losses, samples, weight)
     total = (ones if samples.kept is None else ones.where(samples.kept, 0.0)).sum()
     if samples.readable and not total > 0:

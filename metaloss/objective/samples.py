@@ -42,7 +42,7 @@ class Samples(NamedTuple):
         return readable(self.outputs)
 
     def shaped(self, rows: Float[Tensor, " samples *rest"]) -> Float[Tensor, " *shape"]:
-        """Returns one value or row for each sample in the shape of the targets."""
+        """Return one value or row for each sample in the shape of the targets."""
         if len(self.shape) == 1:
             return rows
         return rows.reshape((*self.shape, *rows.shape[1:]))
@@ -51,7 +51,7 @@ class Samples(NamedTuple):
 def as_samples(
     kind: Kind, outputs: Any, targets: Any, index: Tensor | None, ignore_index: int
 ) -> Samples:
-    """Returns the samples of a call.
+    """Return the samples of a call.
 
     Args:
         kind: the kind of the targets.
@@ -105,7 +105,7 @@ def transformed() -> bool:
 
 
 def logits_in(outputs: Any, targets: Any) -> Any:
-    """Returns the logits that a model's output holds, and any other outputs as they are.
+    """Return the logits that a model's output holds, and any other outputs as they are.
 
     The models of Hugging Face's transformers return a mapping, and put the classes last if there is
     a label for each token: logits ``[batch, tokens, classes]`` become ``[batch, classes, tokens]``.
@@ -144,7 +144,7 @@ def _has(value: Any, axes: int) -> bool:
 def _rows(
     outputs: Tensor, targets: Tensor, index: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Returns a row for each position, or what was given if there is no position for a label."""
+    """Return a row for each position, or what was given if there is no position for a label."""
     if not isinstance(outputs, Tensor) or outputs.ndim in {0, 2}:
         return outputs, targets, index
     if not _has(targets, outputs.ndim - 1):

@@ -35,7 +35,7 @@ class Pretrained(NamedTuple):
 
 
 def list_pretrained() -> list[Pretrained]:
-    """Returns the adjusters that come with the package, sorted by name.
+    """Return the adjusters that come with the package, sorted by name.
 
     Example:
         >>> import metaloss
@@ -58,12 +58,12 @@ def list_pretrained() -> list[Pretrained]:
 
 
 def _family(spec: Any) -> str:
-    """Returns the name of a loss's family, as :attr:`~metaloss.losses.LossFamily.family`."""
+    """Return the name of a loss's family, as :attr:`~metaloss.losses.LossFamily.family`."""
     return _family(spec["args"]["loss"]) if "loss" in spec["args"] else spec["type"]
 
 
 def as_code(spec: Any) -> str:
-    """Returns a component as Python code, without its other arguments."""
+    """Return a component as Python code, without its other arguments."""
     args = spec["args"]
     inner = args.get("conditioners", [args["conditioner"]] if "conditioner" in args else [])
     return spec["type"] + (f"({', '.join(map(as_code, inner))})" if inner else "")

@@ -35,7 +35,7 @@ def from_pretrained(
     weight: Float[Tensor, " classes"] | None = None,
     total_steps: int | None = None,
 ) -> AdjustedLoss:
-    """Returns a criterion with a learned, frozen adjuster, which needs no clean data (Algorithm 2).
+    """Return a criterion with a learned, frozen adjuster, which needs no clean data (Algorithm 2).
 
     Args:
         name: the folder of a saved adjuster, such as ``RUN/A-GCE/seed-0/adjuster``; or the name of
@@ -80,7 +80,7 @@ def from_pretrained(
 
 
 def folder_of(name: str | Path) -> Path:
-    """Returns the folder that :func:`from_pretrained` loads for this name."""
+    """Return the folder that :func:`from_pretrained` loads for this name."""
     if not isinstance(name, str | Path) or not str(name):
         raise InputError(f"name: expected {_EXPECTED}, got {name!r}")
     path = user_path(name)
@@ -102,7 +102,7 @@ def folder_of(name: str | Path) -> Path:
 
 
 def _unknown(name: str, names: Sequence[str]) -> str:
-    """Returns what is wrong with a name that stands for nothing."""
+    """Return what is wrong with a name that stands for nothing."""
     known = (value for value in vars(losses).values() if isinstance(value, type))
     if name.lower() in {each.__name__.lower() for each in known if issubclass(each, LossFamily)}:
         return (

@@ -23,7 +23,7 @@ FLAT_LIST = re.compile(r"\[\n([^\[\]{}]*?)\n\s*\]")
 
 
 def sealed(card: Mapping[str, Any], tensors: bytes) -> dict[str, Any]:
-    """Returns the card in the current version, with a digest of it and the tensors.
+    """Return the card in the current version, with a digest of it and the tensors.
 
     Args:
         card: the entries. The digest does not cover ``about``, which is for readers only.
@@ -38,7 +38,7 @@ def sealed(card: Mapping[str, Any], tensors: bytes) -> dict[str, Any]:
 
 
 def check_seal(card: Mapping[str, Any], tensors: bytes, folder: Path) -> None:
-    """Raises :class:`~metaloss.checks.InputError` unless the card's digest matches the files."""
+    """Raise :class:`~metaloss.checks.InputError` unless the card's digest matches the files."""
     require(
         card.get("sha256") == _digest(card, tensors),
         f"{folder}: expected {CARD} and {TENSORS} as they were saved, got changed or damaged files "
@@ -47,7 +47,7 @@ def check_seal(card: Mapping[str, Any], tensors: bytes, folder: Path) -> None:
 
 
 def add_to_card(folder: str | Path, about: Mapping[str, Any]) -> None:
-    """Updates the ``about`` of a saved adjuster's card.
+    """Update the ``about`` of a saved adjuster's card.
 
     Args:
         folder: the folder of a saved adjuster.
@@ -62,7 +62,7 @@ def add_to_card(folder: str | Path, about: Mapping[str, Any]) -> None:
 
 
 def fingerprint(folder: str | Path) -> str:
-    """Returns a SHA-256 that identifies a saved adjuster; it covers everything but ``about``.
+    """Return a SHA-256 that identifies a saved adjuster; it covers everything but ``about``.
 
     Raises:
         InputError: there is no card.
@@ -72,7 +72,7 @@ def fingerprint(folder: str | Path) -> str:
 
 
 def card_text(card: Mapping[str, Any]) -> bytes:
-    """Returns the card's JSON, with a list of numbers or texts on one line.
+    """Return the card's JSON, with a list of numbers or texts on one line.
 
     Raises:
         InputError: an entry is not JSON.
@@ -89,7 +89,7 @@ def _on_one_line(found: re.Match[str]) -> str:
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """Reads a card.
+    """Read a card.
 
     Raises:
         InputError: the file is missing, or of another version.
@@ -107,7 +107,7 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def find_card(folder: Path) -> Path:
-    """Returns the path of a folder's card.
+    """Return the path of a folder's card.
 
     Raises:
         InputError: there is no card; the message names one in a folder below, if there is one.
@@ -123,7 +123,7 @@ def find_card(folder: Path) -> Path:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Reads a file, up to the size that an adjuster can have.
+    """Read a file, up to the size that an adjuster can have.
 
     Raises:
         InputError: the file is missing or too large.
@@ -140,7 +140,7 @@ def _digest(card: Mapping[str, Any], tensors: bytes) -> str:
 
 
 def _functional(card: Mapping[str, Any]) -> bytes:
-    """Returns the card without ``about`` as canonical JSON."""
+    """Return the card without ``about`` as canonical JSON."""
     done = {key: value for key, value in card.items() if key != "about"}
     try:
         return json.dumps(done, sort_keys=True).encode()

@@ -54,7 +54,7 @@ def save_adjuster(
     about: Mapping[str, Any] | None = None,
     strength: float = 1.0,
 ) -> None:
-    r"""Saves a learned adjuster with its loss and conditioner, atomically.
+    r"""Save a learned adjuster with its loss and conditioner, atomically.
 
     Args:
         folder: for ``adjuster.safetensors`` and ``card.json``; created if it is missing.
@@ -100,7 +100,7 @@ def save_adjuster(
 
 
 def check_can_be_saved(criterion: AdjustedLoss) -> None:
-    """Raises :class:`~metaloss.checks.InputError` if :func:`save_adjuster` would not save it.
+    """Raise :class:`~metaloss.checks.InputError` if :func:`save_adjuster` would not save it.
 
     A training calls it first, since it saves its adjuster last.
     """
@@ -110,7 +110,7 @@ def check_can_be_saved(criterion: AdjustedLoss) -> None:
 def load_adjuster(
     folder: str | Path, *, components: Iterable[type] = (), strength: float = 1.0
 ) -> AdjustedLoss:
-    """Loads a criterion saved by :func:`save_adjuster`, with a frozen adjuster.
+    """Load a criterion saved by :func:`save_adjuster`, with a frozen adjuster.
 
     Args:
         folder: the folder with ``adjuster.safetensors`` and ``card.json``.
@@ -191,7 +191,7 @@ def _load(adjusters: Sequence[BaseAdjuster], tensors: Mapping[str, Tensor]) -> N
 
 
 def _check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], where: str) -> None:
-    """Raises an error unless names, shapes and kinds of dtype agree and all values are finite."""
+    """Raise an error unless names, shapes and kinds of dtype agree and all values are finite."""
     shapes = {name: list(value.shape) for name, value in expected.items()}
     got = {name: list(value.shape) for name, value in found.items()}
     for name in sorted({*shapes, *got}):
@@ -216,7 +216,7 @@ def _shape(shapes: Mapping[str, list[int]], name: str) -> str:
 def _components(
     loss: LossFamily, conditioner: Conditioner | None, adjuster: BaseAdjuster
 ) -> dict[str, Any]:
-    """Returns the names and arguments of the parts of a criterion, as a card holds them."""
+    """Return the names and arguments of the parts of a criterion, as a card holds them."""
     return {
         "loss": describe(loss),
         "conditioner": None if conditioner is None else describe(conditioner),

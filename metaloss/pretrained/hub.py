@@ -14,7 +14,7 @@ REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def download(repository: str) -> Path:
-    """Downloads the two files of an adjuster, ``"user/name"`` on the Hub, and returns their folder.
+    """Download the two files of an adjuster, ``"user/name"`` on the Hub, and return their folder.
 
     Raises:
         InputError: ``huggingface_hub`` is not installed, or the download failed.
@@ -30,7 +30,7 @@ def download(repository: str) -> Path:
 
 
 def upload(folder: str | Path, repository: str) -> None:
-    """Uploads a saved adjuster to a repository of the Hub, which is created if it is missing.
+    """Upload a saved adjuster to a repository of the Hub, which is created if it is missing.
 
     Args:
         folder: the folder of a saved adjuster.

@@ -20,7 +20,7 @@ Component = losses.LossFamily | conditioners.Conditioner | adjusters.BaseAdjuste
 
 
 def known(extra: Iterable[type] = ()) -> dict[str, type]:
-    """Returns the classes that a file may name: this package's and the given ones, by name.
+    """Return the classes that a file may name: this package's and the given ones, by name.
 
     Raises:
         InputError: two classes have the same name.
@@ -36,7 +36,7 @@ def known(extra: Iterable[type] = ()) -> dict[str, type]:
 
 
 def describe(component: Component, leave_out: Sequence[str] = ()) -> dict[str, Any]:
-    """Returns a component's class name and constructor arguments.
+    """Return a component's class name and constructor arguments.
 
     Args:
         component: a loss family, a conditioner or an adjuster.
@@ -65,7 +65,7 @@ def describe(component: Component, leave_out: Sequence[str] = ()) -> dict[str, A
 
 
 def build(spec: Mapping[str, Any], classes: Mapping[str, type], **supplied: object) -> Any:
-    """Builds a component from the result of :func:`describe`.
+    """Build a component from the result of :func:`describe`.
 
     Args:
         spec: a class name and constructor arguments.
@@ -96,7 +96,7 @@ def build(spec: Mapping[str, Any], classes: Mapping[str, type], **supplied: obje
 
 
 def parts(component: object) -> Iterator[type]:
-    """Yields the classes of a component and of the components inside it.
+    """Yield the classes of a component and of the components inside it.
 
     Example:
         >>> from metaloss.pretrained.spec import parts
@@ -114,7 +114,7 @@ def parts(component: object) -> Iterator[type]:
 
 @cache
 def _ours() -> dict[str, type]:
-    """Returns this package's components by name."""
+    """Return this package's components by name."""
     named = (
         getattr(module, name)
         for module in (losses, conditioners, adjusters)
@@ -125,7 +125,7 @@ def _ours() -> dict[str, type]:
 
 
 def _check_own(cls: type) -> None:
-    """Raises an error if the class is not this package's but has the name of one that is."""
+    """Raise an error if the class is not this package's but has the name of one that is."""
     require(
         _ours().get(cls.__name__, cls) is cls,
         f"{cls.__name__}: expected a component of your own to have a name that none of metaloss's "

@@ -15,7 +15,7 @@ from metaloss.pretrained.spec import Component, describe
 
 
 def start_from(criterion: AdjustedLoss, name: str | Path, components: Iterable[type] = ()) -> None:
-    """Copies the last snapshot of a saved adjuster into a criterion's adjuster.
+    """Copy the last snapshot of a saved adjuster into a criterion's adjuster.
 
     An adjuster saved with a strength below 1 can also be copied into a criterion whose loss has the
     original ranges.
@@ -64,7 +64,7 @@ def _described(component: Component | None) -> str:
 
 
 def _at_full_strength(saved: LossFamily, full: LossFamily) -> LossFamily:
-    """Returns ``full`` if ``saved`` is ``full`` at a lower strength, else ``saved``."""
+    """Return ``full`` if ``saved`` is ``full`` at a lower strength, else ``saved``."""
     widths = [sum(h.high - h.low for h in loss.hyperparameters) for loss in (saved, full)]
     if _without_ranges(saved) != _without_ranges(full) or not 0 < widths[0] < widths[1]:
         return saved

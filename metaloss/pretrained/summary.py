@@ -41,7 +41,7 @@ class Summary(NamedTuple):
 
 
 def summary(adjuster: Pretrained) -> Summary:
-    """Returns what an adjuster's card says in a few entries.
+    """Return what an adjuster's card says in a few entries.
 
     Example:
         >>> import metaloss
@@ -79,6 +79,6 @@ def _row(name: str, loss: str) -> str:
 
 
 def _features(spec: Mapping[str, Any]) -> list[str]:
-    """Returns the parts of a concatenation, or the only one, as code."""
+    """Return the parts of a concatenation, or the only one, as code."""
     parts = spec["args"]["conditioners"] if spec["type"] == "Concat" else [spec]
     return [as_code(part) for part in parts]

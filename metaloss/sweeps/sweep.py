@@ -198,7 +198,7 @@ class Sweep:
         return list(dict.fromkeys(self.grid.column(cell) for cell in self.grid.cells()))
 
     def _results(self) -> Iterator[tuple[GridCell, dict[str, Any]]]:
-        """Yields the results of all finished runs of the grid, in its order.
+        """Yield the results of all finished runs of the grid, in its order.
 
         A run that was not chosen is parsed only if its folder has a result: the hundreds of runs
         of a table of the paper take half a minute.

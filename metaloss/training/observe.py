@@ -29,22 +29,22 @@ class Observer:
     """Receives the progress of runs; each method does nothing unless it is overridden."""
 
     def begin(self, info: RunInfo) -> None:
-        """Called when a run begins or is resumed."""
+        """Receive the description of a run that begins or is resumed."""
 
     def step(self, step: int) -> None:
-        """Called after each ordinary step, with the number of steps done."""
+        """Receive the number of ordinary steps done, after each of them."""
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """Called after each epoch with its record, a line of ``metrics.jsonl``."""
+        """Receive the record of an epoch, a line of ``metrics.jsonl``."""
 
     def end(self, record: dict[str, Any]) -> None:
-        """Called when a run is done with its results, as in ``result.json``."""
+        """Receive the results of a run that is done, as in ``result.json``."""
 
     def note(self, line: str) -> None:
-        """Called with a line about what comes next, which is no warning."""
+        """Receive a line about what comes next, which is no warning."""
 
     def remark(self, line: str) -> None:
-        """Called with a warning that does not stop the run."""
+        """Receive a warning that does not stop the run."""
 
 
 class Forwarding(Observer):

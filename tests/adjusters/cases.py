@@ -27,20 +27,20 @@ GROUPS = 3
 
 
 def any_features(adjuster: BaseAdjuster, batch: int, scale: float, seed: int = 0) -> Tensor:
-    """Returns random features for an adjuster."""
+    """Return random features for an adjuster."""
     generator = torch.Generator().manual_seed(seed)
     width = 2 if adjuster.num_features is None else adjuster.num_features
     return scale * torch.randn(batch, width, generator=generator)
 
 
 def flips(adjuster: BaseAdjuster, batch: int, scale: float, seed: int = 0) -> Tensor:
-    """Returns features of ``Flipped``."""
+    """Return features of ``Flipped``."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(2, (batch, 1), generator=generator).float()
 
 
 def with_groups(adjuster: BaseAdjuster, batch: int, scale: float, seed: int = 0) -> Tensor:
-    """Returns random features with one-hot groups in the last columns."""
+    """Return random features with one-hot groups in the last columns."""
     features = any_features(adjuster, batch, scale, seed)
     features[:, -GROUPS:] = torch.eye(GROUPS)[torch.arange(batch) % GROUPS]
     return features
@@ -72,7 +72,7 @@ _BUILT_OTHERWISE: dict[str, Case] = {
 
 
 def adjuster_classes() -> list[type[BaseAdjuster]]:
-    """Returns every concrete adjuster that ``metaloss.adjusters`` exports."""
+    """Return every concrete adjuster that ``metaloss.adjusters`` exports."""
     exported = (getattr(adjusters, name) for name in adjusters.__all__)
     return [
         item
@@ -87,7 +87,7 @@ def _by_its_own_means(item: type[BaseAdjuster], loss: LossFamily) -> BaseAdjuste
 
 
 def cases() -> dict[str, Case]:
-    """Returns a case for every exported adjuster, by name."""
+    """Return a case for every exported adjuster, by name."""
     return {
         item.__name__: _BUILT_OTHERWISE.get(item.__name__, Case(partial(_by_its_own_means, item)))
         for item in adjuster_classes()
@@ -95,7 +95,7 @@ def cases() -> dict[str, Case]:
 
 
 def learnable() -> dict[str, Case]:
-    """Returns the cases of learned adjusters."""
+    """Return the cases of learned adjusters."""
     return {
         name: case
         for name, case in cases().items()
@@ -104,5 +104,5 @@ def learnable() -> dict[str, Case]:
 
 
 def constant(q: float) -> ConstantAdjuster:
-    """Returns a constant adjuster of GCE."""
+    """Return a constant adjuster of GCE."""
     return ConstantAdjuster(GCE().hyperparameters, {"q": q})

@@ -28,14 +28,14 @@ every_builder = pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS
 
 
 def features(adjuster: BaseAdjuster, batch: int = 400) -> Tensor:
-    """Returns margins of an untrained network, and groups if the adjuster reads them."""
+    """Return margins of an untrained network, and groups if the adjuster reads them."""
     found = 0.1 * torch.randn(batch, 2, generator=torch.Generator().manual_seed(0))
     groups = torch.eye(GROUPS)[torch.arange(batch) % GROUPS]
     return found if adjuster.num_features == 2 else torch.cat([found, groups], dim=1)
 
 
 def shares(adjuster: BaseAdjuster, hparams: Tensor) -> Tensor:
-    """Returns the position of each hyperparameter in its range, from 0 to 1."""
+    """Return the position of each hyperparameter in its range, from 0 to 1."""
     return (hparams - adjuster.low) / (adjuster.high - adjuster.low)
 
 

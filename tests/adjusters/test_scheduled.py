@@ -16,7 +16,7 @@ QS = [0.1, 0.2, 0.3, 0.4]
 
 
 def in_use(adjuster: ScheduledAdjuster) -> int:
-    """Returns the position of the selected snapshot."""
+    """Return the position of the selected snapshot."""
     q = adjuster(torch.empty(1, 0)).item()
     return [pytest.approx(known) for known in QS].index(q)
 

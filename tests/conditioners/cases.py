@@ -72,7 +72,7 @@ _BUILT_WITH_ARGUMENTS: dict[str, dict[str, Build]] = {
 
 
 def conditioner_classes() -> list[type[Conditioner]]:
-    """Returns every concrete conditioner that ``metaloss.conditioners`` exports for classes."""
+    """Return every concrete conditioner that ``metaloss.conditioners`` exports for classes."""
     exported = (getattr(conditioners, name) for name in conditioners.__all__)
     return [
         item
@@ -83,7 +83,7 @@ def conditioner_classes() -> list[type[Conditioner]]:
 
 
 def builders() -> dict[str, Build]:
-    """Returns a builder for every exported conditioner, by name."""
+    """Return a builder for every exported conditioner, by name."""
     found: dict[str, Build] = {}
     for item in conditioner_classes():
         without_arguments = {item.__name__: partial(_ignoring_classes, item)}
@@ -104,7 +104,7 @@ class Drawn(NamedTuple):
 
 
 def training_labels(num_classes: int) -> Tensor:
-    """Returns the labels of the training set, of which class 0 is the most frequent."""
+    """Return the labels of the training set, of which class 0 is the most frequent."""
     generator = torch.Generator().manual_seed(11)
     drawn = torch.randint(num_classes, (SAMPLES,), generator=generator)
     return torch.where(torch.arange(SAMPLES) % 4 == 0, 0, drawn)
@@ -117,7 +117,7 @@ def drawn(
     dtype: torch.dtype = torch.float64,
     scale: float = 2.0,
 ) -> Drawn:
-    """Returns a batch of distinct samples with random logits."""
+    """Return a batch of distinct samples with random logits."""
     generator = torch.Generator().manual_seed(seed)
     index = torch.randperm(SAMPLES, generator=generator)[:batch]
     outputs = scale * torch.randn(batch, num_classes, generator=generator, dtype=torch.float64)
@@ -125,7 +125,7 @@ def drawn(
 
 
 def ready(build: Build, num_classes: int = 5) -> Conditioner:
-    """Returns a conditioner in the middle of training: prepared, and with some samples observed."""
+    """Return a conditioner in the middle of training: prepared, and with some samples observed."""
     conditioner = build(num_classes)
     conditioner.prepare(training_labels(num_classes), num_classes)
     conditioner.set_progress(0.3)

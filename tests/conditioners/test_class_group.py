@@ -13,7 +13,7 @@ from metaloss.conditioners import ClassGroup, Concat, Margin, group_by_size
 
 
 def best_grouping(sizes: list[int], num_groups: int) -> list[int]:
-    """Returns the grouping with the smallest squared distance to the groups' means, by brute force.
+    """Return the grouping with the smallest squared distance to the groups' means, by brute force.
 
     On a line the best groups are neighbours, so it is enough to try where to cut.
     """

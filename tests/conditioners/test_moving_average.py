@@ -23,7 +23,7 @@ def prepared(decay: float = 0.7) -> MovingAverage:
 
 
 def epochs(count: int):
-    """Returns the batches of ``count`` shuffled epochs, the last batch of each a short one."""
+    """Return the batches of ``count`` shuffled epochs, the last batch of each a short one."""
     generator = torch.Generator().manual_seed(5)
     for _ in range(count):
         for index in torch.randperm(SAMPLES, generator=generator).split(BATCH):

@@ -32,7 +32,7 @@ def example(name: str, *needs: str) -> ModuleType:
 
 @pytest.fixture
 def progress(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Returns the recorded arguments of ``criterion.progress``."""
+    """Return the recorded arguments of ``criterion.progress``."""
     told: list[float] = []
     tell = metaloss.AdjustedLoss.progress
 

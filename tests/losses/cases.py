@@ -56,7 +56,7 @@ class Case:
 
 
 def _holding(oracle: Oracle, held: dict[int, float]) -> Oracle:
-    """Returns ``oracle`` with the hyperparameters at the positions ``held`` fixed."""
+    """Return ``oracle`` with the hyperparameters at the positions ``held`` fixed."""
 
     def loss(logits: Numbers, target: int, hparams: Numbers) -> float:
         full = list(hparams)
@@ -113,7 +113,7 @@ _BUILT_WITH_ARGUMENTS: dict[str, tuple[Callable[[], LossFamily], ...]] = {
 
 
 def family_classes() -> list[type[LossFamily]]:
-    """Returns every concrete family that ``metaloss.losses`` exports."""
+    """Return every concrete family that ``metaloss.losses`` exports."""
     exported = (getattr(losses, name) for name in losses.__all__)
     return [
         item
@@ -123,14 +123,14 @@ def family_classes() -> list[type[LossFamily]]:
 
 
 def families() -> list[LossFamily]:
-    """Returns an instance of every exported family for classes."""
+    """Return an instance of every exported family for classes."""
     builders = (_BUILT_WITH_ARGUMENTS.get(item.__name__, (item,)) for item in family_classes())
     built = [build() for several in builders for build in several]
     return [family for family in built if family.kind == CLASSIFICATION]
 
 
 def logits_and_targets(num_classes: int, per_scale: int) -> tuple[Tensor, Tensor]:
-    """Returns logits from near uniform to saturated, right and wrong, up to 1e4 in size.
+    """Return logits from near uniform to saturated, right and wrong, up to 1e4 in size.
 
     Args:
         num_classes: number of classes.
@@ -158,7 +158,7 @@ def logits_and_targets(num_classes: int, per_scale: int) -> tuple[Tensor, Tensor
 
 
 def hparams_grid(family: LossFamily, fractions: tuple[float, ...]) -> Tensor:
-    """Returns every combination of the defaults and of points of the ranges.
+    """Return every combination of the defaults and of points of the ranges.
 
     Args:
         family: whose hyperparameters.
@@ -176,7 +176,7 @@ def hparams_grid(family: LossFamily, fractions: tuple[float, ...]) -> Tensor:
 
 
 def crossed(logits: Tensor, targets: Tensor, hparams: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns every sample with every row of hyperparameters, as one batch."""
+    """Return every sample with every row of hyperparameters, as one batch."""
     samples, rows = len(logits), len(hparams)
     return (
         logits.repeat_interleave(rows, dim=0),
@@ -188,7 +188,7 @@ def crossed(logits: Tensor, targets: Tensor, hparams: Tensor) -> tuple[Tensor, T
 def moderate(
     family: LossFamily, batch: int = 6, num_classes: int = 4, seed: int = 0
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns float64 logits of unit scale and hyperparameters well inside their ranges."""
+    """Return float64 logits of unit scale and hyperparameters well inside their ranges."""
     generator = torch.Generator().manual_seed(seed)
     outputs = torch.randn(batch, num_classes, generator=generator, dtype=torch.float64)
     targets = torch.randint(num_classes, (batch,), generator=generator)

@@ -21,7 +21,7 @@ TOLERANCES = {torch.float64: (1e-8, 1e-11), torch.float32: (2e-4, 5e-5)}
 
 
 def points(case: Case, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the points to differentiate at, which are exact in float32.
+    """Return the points to differentiate at, which are exact in float32.
 
     Points without a derivative are left out, and for PolySoft those near its kink at lambda.
     """
@@ -44,7 +44,7 @@ def points(case: Case, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def orders(case: Case) -> list[tuple[int, ...]]:
-    """Returns the variables to differentiate by: 0 and 1 are logits, 2.. hyperparameters."""
+    """Return the variables to differentiate by: 0 and 1 are logits, 2.. hyperparameters."""
     variables = range(2 + len(case.family.hyperparameters))
     seconds = itertools.combinations_with_replacement(variables, 2)
     return [*((v,) for v in variables), *seconds]

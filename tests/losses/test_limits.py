@@ -31,7 +31,7 @@ def sample(request) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture(params=[2, 10])
 def ordinary(request) -> tuple[Tensor, Tensor]:
-    """Returns logits with moderate losses, for which small deviations from a limit are visible."""
+    """Return logits with moderate losses, for which small deviations from a limit are visible."""
     generator = torch.Generator().manual_seed(request.param)
     outputs = 4 * torch.randn(50, request.param, generator=generator, dtype=torch.float64)
     return outputs, torch.arange(50) % request.param

@@ -112,7 +112,7 @@ def test_derivatives_match_finite_differences(family: LossFamily) -> None:
 
 
 def drawn(family: LossFamily, batch: int = 5, values: int = 3) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns float64 values of unit scale and hyperparameters well inside their ranges."""
+    """Return float64 values of unit scale and hyperparameters well inside their ranges."""
     generator = torch.Generator().manual_seed(0)
     outputs, targets = torch.randn(2, batch, values, generator=generator, dtype=torch.float64)
     unit = torch.rand(batch, len(family.hyperparameters), generator=generator, dtype=torch.float64)

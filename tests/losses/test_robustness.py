@@ -18,7 +18,7 @@ CLASSES = [2, 3, 10, 100]
 
 
 def sums(family: LossFamily, outputs: Tensor, *values: float) -> Tensor:
-    """Returns the sum of each sample's losses over all labels, ``[samples]``."""
+    """Return the sum of each sample's losses over all labels, ``[samples]``."""
     samples, num_classes = outputs.shape
     every = torch.arange(num_classes).repeat(samples)
     repeated = outputs.repeat_interleave(num_classes, dim=0)

@@ -26,7 +26,7 @@ def problem(detach: bool) -> tuple[AdjustedLoss, Tensor, Tensor]:
 
 
 def by_hand(criterion: AdjustedLoss, outputs: Tensor, targets: Tensor, features: Tensor) -> Tensor:
-    """Returns the mean GCE, with the MLP and Eq. 2 written out."""
+    """Return the mean GCE, with the MLP and Eq. 2 written out."""
     first, _, second = criterion.adjuster.net
     hidden = torch.clamp(features @ first.weight.T + first.bias, min=0)
     q = 1 / (1 + torch.exp(-(hidden @ second.weight.T + second.bias)[:, 0]))

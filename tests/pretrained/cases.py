@@ -21,7 +21,7 @@ def learned(
     conditioner: Conditioner | None = None,
     detach: bool = True,
 ) -> AdjustedLoss:
-    """Returns a criterion whose adjuster differs from a new one."""
+    """Return a criterion whose adjuster differs from a new one."""
     loss = GCE() if loss is None else loss
     conditioner = Margin() if conditioner is None else conditioner
     adjuster = Adjuster.for_loss(loss, conditioner, hidden=7)
@@ -32,7 +32,7 @@ def learned(
 
 
 def answers(criterion: AdjustedLoss) -> list[Tensor]:
-    """Returns the losses, hyperparameters and gradients of a criterion in training."""
+    """Return the losses, hyperparameters and gradients of a criterion in training."""
     criterion = copy.deepcopy(criterion)
     criterion.prepare(training_labels(CLASSES), CLASSES)
     criterion.progress(0.4)
@@ -54,5 +54,5 @@ def same(one: AdjustedLoss, other: AdjustedLoss) -> bool:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Returns the files of a folder and their contents."""
+    """Return the files of a folder and their contents."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}

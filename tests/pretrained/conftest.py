@@ -12,6 +12,6 @@ from tests.pretrained.cases import learned
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    """Returns the folder of a valid adjuster."""
+    """Return the folder of a valid adjuster."""
     save_adjuster(tmp_path, learned())
     return tmp_path

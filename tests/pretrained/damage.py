@@ -28,7 +28,7 @@ def refused(folder: Path, *words: str) -> None:
 
 
 def card_of(folder: Path) -> dict[str, Any]:
-    """Returns the card."""
+    """Return the card."""
     return json.loads((folder / CARD).read_text())
 
 

@@ -83,7 +83,7 @@ def test_a_part_of_ones_own_that_is_not_named(missing: type, tmp_path: Path):
 
 
 def namesake(of: type) -> type:
-    """Returns a new class with the name of one of the package's."""
+    """Return a new class with the name of one of the package's."""
     return type(of.__name__, (of,), {})
 
 

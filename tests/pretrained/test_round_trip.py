@@ -139,7 +139,7 @@ def test_memories_of_samples_are_not_saved(tmp_path: Path):
 
 
 def snapshots(criterion: AdjustedLoss, count: int) -> list[dict[str, Tensor]]:
-    """Returns states of the adjuster as it changes."""
+    """Return states of the adjuster as it changes."""
     taken = []
     for _ in range(count):
         taken.append(copy.deepcopy(criterion.adjuster.state_dict()))

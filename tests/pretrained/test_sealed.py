@@ -24,7 +24,7 @@ pytestmark = pytest.mark.bad_input
 
 @pytest.fixture
 def detailed(tmp_path: Path) -> Path:
-    """Returns the folder of an adjuster whose card has many kinds of numbers."""
+    """Return the folder of an adjuster whose card has many kinds of numbers."""
     loss = Ranged(SL(A=-5.0), {"gamma_1": (0.125, 0.5)})
     conditioner = Concat([Margin(), MovingAverage(Margin(), decay=0.7)])
     criterion = learned(loss, conditioner)

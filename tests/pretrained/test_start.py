@@ -23,7 +23,7 @@ def fresh(loss=None, conditioner=None, **options) -> AdjustedLoss:
 
 @pytest.fixture
 def saved(tmp_path):
-    """Returns the folder of an adjuster with two different snapshots."""
+    """Return the folder of an adjuster with two different snapshots."""
     criterion = fresh()
     early = {name: value + 1 for name, value in criterion.adjuster.state_dict().items()}
     late = criterion.adjuster.state_dict()

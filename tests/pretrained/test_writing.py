@@ -18,7 +18,7 @@ from tests.pretrained.cases import contents, learned, same
 
 
 class DiskFull(OSError):
-    """Raises the error of a full disk."""
+    """Raise the error of a full disk."""
 
 
 def test_it_writes_and_writes_over(tmp_path: Path):

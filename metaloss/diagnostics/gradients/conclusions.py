@@ -54,7 +54,7 @@ def _which_strategy(checks: Sequence[Check]) -> str:
 
 
 def _which_layer(layers: Sequence[Layer], differing: Sequence[Layer]) -> str:
-    """A wrong derivative affects all layers up to it; the last of them is the nearest."""
+    """Name the last layer that differs: a wrong derivative affects all layers up to it."""
     last = differing[-1]
     suspects = ", ".join([last.label, *last.followed_by])
     return (

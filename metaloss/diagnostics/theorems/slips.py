@@ -41,7 +41,7 @@ def counterexamples() -> list[Check]:
 
 
 def _certain(num_classes: int) -> Distribution:
-    """An input of each class."""
+    """Return an input of each class."""
     every = torch.eye(num_classes, dtype=torch.float64)
     return Distribution(every.mean(dim=0), every)
 
@@ -101,7 +101,7 @@ def _class_dependent_near_log_c() -> Check:
 
 
 def _arguments_of_js() -> Check:
-    """The bound if the output is the first argument of the loss, as it is in Eq. 5."""
+    """Return the bound if the output is the first argument of the loss, as it is in Eq. 5."""
     c, pi, kept = 3, 0.1, 0.35
     every = torch.eye(c, dtype=torch.float64)
     uniform = torch.full((c,), 1 / c, dtype=torch.float64)
