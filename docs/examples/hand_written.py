@@ -19,7 +19,7 @@ def main(epochs: int = 12) -> float:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
 
     # Instead of nn.CrossEntropyLoss(). It remembers samples: how many are there, and which?
-    criterion = metaloss.from_pretrained("gce-fashion-mnist-context")
+    criterion = metaloss.from_pretrained("sl-fashion-mnist-context")
     criterion.prepare(task.train_targets, task.num_classes)
     for epoch in range(epochs):
         criterion.progress(epoch / epochs)  # moves the snapshots of one that has several

@@ -23,7 +23,7 @@ def loaders() -> tuple[DataLoader, DataLoader]:
     return DataLoader(sets[0], batch_size=100, shuffle=True), DataLoader(sets[1], batch_size=360)
 
 
-def main(epochs: int = 12, name: str = "sl") -> tuple[float, float]:
+def main(epochs: int = 12, name: str = "gce") -> tuple[float, float]:
     """Train; the cross entropy and the accuracy in percent on the validation set."""
     torch.manual_seed(0)
     train_loader, validation_loader = loaders()

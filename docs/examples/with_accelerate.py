@@ -22,7 +22,7 @@ def main(epochs: int = 5) -> tuple[nn.Module, metaloss.AdjustedLoss]:
     net, optimizer, loader, validation = accelerator.prepare(net, optimizer, loader, validation)
 
     # It was nn.CrossEntropyLoss().
-    criterion = metaloss.from_pretrained("sl", total_steps=len(loader) * epochs)
+    criterion = metaloss.from_pretrained("gce", total_steps=len(loader) * epochs)
 
     accelerator.register_for_checkpointing(criterion)
     for _ in range(epochs):

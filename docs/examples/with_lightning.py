@@ -41,7 +41,7 @@ def main(epochs: int = 5) -> Classifier:
     validation = DataLoader(Subset(samples, range(512, 640)), batch_size=64)
 
     # It was nn.CrossEntropyLoss().
-    criterion = metaloss.from_pretrained("sl", total_steps=len(train) * epochs)
+    criterion = metaloss.from_pretrained("gce", total_steps=len(train) * epochs)
 
     classifier = Classifier(criterion)
     trainer = Trainer(

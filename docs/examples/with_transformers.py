@@ -43,7 +43,7 @@ def main(epochs: int = 2) -> Trainer:
             num_labels=10,
         )
     )
-    criterion = metaloss.from_pretrained("sl")
+    criterion = metaloss.from_pretrained("gce")
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             model,
