@@ -130,7 +130,7 @@ def judged(
         if step.after:
             check_moved(step.params, back.after, step.after)
         find = derivatives.theta_product if k == 0 else derivatives.product
-        with problem.at(step.memory, step.theta):
+        with problem.at(step.memory, step.theta, step.calls):
             found = _joint(find(problem, step, back.grads))
         total = _sum(total, found.theta)
         adjoint, of_state = _merged(back.params, found.params), back.state

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from torch import Tensor
 
 from metaloss.checks import require, seen
+from metaloss.objective.samples import widened
 from metaloss.types import Batch
 
 AnyBatch: TypeAlias = Batch | Sequence[Any] | Mapping[str, Tensor]
@@ -49,6 +50,7 @@ def as_batch(name: str, given: Any) -> Batch:
         )
         require(len(given) in {2, 3}, f"{name}: expected {_WANTED}, got {len(given)} parts")
         batch = Batch(*given)
+    batch = batch._replace(targets=widened(batch.targets))
     if isinstance(batch.inputs, Mapping):
         require(len(batch.inputs) > 0, f"{name}: expected inputs of the model, got none")
     for part, value in parts_of(batch).items():

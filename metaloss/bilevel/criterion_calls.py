@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from metaloss.bilevel.problem import Batches
+from metaloss.bilevel.problem import Batches, joined
 from metaloss.checks import require
 from metaloss.objective import AdjustedLoss
 
@@ -66,7 +66,7 @@ class CriterionCalls:
     @property
     def outputs(self) -> Tensor | None:
         """The outputs of all batches, ``[samples, outputs]``, if they are known."""
-        return torch.cat(self._outputs) if self._outputs else None
+        return joined(self._outputs) if self._outputs else None
 
     def slopes(self, scale: float) -> Tensor | None:
         """Return the loss's gradients in the outputs, if they are known.

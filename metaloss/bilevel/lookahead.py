@@ -159,6 +159,11 @@ class Lookahead:
         The arguments are those of :meth:`hypergradient`.
         """
         require(
+            isinstance(train_batches, Mapping | Sequence),
+            "train_batches: expected a list of batches, one for each step, got a "
+            f"{type(train_batches).__name__}",
+        )
+        require(
             not isinstance(train_batches, Mapping)
             and not (train_batches and isinstance(train_batches[0], Tensor)),
             "train_batches: expected a sequence of batches, got a single one; put it in a list",

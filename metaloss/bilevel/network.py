@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -12,25 +12,25 @@ from torch import Tensor, nn
 from metaloss.bilevel.function_modes import Function, FunctionMode
 from metaloss.bilevel.kernels import RECURRENT, torchs_own
 from metaloss.checks import require
+from metaloss.objective.samples import logits_in
+from metaloss.types import Batch
 
 Params = dict[str, Tensor]
 Buffers = dict[str, Tensor]
 
 
-def outputs_of(
-    model: nn.Module, params: Params, buffers: Buffers, inputs: Tensor | Mapping[str, Tensor]
-) -> Tensor:
+def outputs_of(model: nn.Module, params: Params, buffers: Buffers, batch: Batch) -> Tensor:
     """Compute a model's outputs at given weights.
 
     Args:
         model: the module; its own parameters and buffers are not used.
         params: the weights by name.
         buffers: the buffers by name; the forward pass updates them in place.
-        inputs: ``[batch, ...]``, or the model's keyword arguments.
+        batch: its inputs are ``[batch, ...]``, or the model's keyword arguments.
 
     Returns:
-        The tensor that the model returns, or the ``logits`` of the object or mapping that it
-        returns.
+        The tensor that the model returns, or the logits in what it returns, as a criterion reads
+        them.
 
     Raises:
         InputError: the model uses activation checkpointing, writes its weights in the forward pass,
@@ -38,12 +38,11 @@ def outputs_of(
     """
     tensors = {**params, **buffers}
     before = _versions(params)
+    inputs = batch.inputs
     args, kwargs = ((), dict(inputs)) if isinstance(inputs, Mapping) else ((inputs,), {})
-    with _DifferentiableKernels():
+    with _uncompiled(model), _DifferentiableKernels():
         outputs = torch.func.functional_call(model, tensors, args, kwargs)
-    if isinstance(outputs, Mapping):
-        outputs = outputs.get("logits", outputs)
-    outputs = getattr(outputs, "logits", outputs)
+    outputs = logits_in(outputs, batch.targets)
     require(
         isinstance(outputs, Tensor),
         f"model: expected a tensor of outputs or what holds logits, got a "
@@ -108,6 +107,19 @@ def buffers_replaced(module: nn.Module, buffers: Mapping[str, Tensor]) -> Iterat
         yield
     finally:
         _assign(module, now)
+
+
+def _uncompiled(model: nn.Module) -> AbstractContextManager[Any]:
+    """Run compiled parts of a model as they were written: compiled ones have no second derivatives.
+
+    ``torch.compile`` of the whole model is unwrapped before; here are ``model.compile()``, and
+    parts that were compiled by themselves.
+    """
+    compiled = any(
+        hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
+        for module in model.modules()
+    )
+    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
 
 
 def _assign(module: nn.Module, buffers: Mapping[str, Tensor]) -> None:

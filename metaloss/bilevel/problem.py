@@ -92,10 +92,10 @@ class Problem:
             The outputs of all batches, ``[samples, outputs]``.
 
         Raises:
-            InputError: as for :func:`~metaloss.bilevel.network.outputs_of`.
+            InputError: as for :func:`~metaloss.bilevel.network.outputs_of`; or the outputs of
+                micro-batches differ in more than their number of samples.
         """
-        found = [self._outputs(params, buffers, batch) for batch in batches]
-        return torch.cat(found) if len(found) > 1 else found[0]
+        return joined([self._outputs(params, buffers, batch) for batch in batches])
 
     def training_loss(
         self, outputs: Tensor, batches: Batches, features_of: Tensor | None = None
@@ -115,11 +115,13 @@ class Problem:
         losses = []
         sizes = [len(batch.targets) for batch in batches]
         with buffers_replaced(self.criterion, copied(dict(self.criterion.named_buffers()))):
-            for part, features, batch in zip(
+            parts = zip(
                 torch.split(outputs, sizes), torch.split(features_of, sizes), batches, strict=True
-            ):
+            )
+            for k, (part, features, batch) in enumerate(parts, start=1):
                 losses.append(self._adjusted_loss(part, batch, features))
                 self.criterion.observe(part, batch.targets, batch.index)
+                self._move_on(k)
         return torch.stack(losses).mean()
 
     def clean_loss(self, params: Params, buffers: Buffers) -> Tensor:
@@ -133,20 +135,27 @@ class Problem:
         return self.meta_loss(outputs, self.meta_batch.targets)
 
     @contextmanager
-    def at(self, memory: Mapping[str, Tensor], theta: Mapping[str, Tensor]) -> Iterator[None]:
+    def at(
+        self, memory: Mapping[str, Tensor], theta: Mapping[str, Tensor], calls: int | None = None
+    ) -> Iterator[None]:
         """Restore an earlier state of the criterion inside the ``with`` block.
 
         Args:
             memory: the criterion's buffers in that state.
             theta: the adjuster's parameters in that state; unchanged if empty.
+            calls: the criterion's number of calls in that state; ``None`` if it is that of now.
         """
         now = {name: self.theta[name].data for name in theta}
+        steps = self.criterion.steps
+        calls_now = steps.done
         try:
+            steps.done = calls_now if calls is None else calls
             for name, value in theta.items():
                 self.theta[name].data = value
             with buffers_replaced(self.criterion, memory):
                 yield
         finally:
+            steps.done = calls_now
             for name, value in now.items():
                 self.theta[name].data = value
 
@@ -171,10 +180,10 @@ class Problem:
 
     def _outputs(self, params: Params, buffers: Buffers, batch: Batch) -> Tensor:
         if not self.autocast:
-            return outputs_of(self.model, params, buffers, batch.inputs)
+            return outputs_of(self.model, params, buffers, batch)
         one = next(iter(params.values()))
         with torch.autocast(one.device.type, torch.bfloat16, cache_enabled=False):
-            outputs = outputs_of(self.model, params, buffers, batch.inputs)
+            outputs = outputs_of(self.model, params, buffers, batch)
         return outputs.to(one.dtype)
 
     def _adjusted_loss(self, outputs: Tensor, batch: Batch, features_of: Tensor) -> Tensor:
@@ -183,11 +192,32 @@ class Problem:
             outputs, batch.targets, batch.index, features_from=features_of
         )
 
+    def _move_on(self, calls: int) -> None:
+        """Set the progress that the conditioner sees after so many calls of the step."""
+        steps, conditioner = self.criterion.steps, self.criterion.conditioner
+        if steps.total is not None and conditioner is not None:
+            conditioner.set_progress(steps.fraction_after(calls))
+
     def _check_labels(self, name: str, outputs: Tensor, targets: Tensor) -> None:
         labels = self.criterion.loss.kind == CLASSIFICATION and outputs.ndim > 1
         if labels and outputs.device.type == "cpu":  # on a GPU it would wait
             count = targets[targets != self.criterion.ignore_index]
             check_labels(f"{name}: targets", count, outputs.shape[1])
+
+
+def joined(outputs: Sequence[Tensor]) -> Tensor:
+    """Return the outputs of a step's batches as one tensor.
+
+    Raises:
+        InputError: they differ in more than their number of samples.
+    """
+    shapes = {tuple(each.shape[1:]) for each in outputs}
+    require(
+        len(shapes) == 1,
+        "batches: expected micro-batches whose outputs differ in their number of samples alone, "
+        f"got {', '.join(str(list(each.shape)) for each in outputs)}; pad them alike",
+    )
+    return torch.cat(list(outputs)) if len(outputs) > 1 else outputs[0]
 
 
 def theta_of(criterion: AdjustedLoss) -> dict[str, nn.Parameter]:

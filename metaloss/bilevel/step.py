@@ -35,6 +35,7 @@ class Step(NamedTuple):
         grads: the step's gradient.
         memory: the criterion's buffers before the step; empty if they cannot have changed since.
         theta: the adjuster's parameters at the step; empty if they cannot have changed since.
+        calls: the criterion's number of calls before the step; ``None`` if it is that of now.
         after: the weights after a real step; empty for a rehearsed step.
         outputs: the outputs of the step's own forward pass, if known; a second pass has to
             reproduce them.
@@ -50,6 +51,7 @@ class Step(NamedTuple):
     grads: Params = {}  # noqa: RUF012 - replaced, never changed
     memory: Mapping[str, Tensor] = {}
     theta: Mapping[str, Tensor] = {}
+    calls: int | None = None
     after: Params = {}  # noqa: RUF012
     outputs: Tensor | None = None
     slopes: Tensor | None = None

@@ -101,6 +101,7 @@ class Watching:
             Randomness.now({p.device for p in self.params.values()}),
             memory=copied(dict(criterion.named_buffers())),
             theta=copied(theta_of(criterion)),
+            calls=criterion.steps.done,
             activations=self.activations,
         )
         self.modes = modes(model)
@@ -176,6 +177,8 @@ class Watching:
     def _about_to_step(self) -> None:
         """Keep the gradients and the optimizer's state, because the step overwrites them."""
         clip, scaler = self.setting.clip, self.setting.scaler
+        if scaler is not None and getattr(self.setting.optimizer, "found_inf", None):
+            return  # a fused optimizer is called, and skips the step by itself
         found = {name: p.grad for name, p in self.params.items() if p.grad is not None}
         require(
             len(found) > 0,

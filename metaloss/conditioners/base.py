@@ -198,6 +198,17 @@ def check_decay(decay: float) -> float:
     return decay
 
 
+def remembered(values: Tensor, index: Int[Tensor, " batch"]) -> Tensor:
+    """Return the rows with these sample ids; raise :class:`InputError` if there is no such row."""
+    try:
+        return values.index_select(0, index)
+    except IndexError as error:
+        raise InputError(
+            f"index: expected ids in 0..{len(values) - 1}, as many as there are training targets, "
+            f"got {int(index.min())}..{int(index.max())}"
+        ) from error
+
+
 def checked_index(conditioner: Conditioner, index: Tensor | None, targets: Tensor) -> Tensor:
     """Return the sample ids, one for each target; raise :class:`InputError` without them."""
     if index is None:

@@ -37,6 +37,7 @@ class ClassOneHot(Conditioner):
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch classes"]:
         """Return the one-hot labels."""
+        _check_classes(self, outputs, self.num_classes)
         return one_hot(targets, self.num_features).to(full_precision(outputs).dtype)
 
 
@@ -88,7 +89,8 @@ class ClassGroup(Conditioner):
                 f"groups: expected one for each of {num_classes} classes, got {len(self.groups)}",
             )
             return
-        sizes = torch.bincount(targets.cpu(), minlength=num_classes)
+        counted = targets[(targets >= 0) & (targets < num_classes)]  # others are ignored
+        sizes = torch.bincount(counted.cpu(), minlength=num_classes)
         self.class_groups = group_by_size(sizes, self.num_groups).to(self.class_groups.device)
 
     def forward(
@@ -103,8 +105,17 @@ class ClassGroup(Conditioner):
             "ClassGroup: the classes have no groups yet; give groups=..., or call "
             "prepare(targets, num_classes) with the training labels",
         )
+        _check_classes(self, outputs, len(self.class_groups))
         groups = self.class_groups[targets]
         return one_hot(groups, self.num_features).to(full_precision(outputs).dtype)
+
+
+def _check_classes(conditioner: Conditioner, outputs: Tensor, expected: int) -> None:
+    if outputs.shape[1] != expected:  # formats the message only then
+        raise InputError(
+            f"{type(conditioner).__name__}: expected outputs of {expected} classes, "
+            f"got {outputs.shape[1]}"
+        )
 
 
 def one_hot(columns: Int[Tensor, " batch"], count: int) -> Bool[Tensor, "batch {count}"]:

@@ -30,6 +30,10 @@ class Concat(Conditioner):
 
     def __init__(self, conditioners: Sequence[Conditioner]) -> None:
         super().__init__()
+        require(
+            isinstance(conditioners, Sequence | nn.ModuleList),
+            f"Concat: expected a list of conditioners, got a {type(conditioners).__name__}",
+        )
         require(len(conditioners) > 0, "Concat: expected one conditioner or more, got none")
         self.conditioners = nn.ModuleList(conditioners)
         self.num_features = sum(c.num_features for c in conditioners)

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from metaloss.checks import require, seen
-from metaloss.conditioners.base import Conditioner, checked_index
+from metaloss.conditioners.base import Conditioner, checked_index, remembered
 from metaloss.losses.numerics import full_precision
 from metaloss.types import Outputs, Targets
 
@@ -47,5 +47,5 @@ class Flipped(Conditioner):
         index: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch 1"]:
         """Return 1 where the label is wrong, else 0."""
-        known = self.flipped[checked_index(self, index, targets)]
+        known = remembered(self.flipped, checked_index(self, index, targets))
         return known.unsqueeze(1).to(full_precision(outputs).dtype)

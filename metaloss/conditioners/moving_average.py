@@ -6,8 +6,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from metaloss.checks import InputError, require
-from metaloss.conditioners.base import Conditioner, check_decay, checked_index, tracked
+from metaloss.checks import require
+from metaloss.conditioners.base import (
+    Conditioner,
+    check_decay,
+    checked_index,
+    remembered,
+    tracked,
+)
 from metaloss.conditioners.wrapper import Wrapper
 from metaloss.types import Outputs, Targets
 
@@ -114,12 +120,6 @@ class MovingAverage(Wrapper):
     def _averages(
         self, current: Float[Tensor, "batch features"], index: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch features"]:
-        try:
-            past = self.memory.index_select(0, index).to(current.dtype)
-        except IndexError as error:
-            raise InputError(
-                f"index: expected ids in 0..{len(self.memory) - 1}, as many as prepare was shown "
-                f"targets, got {int(index.min())}..{int(index.max())}"
-            ) from error
+        past = remembered(self.memory, index).to(current.dtype)
         seen = self.seen.index_select(0, index).unsqueeze(1)
         return torch.where(seen, torch.lerp(past, current, 1 - self.decay), current)

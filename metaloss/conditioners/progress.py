@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -44,4 +46,10 @@ class Progress(Conditioner):
         index: Int[Tensor, " batch"] | None = None,  # noqa: ARG002
     ) -> Float[Tensor, "batch 1"]:
         """Return the fraction for each sample."""
-        return self.fraction.to(full_precision(outputs).dtype).expand(len(outputs), 1)
+        fraction = self.fraction.to(full_precision(outputs).dtype).expand(len(outputs), 1)
+        return fraction.clone()  # set_progress writes into the buffer before the backward pass
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        if f"{prefix}fraction" in state_dict:
+            self.awaits_progress = False

@@ -87,6 +87,7 @@ class ForwardCorrected(LossFamily):
         columns: dict[tuple[torch.dtype, torch.device], Tensor] = self.__dict__["_columns"]
         place = outputs.dtype, outputs.device
         if place not in columns:
-            matrix = torch.tensor(self.transition, dtype=place[0], device=place[1])
-            columns[place] = matrix.log().T
+            with torch._C._DisableFuncTorch():  # what a transform wraps must not outlive it
+                matrix = torch.tensor(self.transition, dtype=place[0], device=place[1])
+                columns[place] = matrix.log().T
         return -(outputs.log_softmax(dim=1) + columns[place][targets]).logsumexp(dim=1)

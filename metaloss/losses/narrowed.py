@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metaloss.checks import is_number, require
-from metaloss.kinds import Kind
+from metaloss.checks import check_in_range, is_number, require
+from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.losses.base import LossFamily
 from metaloss.losses.hyperparameter import Hyperparameter
 
@@ -68,11 +68,7 @@ class Fixed(_Narrowed):
         """Check the names and the values."""
         declared = _by_name(self.loss, self.values)
         for name, value in self.values.items():
-            h = declared[name]
-            require(
-                h.low <= value <= h.high,
-                f"{name}: expected a value in [{h.low:g}, {h.high:g}], got {value!r}",
-            )
+            check_in_range(name, value, declared[name].low, declared[name].high)
         object.__setattr__(self, "values", _FrozenDict(self.values))
 
     @property
@@ -103,7 +99,8 @@ class Ranged(_Narrowed):
         ranges: ``(low, high)`` by hyperparameter name.
 
     Raises:
-        InputError: an unknown name, or an empty range.
+        InputError: an unknown name, an empty range, or one that is wider than the family's and has
+            an end at which the loss or a derivative is not finite.
 
     Example:
         >>> from metaloss.losses import Ranged
@@ -116,11 +113,20 @@ class Ranged(_Narrowed):
 
     def __post_init__(self) -> None:
         """Check the names and the ranges."""
-        _by_name(self.loss, self.ranges)
+        declared = _by_name(self.loss, self.ranges)
+        for name, given in self.ranges.items():
+            require(
+                isinstance(given, list | tuple) and len(given) == 2 and all(map(is_number, given)),
+                f"{name}: expected a range (low, high), got {given!r}",
+            )
         object.__setattr__(
             self, "ranges", _FrozenDict({k: tuple(v) for k, v in self.ranges.items()})
         )
         _ = self.hyperparameters
+        for name, ends in self.ranges.items():
+            for end in ends:
+                if not declared[name].low <= end <= declared[name].high:
+                    _check_finite_at(self.loss, name, end)
 
     @property
     def hyperparameters(self) -> tuple[Hyperparameter, ...]:  # type: ignore[override]
@@ -182,6 +188,24 @@ def widest(loss: LossFamily) -> LossFamily:
     """
     same = isinstance(loss, Ranged) and loss.loss.defaults == loss.defaults
     return widest(loss.loss) if same else loss  # type: ignore[attr-defined]
+
+
+def _check_finite_at(loss: LossFamily, name: str, end: float) -> None:
+    """Raise an error if the loss or a derivative is not finite at the end of a new range."""
+    values = {**{h.name: h.default for h in loss.hyperparameters}, name: end}
+    hparams = torch.tensor([[values[h.name] for h in loss.hyperparameters]]).repeat(2, 1)
+    outputs = torch.tensor([[2.0, 0.0, -2.0], [2.0, 0.0, -2.0]])
+    targets = torch.tensor([0, 2]) if loss.kind == CLASSIFICATION else torch.zeros(2, 3)
+    with torch.enable_grad():
+        given = outputs.requires_grad_(), hparams.requires_grad_()
+        total = loss(given[0], targets, given[1]).sum()
+        slopes = torch.autograd.grad(total, given, allow_unused=True)
+    found = [total, *(slope for slope in slopes if slope is not None)]
+    require(
+        all(bool(value.isfinite().all()) for value in found),
+        f"{name}: expected a range at whose ends {loss.family} and its derivatives are finite, "
+        f"got one that ends at {end:g}",
+    )
 
 
 class _FrozenDict(Mapping[str, Any]):

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.kinds import CLASSIFICATION, REGRESSION, Kind
+from metaloss.losses.numerics import full_precision
 from metaloss.meta_losses.base import MetaLoss
 
 
@@ -34,7 +35,7 @@ class CrossEntropy(MetaLoss):
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
     ) -> Float[Tensor, " batch"]:
         """Return the loss of each sample."""
-        return CLASSIFICATION.losses(outputs, targets)
+        return CLASSIFICATION.losses(full_precision(outputs), targets)
 
 
 @dataclass(frozen=True)
@@ -58,4 +59,4 @@ class SquaredError(MetaLoss):
         self, outputs: Float[Tensor, "batch values"], targets: Float[Tensor, "batch values"]
     ) -> Float[Tensor, " batch"]:
         """Return the loss of each sample."""
-        return REGRESSION.losses(outputs, targets)
+        return REGRESSION.losses(full_precision(outputs), full_precision(targets))

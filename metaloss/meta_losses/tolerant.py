@@ -44,7 +44,7 @@ class MAE(MetaLoss):
     def per_sample(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
         """Return the loss of each sample."""
         if targets.is_floating_point():
-            return REGRESSION.score(outputs, targets)
+            return REGRESSION.score(full_precision(outputs), full_precision(targets))
         return -2 * torch.expm1(true_class_log_prob(full_precision(outputs), targets))
 
 

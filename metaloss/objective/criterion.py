@@ -18,7 +18,7 @@ from metaloss.objective.compiling import once_a_graph, outside_graph
 from metaloss.objective.parts import check_parts, check_training_targets, remember
 from metaloss.objective.progress import StepCount, warn_of_progress
 from metaloss.objective.reduction import IGNORED, check_settings
-from metaloss.objective.samples import Samples, as_samples
+from metaloss.objective.samples import Samples, as_samples, widened
 from metaloss.types import Labels, Logits, Targets
 
 STEPS = "steps_done"
@@ -92,13 +92,15 @@ class Criterion(nn.Module, ABC):
         Called again, it begins another run: the memory is reset, and the count of calls too.
 
         Args:
-            targets: the training set's targets, in the order of the sample ids.
+            targets: the training set's targets, in the order of the sample ids. Labels that are
+                ignored may be among them.
             num_classes: number of classes; ``None`` for regression.
 
         Raises:
             InputError: invalid targets, or the loss is for another kind of targets.
         """
-        check_training_targets(self.loss, targets, num_classes)
+        targets = widened(targets)
+        check_training_targets(self.loss, targets, num_classes, self.ignore_index)
         if self.conditioner is not None:
             self.conditioner.prepare(targets, num_classes)
         if self.steps.total is not None:
@@ -109,7 +111,8 @@ class Criterion(nn.Module, ABC):
     ) -> None:
         """Update the conditioner's memory with a batch, as a call of the criterion does.
 
-        For loops that use :meth:`per_sample` without ``track``, once in each ordinary step.
+        For loops that use :meth:`per_sample` without ``track``, once in each ordinary step. It does
+        not count a step: with ``total_steps``, call :meth:`per_sample` with ``track``.
         """
         remember(self.conditioner, self._samples(outputs, targets, index))
 

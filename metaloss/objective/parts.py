@@ -17,6 +17,7 @@ from metaloss.checks import (
 )
 from metaloss.conditioners import Conditioner
 from metaloss.conditioners.base import features_declared, observed, tracked
+from metaloss.conditioners.margin import margins
 from metaloss.kinds import kind_of
 from metaloss.losses import LossFamily
 from metaloss.losses.hyperparameter import declared, ranges
@@ -51,11 +52,14 @@ def check_parts(loss: LossFamily, conditioner: Conditioner | None, adjuster: Bas
     )
 
 
-def check_training_targets(loss: LossFamily, targets: Targets, num_classes: int | None) -> None:
+def check_training_targets(
+    loss: LossFamily, targets: Targets, num_classes: int | None, ignore_index: int
+) -> None:
     """Raise :class:`~metaloss.checks.InputError` unless the targets are of the loss's kind."""
     if num_classes is not None:
         check_at_least("num_classes", num_classes, 2)
-        check_labels("targets", targets, num_classes)
+        counted = targets[targets != ignore_index] if isinstance(targets, Tensor) else targets
+        check_labels("targets", counted, num_classes)
     expected = kind_of(num_classes)
     require(
         loss.kind == expected,
@@ -80,15 +84,16 @@ def features_of(
     if conditioner is None:
         return outputs.new_empty(len(outputs), 0)
     outputs = outputs.detach() if detach else outputs
-    if not track:
+    if not track or (len(outputs) == 0 and not together()):  # the mean of nothing is NaN
         features = conditioner(outputs, samples.targets, samples.index)
     else:
         _check_memory(conditioner)
-        outputs = outputs if samples.finite else finite(outputs)
         if together() and conditioner.remembers:
             features = conditioner(outputs, samples.targets, samples.index)
             remember(conditioner, samples)
         else:
+            if conditioner.remembers and not samples.finite:
+                outputs = finite(outputs, samples.targets)
             features = tracked(conditioner, outputs, samples.targets, samples.index, samples.kept)
     expected = [len(outputs), conditioner.num_features]
     if not isinstance(features, Tensor) or list(features.shape) != expected:
@@ -111,7 +116,7 @@ def remember(conditioner: Conditioner | None, samples: Samples) -> None:
         index = ids[0] if ids else None
         if kept.device.type == "cpu" and bool(kept.all()):  # elsewhere it would wait
             kept = None
-    observed(conditioner, finite(outputs.detach()), targets, index, kept)
+    observed(conditioner, finite(outputs.detach(), targets), targets, index, kept)
 
 
 def _check_memory(conditioner: Conditioner) -> None:
@@ -137,10 +142,12 @@ def predicted(
     return adjuster(features)
 
 
-def finite(outputs: Tensor) -> Tensor:
-    """Return the outputs with 0 in place of NaN and infinity, which a memory would keep forever.
+def finite(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the outputs with 0 in rows whose margin is not finite: a memory would keep it forever.
 
     They can occur on an accelerator, where values are not checked: a gradient scaler skips a step
-    that overflows. The loss is computed from the outputs as they are.
+    that overflows. The loss is computed from the outputs as they are. The logit of a class that was
+    ruled out may be minus infinity, which leaves the margin finite.
     """
-    return outputs.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    values = outputs if targets.is_floating_point() else margins(outputs, targets).margin
+    return outputs.where(values.isfinite().all(dim=1, keepdim=True), 0.0)

@@ -32,7 +32,11 @@ class StepCount:
     @property
     def fraction(self) -> float:
         """The fraction of training that is done; 0 if the total is not known."""
-        return 0.0 if self.total is None else min(self.done / self.total, 1.0)
+        return self.fraction_after(0)
+
+    def fraction_after(self, calls: int) -> float:
+        """Return the fraction that will be done after so many further calls."""
+        return 0.0 if self.total is None else min((self.done + calls) / self.total, 1.0)
 
     def set_fraction(self, fraction: float) -> None:
         """Set the count to this fraction of the total.

@@ -84,7 +84,7 @@ def reduced(
         >>> reduced(torch.tensor([1.0, 2.0, 9.0]), samples, torch.tensor([1.0, 3.0]), "mean")
         tensor(1.7500)
     """
-    if reduction == "mean" and weight is None and samples.kept is None and count is None:
+    if reduction == "mean" and _simple(samples, weight, count):
         return losses.mean()
     each = weighted(losses, samples, weight)
     if count is not None:
@@ -105,11 +105,16 @@ def plain(
 ) -> Float[Tensor, " *losses"]:
     """Return the plain loss of a kind, cross entropy for classes; arguments as for reduced."""
     outputs = full_precision(samples.outputs)
-    simple = weight is None and samples.kept is None and count is None
-    if simple and reduction == "mean":
+    if reduction == "mean" and _simple(samples, weight, count):
         return kind.mean_loss(outputs, samples.targets)
     losses = kind.losses(outputs, samples.targets)
     return reduced(losses, samples, weight, reduction, count)
+
+
+def _simple(samples: Samples, weight: Tensor | None, count: int | Tensor | None) -> bool:
+    """Whether a mean is the plain one, over one sample or more."""
+    plain = weight is None and samples.kept is None and count is None
+    return plain and len(samples.outputs) > 0
 
 
 def _weights(losses: Tensor, samples: Samples, weight: Tensor) -> Tensor:

@@ -75,8 +75,7 @@ def as_samples(
         (torch.Size([3, 4]), tensor([0, 1, 0]), tensor([ True,  True, False]))
     """
     outputs = logits_in(outputs, targets)
-    if isinstance(targets, Tensor) and targets.dtype == torch.uint8:
-        targets = targets.long()  # nn.CrossEntropyLoss takes bytes too
+    targets = widened(targets)
     given = outputs, targets
     if kind == CLASSIFICATION and not (_has(outputs, 2) and _has(targets, 1)):
         _refuse_probabilities(outputs, targets)
@@ -92,6 +91,12 @@ def as_samples(
         index = index.masked_fill(ignored, 0)  # padding may have any id
     kept = targets.masked_fill(ignored, 0)
     return Samples(outputs, kept, index, ~ignored, shape, given)
+
+
+def widened(targets: Any) -> Any:
+    """Return uint8 labels as int64, for ``nn.CrossEntropyLoss`` takes both; others as they are."""
+    bytes_ = isinstance(targets, Tensor) and targets.dtype == torch.uint8
+    return targets.long() if bytes_ else targets
 
 
 def readable(values: Tensor) -> bool:

@@ -16,6 +16,7 @@ from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss
 from metaloss.objective.reduction import IGNORED
 from metaloss.pretrained.bundled import FOLDER, SHORT, list_pretrained
+from metaloss.pretrained.card import CARD
 from metaloss.pretrained.files import load_adjuster
 from metaloss.pretrained.hub import REPOSITORY, download
 
@@ -84,14 +85,15 @@ def folder_of(name: str | Path) -> Path:
     if not isinstance(name, str | Path) or not str(name):
         raise InputError(f"name: expected {_EXPECTED}, got {name!r}")
     path = user_path(name)
-    if path.is_dir():
+    names = [adjuster.name for adjuster in list_pretrained()]
+    bundled = str(name) in names or str(name).lower() in SHORT
+    if path.is_dir() and (not bundled or (path / CARD).is_file()):
         return path
     if path.is_file():
         raise InputError(
             f"{name}: expected the folder of a saved adjuster, got a file; "
             f"did you mean {path.parent}?"
         )
-    names = [adjuster.name for adjuster in list_pretrained()]
     if str(name) in names:
         return FOLDER / str(name)
     if str(name).lower() in SHORT:

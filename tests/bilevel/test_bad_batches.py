@@ -7,6 +7,7 @@ from collections import UserDict
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from metaloss.bilevel import Lookahead
 from metaloss.bilevel.lookahead import STRATEGIES
@@ -34,6 +35,8 @@ every_strategy = pytest.mark.parametrize("strategy", list(STRATEGIES))
         ([([1.0], torch.zeros(2))], ["inputs as a tensor", "a list"]),
         ([torch.zeros(3)], ["a single one", "put it in a list"]),
         ((torch.zeros(3), torch.zeros(3)), ["a single one", "put it in a list"]),
+        (DataLoader(TensorDataset(torch.zeros(3))), ["a list of batches", "got a DataLoader"]),
+        (iter([]), ["a list of batches", "got a list_iterator"]),
         (["xy"], ["got a str"]),
         ([(torch.zeros(3),)], ["got 1 parts"]),
     ],

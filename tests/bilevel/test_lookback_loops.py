@@ -10,10 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from metaloss import AdjustedLoss, Adjuster, InputError
 from metaloss.bilevel import ClipNorm, Lookahead, Lookback
+from metaloss.bilevel.network import copied
 from metaloss.bilevel.tangent import Activations
+from metaloss.conditioners import Concat, Margin, Progress
+from metaloss.losses import GCE
 from tests.bilevel.cases import OPTIMIZERS, batch, learned, training
-from tests.bilevel.models import GRID, MODELS
+from tests.bilevel.models import CLASSES, GRID, MODELS
 from tests.bilevel.test_lookback import made, remembering
 from tests.helpers.exhaustive import all_pairs, mostly_exhaustive
 from tests.helpers.hypergradients import Training, assert_near, directions, in_single, inner
@@ -90,6 +94,37 @@ def test_accumulation_by_differences() -> None:
     assert_near(accumulated(here, Lookback(strategy="difference"), windows), expected, 1e-5)
 
 
+@pytest.mark.parametrize("strategy", ["mixed", "unroll"])
+def test_progress_moves_between_micro_batches(strategy: str) -> None:
+    conditioner = Concat([Margin(), Progress()])
+    adjuster = Adjuster.for_loss(GCE(), conditioner, hidden=6)
+    criterion = AdjustedLoss(GCE(), conditioner, adjuster, detach=False, total_steps=8).double()
+    here = training(MODELS["MLP"](), OPTIMIZERS["SGD-Nesterov"], criterion, steps_before=1)
+    windows = [[batch(k, size=6) for k in range(3)]]
+    start = here.twin()
+    found = accumulated(here, Lookback(strategy=strategy), windows)
+    assert criterion.steps.done == start.criterion.steps.done + 3
+    assert conditioner.state_dict()["conditioners.1.fraction"] == criterion.steps.fraction
+    assert_slopes(start, found, windows, [])
+
+
+def test_micro_batches_of_other_sizes_are_refused() -> None:
+    here = training(nn.Conv2d(1, CLASSES, 3), steps_before=0)
+    batches = [
+        (
+            torch.zeros(2, 1, size, size, dtype=torch.float64),
+            torch.zeros(2, size - 2, size - 2).long(),
+        )
+        for size in (5, 6)
+    ]
+    with pytest.raises(InputError, match=r"got \[2, 3, 3, 3\], \[2, 3, 4, 4\]; pad them alike"):  # noqa: SIM117
+        with Lookback().step(here.model, here.optimizer, here.criterion, batches):
+            here.optimizer.zero_grad()
+            for inputs, targets in batches:
+                here.criterion(here.model(inputs), targets).backward()
+            here.optimizer.step()
+
+
 # An adjuster that moves between the steps
 
 
@@ -162,6 +197,26 @@ def test_a_gradient_scaler(kind: str, clip: ClipNorm | None) -> None:
         scaler.update()
     found = lookback.hypergradient(here.meta_batch)
     assert_near(found, expected, 1e-4 if kind == "plain" else 0.05)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_step_that_overflows_is_no_step(fused: bool) -> None:
+    here = in_single(training(MODELS["MLP"](), OPTIMIZERS["SGD"]))
+    optimizer = torch.optim.Adam(here.model.parameters(), fused=fused)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**120)
+    lookback = Lookback()
+    inputs, targets, index = each = here.train_batches[0]
+    before = copied(dict(here.model.named_parameters()))
+    for expected in (0, 1):
+        with lookback.step(here.model, optimizer, here.criterion, each, scaler=scaler):
+            optimizer.zero_grad()
+            loss = here.criterion(here.model(inputs), targets, index)
+            scaler.scale(loss * (1.0 if expected else 1e30)).backward()
+            scaler.step(optimizer)
+        assert lookback.watched == expected
+        moved = any(not torch.equal(before[n], p) for n, p in here.model.named_parameters())
+        assert moved == bool(expected)
+        scaler.update(1.0)
 
 
 # Kept activations

@@ -175,6 +175,48 @@ def test_several_steps_and_micro_batches() -> None:
     assert_near(lookback.hypergradient(meta), expected, 1e-9)
 
 
+class Tagger(nn.Module):
+    """A class for each token, which models of transformers put last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.last = nn.Embedding(TOKENS, 8), nn.Linear(8, CLASSES)
+
+    def forward(self, *, input_ids: Tensor) -> dict[str, Tensor]:
+        return {"logits": self.last(torch.tanh(self.tokens(input_ids)))}
+
+
+class TaggerAsTorch(Tagger):
+    """The same, with the classes where ``nn.CrossEntropyLoss`` has them."""
+
+    def forward(self, *, input_ids: Tensor) -> Tensor:
+        return super().forward(input_ids=input_ids)["logits"].movedim(-1, 1)
+
+
+def tagged(seed: int) -> dict[str, Tensor]:
+    """Return as many tokens as classes, so that no shape tells one axis from the other."""
+    draw = torch.Generator().manual_seed(seed)
+    shape = BATCH, CLASSES
+    return {
+        "input_ids": torch.randint(TOKENS, shape, generator=draw),
+        "labels": torch.randint(CLASSES, shape, generator=draw),
+    }
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_classes_of_tokens_come_last(strategy: str) -> None:
+    found = []
+    for network in (Tagger, TaggerAsTorch):
+        torch.manual_seed(0)
+        model, criterion = network().double(), learned()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+        ahead = Lookahead(strategy=strategy)
+        given = model, optimizer, criterion, [tagged(0)], tagged(1)
+        found.append(ahead.hypergradient(*given))
+    assert max(float(g.abs().max()) for g in found[0].values()) > 1e-6
+    assert_near(*found, 1e-9)
+
+
 def test_the_index_goes_to_the_conditioner_and_not_to_the_model() -> None:
     def hypergradient(index: Tensor, form: Callable[[Any], Any]) -> dict[str, Tensor]:
         here = Here(conditioner=MovingAverage(learned().conditioner))

@@ -7,6 +7,7 @@ import torch
 
 from metaloss.checks import InputError
 from metaloss.conditioners import (
+    ClassGroup,
     ClassOneHot,
     Concat,
     Flipped,
@@ -130,6 +131,12 @@ def test_one_hot_of_fewer_than_two_classes(num_classes):
         ClassOneHot(num_classes)
 
 
+@pytest.mark.parametrize("conditioner", [ClassOneHot(3), ClassGroup(2, groups=(0, 0, 1))])
+def test_outputs_of_other_classes(conditioner):
+    with pytest.raises(InputError, match=f"{type(conditioner).__name__}: expected .* 3 .*got 10"):
+        conditioner(torch.zeros(2, 10), torch.tensor([0, 7]))
+
+
 # Flipped
 
 
@@ -145,6 +152,15 @@ def test_flipped_of_a_set_of_another_size_is_loaded():
     conditioner.load_state_dict({"flipped": torch.tensor([False, True, True])})
     features = conditioner(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([2]))
     assert features.tolist() == [[1.0]]
+
+
+@pytest.mark.parametrize("index", [[0, 2], [-1, 0]])
+def test_flipped_of_ids_that_are_not_there(index):
+    conditioner = Flipped(torch.tensor([False, True]))
+    with pytest.raises(
+        InputError, match=rf"index: expected ids in 0..1, .*got {min(index)}..{max(index)}"
+    ):
+        conditioner(torch.zeros(2, 2), torch.tensor([0, 0]), torch.tensor(index))
 
 
 @pytest.mark.bad_input
@@ -166,6 +182,17 @@ def test_progress_starts_at_zero_and_moves():
     for fraction in (0.0, 0.25, 1.0):
         conditioner.set_progress(fraction)
         assert conditioner(outputs, targets).tolist() == [[fraction]] * 3
+    before = conditioner(outputs, targets)
+    conditioner.set_progress(0.5)
+    assert before.tolist() == [[1.0]] * 3
+
+
+def test_progress_that_was_loaded_is_not_awaited():
+    conditioner, saved = Progress(), Progress()
+    saved.set_progress(0.5)
+    assert conditioner.awaits_progress
+    conditioner.load_state_dict(saved.state_dict())
+    assert not conditioner.awaits_progress
 
 
 # Concat
@@ -190,6 +217,12 @@ def test_concat_keeps_the_order():
 def test_concat_needs_the_index_when_a_part_does():
     assert not Concat([Margin(), Progress()]).needs_index
     assert Concat([Margin(), Concat([Flipped(torch.tensor([True]))])]).needs_index
+
+
+@pytest.mark.bad_input
+def test_concat_of_one_that_is_in_no_list():
+    with pytest.raises(InputError, match="Concat: expected a list of conditioners, got a Margin"):
+        Concat(Margin())
 
 
 def test_concat_of_nothing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -64,6 +65,15 @@ def test_what_is_no_transition_matrix(transition: object, said: str) -> None:
     with pytest.raises(InputError) as refused:
         ForwardCorrected(transition)
     assert said in str(refused.value)
+
+
+def test_a_first_call_inside_a_transform_leaves_nothing_behind() -> None:
+    loss = ForwardCorrected(TRANSITION)
+    outputs, labels, none = torch.randn(2, 3), torch.tensor([0, 2]), torch.empty(2, 0)
+    slope = torch.func.grad(lambda z: loss(z, labels, none).sum())(outputs)
+    again = outputs.clone().requires_grad_()
+    copy.deepcopy(loss)(again, labels, none).sum().backward()
+    torch.testing.assert_close(slope, again.grad)
 
 
 def test_another_number_of_classes() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from metaloss.checks import InputError
 from metaloss.experiments.transfer import conventional
 from metaloss.losses import (
     GCE,
     JS,
     SL,
+    Barron,
     CrossEntropy,
     Fixed,
     Hyperparameter,
@@ -107,6 +109,28 @@ def test_equal_families_hash_alike_whatever_the_order_of_their_values():
     other = Fixed(PolySoft(), {"lam": 3.0, "d": 2.0})
     assert one == other
     assert hash(one) == hash(other)
+
+
+@pytest.mark.parametrize(
+    ("loss", "ranges", "words"),
+    [
+        (JS(), {"pi_1": (0.1, 1.0)}, "pi_1: .*JS and its derivatives are finite, .*ends at 1"),
+        (PolySoft(), {"d": (1.0, 5.0)}, "d: .*PolySoft .*ends at 1"),
+        (Barron(), {"alpha": (-4.0, 2.0)}, "alpha: .*Barron .*ends at 2"),
+        (GCE(), {"q": 0.5}, r"q: expected a range \(low, high\), got 0.5"),
+        (GCE(), {"q": ("0", "1")}, r"q: expected a range \(low, high\), got \('0', '1'\)"),
+    ],
+)
+@pytest.mark.bad_input
+def test_ranges_where_a_loss_is_not_defined(loss, ranges, words: str):
+    with pytest.raises(InputError, match=words):
+        Ranged(loss, ranges)
+
+
+@pytest.mark.bad_input
+def test_fixed_values_are_numbers():
+    with pytest.raises(InputError, match=r"q: expected a number in \[0, 1\], got '0.5'"):
+        Fixed(GCE(), {"q": "0.5"})
 
 
 def test_ranged_replaces_only_the_named_range():

@@ -74,6 +74,15 @@ def test_values() -> None:
     torch.testing.assert_close(SquaredError()(outputs, values), F.mse_loss(outputs, values) / 2)
 
 
+@pytest.mark.parametrize("meta_loss", [CrossEntropy(), SquaredError(), MAE(), RCE()])
+def test_half_precision_is_raised(meta_loss) -> None:
+    outputs = torch.randn(8, 3).bfloat16()
+    values = meta_loss.fits(REGRESSION) and not meta_loss.fits(CLASSIFICATION)
+    targets = torch.randn(8, 3).bfloat16() if values else torch.arange(8) % 3
+    expected = meta_loss(outputs.float(), targets.float() if values else targets)
+    assert torch.equal(meta_loss(outputs, targets), expected)
+
+
 def test_regression_needs_a_bounded_slope() -> None:
     assert MAE().noise_tolerant
     assert MeanLoss(AbsoluteError()).noise_tolerant
@@ -95,7 +104,7 @@ def test_kinds() -> None:
     ("make", "message"),
     [
         (lambda: RCE(A=1.0), "A"),
-        (lambda: MeanLoss(GCE(), {"q": 2.0}), r"q: expected a value in \[0, 1\], got 2"),
+        (lambda: MeanLoss(GCE(), {"q": 2.0}), r"q: expected a number in \[0, 1\], got 2"),
         (lambda: MeanLoss(GCE(), {"p": 0.5}), "expected a hyperparameter of"),
     ],
 )

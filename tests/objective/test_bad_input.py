@@ -99,7 +99,7 @@ class TestCall:
 
     def test_an_empty_batch(self, criterion: AdjustedLoss):
         """Its mean would be NaN."""
-        refused(lambda: criterion(OUTPUTS[:0], TARGETS[:0], INDEX[:0]), "at least one")
+        refused(lambda: criterion(OUTPUTS[:0], TARGETS[:0], INDEX[:0]), "expected one or more")
 
 
 class TestIndex:

@@ -186,6 +186,15 @@ def test_no_name(name: object) -> None:
         metaloss.from_pretrained(name)
 
 
+@pytest.mark.parametrize("name", ["gce", "gce-fashion-mnist-statistics"])
+def test_a_folder_of_something_else_does_not_hide_one_of_the_package(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    assert metaloss.from_pretrained(name).loss.family == "GCE"
+
+
 def test_a_file_is_not_a_folder(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     saved(tmp_path / "mine")
