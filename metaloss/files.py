@@ -196,6 +196,20 @@ def check_place(path: Path) -> None:
     )
 
 
+def check_file_place(name: str, path: Path) -> None:
+    """Raise :class:`InputError` unless a file can be written at ``path``, in a folder that exists.
+
+    Args:
+        name: the name of the path in errors.
+        path: the place.
+    """
+    require(not path.is_dir(), f"{name}: expected the name of a file, got the folder {path}")
+    require(
+        path.parent.is_dir(), f"{name}: expected a file in a folder that exists, got {path.parent}"
+    )
+    check_place(path.parent)
+
+
 def make_folder(path: Path) -> Path:
     """Make a folder and its parents, or raise :class:`InputError`."""
     with _refusing(path):

@@ -108,7 +108,7 @@ def _watching(folder: RunFolder, *, tensorboard: bool) -> Iterator[Observer]:
         yield Observer()
         return
     with observer(Console(stderr=True)) as watching:
-        yield TensorBoard(folder.path / "tensorboard", watching) if tensorboard else watching
+        yield TensorBoard(folder, watching) if tensorboard else watching
 
 
 def run_parsed(
@@ -216,8 +216,7 @@ def _show(experiment: Any, folder: RunFolder, rows: Sequence[Any]) -> None:
         for method in experiment.methods:
             place = folder.run(method.name, experiment.settings.seeds[0]).adjuster
             say(f"adjuster: {place}")
-    methods = experiment.methods
-    components = [each for method in methods for each in getattr(method, "components", ())]
+    components = [each for method in experiment.methods for each in method.components]
     write_or_warn(lambda: write_report([folder.path], components=components))
     say(f"results: {folder.path}")
 

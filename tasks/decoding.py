@@ -38,7 +38,8 @@ def decode(
         files: their paths.
         channels: 3 for colour, 1 for grey.
         size: height and width of the result. Each image is scaled to cover the square and cropped
-            at its centre. If not given, all images must have the size of the first.
+            at its centre. If not given, all images must have the size of the first that can be
+            read.
         threads: number of threads.
         unreadable: files that cannot be read are left out, and the reason is put here, by the
             file's position. By default, the first such file is an error.
@@ -50,7 +51,11 @@ def decode(
         InputError: a file cannot be read as an image or has another size, or the images do not fit
             in memory.
     """
-    width, height = (size, size) if size is not None else open_image(files[0], channels).size
+    first, (width, height) = (
+        (files[0], (size, size))
+        if size is not None
+        else _first_that_opens(files, channels, strict=unreadable is None)
+    )
     shape = (len(files), channels, height, width)
     try:
         images = np.empty(shape, dtype=np.uint8)
@@ -71,7 +76,7 @@ def decode(
             return
         if size is not None:
             image = covering(image, width, height)
-        _check_size(files[position], image.size, (width, height), files[0])
+        _check_size(files[position], image.size, (width, height), first)
         images[position] = _pixels(image, channels)
 
     def fill_chunk(start: int) -> None:
@@ -161,6 +166,19 @@ def shown(path: str | Path) -> str:
 def _pixels(image: Image.Image, channels: int) -> npt.NDArray[np.uint8]:
     """Return the pixels of an image, uint8, ``[channels, height, width]``."""
     return np.asarray(image).reshape(image.height, image.width, channels).transpose(2, 0, 1)
+
+
+def _first_that_opens(
+    files: Sequence[str], channels: int, *, strict: bool
+) -> tuple[str, tuple[int, int]]:
+    """Return the first image file that can be read, and the size of the image; of none, (0, 0)."""
+    for file in files:
+        try:
+            return file, open_image(file, channels).size
+        except InputError:  # noqa: PERF203 - nearly always it is the first
+            if strict:
+                raise
+    return files[0], (0, 0)
 
 
 def _check_size(file: str, size: tuple[int, int], expected: tuple[int, int], first: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -69,14 +70,14 @@ class FileReader:
             self._kept = self._loader(wanted, persistent=True)
         assert isinstance(self._kept.batch_sampler, _Batches)
         self._kept.batch_sampler.wanted = wanted
-        self._in_use = True
+        self._in_use, finished = True, False
         try:
             yield from self._checked(self._kept)
-        except Exception:
-            self._kept = None  # its workers may be dead
-            raise
+            finished = True
         finally:
             self._in_use = False
+            if not finished:  # its workers may be dead, or busy for longer than torch would wait
+                self._kept = None
 
     def _loader(
         self, wanted: Sequence[Sequence[Wanted]], *, persistent: bool = False
@@ -85,7 +86,7 @@ class FileReader:
         return DataLoader(
             _Images(data),
             batch_sampler=_Batches(wanted),
-            num_workers=data.workers,
+            num_workers=min(data.workers, _cores()),  # of more, torch warns that they are slow
             timeout=min(_LOOK, data.timeout or _LOOK) if data.workers else 0,
             # Without a generator of its own, DataLoader draws from the global one.
             generator=torch.Generator(),
@@ -99,6 +100,13 @@ class FileReader:
             if isinstance(batch, InputError):
                 raise batch
             yield batch
+
+
+def _cores() -> int:
+    """Return the number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # not on Linux
 
 
 def _made(data: FolderSet, pin_memory: bool) -> FileReader:

@@ -51,18 +51,20 @@ def across_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
     metric = METRICS[rows[0]["metric"]]
     mean, std = f"{metric.name}_mean", f"{metric.name}_std"
     names = list(rows[0]["tasks"])
-    best = {name: metric.best([row["tasks"][name][mean] for row in rows]) for name in names}
+    means = {name: {row["method"]: row["tasks"][name][mean] for row in rows} for name in names}
+    best = {name: _best(rows, metric, means[name]) for name in names}
 
-    def cell(name: str, own: Mapping[str, Any]) -> Text:
+    def cell(name: str, row: Mapping[str, Any]) -> Text:
+        own = row["tasks"][name]
         spread = f" ± {metric.format(own[std])}" if len(own["seeds"]) > 1 else ""
-        bold = "bold" if own[mean] == best[name] else ""
+        bold = "bold" if row["method"] in best[name] else ""
         return Text(metric.format(own[mean]) + spread, bold)
 
     first = rows[0]["tasks"]
     headings = [n + (" (unchecked)" if first[n].get("test_unchecked") else "") for n in names]
     lines = [["method", *headings, "mean"]]
     for row in rows:
-        cells = [cell(name, row["tasks"][name]) for name in names]
+        cells = [cell(name, row) for name in names]
         lines.append([Text(row["method"]), *cells, metric.format(row[mean])])
     if len(names) > len(rows):
         lines = [["task", *lines[0][1:]], *lines[1:]]
@@ -86,16 +88,24 @@ def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
     table.add_column("std", justify="right")
     table.add_column("seeds", justify="right")
     mean, std = f"{metric.name}_mean", f"{metric.name}_std"
-    best = metric.best([row[mean] for row in rows])
+    best = _best(rows, metric, {row["method"]: row[mean] for row in rows})
     for row in rows:
         table.add_row(
             Text(row["method"]),
             metric.format(row[mean]),
             metric.format(row[std]) if len(row["seeds"]) > 1 else "-",
             str(len(row["seeds"])),
-            style="bold" if row[mean] == best else None,
+            style="bold" if row["method"] in best else None,
         )
     return table
+
+
+def _best(
+    rows: Sequence[Mapping[str, Any]], metric: Metric, means: Mapping[str, float]
+) -> set[str]:
+    """Return the best methods. Oracles, which know the wrong labels, are not among those ranked."""
+    ranked = {row["method"]: means[row["method"]] for row in rows if not row.get("informed")}
+    return {name for name, mean in ranked.items() if mean == metric.best(list(ranked.values()))}
 
 
 def _targets(metric: Metric) -> str:

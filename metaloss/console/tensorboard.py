@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from metaloss.checks import InputError, is_number
+from metaloss.experiments import RunFolder
 from metaloss.experiments.names import slug
 from metaloss.training.observe import Forwarding, Observer, RunInfo
 
@@ -16,14 +16,15 @@ class TensorBoard(Forwarding):
     """Writes the metrics of each epoch as scalars, and passes everything on to another observer.
 
     Args:
-        folder: the folder of the event files: ``METHOD/seed-S`` in it for each run.
+        folder: the folder of the experiment, whose path may be another one once it is locked. The
+            event files are in ``tensorboard/METHOD/seed-S`` in it.
         observer: the other observer.
 
     Raises:
         InputError: the optional library ``tensorboard`` is not installed.
     """
 
-    def __init__(self, folder: Path, observer: Observer) -> None:
+    def __init__(self, folder: RunFolder, observer: Observer) -> None:
         super().__init__(observer)
         try:
             from torch.utils.tensorboard import SummaryWriter
@@ -37,15 +38,16 @@ class TensorBoard(Forwarding):
 
     def begin(self, info: RunInfo) -> None:
         """Begin the event file of a run."""
-        place = self._folder / slug(info.method) / f"seed-{info.seed}"
+        place = self._folder.path / "tensorboard" / slug(info.method) / f"seed-{info.seed}"
         self._writer = self._writer_at(str(place))
         super().begin(info)
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Write the metrics of an epoch."""
+        of_task = f"/{record['task']}" if "task" in record else ""  # where several are learned from
         for name, value in record.items():
             if name != "epoch" and is_number(value):
-                self._writer.add_scalar(tag(name), value, record["epoch"])
+                self._writer.add_scalar(f"{tag(name)}{of_task}", value, record["epoch"])
         self._writer.flush()
         super().epoch(record)
 

@@ -74,8 +74,8 @@ class MetaTraining:
             applies to the held-out report; the tasks learned from report their last epoch.
 
     Raises:
-        InputError: There is no task or method, two have the same name, or a task has no network or
-            another number of epochs.
+        InputError: There is no task or method, two have the same name, a task has no network or
+            another number of epochs, or the sampler spreads tasks in mixed precision.
     """
 
     tasks: Sequence[TaskSpec]
@@ -109,7 +109,7 @@ class MetaTraining:
         names = [method.name for method in self.methods]
         for name in self.strengths:
             require(name in names, f"strengths: expected names of {', '.join(names)}, got {name!r}")
-        self.sampler.turns({spec.name: 1 for spec in self.tasks})
+        self.sampler.check([spec.name for spec in self.tasks], self.settings.engine)
 
     def run(
         self,
@@ -165,8 +165,8 @@ class MetaTraining:
         rows = self.report(folder).run(folder.part("held-out"), observer)
         for method in self.methods:
             adjuster = folder.run(method.name, self.settings.seeds[0]).adjuster
-            seeds = list(self.held_out_seeds)
-            add_to_card(adjuster, {"held_out": held_out_of(method, rows), "held_out_seeds": seeds})
+            said = {"held_out": held_out_of(method, rows), "held_out_seeds": [*self.held_out_seeds]}
+            on_first(add_to_card)(adjuster, said)
         return rows
 
     def report(self, folder: RunFolder) -> Comparison:

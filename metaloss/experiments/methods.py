@@ -48,6 +48,11 @@ class Method(ABC):
         return {}
 
     @property
+    def components(self) -> Sequence[type]:
+        """The classes that the card of its learned adjuster may name, beside the package's."""
+        return ()
+
+    @property
     def num_trainings(self) -> int:
         """The number of networks trained for one run."""
         return 1

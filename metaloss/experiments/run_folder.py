@@ -8,7 +8,12 @@
       results.json       the table; also as .csv, .md and .tex, and drawn in .png, .svg
       hyperparameters.png  what the first seed's adjusters predict; also as .svg
       report.html        the run on one page
+      labels.csv         the ranked samples of ``metaloss labels``; also drawn in .png, and in .json
+                         what the page shows of them
       folds/             fold runs of ``metaloss labels --folds``
+      tensorboard/       the metrics for TensorBoard, if that was asked for
+      meta_training.json  the results of a meta-training's runs
+      held-out/          the report of a meta-training on held-out tasks: TASK/METHOD/seed-0
       A-GCE/seed-0/
         identity.json    the run's settings, compared when it is resumed
         inputs.json      how the inputs of a classification are made

@@ -157,9 +157,10 @@ class RunRecords:
     @on_first
     def adopt(self, other: RunRecords) -> None:
         """Copy what another run learned and recorded, without its identity and its result."""
-        for path in other.path.iterdir():
+        for path in (*other.path.iterdir(), *other.adjuster.glob("*")):
             if path.is_file() and path.name not in {"identity.json", "result.json"}:
-                write_atomically(self.path / path.name, path.read_bytes())
+                own = self.path / path.relative_to(other.path)
+                write_atomically(make_folder(own.parent) / own.name, path.read_bytes())
 
     @on_first
     def finish(self, result: Mapping[str, Any]) -> None:

@@ -82,16 +82,21 @@ class Fitted:
             ``[samples, classes]``.
 
         Raises:
-            InputError: the data do not go with those of the fit, or cannot be read.
+            InputError: the data do not go with those of the fit, or one of the samples cannot be
+                predicted: an image that cannot be read, or a value that is NaN or infinite.
         """
         if not isinstance(data, str | os.PathLike):
             data = as_inputs(data)
-        return predict_by(self.network, data).probabilities.numpy()
+        # A sample that was left out would shift all those after it.
+        return predict_by(self.network, data, strict=True).probabilities.numpy()
 
     def predict(self, data: Any) -> NDArray[Any]:
         """Return the most probable class of each sample, ``[samples]``.
 
         Args:
             data: as for :meth:`predict_proba`.
+
+        Raises:
+            InputError: as for :meth:`predict_proba`.
         """
         return self.classes[self.predict_proba(data).argmax(axis=1)]

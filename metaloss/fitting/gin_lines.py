@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -12,7 +11,9 @@ from metaloss.fitting.facts import Facts
 from metaloss.tasks.transforms import STATISTICS
 
 _SMALL = ("small_cnn", "resnet8", "mlp")  # on a CPU, more threads than one make these slower
-_MOST_WORKERS = 4  # processes that read images which do not fit in memory
+# Processes that read images which do not fit in memory: as many on any machine, since a run is
+# resumed with the same configuration.
+_WORKERS = 4
 LEARNED = "recommended"  # the name of the method in the recipes of that name
 
 
@@ -72,7 +73,7 @@ def gin_run(
     if facts.files:
         macros |= {"SIZE": choices.size, "IN_MEMORY": choices.in_memory, "STRICT": strict}
         if not choices.in_memory:
-            macros["WORKERS"] = min(_MOST_WORKERS, os.cpu_count() or 1)
+            macros["WORKERS"] = _WORKERS
     if not own:
         macros |= {"NETWORK": choices.model, "WEIGHTS": choices.weights}
     elif choices.model == "mlp":

@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from metaloss.checks import InputError
+from metaloss.checks import InputError, require
 
 CHECKED = "checked_label"
 """The column of right labels, empty for samples that nobody looked at."""
@@ -26,7 +26,8 @@ def checked_labels(path: Path) -> dict[str, str]:
         column of them.
 
     Raises:
-        InputError: the file cannot be read as a table.
+        InputError: the file cannot be read as a table, or a row has another number of cells than
+            the header.
 
     Example:
         >>> import tempfile
@@ -42,20 +43,28 @@ def checked_labels(path: Path) -> dict[str, str]:
     # Names of files may be of any bytes.
     text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
     delimiter = max(_DELIMITERS, key=text.split("\n", 1)[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        rows = [(row, reader.line_num) for row in reader if any(row)]
     except csv.Error as error:
         raise InputError(
             f"{path}: expected a table, whose checked labels are kept, cannot read it: {error}; "
             "move it away"
         ) from None
-    header = [title.strip() for title in rows[0]] if rows else []
+    header = [title.strip() for title in rows[0][0]] if rows else []
     names = [title for title in _NAMES if title in header]
     if CHECKED not in header or not names:
         return {}
     name, right = header.index(names[0]), header.index(CHECKED)
-    return {
-        row[name]: row[right].strip()
-        for row in rows[1:]
-        if len(row) == len(header) and row[right].strip()
-    }
+    found = {}
+    for row, line in rows[1:]:
+        if len(row) == right == len(header) - 1:
+            continue  # Excel leaves out empty cells of the last column
+        require(
+            len(row) == len(header),
+            f"{path}, line {line}: expected {len(header)} cells as in the header, got "
+            f"{len(row)}; correct it, so that checked labels are kept, or move the file away",
+        )
+        if row[right].strip():
+            found[row[name]] = row[right].strip()
+    return found

@@ -16,7 +16,7 @@ from metaloss.console import observer, say
 from metaloss.experiments import RunFolder
 from metaloss.experiments.finished import Choice
 from metaloss.experiments.noise_limit import lost_labels
-from metaloss.files import check_place, user_path, write_together
+from metaloss.files import check_file_place, user_path, write_together
 from metaloss.labels.assessment import Assessment, by_heart
 from metaloss.labels.checked import checked_labels
 from metaloss.labels.crosscheck import cleanlab_scores
@@ -63,13 +63,14 @@ def judge_run(
         The run and its judged labels.
 
     Raises:
-        InputError: as for :func:`read_run`, there is no such score, or the files cannot be written.
+        InputError: as for :func:`read_run`, there is no such score, ``out`` is no place for a
+            file, or the checked labels in the file that is there cannot be read.
     """
     check_at_least("top", top, 0)
     if out is not None:
         out = user_path(out)
         require(out.suffix.lower() != ".png", f"out: expected the name of a CSV file, got {out}")
-        check_place(out.parent)
+        check_file_place("out", out)
     if folds is None:
         found = read_run(run, choice)
     else:

@@ -17,7 +17,7 @@ from metaloss.files import make_folder
 from metaloss.labels.opening import OpenRun
 from metaloss.seeding import generator
 from metaloss.training.observe import Observer, RunInfo
-from metaloss.types import Selectable, TaskLike, class_names
+from metaloss.types import Loader, Selectable, TaskLike, class_names
 
 FOLDER = "folds"
 """The folder of all fold runs, in the folder of an experiment."""
@@ -105,7 +105,7 @@ def out_of_fold(run: OpenRun, folds: int, observer: Observer) -> Float[Tensor, "
             train, left_out = train.squeeze(1), left_out.squeeze(1)
             told = PartObserver(observer, f"fold {fold + 1} of {folds}", fold, folds)
             _train(run, train, left_out, records, told)
-            found = run.predicted(records, _selected(task, left_out).train)
+            found = run.predicted(records, _samples(task, left_out))
             probabilities[left_out[found.index]] = found.probabilities
     require(
         not probabilities.isnan().any(),
@@ -164,6 +164,14 @@ def _keep_sets(records: RunRecords, sets: dict[str, Tensor]) -> None:
         f"{records.path}: expected a fold with the same samples, got others; delete "
         f"{records.path} to train it anew",
     )
+
+
+def _samples(task: TaskLike, index: Tensor) -> Loader:
+    """Return some of the training samples; unlike a task's, they need no meta sample among them."""
+    if not isinstance(task.train, Selectable):
+        return _selected(task, index).train
+    found: Loader = task.train.select(index)
+    return found
 
 
 def _selected(task: TaskLike, index: Tensor) -> TaskLike:

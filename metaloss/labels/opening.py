@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.checks import InputError, require
-from metaloss.experiments import Comparison, Experiment, Method, RunFolder
+from metaloss.experiments import Comparison, Experiment, Method, RunFolder, RunSettings
 from metaloss.experiments.finished import (
     Choice,
     check_no_task,
@@ -28,6 +28,7 @@ from metaloss.experiments.run_records import RunRecords
 from metaloss.files import read_text, user_path
 from metaloss.machine import threads
 from metaloss.runner import build, configuration_of
+from metaloss.training import FabricEngine
 from metaloss.training.evaluate import evaluating
 from metaloss.training.state import fresh
 from metaloss.training.streams import in_order
@@ -114,6 +115,7 @@ def _experiment(place: Path, choice: Choice) -> Iterator[tuple[Experiment, RunFo
             isinstance(built, Experiment | Comparison),
             f"{place}: expected a run that keeps its networks, got a meta-training, which does not",
         )
+        built = replace(built, settings=_in_one_process(built.settings))
         if isinstance(built, Experiment):
             check_no_task(choice.task)
             yield built, folder
@@ -121,6 +123,14 @@ def _experiment(place: Path, choice: Choice) -> Iterator[tuple[Experiment, RunFo
         experiments = built.experiments()
         name = chosen_task(experiments, choice.task)
         yield experiments[name], folder.part(slug(name))
+
+
+def _in_one_process(settings: RunSettings) -> RunSettings:
+    """Return the settings for this process alone, as nobody launches the others here."""
+    engine = settings.engine
+    if not isinstance(engine, FabricEngine):
+        return settings
+    return replace(settings, engine=replace(engine, devices=1))
 
 
 def _check_same_data(task: TaskLike, records: RunRecords) -> None:

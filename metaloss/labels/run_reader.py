@@ -134,7 +134,7 @@ def read_run(
             weights=_weights(own.records, index),
             mean_margins=_mean_margins(own.records, index, probabilities, labels),
             held_out=held_out_of(own),
-            components=tuple(c for one in methods for c in getattr(one, "components", ())),
+            components=tuple(each for method in methods for each in method.components),
         )
         if folds is None:
             return found

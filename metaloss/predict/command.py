@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from metaloss.checks import require
 from metaloss.console import say
 from metaloss.experiments.finished import Choice
-from metaloss.files import check_place, user_path, writing_atomically
+from metaloss.files import check_file_place, user_path, writing_atomically
 from metaloss.predict.data import Data, open_data
 from metaloss.predict.network import RunNetwork, read_network
 from metaloss.predict.predictions import predicted
@@ -49,11 +49,7 @@ def predict_to(
     """
     if out is not None:
         out = user_path(out)
-        require(not out.is_dir(), f"out: expected the name of a file, got the folder {out}")
-        require(
-            out.parent.is_dir(), f"out: expected a file in a folder that exists, got {out.parent}"
-        )
-        check_place(out.parent)
+        check_file_place("out", out)
         require(
             not (out.exists() and user_path(data).exists() and out.samefile(user_path(data))),
             f"out: expected another file than the data, got {out}",

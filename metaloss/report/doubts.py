@@ -65,15 +65,15 @@ def _unchecked(report: Report, task: str) -> Iterator[str]:
 
 
 def _below_cross_entropy(report: Report, task: str) -> Iterator[str]:
-    """Name the methods that are below cross entropy by more than seeds differ."""
-    rows = {name: [run.score for run in runs] for name, runs in report.on(task).items()}
-    plain = rows.get(CROSS_ENTROPY, [])
-    if not plain or any(
-        run.result["metric"] != "accuracy" for run in report.on(task)[CROSS_ENTROPY]
-    ):
-        return
-    for name, scores in rows.items():
-        below = statistics.fmean(plain) - statistics.fmean(scores) if scores else 0.0
+    """Name the methods that are below cross entropy, in their folder, by more than seeds differ."""
+    rows = report.on(task)
+    for name, runs in rows.items():
+        of_folder = name.removesuffix(runs[0].method)  # empty if there is one folder
+        baseline = rows.get(f"{of_folder}{CROSS_ENTROPY}", [])
+        if not baseline or any(run.result["metric"] != "accuracy" for run in baseline):
+            continue
+        plain, scores = ([run.score for run in each] for each in (baseline, runs))
+        below = statistics.fmean(plain) - statistics.fmean(scores)
         spread = max(
             statistics.stdev(each) if len(each) > 1 else ONE_SEED for each in (plain, scores)
         )

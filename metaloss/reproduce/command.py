@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from metaloss.checks import InputError, check_one_of, require
+from metaloss.complaints import one_line
 from metaloss.config import configuration
 from metaloss.console import observer, say
 from metaloss.diagnostics.figures import draw_figure3
 from metaloss.files import make_folder, user_path
+from metaloss.reproduce.adjusters import adjusters_text
 from metaloss.reproduce.figures import (
     ORACLE_NOISES,
     ORACLES,
@@ -246,23 +249,25 @@ class Reproduction:
         Returns:
             The outcome if it failed; its traceback is written to ``errors/``.
         """
-        bindings = [placed(binding, self.places) for binding in table.adjuster_bindings]
-        with configuration([table.adjusters], [*bindings, *self.bindings]) as parsed:
-            job = Job(f"adjusters of {table.table}", parsed.text, self.adjusters(table))
+        job = Job(f"adjusters of {table.table}", "", self.adjusters(table))
         try:
-            user.check_data()
+            own = [placed(binding, self.places) for binding in table.adjuster_bindings]
+            job = replace(job, text=adjusters_text(table.adjusters, own, self.bindings))
         except InputError as error:
-            line = f"not learned, as they would be of no use: {error}"
-            outcome = Outcome(job, line, str(error))
+            outcome = Outcome(job, one_line(str(error)), traceback.format_exc())
         else:
-            outcome = self._made(job)
+            outcome = self._made(job, user)
         write_traceback(user_path(self.out), outcome)
         failed = [outcome] if outcome.error else []
         report(failed)
         return failed
 
-    def _made(self, job: Job) -> Outcome:
-        """Run the meta-training, or wait for the process that runs it."""
+    def _made(self, job: Job, user: Job) -> Outcome:
+        """Run the meta-training, or wait for the process that runs it, if it will be of use."""
+        try:
+            user.check_data()
+        except InputError as error:
+            return Outcome(job, f"not learned, as they would be of no use: {error}", str(error))
         if self.ray is not None:
             with executor(self.ray, 1) as execute:
                 (outcome,) = execute([job])

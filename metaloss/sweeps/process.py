@@ -10,22 +10,26 @@ import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from metaloss.checks import InputError
 from metaloss.complaints import one_line
+from metaloss.experiments.folder_lock import FolderInUseError
 
 # What Fabric and torchrun tell the processes of a run; a run of its own must not read it.
 _OTHERS = ("LOCAL_RANK", "RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_FAILED, _IN_USE = 2, 3  # the codes that the program ends with
 
 
 def run_in_processes(job: Mapping[str, Any]) -> None:
     """Make a run in a program of its own.
 
     Raises:
-        InputError: the run failed; the message is its last line.
+        FolderInUseError: another process is making the run.
+        InputError: the run failed; the message is its last line, the cause has all that it wrote.
     """
     environment = {key: value for key, value in os.environ.items() if key not in _OTHERS}
     with tempfile.TemporaryDirectory() as place:
@@ -37,7 +41,8 @@ def run_in_processes(job: Mapping[str, Any]) -> None:
         )
     if ended.returncode != 0:
         said = ended.stderr.strip().splitlines() or [f"it ended with code {ended.returncode}"]
-        raise InputError(one_line(said[-1]))
+        kind = FolderInUseError if ended.returncode == _IN_USE else InputError
+        raise kind(one_line(said[-1])) from RuntimeError(f"in its process\n{ended.stderr}")
 
 
 def main() -> None:
@@ -50,8 +55,8 @@ def main() -> None:
         job.make()
     except (InputError, OSError) as error:
         if says(error):
-            sys.stderr.write(f"{one_line(str(error))}\n")
-        sys.exit(2)
+            sys.stderr.write(f"{traceback.format_exc()}\n{one_line(str(error))}\n")
+        sys.exit(_IN_USE if isinstance(error, FolderInUseError) else _FAILED)
 
 
 if __name__ == "__main__":

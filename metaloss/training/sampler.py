@@ -10,6 +10,7 @@ import torch
 from metaloss.arguments import check_arguments
 from metaloss.checks import check_at_least, check_one_of, is_number, require
 from metaloss.seeding import generator
+from metaloss.training.engine import FULL, Engine
 
 ORDERS = ("round-robin", "shuffled", "weighted")
 
@@ -30,7 +31,7 @@ class TaskSampler:
         seed: the seed of the random order.
         spread: where several processes train together, let each take the steps of tasks of its own,
             with whole batches, instead of a part of every batch. It is useful with a
-            ``tasks_per_step`` that the number of processes divides.
+            ``tasks_per_step`` that the number of processes divides. Steps are in float32 then.
 
     Raises:
         InputError: The order is unknown, a number is below 1, or weights are not positive or given
@@ -79,6 +80,20 @@ class TaskSampler:
         for name in self.weights or {}:
             require(name in steps, f"weights: expected names of {', '.join(steps)}, got {name!r}")
         return self._turns(dict(steps))
+
+    def check(self, names: Sequence[str], engine: Engine) -> None:
+        """Check that this sampler suits the tasks of these names, trained on an engine.
+
+        Raises:
+            InputError: There is a weight for an unknown task, or tasks are spread and the engine
+                has another precision than float32.
+        """
+        self.turns(dict.fromkeys(names, 1))
+        require(
+            not self.spread or engine.precision == FULL,
+            f"spread: expected an engine of the precision {FULL}, since each process takes the "
+            f"steps of its own tasks without it, got {engine.precision}",
+        )
 
     def _turns(self, left: dict[str, int]) -> Iterator[tuple[str, ...]]:
         draws = generator(self.seed, "tasks")

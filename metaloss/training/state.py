@@ -40,6 +40,7 @@ class TrainState:
         forward: the ordinary steps' forward pass; the model itself if not given.
         margins: each sample's mean margin over training; ``None`` for regression. It changes
             nothing of the training.
+        skipped: the number of ordinary steps skipped one after the other, up to the last step.
     """
 
     model: nn.Module
@@ -58,6 +59,11 @@ class TrainState:
     def kept(self) -> KeptBuffers:
         """Copies of the buffers, to undo what a skipped step wrote."""
         return KeptBuffers(self.model, self.criterion)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the classifier."""
+        return next(self.model.parameters()).device
 
     def name_of(self, param: Tensor) -> str:
         """Return the name of one of the network's parameters."""
@@ -117,6 +123,7 @@ class TrainState:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the whole state, with the random number generators that dropout uses."""
+        device = self.device
         return {
             "step": self.step,
             "meta_step": self.meta_step,
@@ -129,7 +136,8 @@ class TrainState:
             "margins": self.margins and self.margins.state_dict(),
             "scaler": self.engine.scaler and self.engine.scaler.state_dict(),
             "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            # That of this GPU alone, as another machine may have fewer.
+            "cuda_rng": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -148,8 +156,11 @@ class TrainState:
         if self.engine.scaler is not None and saved.get("scaler"):
             self.engine.scaler.load_state_dict(saved["scaler"])
         torch.set_rng_state(saved["rng"])
-        if saved["cuda_rng"]:
-            torch.cuda.set_rng_state_all(saved["cuda_rng"])
+        device, drawn = self.device, saved["cuda_rng"]
+        if isinstance(drawn, list):  # an older checkpoint has those of all GPUs
+            drawn = dict(enumerate(drawn)).get(device.index or 0)
+        if device.type == "cuda" and drawn is not None:
+            torch.cuda.set_rng_state(drawn, device)
 
 
 def fresh(make: Callable[[], nn.Module], seed: int, *stream: str) -> nn.Module:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from rich.console import Console
 
-from metaloss.console import across_table
+from metaloss.console import across_table, results_table
 
 
 def row(method: str, *accuracies: float) -> dict[str, object]:
@@ -37,3 +38,15 @@ def test_what_there_is_more_of_goes_down() -> None:
         ["CE", "50.00 ± 0.50", "50.00"],
         ["GCE", "60.00 ± 0.50", "60.00"],
     ]
+
+
+@pytest.mark.parametrize("informed", [False, True])
+def test_an_oracle_is_not_the_best(informed: bool) -> None:
+    rows = [row("CE", 60, 50), {**row("oracle", 90, 40), "informed": informed}]
+    table = across_table(rows, last=5)
+    cells = [[str(cell.style) for cell in column.cells] for column in table.columns[1:3]]  # type: ignore[union-attr]
+    assert cells == [["bold", ""] if informed else ["", "bold"], ["bold", ""]]
+    alone = [{**each, **each["tasks"]["task-0"]} for each in rows]  # type: ignore[index]
+    styles = [line.style for line in results_table(alone, last=5).rows]
+    assert styles == (["bold", None] if informed else [None, "bold"])
+    assert results_table(alone[1:], last=5).rows[0].style == (None if informed else "bold")

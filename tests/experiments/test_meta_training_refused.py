@@ -11,10 +11,11 @@ from metaloss.checks import InputError
 from metaloss.experiments import (
     Conventional,
     RunFolder,
+    RunSettings,
     TaskSpec,
 )
 from metaloss.losses import GCE
-from metaloss.training import Recipe, TaskSampler
+from metaloss.training import FabricEngine, Recipe, TaskSampler
 from tests.experiments.runs import HELD_OUT, METHODS, SPECS, meta_training, some
 
 
@@ -52,6 +53,13 @@ from tests.experiments.runs import HELD_OUT, METHODS, SPECS, meta_training, some
         (
             {"sampler": TaskSampler(order="weighted", weights={"x": 1.0})},
             "weights: expected names of first, second, got 'x'",
+        ),
+        (
+            {
+                "sampler": TaskSampler(spread=True),
+                "settings": RunSettings(engine=FabricEngine(precision="bf16-mixed")),
+            },
+            "spread: expected an engine of the precision 32-true, .*, got bf16-mixed",
         ),
     ],
 )

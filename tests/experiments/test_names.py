@@ -26,6 +26,8 @@ class TestNames:
             (["、。"], "a letter or a digit"),
             (["調" * 67], "at most 200 bytes, got 201"),
             (["held out"], "other than the run's own files, got 'held out'"),
+            (["Folds"], "other than the run's own files, got 'Folds'"),
+            (["labels.json"], "other than the run's own files, got 'labels.json'"),
         ],
     )
     def test_refused(self, names: list[str], message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,14 +12,17 @@ from typing import Any
 import pytest
 import torch
 
+from metaloss import from_pretrained
 from metaloss.checks import InputError
-from metaloss.experiments import Forward, RunFolder, RunSettings, Searched
+from metaloss.experiments import Adjusted, Forward, RunFolder, RunSettings, Searched
 from metaloss.experiments.forward import estimated_transition
 from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.staged import Conclusion, PreliminaryRun, Staged
 from metaloss.losses import GCE
 from metaloss.tasks import classification_task, digits, noise
 from metaloss.training import Observer
 from metaloss.training.evaluate import evaluate
+from metaloss.types import TaskLike
 from tests.experiments.runs import experiment, network
 from tests.helpers.tasks import blobs
 
@@ -88,6 +92,21 @@ def test_what_the_chosen_run_learned_is_in_the_runs_own_folder(
     for name in ("model.safetensors", "metrics.jsonl", "samples.safetensors"):
         assert (own / name).read_bytes() == (chosen / name).read_bytes()
     assert json.loads((own / "identity.json").read_text())["method"]["grid"] == {"q": [0.05, 0.95]}
+
+
+class Once(Staged):
+    """Makes one preliminary run, which is the final one too."""
+
+    preliminary = (Adjusted(name="A", loss=GCE()),)
+
+    def conclude(self, task: TaskLike, runs: Sequence[PreliminaryRun]) -> Conclusion:
+        return Conclusion(runs[0].method, {})
+
+
+def test_the_adjuster_that_a_preliminary_run_learned_is_the_runs(tmp_path: Path) -> None:
+    experiment(methods=[Once(name="once")]).run(RunFolder(tmp_path / "run"))
+    own = tmp_path / "run" / "once" / "seed-0"
+    assert isinstance(from_pretrained(own / "adjuster").loss, GCE)
 
 
 def test_runs_are_counted_and_named(tmp_path: Path) -> None:

@@ -121,6 +121,18 @@ def test_a_relative_place_of_images(tmp_path: Path, monkeypatch) -> None:
     assert len(fitted.predict("photos")) == 20
 
 
+def test_samples_that_cannot_be_predicted_are_refused_rather_than_left_out(
+    clouds, tmp_path: Path
+) -> None:
+    points, _, given = clouds
+    fitted = metaloss.fit(points, given, epochs=1)
+    points[3, 0] = np.nan
+    np.save(tmp_path / "points.npy", points)
+    for data in (points, tmp_path / "points.npy"):
+        with pytest.raises(InputError, match="sample 3: expected finite numbers, got NaN"):
+            fitted.predict(data)
+
+
 def test_data_frames_and_lists(clouds) -> None:
     pandas = pytest.importorskip("pandas")
     points, _, given = clouds

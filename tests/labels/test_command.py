@@ -238,7 +238,6 @@ def test_foreign_and_unfinished_folders_are_refused(quick: Path, tmp_path: Path)
         (("--score", "weight"), "got 'weight'; this run has no data for it"),
         (("--score", "best"), "got 'best'"),
         (("--top", -1), "top: expected a whole number of at least 0"),
-        (("--out", tmp_path / "a.png"), "expected the name of a CSV file"),
     ):
         assert message in refusal(place, *words)
     config = place / "config.gin"
@@ -246,6 +245,18 @@ def test_foreign_and_unfinished_folders_are_refused(quick: Path, tmp_path: Path)
     config.write_text(text)
     assert "expected the training labels of the run, got others" in refusal(place)
     assert files_in(place) == before
+
+
+def test_places_where_no_file_can_be_are_refused_before_any_work(
+    quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "read_run", lambda *_: pytest.fail("worked"))
+    for place, message in (
+        (tmp_path / "a.png", "out: expected the name of a CSV file"),
+        (tmp_path, "out: expected the name of a file, got the folder"),
+        (tmp_path / "no" / "a.csv", "out: expected a file in a folder that exists"),
+    ):
+        assert message in refusal(quick, "--out", place)
 
 
 def test_nothing_is_left_where_a_file_cannot_be_written(quick: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,15 @@ def numbered(*, seed: int, device: Any = "cpu") -> Task:
 
 
 def made(
-    folder: Path, method: Method, make: Any = lambda: nn.Linear(3, 3), epochs: int = 1
+    folder: Path,
+    method: Method,
+    make: Any = lambda: nn.Linear(3, 3),
+    epochs: int = 1,
+    task: Any = numbered,
 ) -> OpenRun:
     """Make a run, and open it as ``metaloss labels`` does."""
     experiment = Experiment(
-        task=numbered,
+        task=task,
         model=make,
         methods=[method],
         recipe=Recipe(epochs=epochs, meta_every=2),
@@ -92,7 +97,7 @@ def made(
         experiment.run(RunFolder(folder))
     place = RunFolder(folder, resume=True)
     records = place.run(method.name, 0)
-    return OpenRun(experiment, place, method, 0, numbered(seed=0), records)
+    return OpenRun(experiment, place, method, 0, task(seed=0), records)
 
 
 class Trainings(Observer):
@@ -147,6 +152,19 @@ def test_no_network_judges_a_sample_that_it_was_trained_on(tmp_path: Path) -> No
         marked = records.read_tensors("model")["seen"].nonzero().squeeze(1)
         assert torch.isin(marked, sets["train"]).all() and len(marked) > 40
     assert torch.equal(torch.cat(every).sort().values, torch.arange(SAMPLES))
+
+
+def two_shared(*, seed: int, device: Any = "cpu") -> Task:
+    """The same task, whose clean samples are trained on too: one of each of two folds of three."""
+    task = numbered(seed=seed, device=device)
+    folds = stratified(task.train_targets, 3, 0)
+    shared = torch.stack([(folds == fold).nonzero()[0, 0] for fold in (0, 1)])
+    return replace(task, meta=task.train.select(shared), shared=shared)  # type: ignore[attr-defined]
+
+
+def test_samples_that_are_left_out_need_no_clean_one_among_them(tmp_path: Path) -> None:
+    run = made(tmp_path / "run", CE_METHOD, task=two_shared)
+    assert not out_of_fold(run, 3, Observer()).isnan().any()
 
 
 def test_the_folds_are_no_runs_of_the_report(tmp_path: Path) -> None:

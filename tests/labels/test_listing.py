@@ -55,6 +55,14 @@ def test_checked_labels_are_written_and_read_back(tmp_path: Path) -> None:
     assert checked_labels(tmp_path / "labels.csv") == {}
 
 
+@pytest.mark.parametrize("row", ["7,cat,,dog", "7,cat, black,dog,"])
+def test_a_checked_label_in_a_row_of_other_cells_is_not_lost(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(f"id,given_label,checked_label\n6,cat,dog\n\n{row}\n")
+    with pytest.raises(InputError, match=r"labels.csv, line 4: expected 3 cells .*, got [45];"):
+        checked_labels(path)
+
+
 def test_as_many_ids_as_samples() -> None:
     with pytest.raises(InputError, match="ids: expected 1, one for each label, got 2"):
         labels_csv(assess(torch.tensor([[0.5, 0.5]]), torch.tensor([0])), ["a", "b"], range(2))

@@ -10,8 +10,8 @@ from metaloss.report.rows import gather
 from tests.report.conftest import ODD, RUN, changed, rewritten
 
 
-def said(run: Path) -> list[str]:
-    return re.findall("<li>(.*?)</li>", warnings(gather([run])))
+def said(*runs: Path) -> list[str]:
+    return re.findall("<li>(.*?)</li>", warnings(gather(runs)))
 
 
 def falling(run: Path) -> None:
@@ -43,6 +43,17 @@ def test_a_method_below_cross_entropy_is_named(copied) -> None:
     for seed, accuracy in ((0, 60.0), (1, 62.0)):
         changed(run / f"A-GCE/seed-{seed}/result.json", accuracy=accuracy - 1)  # seeds differ more
     assert not [line for line in said(run) if "A-GCE" in line]
+
+
+def test_a_method_is_compared_with_the_cross_entropy_of_its_own_folder(copied) -> None:
+    runs = [copied("classes", name) for name in ("low", "high")]
+    for run, accuracy in zip(runs, (60.0, 70.0), strict=True):
+        falling(run)
+        for seed in (0, 1):
+            changed(run / f"CE/seed-{seed}/result.json", accuracy=accuracy)
+            changed(run / f"A-GCE/seed-{seed}/result.json", accuracy=66.0)
+    (line,) = (line for line in said(*runs) if "A-GCE" in line)
+    assert line.startswith("blobs, high: A-GCE: 4.0 points below cross entropy.")
 
 
 def test_those_of_the_result_are_repeated_and_escaped(copied) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -154,10 +155,25 @@ class TestReproduce:
     ) -> None:
         jobs: list[Job] = []
         monkeypatch.setattr(command, "attempt", lambda job, _: jobs.append(job) or Outcome(job))
-        ours = command.Reproduction(scale="smoke", out=tmp_path, bindings=["THREADS = 2"])
-        ((name, table),) = ours.tables("table3").items()
-        assert ours.learn(table, ours.sweep(table, name).runs[0][1]) == []
+        # The meta-training has rates of its own, and nothing that is transferred.
+        others = ["NOISE_RATE = 0.1", "t_gce/experiments.Transferred.strength = 0.5"]
+        ours = command.Reproduction(scale="smoke", out=tmp_path, bindings=["THREADS = 2", *others])
+        ((name, table),) = ours.tables("table4").items()
+        user = ours.sweep(table, name, {"method": ["T-GCE"]}).runs[0][1]
+        assert ours.learn(table, user) == []
         assert "THREADS = 2" in jobs[0].text
+        assert "NOISE_RATE" not in jobs[0].text and "t_gce" not in jobs[0].text
+
+    def test_settings_that_adjusters_cannot_be_learned_with_fail_alone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(command, "attempt", lambda *_: pytest.fail("learned"))
+        ours = command.Reproduction(scale="smoke", out=tmp_path)
+        ((name, table),) = ours.tables("table4").items()
+        user = ours.sweep(table, name).runs[0][1]
+        (outcome,) = ours.learn(replace(table, adjuster_bindings=["RATE = 1"]), user)
+        assert outcome.error.endswith("did you mean RATES?")
+        assert "Traceback" in (tmp_path / "errors" / "adjusters-of-table4.txt").read_text()
 
     def test_adjusters_that_another_process_learns_are_waited_for(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

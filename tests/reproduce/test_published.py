@@ -75,6 +75,10 @@ def test_the_grid_of_the_paper_has_every_cell_that_is_printed(name: str) -> None
     assert table.grid.seeds == [0, 1, 2] or tuple(table.grid.seeds) == (0, 1, 2)
 
 
+def test_every_grid_has_a_title_of_its_own() -> None:
+    assert len({parsed(name).grid.title for name in FILES}) == len(FILES)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_every_run_of_a_grid_is_an_experiment(name: str, tmp_path: Path) -> None:
     table = parsed(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -238,6 +239,20 @@ def test_a_run_that_another_process_makes_is_waited_for(
     assert sweep.run(Local(heard)) == []
     assert heard.remarks == [f"{first.name}: another process makes this run"]
     assert sweep.unfinished == []
+
+
+def test_a_program_of_its_own_says_that_the_folder_is_in_use_or_where_it_failed(
+    tmp_path: Path,
+) -> None:
+    sweep = Sweep(grid({"CE": CE, "misfit": MISFIT}, seeds=(0,)), tmp_path / "out")
+    used, misfit, *_ = (replace(job, processes=2) for _, job in sweep.runs)
+    with RunFolder(used.folder) as other:
+        other.begin()
+        outcome = local.attempt(used)
+    assert outcome.in_use and f"got one in use by process {os.getpid()}" in outcome.error
+    outcome = local.attempt(misfit)
+    assert not outcome.in_use and outcome.error.startswith("model: ")
+    assert "in check_fit" in outcome.details  # a function that only the program calls
 
 
 def test_an_oracle_is_not_the_best(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -28,9 +29,9 @@ def process(image: Image.Image) -> Tensor:
     return torch.full((3, 6, 6), float(os.getpid() % 4096))
 
 
-def loader_of(root: Path, **settings: object) -> FolderLoader:
+def loader_of(root: Path, batch_size: int = 5, **settings: object) -> FolderLoader:
     source = image_files(root, size=6, test=None, **{"workers": 2, **settings})  # type: ignore[arg-type]
-    return FolderLoader(source.train, 5, seed=3)
+    return FolderLoader(source.train, batch_size, seed=3)
 
 
 def epoch(loader: FolderLoader, number: int) -> Tensor:
@@ -57,6 +58,22 @@ def test_epochs_that_are_left_interleaved_or_copied_are_right(pets: tuple[Path, 
     for copied in (copy.deepcopy(loader), pickle.loads(pickle.dumps(loader))):
         assert torch.equal(epoch(copied, 1), expected[1])
     assert torch.equal(epoch(loader.again(3), 2), expected[2])
+
+
+def slow(_: Image.Image) -> None:
+    time.sleep(1.0)  # longer than it takes until it is looked whether the worker is alive
+
+
+def test_an_epoch_that_is_left_while_workers_read_slowly(
+    pets: tuple[Path, object], tmp_path: Path
+) -> None:
+    flag = tmp_path / "flag"
+    loader = loader_of(pets[0], 1, workers=1, train_transform=Failing(flag, slow))
+    expected = epoch(loader, 1)
+    flag.touch()
+    assert len(list(islice(loader.epoch(0), 1))) == 1  # the next is being read
+    flag.unlink()
+    assert torch.equal(epoch(loader, 1), expected)
 
 
 def test_new_workers_read_after_one_has_died(pets: tuple[Path, object], tmp_path: Path) -> None:

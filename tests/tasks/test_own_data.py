@@ -99,11 +99,21 @@ def test_damaged_images_are_left_out_and_named(cats_and_dogs: Path, in_memory: b
         own_data(cats_and_dogs, size=8, in_memory=in_memory, strict=True)
 
 
-def test_no_readable_image(cats_and_dogs: Path) -> None:
+def test_images_have_the_size_of_the_first_that_can_be_read(cats_and_dogs: Path) -> None:
+    (cats_and_dogs / "cat" / "0.png").write_bytes(b"no image")
+    found = own_source(own_parts(cats_and_dogs))
+    assert found.source.train.images.shape == (5, 3, 9, 7)
+    assert "1 of 6 images cannot be read" in found.remarks[0]
+    with pytest.raises(InputError, match=r"0.png: expected an image, cannot read it"):
+        own_data(cats_and_dogs, strict=True)
+
+
+@pytest.mark.parametrize("size", [8, None])
+def test_no_readable_image(cats_and_dogs: Path, size: int | None) -> None:
     for path in cats_and_dogs.rglob("*.png"):
         path.write_bytes(path.name.encode())
     with pytest.raises(InputError, match="none of 6 can be read"):
-        own_data(cats_and_dogs, size=8)
+        own_data(cats_and_dogs, size=size)
 
 
 def test_a_class_named_as_a_missing_label_is_remarked_on(tmp_path: Path) -> None:
