@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor, nn
 
 from metaloss.arguments import check_arguments
@@ -29,8 +29,8 @@ class HasLogits(Protocol):
 Logits: TypeAlias = Float[Tensor, " *logits"] | Mapping[str, Any] | HasLogits
 """What a criterion is called with: outputs, also of several positions, or what holds them."""
 
-Labels: TypeAlias = Int[Tensor, " *positions"] | Float[Tensor, "batch outputs"]
-"""The targets of a call: class labels, also of several positions, or values."""
+Labels: TypeAlias = Integer[Tensor, " *positions"] | Float[Tensor, "batch outputs"]
+"""The targets of a call: class labels, also of several positions and of one byte, or values."""
 
 
 class Batch(NamedTuple):

@@ -19,7 +19,7 @@ from metaloss.objective.parts import check_parts, check_training_targets, rememb
 from metaloss.objective.progress import StepCount, warn_of_progress
 from metaloss.objective.reduction import IGNORED, check_settings
 from metaloss.objective.samples import Samples, as_samples, widened
-from metaloss.types import Labels, Logits, Targets
+from metaloss.types import Labels, Logits
 
 STEPS = "steps_done"
 """The name of the number of calls in a checkpoint."""
@@ -86,7 +86,7 @@ class Criterion(nn.Module, ABC):
             return Samples(*samples[:-1], finite=True)
         return samples
 
-    def prepare(self, targets: Targets, num_classes: int | None) -> None:
+    def prepare(self, targets: Labels, num_classes: int | None) -> None:
         """Pass the training targets to the conditioner, once before training.
 
         Called again, it begins another run: the memory is reset, and the count of calls too.
