@@ -13,7 +13,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.nodes import make_refnode
 
 ELSEWHERE = {"collections", "jaxtyping", "pathlib", "PIL", "torch", "torchopt", "types", "typing"}
-ANNOTATIONS = {"Bool", "Float", "Int", "Shaped", "Tensor", "UInt8"}
+ANNOTATIONS = {"Bool", "Float", "Int", "Integer", "Shaped", "Tensor", "UInt8"}
 
 
 def resolve(
