@@ -84,6 +84,7 @@ def configuration(
     files: Sequence[str | Path],
     bindings: Sequence[str] = (),
     *,
+    where_used: Sequence[str] = (),
     text: str = "",
     importable: Sequence[str] = (),
 ) -> Iterator[Config]:
@@ -92,6 +93,8 @@ def configuration(
     Args:
         files: paths, or names of files shipped with the package.
         bindings: bindings such as ``"Recipe.epochs = 3"``, with the names that the files import.
+        where_used: further bindings, read last. Those of macros and scopes that nothing uses are
+            left out, not refused.
         text: the text of a gin file that is read first, such as another :attr:`Config.text`.
         importable: further folders that modules can be imported from.
 
@@ -112,10 +115,12 @@ def configuration(
                 with gin_errors():
                     gin.parse_config_file(str(path))
             for binding in bindings:
-                _check_used(binding)
-                check_keys(binding, f"--gin_param {binding!r}")
-                with gin_errors(f"--gin_param {binding!r}: "):
-                    _parse(binding)
+                wrong = _unused(binding)
+                require(not wrong, f"--gin_param {binding!r}: {wrong}")
+                _parse_one(binding)
+            for binding in where_used:
+                if not _unused(binding):
+                    _parse_one(binding)
             with gin_errors():
                 gin.finalize()
             _check_modules(importable)
@@ -154,6 +159,13 @@ def _including_from(folders: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         places[:], readers[:] = before
+
+
+def _parse_one(binding: str) -> None:
+    """Parse a single binding; errors say which it is."""
+    check_keys(binding, f"--gin_param {binding!r}")
+    with gin_errors(f"--gin_param {binding!r}: "):
+        _parse(binding)
 
 
 def _parse(binding: str) -> None:
@@ -201,8 +213,11 @@ def _check_modules(folders: Sequence[str]) -> None:
         )
 
 
-def _check_used(binding: str) -> None:
-    """Raise an error for a macro or a scope that no file uses: gin accepts a misspelt one."""
+def _unused(binding: str) -> str:
+    """Return what is wrong with a macro or a scope that nothing uses: gin accepts a misspelt one.
+
+    The text is empty if it is used, or if the binding is of neither.
+    """
     bound = gin.config._CONFIG
     values = repr(bound)  # gin.config_str takes 50 times as long
     macros = re.findall(r"%(\w+)", values)
@@ -215,11 +230,10 @@ def _check_used(binding: str) -> None:
         given = re.match(rf"\s*{pattern}\s*=", binding)
         if given is not None:
             known = sorted(set(used))
-            require(
-                given.group(1) in known,
-                f"--gin_param {binding!r}: expected a {what} that the gin files use, got none of "
-                f"them{_hint(given.group(1), known)}",
-            )
+            if given.group(1) not in known:
+                hint = _hint(given.group(1), known)
+                return f"expected a {what} that the gin files use, got none of them{hint}"
+    return ""
 
 
 def _hint(word: str, known: Sequence[str]) -> str:

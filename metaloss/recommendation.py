@@ -49,11 +49,15 @@ def recommended(
     """Return the composition to begin with, which the page "Recommended" compares with others.
 
     With clean samples it is PolySoft, adjusted by :class:`~metaloss.conditioners.MarginStatistics`,
-    which need no sample ids, and judged by the cross entropy of these samples. Without, it is SL,
-    adjusted by the margin, and judged by the mean absolute error of the noisy training samples.
-    In that case begin with three epochs of ``criterion.plain_loss`` and no meta steps: a network
+    which need no sample ids. The meta loss is the cross entropy of these samples.
+
+    Without clean samples it is SL, adjusted by the margin. The meta loss is the mean absolute error
+    of the noisy training samples. In that case begin with three epochs of ``criterion.plain_loss`` and no meta steps: a network
     that knows nothing contradicts right labels too. In gin they are ``recipes/recommended.gin`` and
     ``recipes/recommended_noisy.gin``.
+
+    With clean samples of images, PolySoft gave up whole classes in a few runs, and SL did not: the
+    page says how to take SL.
 
     Args:
         num_classes: the number of classes, from 2; with clean samples to 8,000.

@@ -15,7 +15,6 @@ from metaloss.config import configuration
 from metaloss.console import observer, say
 from metaloss.diagnostics.figures import draw_figure3
 from metaloss.files import make_folder, user_path
-from metaloss.reproduce.adjusters import adjusters_text
 from metaloss.reproduce.figures import (
     ORACLE_NOISES,
     ORACLES,
@@ -252,7 +251,9 @@ class Reproduction:
         job = Job(f"adjusters of {table.table}", "", self.adjusters(table))
         try:
             own = [placed(binding, self.places) for binding in table.adjuster_bindings]
-            job = replace(job, text=adjusters_text(table.adjusters, own, self.bindings))
+            # The bindings are for the table's runs: those of their data mean nothing here.
+            with configuration([table.adjusters], own, where_used=self.bindings) as parsed:
+                job = replace(job, text=parsed.text)
         except InputError as error:
             outcome = Outcome(job, one_line(str(error)), traceback.format_exc())
         else:
