@@ -52,9 +52,10 @@ def recommended(
     which need no sample ids. The meta loss is the cross entropy of these samples.
 
     Without clean samples it is SL, adjusted by the margin. The meta loss is the mean absolute error
-    of the noisy training samples. In that case begin with three epochs of ``criterion.plain_loss`` and no meta steps: a network
-    that knows nothing contradicts right labels too. In gin they are ``recipes/recommended.gin`` and
-    ``recipes/recommended_noisy.gin``.
+    of the noisy training samples. Begin with three epochs of ``criterion.plain_loss`` and no meta
+    steps: a network that knows nothing contradicts right labels too.
+
+    In gin they are ``recipes/recommended.gin`` and ``recipes/recommended_noisy.gin``.
 
     With clean samples of images, PolySoft gave up whole classes in a few runs, and SL did not: the
     page says how to take SL.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def from_pretrained(
 
 def folder_of(name: str | Path) -> Path:
     """Return the folder that :func:`from_pretrained` loads for this name."""
-    if not isinstance(name, str | Path) or not str(name):
+    if not isinstance(name, str | os.PathLike) or not str(name):
         raise InputError(f"name: expected {_EXPECTED}, got {name!r}")
     path = user_path(name)
     names = [adjuster.name for adjuster in list_pretrained()]

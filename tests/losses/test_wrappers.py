@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from metaloss.checks import InputError
+from metaloss.checks import InputError, require
 from metaloss.experiments.transfer import conventional
 from metaloss.losses import (
     GCE,
@@ -125,6 +125,15 @@ def test_equal_families_hash_alike_whatever_the_order_of_their_values():
 def test_ranges_where_a_loss_is_not_defined(loss, ranges, words: str):
     with pytest.raises(InputError, match=words):
         Ranged(loss, ranges)
+
+
+def test_a_wider_range_of_a_loss_for_other_classes_is_not_tried():
+    class OfFour(GCE):
+        def per_sample(self, outputs, targets, hparams):
+            require(outputs.shape[1] == 4, "expected 4 classes")
+            return super().per_sample(outputs, targets, hparams)
+
+    assert Ranged(OfFour(), {"q": (0.0, 2.0)}).hyperparameters[0].high == 2.0
 
 
 @pytest.mark.bad_input
