@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -12,8 +11,8 @@ from torch import Tensor
 from metaloss.adjusters import Adjuster
 from metaloss.checks import check_at_least, require
 from metaloss.conditioners import Conditioner, Margin, MarginStatistics
-from metaloss.losses import SL, LossFamily, PolySoft, Ranged
-from metaloss.meta_losses import MAE
+from metaloss.losses import GCE, SL
+from metaloss.meta_losses import MAE, MeanLoss
 from metaloss.objective import AdjustedLoss
 from metaloss.objective.reduction import IGNORED
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from metaloss.bilevel import Clip, Lookback
 
 HOLD_NORM = 0.9
-MOST_CLASSES = 8000  # for which 1 + log c is less than 10, the highest lambda of PolySoft
 
 
 class Recommended(NamedTuple):
@@ -48,20 +46,19 @@ def recommended(
 ) -> Recommended:
     """Return the composition to begin with, which the page "Recommended" compares with others.
 
-    With clean samples it is PolySoft, adjusted by :class:`~metaloss.conditioners.MarginStatistics`,
-    which need no sample ids. The meta loss is the cross entropy of these samples.
+    The loss is SL.
 
-    Without clean samples it is SL, adjusted by the margin. The meta loss is the mean absolute error
-    of the noisy training samples. Begin with three epochs of ``criterion.plain_loss`` and no meta
+    With clean samples it is adjusted by :class:`~metaloss.conditioners.MarginStatistics`, which
+    need no sample ids. The meta loss is the GCE of these samples.
+
+    Without clean samples it is adjusted by the margin. The meta loss is the mean absolute error of
+    the noisy training samples. Begin with three epochs of ``criterion.plain_loss`` and no meta
     steps: a network that knows nothing contradicts right labels too.
 
     In gin they are ``recipes/recommended.gin`` and ``recipes/recommended_noisy.gin``.
 
-    With clean samples of images, PolySoft gave up whole classes in a few runs, and SL did not: the
-    page says how to take SL.
-
     Args:
-        num_classes: the number of classes, from 2; with clean samples to 8,000.
+        num_classes: the number of classes, from 2.
         clean: whether the samples of the meta steps have labels that somebody checked.
         clip: how the training steps clip their gradients.
         ignore_index: as for :class:`~metaloss.AdjustedLoss`.
@@ -97,44 +94,17 @@ def recommended(
 
     require(isinstance(clean, bool), f"clean: expected True or False, got {clean!r}")
     check_at_least("num_classes", num_classes, 2)
-    loss: LossFamily = recommended_loss(num_classes) if clean else SL()
     conditioner: Conditioner = MarginStatistics() if clean else Margin()
     criterion = AdjustedLoss(
-        loss,
+        SL(),
         conditioner,
-        Adjuster.for_loss(loss, conditioner),
+        Adjuster.for_loss(SL(), conditioner),
         ignore_index=ignore_index,
         weight=weight,
     )
     conditioner.prepare(torch.empty(0, dtype=torch.int64), num_classes)  # sizes it
     return Recommended(
         criterion,
-        Lookback(meta_loss=None if clean else MAE(), hold_norm=HOLD_NORM, clip=clip),
+        Lookback(meta_loss=MeanLoss(GCE()) if clean else MAE(), hold_norm=HOLD_NORM, clip=clip),
         paper_adam(criterion.adjuster.parameters()),
     )
-
-
-def recommended_loss(num_classes: int) -> LossFamily:
-    r"""Return PolySoft with a range of :math:`\lambda` in which a new network learns.
-
-    A network that knows nothing has a cross entropy of :math:`\log c` on every sample. PolySoft is
-    constant from :math:`\lambda` on, so the range begins at :math:`1 + \log c`.
-
-    Args:
-        num_classes: c, from 2 to 8,000.
-
-    Raises:
-        InputError: another number of classes.
-
-    Example:
-        >>> from metaloss.recommendation import recommended_loss
-        >>> recommended_loss(10).hyperparameters[0].low.__round__(3)
-        3.303
-    """
-    check_at_least("num_classes", num_classes, 2)
-    require(
-        num_classes <= MOST_CLASSES,
-        f"num_classes: expected at most {MOST_CLASSES:,}, beyond which PolySoft teaches a new "
-        f"network nothing, got {num_classes:,}",
-    )
-    return Ranged(PolySoft(), {"lam": (1 + math.log(num_classes), 10.0)})

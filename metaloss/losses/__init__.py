@@ -17,6 +17,7 @@ from metaloss.losses.narrowed import Fixed, Ranged, toward_defaults
 from metaloss.losses.of_label import OfLabel
 from metaloss.losses.plain import plain_loss
 from metaloss.losses.polysoft import PolySoft
+from metaloss.losses.polysoft_above_guessing import polysoft_above_guessing
 from metaloss.losses.sl import SL
 from metaloss.losses.taylor import TaylorCE
 from metaloss.losses.weighted import WeightedCE
@@ -47,5 +48,6 @@ __all__ = [
     "WeightedCE",
     "gradient_weight",
     "plain_loss",
+    "polysoft_above_guessing",
     "toward_defaults",
 ]

@@ -58,8 +58,8 @@ class MeanLoss(MetaLoss):
         """Whether it is symmetric; for regression, whether its slope is bounded."""
         if self.loss.kind == CLASSIFICATION:
             return self.symmetric
-        errors = torch.tensor([[1e3], [1e6]], dtype=torch.float64, requires_grad=True)
-        with torch.enable_grad():
+        with torch.device("cpu"), torch.enable_grad():
+            errors = torch.tensor([[1e3], [1e6]], dtype=torch.float64, requires_grad=True)
             losses = self.per_sample(errors, torch.zeros_like(errors))
             (slopes,) = torch.autograd.grad(losses.sum(), errors)
         near, far = slopes.abs().flatten().tolist()

@@ -96,8 +96,9 @@ def is_symmetric(loss: LossFamily, values: Mapping[str, float] | None = None) ->
     """
     if loss.kind != CLASSIFICATION:
         return False
-    outputs = 4 * torch.randn(64, 5, generator=torch.Generator().manual_seed(0)).double()
-    sums = class_sums(loss, outputs, values)
+    with torch.device("cpu"):  # also where a model is being made on another device
+        outputs = 4 * torch.randn(64, 5, generator=torch.Generator().manual_seed(0)).double()
+        sums = class_sums(loss, outputs, values)
     return bool((sums - sums.mean()).abs().max() <= 1e-9 * sums.abs().max())
 
 

@@ -8,7 +8,17 @@ import torch.nn.functional as F
 
 from metaloss.checks import InputError
 from metaloss.kinds import CLASSIFICATION, REGRESSION
-from metaloss.losses import GCE, JS, SL, AbsoluteError, ActivePassive, Barron, PolySoft
+from metaloss.losses import (
+    GCE,
+    JS,
+    SL,
+    AbsoluteError,
+    ActivePassive,
+    Barron,
+    Focal,
+    PolySoft,
+    Ranged,
+)
 from metaloss.meta_losses import MAE, RCE, CrossEntropy, MeanLoss, SquaredError
 
 SYMMETRIC = [
@@ -116,3 +126,11 @@ def test_bad_input(make, message: str) -> None:
 def test_equal_meta_losses_are_equal_and_can_be_keys() -> None:
     assert MeanLoss(GCE()) == MeanLoss(GCE(), {"q": 0.7}) != MeanLoss(GCE(), {"q": 0.6})
     assert len({MAE(), MAE(), RCE(), RCE(A=-2.0), MeanLoss(GCE()), MeanLoss(GCE())}) == 4
+
+
+def test_meta_losses_are_known_where_tensors_are_made_on_another_device() -> None:
+    with torch.device("meta"):  # which has no values
+        assert MeanLoss(ActivePassive()).symmetric and not MeanLoss(GCE()).symmetric
+        assert MeanLoss(AbsoluteError()).noise_tolerant
+        assert not MeanLoss(Barron(), {"alpha": 1.99}).noise_tolerant
+        Ranged(Focal(), {"gamma": (0.0, 6.0)})
