@@ -1,10 +1,11 @@
-"""Draw ``_static/recommended.svg`` from ``results/no-clean.csv``.
+"""Compare the recommended compositions with other methods, from ``results/no-clean.csv``.
 
-python docs/plot_recommended.py
+python docs/plot_recommended.py  # prints mean differences, and draws ``_static/recommended.svg``
 """
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,20 @@ METHODS: dict[str, tuple[Way, str, str]] = {
     "noisy samples": (("shared-warm3", "A-SL"), "P", "#9a6fb0"),
     "learned elsewhere": (("recommended-pretrained", "recommended"), "D", "#3fa08a"),
 }
+OURS = tuple(METHODS)[-3:]
+
+
+def summarize(runs: Sequence[Run]) -> None:
+    """Print what each composition gains over the others: the mean, and the worst and best task."""
+    cells = sorted({(run.data, run.noise) for run in runs if run.variant == "defaults"})
+    others = {"cross entropy": CE} | {name: way for name, (way, _, _) in METHODS.items()}
+    for ours in OURS:
+        for name, way in others.items():
+            found = [gain(runs, *cell, METHODS[ours][0], way) for cell in cells]
+            gains = [each for each in found if each is not None]
+            mean, low, high = statistics.mean(gains), min(gains), max(gains)
+            if name != ours:
+                print(f"{ours}, less {name}: {mean:+.1f} ({low:+.1f} to {high:+.1f})")
 
 
 def draw(runs: Sequence[Run], path: Path) -> None:
@@ -47,4 +62,5 @@ def draw(runs: Sequence[Run], path: Path) -> None:
 
 
 if __name__ == "__main__":
+    summarize(read())
     draw(read(), HERE / "_static" / "recommended.svg")

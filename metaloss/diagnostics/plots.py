@@ -74,8 +74,8 @@ def draw_learned(learned: Sequence[Learned], path: str | Path) -> Figure:
         draw_predictions(left, item.criterion, column, item.samples, default)
         _spread(right, item, column)
         name, method = symbol(hyperparameter.name), plain_text(item.name)
-        left.set(xlabel=WORDS[item.told][0], ylabel=name, title=f"{method}: {name} by {item.told}")
-        right.set(xlabel=name, ylabel="density", title=f"{method}: {name} of the samples")
+        left.set(xlabel=WORDS[item.told][0], ylabel=name, title=f"{method}:\n{name} by {item.told}")
+        right.set(xlabel=name, ylabel="density", title=f"{method}:\n{name} of the samples")
     legend_below(figure)
     save(figure, path)
     return figure

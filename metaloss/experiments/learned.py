@@ -134,7 +134,7 @@ def _saturated(h: Hyperparameter, end: float, hold_norm: float) -> str:
         cure = f"let it learn more before the loss begins {settable('WARMUP_EPOCHS')}"
         if hold_norm > 0.9:
             cure = f"let the length of a step count a little {_HOLD}"
-        return f"No label is trusted, so that the network may not learn; {cure}"
+        return f"Every label is treated as a wrong one. If the network learns too little, {cure}"
     right = "That is right if nearly all labels are; if not" if end == h.clean else "If it is not"
     if hold_norm < 0.9:
         return (

@@ -27,11 +27,14 @@ from metaloss.reproduce.targets import ALL, SCALES, TARGETS, grids
 from metaloss.reproduce.theorems import reproduce_theorems
 from metaloss.sweeps import OnRay, Sweep
 from metaloss.sweeps.command import carry_out, executor, make_runs, report
+from metaloss.sweeps.grid import check_patterns, matches
 from metaloss.sweeps.jobs import Job, placed
 from metaloss.sweeps.local import attempt, when_free
 from metaloss.sweeps.sweep import Outcome, write_traceback
 
 CIFAR10 = "CIFAR-10"
+DATA = "data"
+"""The axis of the data sets of a table, each of which has a grid of its own."""
 UNPUBLISHED = ("smoke",)
 """The scales whose scores nothing printed is set beside: digits are no reproduction."""
 
@@ -45,7 +48,8 @@ class Reproduction:
         out: the folder, with a folder for each grid.
         data: the folder that holds the data sets; ``None`` if there is none.
         bindings: bindings for every run.
-        only: the runs to make, as for :meth:`metaloss.sweeps.Grid.cells`.
+        only: the runs to make, as for :meth:`metaloss.sweeps.Grid.cells`, and ``data``, patterns for
+            the data sets of a table.
         ray: the cluster that makes the runs; by default, this process does.
     """
 
@@ -154,7 +158,7 @@ class Reproduction:
     ) -> Sweep:
         """Return the sweep of the runs that a figure needs, if ``--only`` leaves them."""
         needed = {"noise": noises, "method": methods, "seed": seeds}
-        left = {(c.values["noise"], c.values["method"]) for c in table.grid.cells(self.only)}
+        left = {(c.values["noise"], c.values["method"]) for c in table.grid.cells(self.runs)}
         missing = [
             f"{method} with {noise} noise"
             for noise in noises
@@ -200,19 +204,26 @@ class Reproduction:
         Raises:
             InputError: data is needed and not given.
         """
-        found = {}
+        every = {}
         for name in grids(target, self.scale):
             with configuration([name]) as parsed:
-                table = parsed.build(PublishedTable)
-            if data not in {None, table.data}:
-                continue
-            given = self.data is not None and user_path(self.data).is_dir()
+                every[name] = parsed.build(PublishedTable)
+        patterns = self.only.get(DATA, ["*"])
+        check_patterns(DATA, patterns, [table.data for table in every.values()])
+        found = {
+            name: table
+            for name, table in every.items()
+            if data in {None, table.data}
+            and any(matches(table.data, pattern) for pattern in patterns)
+        }
+        require(len(found) > 0, f"{target}: expected --only to leave {data}, got another data set")
+        given = self.data is not None and user_path(self.data).is_dir()
+        for table in found.values():
             require(
                 given or not table.needs,
                 f"{target}: expected --data DATA, the folder that holds {table.needs}; got "
                 f"{'none' if self.data is None else f'no such folder as {self.data}'}",
             )
-            found[name] = table
         return found
 
     def sweep(
@@ -222,12 +233,17 @@ class Reproduction:
         only: Mapping[str, Sequence[str]] | None = None,
     ) -> Sweep:
         """Return the sweep of a table, by default with the runs of this reproduction."""
-        only = self.only if only is None else only
+        only = self.runs if only is None else only
         if table.methods:
             only = {"method": table.methods, **only}
         folder = self.out / Path(name).stem.removesuffix(f"_{self.scale}")
         places = {**self.places, "adjusters": self.adjusters(table)}
         return Sweep(table.grid, folder, self.bindings, only, places)
+
+    @property
+    def runs(self) -> dict[str, Sequence[str]]:
+        """The runs to make of a grid: ``only`` without the data sets."""
+        return {axis: patterns for axis, patterns in self.only.items() if axis != DATA}
 
     @property
     def places(self) -> dict[str, str]:

@@ -19,5 +19,6 @@ def grids(target: str, scale: str) -> list[str]:
         >>> grids("table1", "laptop")
         ['reproduce/table1_laptop.gin']
     """
-    files = sorted((shipped() / "reproduce").glob(f"{target}*_{scale}.gin"))
+    files = (shipped() / "reproduce").glob(f"{target}*_{scale}.gin")
+    files = sorted(files, key=lambda path: path.stem.split("_"))  # cifar10 before cifar100
     return [f"reproduce/{path.name}" for path in files]

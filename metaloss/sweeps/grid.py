@@ -125,17 +125,13 @@ class Grid:
         for axis, patterns in only.items():
             check_one_of("only", axis, [*self.axes, SEED])
             values = list(map(str, self.seeds)) if axis == SEED else list(self.axes[axis])
-            for pattern in patterns:
-                require(
-                    any(_matches(value, pattern) for value in values),
-                    f"only: expected one of {', '.join(values)} for {axis}, got {pattern!r}",
-                )
+            check_patterns(axis, patterns, values)
         return [
             GridCell(values, seed, *self._settings(values, seed))
             for seed in self.seeds
             for values in self._combinations()
             if all(
-                any(_matches({**values, SEED: str(seed)}[axis], pattern) for pattern in patterns)
+                any(matches({**values, SEED: str(seed)}[axis], pattern) for pattern in patterns)
                 for axis, patterns in only.items()
             )
         ]
@@ -168,5 +164,15 @@ def _listed(names: str | Sequence[str]) -> Sequence[str]:
     return [names] if isinstance(names, str) else names
 
 
-def _matches(value: str, pattern: str) -> bool:
+def check_patterns(axis: str, patterns: Sequence[str], values: Sequence[str]) -> None:
+    """Raise an error if no value of an axis matches one of the patterns."""
+    for pattern in patterns:
+        require(
+            any(matches(value, pattern) for value in values),
+            f"only: expected one of {', '.join(values)} for {axis}, got {pattern!r}",
+        )
+
+
+def matches(value: str, pattern: str) -> bool:
+    """Return whether a value matches a pattern such as ``A-*``, in upper or lower case."""
     return fnmatch(value.casefold(), pattern.casefold())

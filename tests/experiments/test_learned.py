@@ -59,7 +59,7 @@ def test_constant() -> None:
     ("value", "said"),
     [
         (0.01, "got its lowest, 0, or nearly, for 100% of them. That is right if nearly all"),
-        (0.99, "got its highest, 1, or nearly, for 100% of them. No label is trusted"),
+        (0.99, "got its highest, 1, or nearly, for 100% of them. Every label is treated"),
     ],
 )
 def test_saturated(value: float, said: str) -> None:

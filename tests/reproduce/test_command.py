@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from metaloss.cli import app
 from metaloss.diagnostics.theorems.statement import NOISY, Statement
 from metaloss.reproduce import command, figures, theorems
+from metaloss.reproduce.targets import grids
 from metaloss.sweeps import local
 from metaloss.sweeps.jobs import Job
 from metaloss.sweeps.sweep import Outcome
@@ -113,6 +114,20 @@ class TestReproduce:
         assert "no run is finished, so there is no table; results.csv, " in shown
         assert (out / "table2" / "results.csv").read_bytes() == before
         assert "1 run, 1 of them finished" in run(*chosen)
+
+    def test_one_of_the_data_sets_of_a_table(self, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        chosen = ["--only", "data=food*", "--only", "method=CE"]
+        run("reproduce", "table5", "--out", str(out), *chosen)
+        assert [folder.name for folder in out.iterdir()] == ["table5_food101n"]
+
+    def test_an_unknown_data_set(self, refused: Callable[..., str]) -> None:
+        line = refused("reproduce", "table5", "--only", "data=CIFAR-10", "--out", "o")
+        assert "only: expected one of ANIMAL-10N, Food-101N for data, got 'CIFAR-10'" in line
+
+    def test_the_data_sets_are_in_the_order_of_the_paper(self) -> None:
+        names = [Path(name).stem for name in grids("table1", "paper")]
+        assert names == ["table1_cifar10_paper", "table1_cifar100_paper"]
 
     @pytest.mark.parametrize(
         ("target", "only", "said"),
