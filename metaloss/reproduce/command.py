@@ -48,7 +48,7 @@ class Reproduction:
         out: the folder, with a folder for each grid.
         data: the folder that holds the data sets; ``None`` if there is none.
         bindings: bindings for every run.
-        only: the runs to make, as for :meth:`metaloss.sweeps.Grid.cells`, and ``data``, patterns for
+        only: the runs to make, as for :meth:`metaloss.sweeps.Grid.cells`; ``data`` has patterns for
             the data sets of a table.
         ray: the cluster that makes the runs; by default, this process does.
     """

@@ -20,5 +20,5 @@ def grids(target: str, scale: str) -> list[str]:
         ['reproduce/table1_laptop.gin']
     """
     files = (shipped() / "reproduce").glob(f"{target}*_{scale}.gin")
-    files = sorted(files, key=lambda path: path.stem.split("_"))  # cifar10 before cifar100
-    return [f"reproduce/{path.name}" for path in files]
+    in_order = sorted(files, key=lambda path: path.stem.split("_"))  # cifar10 before cifar100
+    return [f"reproduce/{path.name}" for path in in_order]

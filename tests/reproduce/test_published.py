@@ -98,8 +98,8 @@ def test_every_run_of_a_grid_is_an_experiment(name: str, tmp_path: Path) -> None
 
 def test_grids_of_a_target() -> None:
     assert grids("table1", "paper") == [
-        "reproduce/table1_cifar100_paper.gin",
         "reproduce/table1_cifar10_paper.gin",
+        "reproduce/table1_cifar100_paper.gin",
     ]
     assert grids("table1", "smoke") == ["reproduce/table1_smoke.gin"]
 
