@@ -1,7 +1,7 @@
 """Gather Tables 1 and 2 at scale ``laptop`` in ``results/laptop.csv``, and draw them.
 
     python docs/plot_laptop.py FOLDER   # after `metaloss reproduce table1` and `table2`; adds them
-    python docs/plot_laptop.py          # draws `_static/laptop.svg` again
+    python docs/plot_laptop.py          # draws `_static/laptop.svg` and Figure 2 again
 
 ``FOLDER`` is the one given by ``--out``.
 """
@@ -16,8 +16,11 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from metaloss.diagnostics.figures import draw_figure2
+
 HERE = Path(__file__).parent
 RESULTS, PICTURE = HERE / "results" / "laptop.csv", HERE / "_static" / "laptop.svg"
+FIGURE_2 = HERE / "_static" / "laptop-figure2.png"
 LOSSES = ("GCE", "SL", "PolySoft", "JS")
 # How each way to choose a loss's hyperparameter is named in the tables, and drawn.
 WAYS = {
@@ -91,7 +94,17 @@ def draw() -> None:
     plt.close(figure)
 
 
+def draw_oracles() -> None:
+    """Draw Figure 2: cross entropy, the searched losses and the oracles, with all seeds."""
+    table: dict[str, dict[str, list[float]]] = {}
+    for (method, noise), scores in read().items():
+        if method == "CE" or method in LOSSES or method.startswith("oracle "):
+            table.setdefault(method, {})[noise] = list(scores.values())
+    draw_figure2(table, FIGURE_2)
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         gather(Path(sys.argv[1]))
     draw()
+    draw_oracles()
