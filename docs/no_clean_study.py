@@ -36,7 +36,7 @@ class Run(NamedTuple):
 
     Attributes:
         data: the data set.
-        variant: what the adjusters were judged by, and what else was varied; ``defaults`` for the
+        variant: the meta samples and the meta loss, and what else was varied; ``defaults`` for the
             losses with their default hyperparameters.
         noise: the kind of noise and its rate.
         method: the method.

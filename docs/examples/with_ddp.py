@@ -23,8 +23,8 @@ def loaders() -> tuple[DataLoader, DataLoader, TensorDataset]:
         sets.append(TensorDataset(*(torch.cat([b[k] for b in batches]) for k in range(2))))
     noisy, clean, test = sets
     own = DistributedSampler(noisy, drop_last=True)
-    judges = DistributedSampler(clean, drop_last=True)
-    return DataLoader(noisy, 50, sampler=own), DataLoader(clean, 50, sampler=judges), test
+    meta_sampler = DistributedSampler(clean, drop_last=True)
+    return DataLoader(noisy, 50, sampler=own), DataLoader(clean, 50, sampler=meta_sampler), test
 
 
 def main(epochs: int = 10) -> float:
@@ -39,14 +39,14 @@ def main(epochs: int = 10) -> float:
     for epoch in range(epochs):
         noisy.sampler.set_epoch(epoch)
         clean.sampler.set_epoch(epoch)
-        (judges,) = clean
+        (meta_batch,) = clean
         for batch in noisy:
             with lookback.step(model, optimizer, criterion, batch):  # the wrapped model
                 optimizer.zero_grad()
                 inputs, labels = batch
                 criterion(model(inputs), labels).backward()
                 optimizer.step()
-            grads = lookback.hypergradient(judges)  # the same on every process
+            grads = lookback.hypergradient(meta_batch)  # the same on every process
             for name, parameter in criterion.adjuster.named_parameters():
                 parameter.grad = grads[name]
             meta_optimizer.step()

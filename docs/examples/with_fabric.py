@@ -35,14 +35,14 @@ def main(fabric: Fabric, epochs: int = 10) -> float:
     model, optimizer = fabric.setup(network, optimizer)
     criterion, lookback, meta_optimizer = metaloss.recommended(num_classes=10)
     for _ in range(epochs):
-        judges = next(iter(clean))
+        meta_batch = next(iter(clean))
         for batch in noisy:
             with lookback.step(model, optimizer, criterion, batch):  # the wrapped model
                 optimizer.zero_grad()
                 inputs, labels = batch
                 fabric.backward(criterion(model(inputs), labels))
                 optimizer.step()
-            grads = lookback.hypergradient(judges)  # the same on every process
+            grads = lookback.hypergradient(meta_batch)  # the same on every process
             for name, parameter in criterion.adjuster.named_parameters():
                 parameter.grad = grads[name]
             meta_optimizer.step()

@@ -95,10 +95,10 @@ class Derivatives(ABC):
 def by_adjoints(problem: Problem, rehearsal: Rehearsal, derivatives: Derivatives) -> Solution:
     """Rehearse the steps and compute the hypergradient through them."""
     steps, params, buffers = _rehearse(problem, rehearsal, derivatives)
-    return judged(problem, derivatives, steps, params, buffers)
+    return through_steps(problem, derivatives, steps, params, buffers)
 
 
-def judged(
+def through_steps(
     problem: Problem,
     derivatives: Derivatives,
     steps: Sequence[Step],

@@ -10,7 +10,7 @@ import torch
 import torchopt
 from torch import Tensor, nn
 
-from metaloss.bilevel.adjoint import Derivatives, judged
+from metaloss.bilevel.adjoint import Derivatives, through_steps
 from metaloss.bilevel.auto import auto
 from metaloss.bilevel.batches import AnyBatch, as_batch, as_batches
 from metaloss.bilevel.clipping import Clip
@@ -266,7 +266,7 @@ class Lookback:
 
 def _solved(problem: Problem, steps: Sequence[Step], derivatives: Derivatives) -> Solution:
     buffers = copied(dict(problem.model.named_buffers()))
-    return judged(problem, derivatives, steps, steps[-1].after, buffers)
+    return through_steps(problem, derivatives, steps, steps[-1].after, buffers)
 
 
 def _continues(

@@ -46,8 +46,8 @@ def rounded(said: Any) -> Any:
     return said
 
 
-def judged_by(trainings: MultiTaskTraining) -> dict[str, Any]:
-    """Return what the steps of a run were judged by, if an adjuster was learned.
+def about_meta_loss(trainings: MultiTaskTraining) -> dict[str, Any]:
+    """Return the meta loss of a run, if an adjuster was learned.
 
     Returns:
         ``meta_loss``, and ``meta_unchecked``, the tasks whose meta samples nobody checked, if there
@@ -90,7 +90,7 @@ def result_of(
         "epochs": info.epochs,
         "meta_every": sorted({task.recipe.meta_every for task in tasks}),
         "meta_steps": trainings.meta_learner.steps,
-        **judged_by(trainings),
+        **about_meta_loss(trainings),
         "seconds": sum(epoch["seconds"] for epoch in epochs),
     }
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from metaloss.experiments.beforehand import warned_before
-from metaloss.experiments.cards import judged_by, rounded
+from metaloss.experiments.cards import about_meta_loss, rounded
 from metaloss.experiments.confusion import write_confusion
 from metaloss.experiments.given_up import given_up
 from metaloss.experiments.identity import run_identity
@@ -142,7 +142,7 @@ class Trainer:
             "epochs": epochs,
             **({} if has_checked_test(task) else {"test_unchecked": True}),
             **method.provenance,
-            **judged_by(trainings),
+            **about_meta_loss(trainings),
             "seconds": sum(epoch["seconds"] for epoch in metrics),
         }
         records.write_tensors("model", model.state_dict())

@@ -1,4 +1,4 @@
-"""Meta losses: what a training step is judged by (the outer loss of Eq. 9)."""
+"""Meta losses: the loss of the meta samples after a training step (the outer loss of Eq. 9)."""
 
 from metaloss.meta_losses.base import MetaLoss
 from metaloss.meta_losses.mean_loss import MeanLoss

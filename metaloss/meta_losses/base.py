@@ -12,11 +12,11 @@ from metaloss.types import Outputs, Targets
 
 
 class MetaLoss(ABC):
-    """A loss that judges a training step on a meta batch, a scalar (Eq. 9).
+    """The loss of a meta batch after a training step, a scalar (Eq. 9).
 
     :class:`~metaloss.bilevel.Lookahead` and :class:`~metaloss.bilevel.Lookback` take one as
-    ``meta_loss``. They take any function of outputs and targets too; a meta loss also says what
-    labels it may judge by.
+    ``meta_loss``. They take any function of outputs and targets too; a meta loss also says
+    whether it takes labels that nobody checked.
 
     To define one, subclass it as a frozen dataclass, set ``symmetric`` and implement ``fits`` and
     ``per_sample``.
@@ -32,7 +32,7 @@ class MetaLoss(ABC):
 
     @property
     def noise_tolerant(self) -> bool:
-        """Whether it may judge by targets that nobody checked (Definition 1).
+        """Whether it takes targets that nobody checked (Definition 1).
 
         For class labels this means symmetric. For regression it means that a target far away pulls
         no harder than a near one, as with the absolute error.

@@ -1,4 +1,4 @@
-"""Which meta losses may judge by which labels."""
+"""Which meta losses take which labels."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Recipe:
         lookahead: how the hypergradient is computed, for both values of ``meta_update``, and the
             meta loss.
         allow_noisy_meta: whether a meta loss that is not noise-tolerant, such as cross entropy,
-            may judge by meta samples whose targets nobody checked.
+            may take meta samples whose targets nobody checked.
         clip: how gradients are clipped in every ordinary step and in the lookahead; not at all if
             not given.
         max_skipped: the number of steps in a row that is too many to skip. A step whose loss,

@@ -51,7 +51,7 @@ class TaskTraining:
 
     Raises:
         InputError: there is an adjuster to learn and the task has no meta samples, or samples that
-            the meta loss may not judge by; or the lookback covers more steps than an epoch has.
+            the meta loss does not take; or the lookback covers more steps than an epoch has.
     """
 
     def __init__(self, state: TrainState, task: TaskLike, recipe: Recipe) -> None:

@@ -16,7 +16,7 @@ CLASSES, RATE = 5, 0.4
 
 
 def hypergradient(meta_loss, labels) -> torch.Tensor:
-    """The hypergradient of one network, judged on 12 samples with these labels."""
+    """The hypergradient of one network, with the meta loss of 12 samples with these labels."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, CLASSES)).double()
     adjuster = Adjuster.for_loss(GCE(), Margin(), hidden=6)

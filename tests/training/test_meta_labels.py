@@ -1,4 +1,4 @@
-"""Which meta losses may judge by which labels."""
+"""Which meta losses take which labels."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_values() -> None:
             check_meta_loss(VALUES, recipe(meta_loss))
 
 
-def test_checked_labels_may_be_judged_by_any() -> None:
+def test_any_meta_loss_takes_checked_labels() -> None:
     clean = classification_task(data=digits, num_meta=100, num_test=360)
     check_meta_loss(clean, recipe(None))
 

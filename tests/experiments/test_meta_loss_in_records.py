@@ -1,4 +1,4 @@
-"""Results and cards say what an adjuster was judged by."""
+"""Results and cards name the meta loss of an adjuster."""
 
 from __future__ import annotations
 
