@@ -58,7 +58,8 @@ def recommended(
     In gin they are ``recipes/recommended.gin`` and ``recipes/recommended_noisy.gin``.
 
     Args:
-        num_classes: the number of classes, from 2.
+        num_classes: the number of classes, from 2. With clean samples, outputs of another number
+            are refused; the margin alone takes any.
         clean: whether the samples of the meta steps have labels that somebody checked.
         clip: how the training steps clip their gradients.
         ignore_index: as for :class:`~metaloss.AdjustedLoss`.

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from metaloss import meta_losses
 from metaloss.checks import InputError
 from metaloss.losses import LossFamily
 from metaloss.meta_losses import MetaLoss
@@ -40,6 +41,8 @@ metaloss.meta_losses.MeanLoss(GCE()) makes a meta loss of it
         name = type(meta_loss).__name__
         got = f"the loss family {name}"
         advice = f"metaloss.meta_losses.MeanLoss({name}()) makes a meta loss of it"
+        if hasattr(meta_losses, name):  # MAE and CrossEntropy are both
+            advice = f"the meta loss is metaloss.meta_losses.{name}()"
     elif isinstance(meta_loss, MetaLoss) and not hasattr(meta_loss, "symmetric"):
         got, advice = f"{got}, which does not say whether it is symmetric", "set `symmetric` in it"
     elif callable(meta_loss):

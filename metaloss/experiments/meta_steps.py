@@ -21,6 +21,8 @@ FEWEST = 100
 # Until the steps add up to as much, what it predicts is partly chance. With the paper's learning
 # rate of 1e-3 that takes 100 steps too.
 LAST_LAYER = 0.1
+# More meta steps than this are not advised: the learning rate is too low.
+MOST = 100 * FEWEST
 
 
 def meta_steps(recipe: Recipe, per_epoch: int) -> int:
@@ -97,12 +99,15 @@ def too_few(
     on = f" on {len(recipes)} tasks" if len(recipes) > 1 else ""
     warm = f", {recipe.warmup_epochs} of them warm-up" if recipe.warmup_epochs else ""
     rate = settable("META_LR")
-    slow = f", or a higher learning rate of the meta optimizer {rate}"
+    advice = _advice(recipe, steps, made, wanted)
+    if wanted > FEWEST:
+        faster = f"a higher learning rate of the meta optimizer {rate}"
+        advice = faster if wanted > MOST else f"{advice}, or {faster}"
     return [
         f"{', '.join(learning)}: expected {wanted} meta steps or more, got {made} "
         f"({recipe.epochs} epochs of {steps} steps{on}{warm}, and a meta step every "
         f"{recipe.meta_every}): from so few an adjuster learns little, perhaps the wrong way "
-        f"round; set {_advice(recipe, steps, made, wanted)}{slow if wanted > FEWEST else ''}"
+        f"round; set {advice}"
     ]
 
 

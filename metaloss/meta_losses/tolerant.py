@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaloss.checks import check_in_range, require
+from metaloss.checks import is_number, require
 from metaloss.kinds import CLASSIFICATION, REGRESSION, Kind
 from metaloss.losses.numerics import full_precision, true_class_log_prob
 from metaloss.meta_losses.base import MetaLoss
@@ -75,8 +76,8 @@ class RCE(MetaLoss):
 
     def __post_init__(self) -> None:
         """Check ``A``."""
-        check_in_range("A", self.A, high=0.0)
-        require(self.A < 0, f"A: expected a negative number, got {self.A}")
+        negative = is_number(self.A) and -math.inf < self.A < 0
+        require(negative, f"A: expected a negative number, got {self.A!r}")
 
     def fits(self, kind: Kind) -> bool:
         """Whether the targets are classes."""

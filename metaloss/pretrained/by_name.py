@@ -13,6 +13,7 @@ from torch import Tensor
 from metaloss import losses
 from metaloss.checks import InputError
 from metaloss.files import user_path
+from metaloss.gin_files import shipped
 from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss
 from metaloss.objective.reduction import IGNORED
@@ -107,10 +108,12 @@ def folder_of(name: str | Path) -> Path:
 def _unknown(name: str, names: Sequence[str]) -> str:
     """Return what is wrong with a name that stands for nothing."""
     known = (value for value in vars(losses).values() if isinstance(value, type))
-    if name.lower() in {each.__name__.lower() for each in known if issubclass(each, LossFamily)}:
+    classes = {each.__name__.lower() for each in known if issubclass(each, LossFamily)}
+    files = {path.stem.replace("_", "") for path in (shipped() / "losses").glob("*.gin")}
+    if name.lower().replace("_", "").replace("-", "") in classes | files:
         return (
             f"{name}: expected a loss with a bundled adjuster ({', '.join(SHORT)}), got one "
-            "without; metaloss train learns one for it"
+            "without; metaloss train learns one for a loss that has hyperparameters"
         )
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from metaloss import InputError
+from metaloss import InputError, losses
 from metaloss.bilevel import Lookahead, Lookback
 from metaloss.losses import GCE
 from metaloss.meta_losses import MAE, MeanLoss, MetaLoss
@@ -96,10 +96,11 @@ class Undecided(MetaLoss):
     ("given", "words"),
     [
         (GCE(), r"the loss family GCE; .*MeanLoss\(GCE\(\)\) makes"),
+        (losses.MAE(), r"the loss family MAE; the meta loss is metaloss.meta_losses.MAE\(\)"),
         (MAE, r"the class MAE; write MAE\(\)"),
         (Undecided(), r"Undecided\(\), which does not say whether it is symmetric"),
     ],
-    ids=["family", "class", "undecided"],
+    ids=["family", "namesake", "class", "undecided"],
 )
 def test_what_is_not_a_meta_loss_is_refused_at_once(make, given, words: str) -> None:
     with pytest.raises(InputError, match=f"^meta_loss: expected a meta loss, got {words}"):

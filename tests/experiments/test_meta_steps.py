@@ -86,6 +86,8 @@ def test_slow_optimizers_need_more() -> None:
     assert fewest(Recipe(epochs=1, meta_optimizer=partial(torch.optim.SGD, lr=2e-4))) == 100
     assert "expected 500 meta steps" in told(meta_optimizer=slow)
     assert "META_LR" in told(meta_optimizer=slow) and "META_LR" not in told()
+    far_too_slow = told(meta_optimizer=partial(torch.optim.Adam, lr=1e-9))
+    assert "META_LR" in far_too_slow and "EPOCHS" not in far_too_slow
 
     def own(theta: Any) -> torch.optim.Optimizer:
         first, _, _, last = theta  # an adjuster's

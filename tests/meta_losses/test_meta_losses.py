@@ -113,7 +113,8 @@ def test_kinds() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: RCE(A=1.0), "A"),
+        (lambda: RCE(A=1.0), "A: expected a negative number, got 1.0"),
+        (lambda: RCE(A=0.0), "A: expected a negative number, got 0.0"),
         (lambda: MeanLoss(GCE(), {"q": 2.0}), r"q: expected a number in \[0, 1\], got 2"),
         (lambda: MeanLoss(GCE(), {"p": 0.5}), "expected a hyperparameter of"),
     ],

@@ -156,12 +156,13 @@ def test_a_short_name_is_an_adjuster_that_needs_nothing_else(short: str) -> None
         criterion(torch.randn(4, 6), torch.arange(4))
 
 
-def test_a_family_without_an_adjuster_says_so() -> None:
+@pytest.mark.parametrize("name", ["focal", "TaylorCE", "taylor", "weighted_ce", "mw_net", "ce"])
+def test_a_family_without_an_adjuster_says_so(name: str) -> None:
     with pytest.raises(
         InputError,
-        match=r"focal: expected a loss with a bundled adjuster \(gce, js, polysoft, sl\), got one",
+        match=rf"{name}: expected a loss with a bundled adjuster \(gce, js, polysoft, sl\), got",
     ):
-        metaloss.from_pretrained("focal")
+        metaloss.from_pretrained(name)
 
 
 def test_a_folder_comes_first(tmp_path, monkeypatch) -> None:
