@@ -19,7 +19,8 @@ RETRIES = 2
 Only = Annotated[
     list[str] | None,
     typer.Option(
-        help="AXIS=PATTERN, such as 'method=A-*' or seed=0: the runs to make. Repeatable.",
+        help="AXIS=PATTERN, such as 'method=A-*', seed=0 or, for a table of the paper, "
+        "data=CIFAR-10: the runs to make. Repeatable.",
         show_default="all",
     ),
 ]

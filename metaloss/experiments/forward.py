@@ -63,6 +63,11 @@ class Forward(Staged):
         check_in_range("quantile", self.quantile, 0, 1)
 
     @property
+    def informed(self) -> bool:  # type: ignore[override]
+        """Whether it knows the matrix that made the noise."""
+        return self.transition == "true"
+
+    @property
     def preliminary(self) -> Sequence[Method]:
         """Cross entropy, unless the true matrix is used."""
         if self.transition == "true":

@@ -33,8 +33,7 @@ from metaloss.sweeps.local import attempt, when_free
 from metaloss.sweeps.sweep import Outcome, write_traceback
 
 CIFAR10 = "CIFAR-10"
-DATA = "data"
-"""The axis of the data sets of a table, each of which has a grid of its own."""
+DATA = "data"  # the axis of the data sets of a table, each of which has a grid of its own
 UNPUBLISHED = ("smoke",)
 """The scales whose scores nothing printed is set beside: digits are no reproduction."""
 
@@ -110,7 +109,10 @@ class Reproduction:
         Raises:
             InputError: data is needed and not given, or as for :class:`~metaloss.sweeps.Sweep`.
         """
-        parts = [(table, self.sweep(table, name)) for name, table in self.tables(target).items()]
+        tables = self.tables(target)
+        # A noise, or a method, may be one of a single data set.
+        known = {name: table for name, table in tables.items() if table.grid.knows(self.runs)}
+        parts = [(table, self.sweep(table, name)) for name, table in (known or tables).items()]
         failed = []
         for table, sweep in parts:
             users = [
@@ -284,7 +286,8 @@ class Reproduction:
         try:
             user.check_data()
         except InputError as error:
-            return Outcome(job, f"not learned, as they would be of no use: {error}", str(error))
+            said = one_line(str(error))
+            return Outcome(job, f"not learned, as they would be of no use: {said}", said)
         if self.ray is not None:
             with executor(self.ray, 1) as execute:
                 (outcome,) = execute([job])

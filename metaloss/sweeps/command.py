@@ -64,6 +64,9 @@ def carry_out(
 
 def _show(table: ScoreTable | None, sweep: Sweep) -> None:
     """Print and write the table; without one, leave that of runs with other settings."""
+    if sweep.left_out:
+        others = f"{_counted(len(sweep.left_out))} of other settings, such as {sweep.left_out[0]}"
+        say(f"{sweep.out}: the table leaves out {others}", Console(stderr=True))
     if table is not None:
         Console().print(score_table(table))
         write_table(table, sweep.out)

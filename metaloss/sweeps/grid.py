@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from metaloss.arguments import check_arguments
-from metaloss.checks import check_at_least, check_one_of, require
+from metaloss.checks import InputError, check_at_least, check_one_of, require
 from metaloss.experiments.names import check_names, slug
 
 SEED = "seed"
@@ -135,6 +135,14 @@ class Grid:
                 for axis, patterns in only.items()
             )
         ]
+
+    def knows(self, only: Mapping[str, Sequence[str]]) -> bool:
+        """Return whether every pattern of :meth:`cells` matches something."""
+        try:
+            self.cells(only)
+        except InputError:
+            return False
+        return True
 
     def column(self, cell: GridCell) -> str:
         """Return the column of the table that a run belongs to."""

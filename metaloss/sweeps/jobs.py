@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,22 +43,24 @@ class Job:
     importable: tuple[str, ...] = ()
     processes: int = 1
 
-    def result(self) -> dict[str, Any] | None:
+    def result(self, moved: Iterable[str] = ()) -> dict[str, Any] | None:
         """Return the run's ``results.json``, or ``None`` if it is not known to be finished.
 
         A run with another configuration is not: whether it is the same run is found out by
         :meth:`run`, from its data, its network and its recipe.
 
         A damaged file is of a run that is not finished; :meth:`run` writes it anew.
+
+        Args:
+            moved: texts of the configuration, such as the folder of the data, that may have been
+                others when the run was made.
         """
-        path = Path(self.folder) / RESULTS
-        config = Path(self.folder) / "config.gin"
-        if not path.is_file() or not config.is_file() or read_text(config) != self.text:
-            return None
-        with suppress(ValueError, RecursionError):
-            found = json.loads(read_text(path))
-            if isinstance(found, dict) and len(found.get("rows", ())) == 1:
-                return found
+        with suppress(InputError, ValueError, RecursionError):
+            written = read_text(Path(self.folder) / "config.gin")
+            if written == self.text or _same_but_for(moved, self.text, written):
+                found = json.loads(read_text(Path(self.folder) / RESULTS))
+                if _is_of_one_run(found):
+                    return found
         return None
 
     def run(self, observer: Observer | None = None) -> None:
@@ -150,6 +152,32 @@ def jobs_of(
     return jobs
 
 
+def _same_but_for(moved: Iterable[str], text: str, written: str) -> bool:
+    """Return whether two configurations differ at most in these texts, which stand in quotes."""
+    pattern = re.escape(_unwrapped(text))
+    for each in sorted(map(in_quotes, moved), key=len, reverse=True):
+        pattern = pattern.replace(re.escape(each), "[^']*")
+    return re.fullmatch(pattern, _unwrapped(written)) is not None
+
+
+def _unwrapped(text: str) -> str:
+    """Return the text of a gin file in one line, and its long strings in one piece."""
+    return " ".join(text.replace("\\\n", " ").split()).replace("' '", "")
+
+
+def _is_of_one_run(found: Any) -> bool:
+    """Return whether this is what ``results.json`` of one run holds."""
+    rows = found.get("rows") if isinstance(found, dict) and "last" in found else None
+    if not isinstance(rows, list) or len(rows) != 1 or not isinstance(rows[0], dict):
+        return False
+    return f"{rows[0].get('metric')}_mean" in rows[0]
+
+
+def in_quotes(text: str) -> str:
+    """Return a text as it stands inside the quotes of a gin file."""
+    return text.replace("\\", "\\\\").replace("'", "\\'")
+
+
 def placed(binding: str, places: Mapping[str, str]) -> str:
     """Return a binding with the words in braces replaced.
 
@@ -159,8 +187,7 @@ def placed(binding: str, places: Mapping[str, str]) -> str:
         "DATA = '/photos/images'"
     """
     for word, text in places.items():
-        quoted = text.replace("\\", "\\\\").replace("'", "\\'")  # it stands inside quotes
-        binding = binding.replace(f"{{{word}}}", quoted)
+        binding = binding.replace(f"{{{word}}}", in_quotes(text))
     left = re.search(r"\{[a-z]+\}", binding)
     if left is not None:
         raise InputError(

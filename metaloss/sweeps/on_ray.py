@@ -98,7 +98,7 @@ class OnRay:
         local = {"include_dashboard": False} if self.address == LOCAL else {}
         try:
             ray.init(self.address, **local, log_to_driver=False, logging_level="ERROR")
-        except ConnectionError as error:
+        except (ConnectionError, ValueError) as error:
             raise InputError(f"ray: expected a cluster at {self.address}, got {error}") from None
 
     def _check_resources(self, ray: Any) -> None:

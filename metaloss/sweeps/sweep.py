@@ -65,6 +65,9 @@ class Sweep:
             finished run of the grid.
         places: the texts that words in braces in the grid's bindings stand for.
 
+    Attributes:
+        left_out: the finished runs of other settings, which the last table does not have.
+
     Raises:
         InputError: the configuration of a run to make is invalid.
     """
@@ -79,9 +82,11 @@ class Sweep:
     ) -> None:
         self.grid = grid
         self.out = user_path(out)
+        self.left_out: list[str] = []
         check_place(self.out)
         chosen = grid.cells(only)
         require(len(chosen) > 0, "only: expected runs of the grid, got none")
+        self._places = [str(self.out.resolve()), *(places or {}).values()]
         self._jobs = partial(jobs_of, grid, out=self.out, bindings=bindings, places=places)
         self.runs = list(zip(chosen, self._jobs(chosen), strict=True))
 
@@ -204,11 +209,16 @@ class Sweep:
         of a table of the paper take half a minute.
         """
         chosen = {cell.name: job for cell, job in self.runs}
+        self.left_out = []
         for cell in self.grid.cells():
-            job = chosen.get(cell.name)
-            if job is None and (self.out / cell.folder / RESULTS).is_file():
+            result = None
+            if cell.name in chosen:
+                result = chosen[cell.name].result()
+            elif (self.out / cell.folder / RESULTS).is_file():
                 with suppress(InputError):  # then it is of other settings than these
                     (job,) = self._jobs([cell])
-            result = None if job is None else job.result()
+                    result = job.result(moved=self._places)
+                if result is None:
+                    self.left_out.append(cell.name)
             if result is not None:
                 yield cell, result

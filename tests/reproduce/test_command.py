@@ -120,6 +120,16 @@ class TestReproduce:
         run("reproduce", "table5", "--out", str(out), *chosen)
         assert [folder.name for folder in out.iterdir()] == ["table5_food101n"]
 
+    def test_a_noise_that_one_data_set_has(
+        self, tmp_path: Path, refused: Callable[..., str]
+    ) -> None:
+        chosen = ["--only", "noise=asymmetric 0.4", "--only", "method=CE", "--only", "seed=0"]
+        at = ["--scale", "paper", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
+        run("reproduce", "table1", *at, *chosen, code=1)  # there are no images
+        assert [folder.name for folder in (tmp_path / "out").iterdir()] == ["table1_cifar10"]
+        line = refused("reproduce", "table1", *at, "--only", "noise=pink")
+        assert "only: expected one of symmetric 0, " in line and "got 'pink'" in line
+
     def test_an_unknown_data_set(self, refused: Callable[..., str]) -> None:
         line = refused("reproduce", "table5", "--only", "data=CIFAR-10", "--out", "o")
         assert "only: expected one of ANIMAL-10N, Food-101N for data, got 'CIFAR-10'" in line

@@ -1,4 +1,4 @@
-"""A small grid of runs."""
+"""A small grid of runs, and an observer of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from metaloss.sweeps import Grid
+from metaloss.training import Observer
 
 CE = ["losses/ce.gin", "experiments.Experiment.methods = [@ce/experiments.Conventional()]"]
 GCE = ["losses/gce.gin", "experiments.Experiment.methods = [@gce/experiments.Conventional()]"]
@@ -46,3 +47,20 @@ def written(folder: Path, text: str = GRID) -> str:
     path = folder / "grid.gin"
     path.write_text(text)
     return str(path)
+
+
+class Heard(Observer):
+    """Keeps what it is told; stops before a training after so many."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.begun: list[str] = []
+        self.remarks: list[str] = []
+        self.stop_after = stop_after
+
+    def begin(self, info: Any) -> None:
+        if len(self.begun) == self.stop_after:
+            raise KeyboardInterrupt
+        self.begun.append(f"[{info.number}/{info.runs}] {info.method}, seed {info.seed}")
+
+    def remark(self, line: str) -> None:
+        self.remarks.append(line)

@@ -77,6 +77,13 @@ def test_more_than_the_machine_has(tmp_path: Path) -> None:
         sweep.run(OnRay(cpus=10_000))
 
 
+@pytest.mark.exhaustive
+def test_what_is_no_address(tmp_path: Path) -> None:
+    sweep = Sweep(grid({"CE": CE}, seeds=(0,)), tmp_path / "out")
+    with pytest.raises(InputError, match="ray: expected a cluster at nonsense, got "):
+        sweep.run(OnRay(address="nonsense"))
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -16,23 +16,7 @@ from metaloss.checks import InputError
 from metaloss.experiments import RunFolder
 from metaloss.experiments.score_table import Published
 from metaloss.sweeps import Grid, Local, Sweep, local
-from metaloss.training import Observer
-from tests.sweeps.grids import CE, GCE, MISFIT, grid
-
-
-class Heard(Observer):
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.begun: list[str] = []
-        self.remarks: list[str] = []
-        self.stop_after = stop_after
-
-    def begin(self, info: Any) -> None:
-        if len(self.begun) == self.stop_after:
-            raise KeyboardInterrupt
-        self.begun.append(f"[{info.number}/{info.runs}] {info.method}, seed {info.seed}")
-
-    def remark(self, line: str) -> None:
-        self.remarks.append(line)
+from tests.sweeps.grids import CE, GCE, MISFIT, Heard, grid
 
 
 def result(folder: Path) -> dict[str, Any]:
@@ -171,29 +155,6 @@ def test_impossible_runs_are_refused_before_any_run(
 def test_other_seeds_than_the_grids_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected the grid's seed, 0, got \(7,\); set the seeds"):
         Sweep(grid(), tmp_path / "out", ["SEEDS = (7,)"])
-
-
-def test_a_damaged_result_is_written_anew_without_training(tmp_path: Path) -> None:
-    one = grid({"CE": CE}, seeds=(0,))
-    Sweep(one, tmp_path / "out").run(Local())
-    damaged = tmp_path / "out" / "20" / "CE" / "seed-0" / "results.json"
-    before = damaged.read_text()
-    damaged.write_text("{}")
-    again, heard = Sweep(one, tmp_path / "out"), Heard()
-    assert [job.name for _, job in again.unfinished] == ["20%, CE, seed 0"]
-    assert again.run(Local(heard)) == []
-    assert heard.begun == []
-    assert json.loads(damaged.read_text())["rows"] == json.loads(before)["rows"]
-
-
-def test_the_table_has_finished_runs_that_were_not_chosen(tmp_path: Path) -> None:
-    Sweep(grid(seeds=(0,)), tmp_path / "out", only={"method": ["CE"]}).run(Local())
-    sweep = Sweep(grid(seeds=(0,)), tmp_path / "out", only={"method": ["GCE"], "noise": ["20%"]})
-    sweep.run(Local())
-    table = sweep.table()
-    assert table is not None
-    assert set(table.scores) == {("CE", "20%"), ("CE", "40%"), ("GCE", "20%")}
-    assert (table.methods, table.tasks) == (["CE", "GCE"], ["20%", "40%"])
 
 
 def test_runs_that_are_neither_chosen_nor_finished_are_not_parsed(tmp_path: Path) -> None:
