@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from metaloss.experiments.score_table import ScoreTable
+from metaloss.experiments.score_table import ScoreTable, of_last
 from metaloss.experiments.table_formats import NOTHING, beside, counted, shown
 from metaloss.kinds import CLASSIFICATION, METRICS, Metric
 
@@ -113,7 +113,7 @@ def _targets(metric: Metric) -> str:
 
 
 def _titled(metric: Metric, last: int, first: str = "method", by: str = "") -> Table:
-    title = f"{metric.title}{by}, mean of the last {last} epochs"
+    title = f"{metric.title}{by}, {of_last(last)}"
     table = Table(title=title, min_width=len(title))
     table.add_column(first, overflow="fold")
     return table

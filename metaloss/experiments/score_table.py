@@ -158,4 +158,9 @@ def titled(rows: Sequence[Mapping[str, Any]], last: int) -> str:
     """Return what rows of ``results.json`` with one metric show."""
     unchecked = any(each.get("test_unchecked") for each in rows)
     by = " by unchecked targets" if unchecked else ""
-    return f"{METRICS[rows[0]['metric']].title}{by}, mean of the last {last} epochs"
+    return f"{METRICS[rows[0]['metric']].title}{by}, {of_last(last)}"
+
+
+def of_last(epochs: int) -> str:
+    """Return which epochs of a run a score is of, in words."""
+    return "last epoch" if epochs == 1 else f"mean of the last {epochs} epochs"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from metaloss.checks import require
-from metaloss.experiments.score_table import ScoreTable
+from metaloss.experiments.score_table import ScoreTable, of_last
 from metaloss.kinds import CLASSIFICATION, METRICS, Metric
 from metaloss.report.html import folded
 from metaloss.report.records import Source, Trained, listed, read_source
@@ -57,7 +57,7 @@ class Report:
     def table(self) -> ScoreTable:
         """Return the table of results. Oracles, which know the wrong labels, are not ranked."""
         last = {run.result["last"] for _, run in self.every_run() if "last" in run.result}
-        over = f"mean of the last {last.pop()} epochs" if len(last) == 1 else "last epochs"
+        over = of_last(last.pop()) if len(last) == 1 else "last epochs"
         return ScoreTable(
             title=f"{self.metric.title}, {over}",
             metric=self.metric,

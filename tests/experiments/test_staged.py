@@ -229,6 +229,10 @@ class TestRefused:
         with pytest.raises(InputError, match="expected estimated or true, got 'guessed'"):
             Forward(name="F", transition="guessed")
 
+    def test_who_knows_the_noise_is_not_ranked(self) -> None:
+        assert Forward(name="F", transition="true").informed
+        assert not Forward(name="F").informed
+
     def test_the_true_matrix_of_a_task_that_does_not_know_it(self, tmp_path: Path) -> None:
         run = experiment(methods=[Forward(name="F", transition="true")])
         with pytest.raises(InputError, match="expected a task that knows the matrix of its noise"):

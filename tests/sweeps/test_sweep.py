@@ -39,7 +39,7 @@ def test_every_run_is_made_once_and_its_score_is_in_the_table(tmp_path: Path) ->
                 own = result(tmp_path / "out" / folder / method / f"seed-{seed}")
                 assert table.scores[method, task][seed] == own["accuracy"]
                 assert own["seed"] == seed
-    assert table.title == "Title: Test accuracy (%), mean of the last 1 epochs"
+    assert table.title == "Title: Test accuracy (%), last epoch"
 
 
 def test_finished_runs_are_kept_and_stopped_ones_go_on(tmp_path: Path) -> None:
