@@ -186,6 +186,8 @@ def _read_cifar(
         except _CIFAR_ERRORS as error:
             how = f"cannot download it to {root}" if download else "cannot read it"
             said = " ".join(str(error).split()) or type(error).__name__
+            if "corrupted" in said:  # torchvision goes on with a parameter that files do not have
+                said = "a file is missing or damaged; unpack the archive again"
             raise InputError(
                 f"{root / data.base_folder}: expected {kind}, {how}: {said}"
             ) from error
