@@ -106,7 +106,7 @@ def test_cifar100_in_torchvisions_layout(cifar100_folder, unverified):
 
 def test_cifar_with_other_checksums_is_refused(cifar10_folder):
     root, _ = cifar10_folder
-    with pytest.raises(InputError, match="expected CIFAR10, .* is missing or damaged; unpack"):
+    with pytest.raises(InputError, match=r"expected CIFAR10, .* is missing or damaged; unpack"):
         cifar10(root)
 
 
