@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,7 +43,7 @@ class Job:
     importable: tuple[str, ...] = ()
     processes: int = 1
 
-    def result(self, moved: Iterable[str] = ()) -> dict[str, Any] | None:
+    def result(self, moved: Sequence[str] = ()) -> dict[str, Any] | None:
         """Return the run's ``results.json``, or ``None`` if it is not known to be finished.
 
         A run with another configuration is not: whether it is the same run is found out by
@@ -57,7 +57,7 @@ class Job:
         """
         with suppress(InputError, ValueError, RecursionError):
             written = read_text(Path(self.folder) / "config.gin")
-            if written == self.text or _same_but_for(moved, self.text, written):
+            if written == self.text or (moved and _same_but_for(moved, self.text, written)):
                 found = json.loads(read_text(Path(self.folder) / RESULTS))
                 if _is_of_one_run(found):
                     return found
@@ -152,7 +152,7 @@ def jobs_of(
     return jobs
 
 
-def _same_but_for(moved: Iterable[str], text: str, written: str) -> bool:
+def _same_but_for(moved: Sequence[str], text: str, written: str) -> bool:
     """Return whether two configurations differ at most in these texts, which stand in quotes."""
     pattern = re.escape(_unwrapped(text))
     for each in sorted(map(in_quotes, moved), key=len, reverse=True):
