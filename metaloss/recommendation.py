@@ -58,8 +58,7 @@ def recommended(
     In gin they are ``recipes/recommended.gin`` and ``recipes/recommended_noisy.gin``.
 
     Args:
-        num_classes: the number of classes, from 2. With clean samples, outputs of another number
-            are refused; the margin alone takes any.
+        num_classes: the number of classes, from 2. Outputs of another number are refused.
         clean: whether the samples of the meta steps have labels that somebody checked.
         clip: how the training steps clip their gradients.
         ignore_index: as for :class:`~metaloss.AdjustedLoss`.
@@ -103,7 +102,7 @@ def recommended(
         ignore_index=ignore_index,
         weight=weight,
     )
-    conditioner.prepare(torch.empty(0, dtype=torch.int64), num_classes)  # sizes it
+    criterion.prepare(torch.arange(num_classes), num_classes)  # a label of each will do
     return Recommended(
         criterion,
         Lookback(meta_loss=MeanLoss(GCE()) if clean else MAE(), hold_norm=HOLD_NORM, clip=clip),

@@ -79,7 +79,8 @@ def test_the_loop_runs_and_moves_the_network_and_the_adjuster() -> None:
 
 
 def test_the_loop_without_clean_samples_runs_and_moves_the_adjuster() -> None:
-    parts = block(NO_CLEAN_SET, "clean=False")
+    parts = block(README, "clean=False")
+    assert parts == block(NO_CLEAN_SET, "clean=False")
     loop, removed = re.subn(r"(?m)^meta_batches = .*\n", "", LOOP)
     loop, replaced = re.subn(r"(?m)^criterion, .*\n", parts, loop)
     assert removed == replaced == 1

@@ -84,6 +84,7 @@ def test_bad_input() -> None:
         metaloss.recommended(1, clean=False)
     with pytest.raises(InputError, match="clean: expected True or False, got 100"):
         metaloss.recommended(3, clean=100)  # type: ignore[arg-type]
-    criterion = metaloss.recommended(3).criterion
-    with pytest.raises(InputError, match="expected outputs of 3 classes"):
-        criterion(torch.randn(4, 5, requires_grad=True), torch.arange(4))
+    for clean in (True, False):
+        criterion = metaloss.recommended(3, clean=clean).criterion
+        with pytest.raises(InputError, match="outputs: expected 3 classes, as before, got 5"):
+            criterion(torch.randn(4, 5, requires_grad=True), torch.arange(4))

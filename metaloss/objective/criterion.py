@@ -11,8 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from metaloss.adjusters import BaseAdjuster
-from metaloss.checks import check_in_range
+from metaloss.checks import InputError, check_in_range
 from metaloss.conditioners import Conditioner
+from metaloss.kinds import CLASSIFICATION
 from metaloss.losses import LossFamily
 from metaloss.objective.compiling import once_a_graph, outside_graph
 from metaloss.objective.parts import check_parts, check_training_targets, remember
@@ -56,6 +57,7 @@ class Criterion(nn.Module, ABC):
         self.reduction = reduction
         self.ignore_index = ignore_index
         self.register_buffer("weight", weight)
+        self._classes: int | None = None
         self.steps = StepCount(total_steps)
         if total_steps is not None:
             self._move(0.0)
@@ -81,6 +83,7 @@ class Criterion(nn.Module, ABC):
         device = samples.outputs.device
         if self.adjuster.low.device != device:  # nn.CrossEntropyLoss has nothing to move
             self.to(device)
+        self._check_classes(samples)
         if checked and samples.readable:
             kind.check_values(samples.outputs, samples.targets)
             return Samples(*samples[:-1], finite=True)
@@ -103,6 +106,7 @@ class Criterion(nn.Module, ABC):
         check_training_targets(self.loss, targets, num_classes, self.ignore_index)
         if self.conditioner is not None:
             self.conditioner.prepare(targets, num_classes)
+            self._classes = num_classes
         if self.steps.total is not None:
             self.progress(0.0)
 
@@ -122,11 +126,31 @@ class Criterion(nn.Module, ABC):
         self._move(fraction)
 
     def _called(self, samples: Samples) -> None:
-        """Tell the listeners of a call in training, and count it."""
+        """Keep the number of classes of a call in training, tell the listeners, and count it."""
+        if self._keeps_classes:
+            self._classes = samples.outputs.shape[1]
         for listener in self.listeners:
             listener(*samples.given)
         if self.steps.total is not None:
             outside_graph(self._count)  # a graph would hold the number
+
+    @property
+    def _keeps_classes(self) -> bool:
+        """Whether all outputs must have one number of classes: features mean something else in
+        another. A fixed loss takes any number; a graph would be compiled again for the number kept.
+        """
+        predicts = self.conditioner is not None and self.loss.kind == CLASSIFICATION
+        return predicts and not torch.compiler.is_compiling()
+
+    def _check_classes(self, samples: Samples) -> None:
+        if self._classes is None or not self._keeps_classes:
+            return
+        got = samples.outputs.shape[1]
+        if got != self._classes:
+            raise InputError(
+                f"outputs: expected {self._classes} classes, as before, got {got}; use a criterion "
+                "for each number of classes"
+            )
 
     def _count(self) -> None:
         self.steps.add()
@@ -151,6 +175,7 @@ class Criterion(nn.Module, ABC):
             destination[prefix + STEPS] = torch.tensor(self.steps.done)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        self._classes = None  # a memory of another number of classes may be loaded
         done = state_dict.pop(prefix + STEPS, None)
         super()._load_from_state_dict(state_dict, prefix, *rest)
         if done is not None and self.steps.total is not None:

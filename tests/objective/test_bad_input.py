@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from functools import partial
 
@@ -241,3 +242,41 @@ def test_the_loss_of_each_sample_looks_at_values_too():
     criterion = CRITERIA["margin"]
     refused(lambda: criterion.losses(OUTPUTS, torch.tensor([0, 1, -99, 1])), "-99..1")
     refused(lambda: criterion.losses(OUTPUTS * math.nan, TARGETS), "outputs", "finite")
+
+
+class TestAnotherNumberOfClasses:
+    """Features of a margin among other classes mean something else; often it is a mistake."""
+
+    WIDER = torch.zeros(4, 5)
+
+    def criterion(self) -> AdjustedLoss:
+        return AdjustedLoss(GCE(), Margin(), Adjuster.for_loss(GCE(), Margin()))
+
+    def test_is_refused_after_a_call_in_training(self):
+        criterion = self.criterion()
+        criterion(OUTPUTS.clone().requires_grad_(), TARGETS)
+        for again in (criterion, copy.deepcopy(criterion)):
+            refused(lambda c=again: c(self.WIDER, TARGETS), "3 classes, as before", "got 5")
+            refused(lambda c=again: c.eval()(self.WIDER, TARGETS), "3 classes", "got 5")
+            refused(lambda c=again: c.per_sample(self.WIDER, TARGETS), "3 classes", "got 5")
+
+    def test_is_refused_after_prepare_until_the_next_one(self):
+        criterion = self.criterion()
+        criterion.prepare(TARGETS, 3)
+        refused(lambda: criterion(self.WIDER, TARGETS), "3 classes", "got 5")
+        criterion.prepare(TARGETS, 5)
+        assert torch.isfinite(criterion(self.WIDER, TARGETS))
+
+    def test_is_refused_in_dense_outputs(self):
+        criterion = self.criterion()
+        criterion(torch.zeros(2, 3, 2, requires_grad=True), TARGETS.reshape(2, 2))
+        refused(lambda: criterion(torch.zeros(2, 5, 2), TARGETS.reshape(2, 2)), "3 classes")
+
+    def test_is_taken_before_training_after_loading_and_by_a_fixed_loss(self):
+        criterion = self.criterion()
+        criterion.eval()(OUTPUTS, TARGETS)
+        criterion.train()(self.WIDER.requires_grad_(), TARGETS)
+        criterion.load_state_dict(criterion.state_dict())
+        assert torch.isfinite(criterion(OUTPUTS, TARGETS))
+        for outputs in (OUTPUTS, self.WIDER):
+            assert torch.isfinite(CRITERIA["fixed"](outputs, TARGETS))
