@@ -136,9 +136,8 @@ class Criterion(nn.Module, ABC):
 
     @property
     def _keeps_classes(self) -> bool:
-        """Whether all outputs must have one number of classes: features mean something else in
-        another. A fixed loss takes any number; a graph would be compiled again for the number kept.
-        """
+        """Whether all outputs must have one number of classes, and it can be kept."""
+        # A fixed loss takes any number. A graph would be compiled again for the number it keeps.
         predicts = self.conditioner is not None and self.loss.kind == CLASSIFICATION
         return predicts and not torch.compiler.is_compiling()
 
