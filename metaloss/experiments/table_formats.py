@@ -56,7 +56,8 @@ def to_markdown(table: ScoreTable) -> str:
 def to_latex(table: ScoreTable) -> str:
     """Return the table as LaTeX, for the package booktabs.
 
-    Published scores stand in rows of their own. The score of every seed is in comments.
+    Published scores, and the differences from them, stand in rows of their own. The score of every
+    seed is in comments.
     """
     lines = [
         f"% {table.title}. {LEGEND}",
@@ -147,7 +148,8 @@ def _latex_published(metric: Metric, cell: Cell | None) -> str:
     if cell is None or cell.published is None:
         return "--"
     mean, std = cell.published
-    return metric.format(mean) + ("" if std is None else rf" $\pm$ {metric.format(std)}")
+    spread = "" if std is None else rf" $\pm$ {metric.format(std)}"
+    return f"{metric.format(mean)}{spread} (${cell.difference:+.{metric.digits}f}$)"
 
 
 def _latex(text: str) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
-
 from metaloss.checks import InputError, check_one_of, require
-from metaloss.complaints import one_line
 from metaloss.config import configuration
-from metaloss.console import observer, say
+from metaloss.console import say
 from metaloss.diagnostics.figures import draw_figure3
 from metaloss.files import make_folder, user_path
+from metaloss.reproduce.adjusters import adjusters_folder, learn
 from metaloss.reproduce.figures import (
     ORACLE_NOISES,
     ORACLES,
@@ -23,13 +20,12 @@ from metaloss.reproduce.figures import (
     draw_oracles,
 )
 from metaloss.reproduce.published_table import TABLES, PublishedTable
-from metaloss.reproduce.targets import ALL, SCALES, TARGETS, grids
+from metaloss.reproduce.targets import ALL, SCALES, TARGETS, WITHOUT_RUNS, grids
 from metaloss.reproduce.theorems import reproduce_theorems
 from metaloss.sweeps import OnRay, Sweep
-from metaloss.sweeps.command import carry_out, executor, make_runs, report
+from metaloss.sweeps.command import carry_out, make_runs, report
 from metaloss.sweeps.grid import check_patterns, matches
-from metaloss.sweeps.jobs import Job, placed
-from metaloss.sweeps.local import attempt, when_free
+from metaloss.sweeps.jobs import Job
 from metaloss.sweeps.sweep import Outcome, write_traceback
 
 CIFAR10 = "CIFAR-10"
@@ -67,12 +63,21 @@ class Reproduction:
         """Reproduce a target, or all of them; return whether nothing failed.
 
         Raises:
-            InputError: an unknown target, data is needed and not given, or the settings are
-                invalid.
+            InputError: an unknown target, data is needed and not given, the settings are invalid,
+                or they are for runs and the target has none.
         """
         check_one_of("target", target, (*TARGETS, ALL))
         if target == ALL:
             return self._every()
+        given = {"--only": self.only, "--gin_param": self.bindings, "--ray": self.ray}
+        for_runs = [option for option, value in given.items() if value]
+        require(
+            target not in WITHOUT_RUNS or not for_runs,
+            f"{target}: expected no {' or '.join(for_runs)}, since it is made without runs",
+        )
+        return self._make(target)
+
+    def _make(self, target: str) -> bool:
         if target in TABLES:
             return self.table(target)
         if target == "theorems":
@@ -93,7 +98,7 @@ class Reproduction:
         done = True
         for target in TARGETS:
             try:
-                done &= self.run(target)
+                done &= self._make(target)
             except InputError as error:  # noqa: PERF203 - a target takes minutes
                 said = str(error)
                 left_out.append(said if said.startswith(target) else f"{target}: {said}")
@@ -133,7 +138,7 @@ class Reproduction:
             Whether no run failed.
         """
         figure = RUN_FIGURES[target]
-        ((name, table),) = self.tables("table1", data=CIFAR10).items()
+        ((name, table),) = self.tables("table1", CIFAR10, user=target).items()
         seeds = self.only.get("seed", [str(table.grid.seeds[0])])
         sweep = self._needed(
             target, table, name, noises=[SYMMETRIC], methods=figure.methods, seeds=seeds
@@ -178,7 +183,7 @@ class Reproduction:
         """Draw Figure 2, after making the runs that it needs; return whether none failed."""
         sweeps = []
         for target, noises in ORACLE_NOISES.items():
-            ((name, table),) = self.tables(target, data=CIFAR10).items()
+            ((name, table),) = self.tables(target, CIFAR10, user="figure2").items()
             seeds = self.only.get("seed", list(map(str, table.grid.seeds)))
             sweeps.append(
                 self._needed("figure2", table, name, noises=noises, methods=ORACLES, seeds=seeds)
@@ -200,13 +205,20 @@ class Reproduction:
             draw(path)
             say(f"picture: {path}")
 
-    def tables(self, target: str, data: str | None = None) -> dict[str, PublishedTable]:
+    def tables(
+        self, target: str, data: str | None = None, *, user: str = ""
+    ) -> dict[str, PublishedTable]:
         """Return the tables of a target, or those of one data set, by the gin files of their grids.
+
+        Args:
+            target: ``"table1"`` to ``"table5"``.
+            data: the data set.
+            user: the target that needs them, which errors name; by default the table.
 
         Raises:
             InputError: data is needed and not given.
         """
-        every = {}
+        user, every = user or target, {}
         for name in grids(target, self.scale):
             with configuration([name]) as parsed:
                 every[name] = parsed.build(PublishedTable)
@@ -218,12 +230,12 @@ class Reproduction:
             if data in {None, table.data}
             and any(matches(table.data, pattern) for pattern in patterns)
         }
-        require(len(found) > 0, f"{target}: expected --only to leave {data}, got another data set")
+        require(len(found) > 0, f"{user}: expected --only to leave {data}, got another data set")
         given = self.data is not None and user_path(self.data).is_dir()
         for table in found.values():
             require(
                 given or not table.needs,
-                f"{target}: expected --data DATA, the folder that holds {table.needs}; got "
+                f"{user}: expected --data DATA, the folder that holds {table.needs}; got "
                 f"{'none' if self.data is None else f'no such folder as {self.data}'}",
             )
         return found
@@ -239,7 +251,7 @@ class Reproduction:
         if table.methods:
             only = {"method": table.methods, **only}
         folder = self.out / Path(name).stem.removesuffix(f"_{self.scale}")
-        places = {**self.places, "adjusters": self.adjusters(table)}
+        places = {**self.places, "adjusters": adjusters_folder(table, self.out)}
         return Sweep(table.grid, folder, self.bindings, only, places)
 
     @property
@@ -252,49 +264,25 @@ class Reproduction:
         """What words in braces in bindings stand for."""
         return {} if self.data is None else {"data": str(user_path(self.data).resolve())}
 
-    def adjusters(self, table: PublishedTable) -> str:
-        """Return the folder of the meta-training that a table's adjusters come from."""
-        return str((user_path(self.out) / Path(table.adjusters).stem).resolve())
-
     def learn(self, table: PublishedTable, user: Job) -> list[Outcome]:
-        """Make the meta-training that a table's adjusters come from, or what is left of it.
+        """Learn the adjusters that a table carries over, if they are not there yet.
 
         Args:
             table: the table.
-            user: a run that uses the adjusters; its data is looked for before they are learned.
+            user: a run that uses the adjusters.
 
         Returns:
             The outcome if it failed; its traceback is written to ``errors/``.
         """
-        job = Job(f"adjusters of {table.table}", "", self.adjusters(table))
-        try:
-            own = [placed(binding, self.places) for binding in table.adjuster_bindings]
-            # The bindings are for the table's runs: those of their data mean nothing here.
-            with configuration([table.adjusters], own, where_used=self.bindings) as parsed:
-                job = replace(job, text=parsed.text)
-        except InputError as error:
-            outcome = Outcome(job, one_line(str(error)), traceback.format_exc())
-        else:
-            outcome = self._made(job, user)
+        outcome = learn(
+            table,
+            adjusters_folder(table, self.out),
+            user,
+            places=self.places,
+            bindings=self.bindings,
+            ray=self.ray,
+        )
         write_traceback(user_path(self.out), outcome)
         failed = [outcome] if outcome.error else []
         report(failed)
         return failed
-
-    def _made(self, job: Job, user: Job) -> Outcome:
-        """Run the meta-training, or wait for the process that runs it, if it will be of use."""
-        try:
-            user.check_data()
-        except InputError as error:
-            said = one_line(str(error))
-            return Outcome(job, f"not learned, as they would be of no use: {said}", said)
-        if self.ray is not None:
-            with executor(self.ray, 1) as execute:
-                (outcome,) = execute([job])
-            return outcome
-        with observer(Console(stderr=True)) as watching:
-            outcome = attempt(job, watching)
-            if outcome.in_use:
-                watching.remark(f"{job.name}: another process learns them")
-                outcome = when_free(job, watching)
-        return outcome

@@ -12,11 +12,11 @@ from rich.console import Console
 from metaloss.checks import require
 from metaloss.console import observer, say, score_table
 from metaloss.diagnostics.score_files import ENDINGS, write_table
-from metaloss.experiments.score_table import Published, ScoreTable
+from metaloss.experiments.score_table import Published
 from metaloss.sweeps.board import Board
 from metaloss.sweeps.local import Local
 from metaloss.sweeps.on_ray import OnRay
-from metaloss.sweeps.sweep import Executor, Outcome, Sweep
+from metaloss.sweeps.sweep import Executor, Gathered, Outcome, Sweep
 
 
 def parsed_only(words: Sequence[str]) -> dict[str, list[str]]:
@@ -56,16 +56,17 @@ def carry_out(
     try:
         failed = make_runs(sweep, ray)
     except KeyboardInterrupt:
-        _show(sweep.table(published), sweep)
+        _show(sweep.gather(published), sweep)
         raise
-    _show(sweep.table(published), sweep)
+    _show(sweep.gather(published), sweep)
     return failed
 
 
-def _show(table: ScoreTable | None, sweep: Sweep) -> None:
+def _show(gathered: Gathered, sweep: Sweep) -> None:
     """Print and write the table; without one, leave that of runs with other settings."""
-    if sweep.left_out:
-        others = f"{_counted(len(sweep.left_out))} of other settings, such as {sweep.left_out[0]}"
+    table, left_out = gathered
+    if left_out:
+        others = f"{_counted(len(left_out))} of other settings, such as {left_out[0]}"
         say(f"{sweep.out}: the table leaves out {others}", Console(stderr=True))
     if table is not None:
         Console().print(score_table(table))

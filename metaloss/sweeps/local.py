@@ -43,7 +43,8 @@ class Local:
                 self.observer.remark(f"{job.name}: another process makes this run")
                 elsewhere.append((job, watching))
                 continue
-            if outcome.error not in {"", *said}:  # what many runs have in common is said once
+            # What many runs have in common is said once; errors are said again in the end.
+            if number < len(jobs) and outcome.error not in {"", *said}:
                 said.add(outcome.error)
                 self.observer.remark(f"{job.name}: {outcome.error}")
             yield outcome

@@ -90,6 +90,7 @@ class OnRay:
                     done += 1
                     self.tell(f"[{done}/{len(jobs)}] {name}: {said}")
                     yield outcome
+            self.watch([])
         finally:
             if ours:
                 ray.shutdown()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,18 @@ class Outcome(NamedTuple):
     in_use: bool = False
 
 
+class Gathered(NamedTuple):
+    """What a sweep's folder has of the runs of its grid.
+
+    Attributes:
+        table: the scores of the finished runs; ``None`` if no run is finished.
+        left_out: the finished runs of other settings, which the table does not have, by name.
+    """
+
+    table: ScoreTable | None
+    left_out: list[str]
+
+
 def write_traceback(folder: Path, outcome: Outcome) -> None:
     """Write the traceback of a job to ``errors/`` in a folder, or remove that of an earlier try."""
     path = folder / "errors" / f"{slug(outcome.job.name)}.txt"
@@ -65,9 +77,6 @@ class Sweep:
             finished run of the grid.
         places: the texts that words in braces in the grid's bindings stand for.
 
-    Attributes:
-        left_out: the finished runs of other settings, which the last table does not have.
-
     Raises:
         InputError: the configuration of a run to make is invalid.
     """
@@ -82,10 +91,10 @@ class Sweep:
     ) -> None:
         self.grid = grid
         self.out = user_path(out)
-        self.left_out: list[str] = []
         check_place(self.out)
         chosen = grid.cells(only)
         require(len(chosen) > 0, "only: expected runs of the grid, got none")
+        self._bindings = list(bindings)
         self._places = [str(self.out.resolve()), *(places or {}).values()]
         self._jobs = partial(jobs_of, grid, out=self.out, bindings=bindings, places=places)
         self.runs = list(zip(chosen, self._jobs(chosen), strict=True))
@@ -157,6 +166,10 @@ class Sweep:
     def table(
         self, published: Mapping[tuple[str, str], Published] | None = None
     ) -> ScoreTable | None:
+        """Return the table that :meth:`gather` makes, or ``None`` if no run is finished."""
+        return self.gather(published).table
+
+    def gather(self, published: Mapping[tuple[str, str], Published] | None = None) -> Gathered:
         """Gather the results of all finished runs of the grid, chosen or not.
 
         A row or a column of which no run is finished is there if one was chosen.
@@ -164,31 +177,28 @@ class Sweep:
         Args:
             published: published scores, by row and column.
 
-        Returns:
-            The table; ``None`` if no run is finished.
-
         Raises:
             InputError: the runs have different metrics.
         """
+        results, left_out = self._results()
         scores: dict[tuple[str, str], dict[int, float]] = {}
         found: dict[str, Mapping[str, Any]] = {}
         last = 0
-        for cell, result in self._results():
+        for cell, result in results:
             (row,) = result["rows"]
             last = result["last"]
             found[cell.values[self.grid.rows]] = row
             place = cell.values[self.grid.rows], self.grid.column(cell)
             scores.setdefault(place, {})[cell.seed] = row[f"{row['metric']}_mean"]
         if not found:
-            return None
+            return Gathered(None, left_out)
         metrics = sorted({row["metric"] for row in found.values()})
         if len(metrics) > 1:
             raise InputError(f"table: expected runs with one metric, got {' and '.join(metrics)}")
         shown = {cell.values[self.grid.rows] for cell, _ in self.runs} | set(found)
         columns = {self.grid.column(cell) for cell, _ in self.runs} | {task for _, task in scores}
-        title = f"{self.grid.title}: " if self.grid.title else ""
-        return ScoreTable(
-            title=title + titled(list(found.values()), last),
+        table = ScoreTable(
+            title=self._titled(titled(list(found.values()), last)),
             metric=METRICS[metrics[0]],
             methods=[name for name in self.grid.axes[self.grid.rows] if name in shown],
             tasks=[task for task in self.columns if task in columns],
@@ -196,20 +206,27 @@ class Sweep:
             published=published or {},
             unranked=[name for name, row in found.items() if row.get("informed")],
         )
+        return Gathered(table, left_out)
+
+    def _titled(self, shown: str) -> str:
+        """Return what is shown, after the title and the bindings, which may contradict a title."""
+        changed = [text for text in self._bindings if not text.startswith("DATA ")]  # a folder
+        said = [text for text in (self.grid.title, *changed) if text]
+        return ": ".join([", ".join(said), shown] if said else [shown])
 
     @property
     def columns(self) -> list[str]:
         """The columns of the grid's table, in order."""
         return list(dict.fromkeys(self.grid.column(cell) for cell in self.grid.cells()))
 
-    def _results(self) -> Iterator[tuple[GridCell, dict[str, Any]]]:
-        """Yield the results of all finished runs of the grid, in its order.
+    def _results(self) -> tuple[list[tuple[GridCell, dict[str, Any]]], list[str]]:
+        """Return the results of all finished runs of the grid, and the runs of other settings.
 
         A run that was not chosen is parsed only if its folder has a result: the hundreds of runs
         of a table of the paper take half a minute.
         """
         chosen = {cell.name: job for cell, job in self.runs}
-        self.left_out = []
+        results, left_out = [], []
         for cell in self.grid.cells():
             result = None
             if cell.name in chosen:
@@ -219,6 +236,7 @@ class Sweep:
                     (job,) = self._jobs([cell])
                     result = job.result(moved=self._places)
                 if result is None:
-                    self.left_out.append(cell.name)
+                    left_out.append(cell.name)
             if result is not None:
-                yield cell, result
+                results.append((cell, result))
+        return results, left_out

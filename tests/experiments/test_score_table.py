@@ -85,7 +85,7 @@ def test_latex() -> None:
     text = to_latex(TABLE)
     assert r"GCE\_1 & \textit{91.00} $\pm$ 1.41 & -- \\" in text
     assert r"A-GCE & \textbf{91.50} $\pm$ 0.71 & 49.90 \\" in text
-    assert r"\quad\textit{published} & 74.50 $\pm$ 0.20 & 50.00 \\" in text
+    assert r"\quad\textit{published} & 74.50 $\pm$ 0.20 ($-3.50$) & 50.00 ($+0.00$) \\" in text
     assert "% GCE_1, a, by seed: 0: 90.0000, 1: 92.0000" in text
     assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule") == 1
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from metaloss.cli import app
 from metaloss.diagnostics.theorems.statement import NOISY, Statement
-from metaloss.reproduce import command, figures, theorems
+from metaloss.reproduce import adjusters, command, figures, theorems
 from metaloss.sweeps import local
 from metaloss.sweeps.jobs import Job
 from metaloss.sweeps.sweep import Outcome
@@ -58,7 +58,7 @@ class TestSweep:
         grid = written(tmp_path)
         broken = ["--only", "method=CE", "--gin_param", "models.MLP.in_features = 3"]
         shown = run("sweep", grid, "--out", str(tmp_path / "out"), *broken, code=1)
-        assert "failed: CE, seed 0: " in shown
+        assert shown.count("CE, seed 0: ") == 1 and "failed: CE, seed 0: " in shown
         assert "1 run failed" in shown
 
     def test_resources_are_for_ray(self, tmp_path: Path, refused: Callable[..., str]) -> None:
@@ -174,7 +174,7 @@ class TestReproduce:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         jobs: list[Job] = []
-        monkeypatch.setattr(command, "attempt", lambda job, _: jobs.append(job) or Outcome(job))
+        monkeypatch.setattr(adjusters, "attempt", lambda job, _: jobs.append(job) or Outcome(job))
         # The meta-training has rates of its own, and nothing that is transferred.
         others = ["NOISE_RATE = 0.1", "t_gce/experiments.Transferred.strength = 0.5"]
         ours = command.Reproduction(scale="smoke", out=tmp_path, bindings=["THREADS = 2", *others])
@@ -187,7 +187,7 @@ class TestReproduce:
     def test_settings_that_adjusters_cannot_be_learned_with_fail_alone(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(command, "attempt", lambda *_: pytest.fail("learned"))
+        monkeypatch.setattr(adjusters, "attempt", lambda *_: pytest.fail("learned"))
         ours = command.Reproduction(scale="smoke", out=tmp_path)
         ((name, table),) = ours.tables("table4").items()
         user = ours.sweep(table, name).runs[0][1]
@@ -204,7 +204,7 @@ class TestReproduce:
             tried.append(job)
             return Outcome(job, "in use", in_use=len(tried) < 3)
 
-        for module in (command, local):
+        for module in (adjusters, local):
             monkeypatch.setattr(module, "attempt", attempt)
         monkeypatch.setattr(local, "time", SimpleNamespace(sleep=lambda _: None))
         ours = command.Reproduction(scale="smoke", out=tmp_path)
@@ -215,7 +215,7 @@ class TestReproduce:
     def test_without_data_no_adjuster_is_learned(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr(command, "attempt", lambda *_: pytest.fail("learned"))
+        monkeypatch.setattr(adjusters, "attempt", lambda *_: pytest.fail("learned"))
         ours = command.Reproduction(scale="paper", out=tmp_path, data=tmp_path)
         ((name, table),) = ours.tables("table3").items()
         only = {"noise": ["symmetric 0.2"], "method": ["T-GCE"], "seed": ["0"]}
@@ -226,6 +226,19 @@ class TestReproduce:
     def test_what_needs_data_says_which(self, refused: Callable[..., str]) -> None:
         line = refused("reproduce", "table1", "--scale", "paper")
         assert "table1: expected --data DATA, the folder that holds CIFAR-10 (https://" in line
+
+    def test_figures_too_say_which_data_they_need(self, refused: Callable[..., str]) -> None:
+        for figure in ("figure2", "figure7"):
+            line = refused("reproduce", figure, "--scale", "laptop")
+            assert f"{figure}: expected --data DATA, the folder that holds " in line
+
+    @pytest.mark.parametrize("target", ["theorems", "figure3"])
+    def test_options_of_runs_where_there_are_none(
+        self, target: str, refused: Callable[..., str]
+    ) -> None:
+        line = refused("reproduce", target, "--only", "seed=0", "--gin_param", "EPOCHS = 1")
+        said = f"{target}: expected no --only or --gin_param, since it is made without runs"
+        assert line.endswith(said)
 
     def test_unknown_targets_and_scales(self, refused: Callable[..., str]) -> None:
         assert "expected one of table1, table2," in refused("reproduce", "table7")

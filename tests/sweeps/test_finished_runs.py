@@ -43,19 +43,20 @@ def test_the_table_has_finished_runs_whose_data_has_moved(tmp_path: Path) -> Non
     only, places = {"method": ["CE"], "noise": ["40%"]}, {"data": "/a longer folder"}
     sweep = Sweep(of_place, tmp_path / "moved", only=only, places=places)
     sweep.run(Local())
-    table = sweep.table()
+    table, left_out = sweep.gather()
     assert table is not None
     assert set(table.scores) == {("CE", "20%"), ("GCE", "20%"), ("CE", "40%")}
-    assert sweep.left_out == []
+    assert left_out == []
 
 
 def test_finished_runs_of_other_settings_are_named(tmp_path: Path) -> None:
     Sweep(grid(seeds=(0,)), tmp_path / "out", only={"noise": ["20%"]}).run(Local())
     sweep = Sweep(grid(seeds=(0,)), tmp_path / "out", ["EPOCHS = 2"], only={"noise": ["40%"]})
     sweep.run(Local())
-    table = sweep.table()
+    table, left_out = sweep.gather()
     assert table is not None and set(table.scores) == {("CE", "40%"), ("GCE", "40%")}
-    assert sweep.left_out == ["20%, CE, seed 0", "20%, GCE, seed 0"]
+    assert table.title == "EPOCHS = 2: Test accuracy (%), mean of the last 2 epochs"
+    assert left_out == ["20%, CE, seed 0", "20%, GCE, seed 0"]
 
 
 def test_the_table_has_finished_runs_that_were_not_chosen(tmp_path: Path) -> None:

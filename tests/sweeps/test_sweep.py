@@ -79,7 +79,7 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
         "40%, misfit, seed 0",
     ]
     assert "model" in failed[0].error
-    assert any(failed[0].error in line for line in heard.remarks)
+    assert any(failed[0].error in line for line in heard.remarks)  # other runs follow
     report = tmp_path / "out" / "errors" / "20-misfit-seed-0.txt"
     assert "Traceback" in report.read_text()
     table = sweep.table()
