@@ -38,7 +38,7 @@ from metaloss.bilevel.problem import Batches, Problem, Rehearsal
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.step import Step
 from metaloss.bilevel.torch_rules import State
-from metaloss.bilevel.update import check_moved, update_vjp
+from metaloss.bilevel.update import moved_elsewhere, update_vjp
 from metaloss.processes import largest_over, mean_over, together
 
 ThetaGrads = Sequence[Tensor | None]
@@ -113,9 +113,6 @@ def through_steps(
         steps: the steps in order, each with its optimizer and gradient.
         after: the weights after the last step.
         buffers: the model's buffers after it, updated in place.
-
-    Raises:
-        InputError: a real step did not follow the optimizer's update rule.
     """
     ahead = leaves(after)
     own_loss = problem.clean_loss(ahead, buffers)
@@ -124,11 +121,13 @@ def through_steps(
     of_state: Sequence[Tensor | None] = []
     total: ThetaGrads = [None for _ in problem.theta]
     disagreements = []
+    elsewhere: dict[str, Tensor] = {}
     for k, step in reversed(list(enumerate(steps))):
         assert step.optimizer is not None
         back = update_vjp(step.optimizer, step.params, step.grads, adjoint, of_state, first=k == 0)
         if step.after:
-            check_moved(step.params, back.after, step.after)
+            for name, moved in moved_elsewhere(step.params, back.after, step.after).items():
+                elsewhere[name] = elsewhere[name] | moved if name in elsewhere else moved
         find = derivatives.theta_product if k == 0 else derivatives.product
         with problem.at(step.memory, step.theta, step.calls):
             found = _joint(find(problem, step, back.grads))
@@ -136,9 +135,8 @@ def through_steps(
         adjoint, of_state = _merged(back.params, found.params), back.state
         if found.disagreement is not None:
             disagreements.append(found.disagreement)
-    return problem.solution(
-        total, meta_loss, torch.stack(disagreements).max() if disagreements else None
-    )
+    gap = torch.stack(disagreements).max() if disagreements else None
+    return problem.solution(total, meta_loss, gap, elsewhere)
 
 
 def _rehearse(

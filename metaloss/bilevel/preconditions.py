@@ -106,8 +106,9 @@ def isolated(devices: Iterable[torch.device]) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(randomness_restored(devices))
         stack.enter_context(torch.enable_grad())
-        for device in devices:  # differences and tangents need all digits
-            stack.enter_context(torch.autocast(device.type, enabled=False))
+        for kind in {device.type for device in devices}:
+            if torch.amp.is_autocast_available(kind):  # differences and tangents need all digits
+                stack.enter_context(torch.autocast(kind, enabled=False))
         stack.enter_context(_inference_mode_refused())
         yield
 

@@ -160,7 +160,11 @@ class Problem:
                 self.theta[name].data = value
 
     def solution(
-        self, found: Sequence[Tensor | None], meta_loss: Tensor, disagreement: Tensor | None = None
+        self,
+        found: Sequence[Tensor | None],
+        meta_loss: Tensor,
+        disagreement: Tensor | None = None,
+        elsewhere: Mapping[str, Tensor] | None = None,
     ) -> Solution:
         """Make the solution from the gradient in each of ``theta``, in order.
 
@@ -176,7 +180,7 @@ class Problem:
             name: torch.zeros_like(theta) if grad is None else grad
             for (name, theta), grad in zip(self.theta.items(), found, strict=True)
         }
-        return Solution(grads, meta_loss.detach(), disagreement)
+        return Solution(grads, meta_loss.detach(), disagreement, elsewhere or {})
 
     def _outputs(self, params: Params, buffers: Buffers, batch: Batch) -> Tensor:
         if not self.autocast:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -22,21 +22,35 @@ class Solution:
         meta_loss: :math:`M`, the meta loss after the training steps, a detached scalar.
         disagreement: how far two passes that should agree disagree, in multiples of a rounding
             tolerance, a scalar; ``None`` if there are no two passes to compare.
+        elsewhere: for each of the network's weights whether a real step moved it elsewhere than the
+            optimizer's rule says, boolean scalars by name; empty if no real step was made.
     """
 
     hypergradient: dict[str, Tensor]
     meta_loss: Tensor
     disagreement: Tensor | None = None
+    elsewhere: Mapping[str, Tensor] = field(default_factory=dict)
 
     def check_consistent(self) -> None:
-        """Raise an error if passes that should agree disagree; waits for the device.
+        """Raise an error if passes or steps that should agree do not; waits for the device once.
 
         Raises:
-            InputError: the model gives different outputs for the same weights, batch and random
-                numbers, or its gradient is not the gradient of its outputs.
+            InputError: a real step did not follow the optimizer's rule; or the model gives
+                different outputs for the same weights, batch and random numbers, or its gradient is
+                not the gradient of its outputs.
         """
+        gaps = [] if self.disagreement is None else [self.disagreement > 1]
+        flags = [*self.elsewhere.values(), *gaps]
+        found = torch.stack(flags).tolist() if flags else []
+        for name, moved in zip(self.elsewhere, found, strict=False):
+            require(
+                not moved,
+                f"lookback: expected a step that moves {name} as the optimizer's rule says, got "
+                "another; a hook changed the gradient, it was clipped (then pass "
+                "Lookback(clip=...)), or other code wrote to the weights",
+            )
         require(
-            self.disagreement is None or not bool(self.disagreement > 1),
+            not any(found),
             "model: expected the same outputs from the same weights, batch and random numbers, and "
             "the gradient of these outputs, but two passes disagree, so the hypergradient would be "
             "wrong; draw random numbers from torch's, NumPy's or Python's global generators, and "
@@ -44,6 +58,17 @@ class Solution:
             "pass first, and let the loss be the criterion's mean over exactly its batch, with the "
             "criterion and the batch that step(...) was given",
         )
+
+    def with_checks_of(self, earlier: Solution | None) -> Solution:
+        """Return this solution, whose :meth:`check_consistent` is also that of an earlier one."""
+        if earlier is None:
+            return self
+        elsewhere = dict(earlier.elsewhere)
+        for name, moved in self.elsewhere.items():
+            elsewhere[name] = elsewhere[name] | moved if name in elsewhere else moved
+        gaps = [each.disagreement for each in (earlier, self) if each.disagreement is not None]
+        gap = torch.stack(gaps).max() if gaps else None
+        return replace(self, disagreement=gap, elsewhere=elsewhere)
 
     def check_finite(self, batches: Mapping[str, Batch]) -> None:
         """Raise an error if the hypergradient is not finite, naming the first cause found.

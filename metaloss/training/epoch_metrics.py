@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metaloss.bilevel import Solution
 from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.losses import Hyperparameter
 from metaloss.training.non_finite import NonFiniteGuard, Skipped
@@ -39,11 +40,27 @@ class EpochMetrics:
         self.samples = 0
         self.guard = guard or NonFiniteGuard()
         self.skipped: Skipped | None = None
+        self.unread = NonFiniteGuard()
+        self.unchecked: Solution | None = None
         self.sums: dict[tuple[str, ...], Tensor] = {}
 
     def add(self, name: str, value: Tensor) -> None:
         """Add a scalar to the mean called ``name``."""
         self._add((name,), value.detach()[None], torch.ones_like(value)[None])
+
+    def read_later(self, loss: Tensor, gradient: Tensor, step: int) -> None:
+        """Keep whether an ordinary step was finite, for :attr:`unread` to say after the epoch.
+
+        Args:
+            loss: the loss, a scalar.
+            gradient: a scalar that is not finite if a gradient is not.
+            step: the number of the step.
+        """
+        self.unread.check({"the training loss": loss, "a gradient": gradient}, step)
+
+    def check_later(self, solution: Solution) -> None:
+        """Keep what :attr:`unchecked` needs to check hypergradients after the epoch."""
+        self.unchecked = solution.with_checks_of(self.unchecked)
 
     def skip_step(self, step: int, tensor: str) -> None:
         """Count an ordinary step of the run that was skipped.
@@ -97,11 +114,18 @@ class EpochMetrics:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the sums so far."""
+        """Return the sums so far.
+
+        Raises:
+            InputError: a hypergradient that was to be checked later is not consistent.
+        """
+        if self.unchecked is not None:
+            self.unchecked.check_consistent()
         return {
             "samples": self.samples,
             "sums": self.sums,
             "guard": self.guard.state_dict(),
+            "unread": self.unread.state_dict(),
             "skipped": None if self.skipped is None else tuple(self.skipped),
         }
 
@@ -110,6 +134,8 @@ class EpochMetrics:
         self.samples = saved["samples"]
         self.sums = {names: pair.to(device) for names, pair in saved["sums"].items()}
         self.guard.load_state_dict(saved["guard"], device)
+        if "unread" in saved:  # not in a checkpoint of an earlier version
+            self.unread.load_state_dict(saved["unread"], device)
         skipped = saved["skipped"]
         self.skipped = None if skipped is None else Skipped(*skipped)
 

@@ -3,6 +3,7 @@
 A meta step is skipped without waiting for the device: the adjuster is small, so that its step can
 be undone. A network may be large. So its gradient is read once before each step, which on a CPU
 takes no time; on an accelerator it is one wait per step, as a gradient scaler of torch has it.
+Where no step is to be skipped, nothing is read before the end of the epoch.
 """
 
 from __future__ import annotations
@@ -50,11 +51,10 @@ def first_bad(loss: Tensor, params: Sequence[nn.Parameter]) -> Tensor | None:
         >>> first_bad(torch.tensor(0.5), [layer.bias, layer.weight]) is layer.weight
         True
     """
-    grads = [_values(p.grad) for p in params if p.grad is not None]
     if loss.device.type == "cpu":  # a few microseconds a tensor, less than all at once
-        total = abs(loss.item()) + sum(abs(grad.sum().item()) for grad in grads)
+        total = abs(loss.item()) + sum(abs(grad.sum().item()) for grad in _gradients(params))
     else:
-        total = (loss + get_total_norm(grads).to(loss)).item()
+        total = (loss + largest_gradient(params).to(loss)).item()
     if math.isfinite(total):
         return None
     if not loss.isfinite():
@@ -64,28 +64,47 @@ def first_bad(loss: Tensor, params: Sequence[nn.Parameter]) -> Tensor | None:
     return next(bad, None)
 
 
+@torch.no_grad()
+def largest_gradient(params: Sequence[nn.Parameter]) -> Tensor:
+    """Return the largest absolute value in the gradients, or NaN if one is NaN; does not wait.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.training.non_finite import largest_gradient
+        >>> layer = torch.nn.Linear(2, 1)
+        >>> layer(torch.tensor([[1.0, -3.0]])).sum().backward()
+        >>> largest_gradient([layer.weight, layer.bias])
+        tensor(3.)
+    """
+    return get_total_norm(_gradients(params), norm_type=math.inf)
+
+
+def _gradients(params: Sequence[nn.Parameter]) -> list[Tensor]:
+    return [_values(p.grad) for p in params if p.grad is not None]
+
+
 def _values(grad: Tensor) -> Tensor:
     return grad._values() if grad.is_sparse else grad
 
 
 class NonFiniteGuard:
-    """Counts, on the device, the hypergradients of an epoch that were not finite."""
+    """Counts, on the device, the gradients of an epoch that were not finite."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
         # The count, the first step, its first tensor, how many in a row now and at most.
         self.found: Tensor | None = None
 
-    def check(self, hypergradient: Mapping[str, Tensor], step: int) -> Tensor:
-        """Check a hypergradient and remember whether it was finite.
+    def check(self, gradient: Mapping[str, Tensor], step: int) -> Tensor:
+        """Check a gradient and remember whether it was finite.
 
         It has the same names at each call.
 
         Returns:
             Whether every value is finite: a boolean scalar on the device of the gradients.
         """
-        self.names = list(hypergradient)
-        bad = torch.stack([~g.isfinite().all() for g in hypergradient.values()])
+        self.names = list(gradient)
+        bad = torch.stack([~g.isfinite().all() for g in gradient.values()])
         if self.found is None:
             self.found = torch.zeros(5, dtype=torch.int64, device=bad.device)
         count, first_step, first_tensor, row, longest = self.found.unbind()
@@ -112,7 +131,7 @@ class NonFiniteGuard:
         return other
 
     def skipped(self) -> Skipped | None:
-        """Return the skipped meta steps, or ``None`` if there were none; waits for the device."""
+        """Return the steps that were not finite, ``None`` if all were; waits for the device."""
         if self.found is None:
             return None
         count, step, tensor, _, _ = self.found.tolist()

@@ -56,7 +56,9 @@ class Recipe:
             not given.
         max_skipped: the number of steps in a row that is too many to skip. A step whose loss,
             gradient or hypergradient is not finite is skipped and counted; as many in a row end
-            the run, for then it is not a bad batch that is the cause. 1 ends it at the first.
+            the run, for then it is not a bad batch that is the cause. 1 ends it at the first. With
+            0 nothing is read before the end of an epoch, so that no step waits for an accelerator;
+            what is not finite, or not consistent, ends the run there, before it is saved.
         speed: the options that make training faster.
         snapshots: the fractions of training at which the adjuster is kept for Algorithm 2,
             ascending to 1.
@@ -95,7 +97,7 @@ class Recipe:
         check_at_least("epochs", self.epochs, 1)
         check_at_least("warmup_epochs", self.warmup_epochs, 0)
         check_at_least("meta_every", self.meta_every, 1)
-        check_at_least("max_skipped", self.max_skipped, 1)
+        check_at_least("max_skipped", self.max_skipped, 0)
         require(
             self.meta_update in META_UPDATES,
             f"meta_update: expected {' or '.join(META_UPDATES)}, got {self.meta_update!r}",

@@ -13,18 +13,30 @@ from metaloss.objective import AdjustedLoss
 from metaloss.processes import joint_rows, mean_over
 from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.meta_learner import MetaGradient
-from metaloss.training.non_finite import first_bad
+from metaloss.training.non_finite import first_bad, largest_gradient
 from metaloss.training.state import TrainState
 from metaloss.types import Batch
 
 
-def meta_gradient(state: TrainState, solution: Solution, metrics: EpochMetrics) -> MetaGradient:
+def meta_gradient(
+    state: TrainState, solution: Solution, metrics: EpochMetrics, *, check_now: bool = True
+) -> MetaGradient:
     """Record a hypergradient of the clean loss (Eq. 10, 11), and return it for the adjuster's step.
+
+    Args:
+        state: the state of the training.
+        solution: the hypergradient.
+        metrics: the metrics of the epoch.
+        check_now: whether to check the solution, which waits for the device, or to leave that to
+            the end of the epoch.
 
     Raises:
         InputError: passes through the network that should agree disagree.
     """
-    solution.check_consistent()
+    if check_now:
+        solution.check_consistent()
+    else:
+        metrics.check_later(solution)
     metrics.add("meta_loss", solution.meta_loss)
     finite = metrics.guard.check(solution.hypergradient, state.meta_step)
     state.meta_step += 1
@@ -43,7 +55,8 @@ def ordinary_step(
     """Take an ordinary step of the network (Eq. 12); the conditioner observes the batch.
 
     If the loss or a gradient is not finite, the step is skipped, and leaves no trace in the
-    weights, the optimizer, the running statistics and the conditioner's memory.
+    weights, the optimizer, the running statistics and the conditioner's memory. With
+    ``max_skipped`` 0 it is taken, without a wait for the device, and noted in ``metrics.unread``.
 
     While warming up, ``criterion`` is the plain loss and not that of the state.
 
@@ -53,7 +66,8 @@ def ordinary_step(
     Raises:
         InputError: too many steps in a row were skipped, or a weight is not finite.
     """
-    state.kept.keep()
+    if max_skipped > 0:
+        state.kept.keep()
     state.model.train()
     outputs = (state.forward or state.model)(batch.inputs)
     losses, hparams = criterion.per_sample(outputs, batch.targets, batch.index, track=True)
@@ -65,7 +79,11 @@ def ordinary_step(
     stepped = [p for group in state.optimizer.param_groups for p in group["params"]]
     state.engine.backward(loss, stepped)
     (joint,) = mean_over([loss.detach()])  # so that all processes skip a step, or none does
-    bad = first_bad(joint, stepped) if state.engine.scaler is None else None
+    bad = None
+    if state.engine.scaler is None and max_skipped > 0:
+        bad = first_bad(joint, stepped)
+    elif state.engine.scaler is None:
+        metrics.read_later(joint, largest_gradient(stepped), state.step)
     if bad is not None:
         _skip(state, metrics, None if bad is joint else state.name_of(bad), max_skipped)
         return False
@@ -100,6 +118,19 @@ def _skip(state: TrainState, metrics: EpochMetrics, bad: str | None, max_skipped
         + (f", and so it was in {max_skipped} steps in a row" if max_skipped > 1 else "")
         + "; check the inputs, or lower the learning rate",
     )
+
+
+def check_unread(metrics: EpochMetrics) -> None:
+    """Raise InputError if a step of the epoch should not have been taken, and nobody looked."""
+    if metrics.unchecked is not None:
+        metrics.unchecked.check_consistent()
+    found = metrics.unread.skipped()
+    if found is not None:
+        raise InputError(
+            f"step {found.step}: {found.tensor} is not finite; check the inputs, or lower the "
+            "learning rate; Recipe(max_skipped=...) of 1 or more looks before each step, and "
+            "skips such steps"
+        )
 
 
 def check_finite_loss(loss: float, step: int) -> None:

@@ -26,6 +26,7 @@ from metaloss.training.steps import (
     check_finite_loss,
     check_finite_weights,
     check_some_taken,
+    check_unread,
     meta_gradient,
     ordinary_step,
 )
@@ -129,7 +130,8 @@ class TaskTraining:
                 )
             else:
                 solution = self._lookback.solve(meta_batch)
-            return meta_gradient(state, solution, self._metrics)
+            now = self.recipe.max_skipped > 0
+            return meta_gradient(state, solution, self._metrics, check_now=now)
 
     def step(self) -> bool:
         """Take the ordinary step (Eq. 12).
@@ -246,6 +248,7 @@ class TaskTraining:
         state, recipe = self.state, self.recipe
         share(state.model.buffers())  # data parallelism keeps those of process 0 too
         means = self._metrics.means()
+        check_unread(self._metrics)
         check_finite_weights(state)
         check_some_taken(means, state.step, self.per_epoch)
         check_finite_loss(means["train_loss"], state.step - 1)

@@ -35,3 +35,22 @@ def test_passes_may_disagree_by_the_tolerance_alone() -> None:
         Solution({"v": ONE}, ONE, tolerances).check_consistent()
     with pytest.raises(InputError, match="expected the same outputs from the same weights"):
         Solution({"v": ONE}, ONE, torch.tensor(1.1)).check_consistent()
+
+
+def test_steps_that_left_the_rule_are_named_first() -> None:
+    moved = {"v": torch.tensor(False), "w": torch.tensor(True)}
+    with pytest.raises(InputError, match="a step that moves w as the optimizer's rule says"):
+        Solution({"v": ONE}, ONE, torch.tensor(1.1), moved).check_consistent()
+    Solution({"v": ONE}, ONE, None, {"v": torch.tensor(False)}).check_consistent()
+
+
+def test_a_solution_with_the_checks_of_earlier_ones() -> None:
+    good = Solution({"v": ONE}, ONE, torch.tensor(0.5), {"v": torch.tensor(False)})
+    apart = Solution({"v": ONE}, ONE, torch.tensor(1.1))
+    moved = Solution({"v": ONE}, ONE, None, {"v": torch.tensor(True)})
+    assert good.with_checks_of(None) is good
+    good.with_checks_of(good).check_consistent()
+    for bad, said in ((apart, "two passes disagree"), (moved, "moves v as")):
+        for both in (good.with_checks_of(bad), bad.with_checks_of(good)):
+            with pytest.raises(InputError, match=said):
+                both.check_consistent()

@@ -52,7 +52,7 @@ def test_meta_training_writes_adjusters_and_a_report(learned: Path) -> None:
         for rate in (0.2, 0.4, 0.6)
     }
     defaults = (learned / "operative.gin").read_text()  # as well as what the files bind
-    assert "Recipe.max_skipped = 10" in defaults
+    assert "Recipe.meta_schedule = None" in defaults
     rows = json.loads((learned / "held-out" / "results.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["CE", "GCE", "transferred A-GCE"]
     assert list(rows[0]["tasks"]) == [

@@ -153,7 +153,9 @@ def _looked_back(subject: Subject) -> Solution:
         for batch in twin.train_batches:
             with lookback.step(twin.model, twin.optimizer, twin.criterion, batch):
                 twin.step(batch)
-        return lookback.solve(twin.meta_batch)
+        solution = lookback.solve(twin.meta_batch)
+    solution.check_consistent()
+    return solution
 
 
 def _against_real_training(
