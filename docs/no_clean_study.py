@@ -1,7 +1,7 @@
 """Collect the runs of the study of ``no-clean-results.md``, and draw its picture.
 
     python docs/no_clean_study.py RUNS...  # folders named DATA-VARIANT; adds them to the table
-    python docs/no_clean_study.py          # means and picture from results/no-clean.csv
+    python docs/no_clean_study.py          # means, tables and picture from results/no-clean.csv
 
 A folder is of ``metaloss train experiments/study_DATA.gin``, and its name says what was varied.
 """
@@ -26,6 +26,23 @@ VARIANTS = {
     "clean": ("clean samples, cross entropy", "#8a8a8a", "o"),
     "shared-warm3": ("the noisy training samples, MAE", "#3d78c9", "D"),
     "shared": ("the same without a warm-up", "#a9c6ec", "v"),
+}
+
+MAE, CE = "training samples, MAE", "clean samples, cross entropy"
+STATISTICS = "`MarginStatistics`"
+# The variants on digits, by the meta samples and the meta loss, and by HOLD_NORM.
+ON_DIGITS = {
+    "clean-hold-0": (CE, "0"),
+    "clean": (CE, "0.9"),
+    "clean-statistics": (f"{CE}; {STATISTICS}", "0.9"),
+    "shared-hold-0": (MAE, "0"),
+    "shared": (MAE, "0.9"),
+    "shared-hold-1": (MAE, "1"),
+    "shared-statistics": (f"{MAE}; {STATISTICS}", "0.9"),
+    "noisy": ("300 noisy samples held out, MAE", "0.9"),
+    "shared-gce": ("training samples, GCE (q = 0.7)", "0.9"),
+    "shared-js": ("training samples, JS (0.5)", "0.9"),
+    "shared-nce": ("training samples, normalized cross entropy", "0.9"),
 }
 
 # A method, and what of it was varied: a variant and a name.
@@ -144,12 +161,43 @@ def summarize(runs: list[Run]) -> None:
             print(f"A-{family}, noisy samples, less {name}: {means[0]:+.1f}, {means[1]:+.1f}")
 
 
+def write_meta_losses(runs: list[Run], path: Path) -> None:
+    """Write each variant's gain over the defaults on digits, in the mean of noises and seeds."""
+    noises = sorted({run.noise for run in runs if run.data == "digits"})
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["meta samples and meta loss", "HOLD_NORM", *(f"A-{f}" for f in FAMILIES)])
+        for variant, said in ON_DIGITS.items():
+            gains = []
+            for family in FAMILIES:
+                ways = (variant, f"A-{family}"), ("defaults", family)
+                found = [gain(runs, "digits", noise, *ways) for noise in noises]
+                gains.append(statistics.mean(each for each in found if each is not None))
+            writer.writerow([*said, *(f"{each:+.1f}" for each in gains)])
+
+
+def write_held_out(runs: list[Run], path: Path) -> None:
+    """Write what held-out noisy samples gain over the training samples, by task."""
+    pairs = {"noisy": "shared", "noisy-warm3": "shared-warm3"}
+    tasks = sorted({(run.data, run.noise, run.variant) for run in runs if run.variant in pairs})
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["data", "noise", *(f"A-{family}" for family in FAMILIES)])
+        for data, noise, variant in tasks:
+            ways = (((variant, f"A-{f}"), (pairs[variant], f"A-{f}")) for f in FAMILIES)
+            gains = [gain(runs, data, noise, *pair) for pair in ways]
+            said = ["" if each is None else f"{each:+.1f}" for each in gains]
+            writer.writerow([data, noise, *said])
+
+
 def main() -> None:
-    """Collect the folders given, if there are any, print the means, and draw."""
+    """Collect the folders given, if there are any; print the means, write tables, and draw."""
     if len(sys.argv) > 1:
         runs = {run[:5]: run for run in [*read(), *collect(map(Path, sys.argv[1:]))]}
         write(sorted(runs.values()))
     summarize(read())
+    write_meta_losses(read(), HERE / "results" / "no-clean-meta-losses.csv")
+    write_held_out(read(), HERE / "results" / "no-clean-held-out.csv")
     draw(read(), HERE / "_static" / "no-clean.svg")
 
 

@@ -102,7 +102,8 @@ def recommended(
         ignore_index=ignore_index,
         weight=weight,
     )
-    criterion.prepare(torch.arange(num_classes), num_classes)  # a label of each will do
+    conditioner.prepare(torch.empty(0, dtype=torch.int64), num_classes)  # sizes it
+    criterion.num_classes = num_classes
     return Recommended(
         criterion,
         Lookback(meta_loss=MeanLoss(GCE()) if clean else MAE(), hold_norm=HOLD_NORM, clip=clip),

@@ -86,5 +86,5 @@ def test_bad_input() -> None:
         metaloss.recommended(3, clean=100)  # type: ignore[arg-type]
     for clean in (True, False):
         criterion = metaloss.recommended(3, clean=clean).criterion
-        with pytest.raises(InputError, match="outputs: expected 3 classes, as before, got 5"):
+        with pytest.raises(InputError, match=r"outputs: expected 3 classes, as .* got 5"):
             criterion(torch.randn(4, 5, requires_grad=True), torch.arange(4))

@@ -67,7 +67,8 @@ class Solution:
         for name, moved in self.elsewhere.items():
             elsewhere[name] = elsewhere[name] | moved if name in elsewhere else moved
         gaps = [each.disagreement for each in (earlier, self) if each.disagreement is not None]
-        gap = torch.stack(gaps).max() if gaps else None
+        # What is not finite is told elsewhere, and must not hide a gap.
+        gap = torch.stack(gaps).nan_to_num(nan=0.0).max() if gaps else None
         return replace(self, disagreement=gap, elsewhere=elsewhere)
 
     def check_finite(self, batches: Mapping[str, Batch]) -> None:

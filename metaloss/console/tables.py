@@ -20,7 +20,8 @@ def score_table(table: ScoreTable) -> Table:
 
     A published mean and the difference from it stand below a score.
     """
-    lines = Table(title=table.title, min_width=min(len(table.title), 80), show_lines=False)
+    title = Text(table.title)  # a binding in it may look like markup
+    lines = Table(title=title, min_width=min(len(table.title), 80), show_lines=False)
     lines.add_column("method", overflow="fold")
     for task in table.tasks:
         lines.add_column(task, justify="right", overflow="fold")

@@ -30,8 +30,13 @@ class Criterion(nn.Module, ABC):
     """The parts and settings of an adjusted loss, its memory and its count of calls.
 
     The arguments are those of :class:`~metaloss.AdjustedLoss`, which defines the calls.
+
+    Attributes:
+        num_classes: the number of classes that outputs must have; with a conditioner, the first
+            call in training sets it. ``None`` before that call, and for a fixed loss.
     """
 
+    num_classes: int | None = None
     _checked_progress = False
     weight: Tensor | None
 
@@ -57,7 +62,6 @@ class Criterion(nn.Module, ABC):
         self.reduction = reduction
         self.ignore_index = ignore_index
         self.register_buffer("weight", weight)
-        self._classes: int | None = None
         self.steps = StepCount(total_steps)
         if total_steps is not None:
             self._move(0.0)
@@ -106,7 +110,7 @@ class Criterion(nn.Module, ABC):
         check_training_targets(self.loss, targets, num_classes, self.ignore_index)
         if self.conditioner is not None:
             self.conditioner.prepare(targets, num_classes)
-            self._classes = num_classes
+        self.num_classes = None  # a network may have more outputs than there are classes
         if self.steps.total is not None:
             self.progress(0.0)
 
@@ -128,7 +132,7 @@ class Criterion(nn.Module, ABC):
     def _called(self, samples: Samples) -> None:
         """Keep the number of classes of a call in training, tell the listeners, and count it."""
         if self._keeps_classes:
-            self._classes = samples.outputs.shape[1]
+            self.num_classes = samples.outputs.shape[1]
         for listener in self.listeners:
             listener(*samples.given)
         if self.steps.total is not None:
@@ -142,13 +146,13 @@ class Criterion(nn.Module, ABC):
         return predicts and not torch.compiler.is_compiling()
 
     def _check_classes(self, samples: Samples) -> None:
-        if self._classes is None or not self._keeps_classes:
+        if not self._keeps_classes or self.num_classes is None:
             return
         got = samples.outputs.shape[1]
-        if got != self._classes:
+        if got != self.num_classes:
             raise InputError(
-                f"outputs: expected {self._classes} classes, as before, got {got}; use a criterion "
-                "for each number of classes"
+                f"outputs: expected {self.num_classes} classes, as this criterion was made or "
+                f"first called with, got {got}; use a criterion for each number of classes"
             )
 
     def _count(self) -> None:
@@ -174,7 +178,7 @@ class Criterion(nn.Module, ABC):
             destination[prefix + STEPS] = torch.tensor(self.steps.done)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        self._classes = None  # a memory of another number of classes may be loaded
+        self.num_classes = None  # a memory of another number of classes may be loaded
         done = state_dict.pop(prefix + STEPS, None)
         super()._load_from_state_dict(state_dict, prefix, *rest)
         if done is not None and self.steps.total is not None:

@@ -43,8 +43,10 @@ class Local:
                 self.observer.remark(f"{job.name}: another process makes this run")
                 elsewhere.append((job, watching))
                 continue
-            # What many runs have in common is said once; errors are said again in the end.
-            if number < len(jobs) and outcome.error not in {"", *said}:
+            # What many runs have in common is said once. All errors are said again in the end,
+            # which comes at once after the last run.
+            follows = number < len(jobs) or elsewhere
+            if follows and outcome.error not in {"", *said}:
                 said.add(outcome.error)
                 self.observer.remark(f"{job.name}: {outcome.error}")
             yield outcome

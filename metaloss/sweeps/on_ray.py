@@ -90,7 +90,7 @@ class OnRay:
                     done += 1
                     self.tell(f"[{done}/{len(jobs)}] {name}: {said}")
                     yield outcome
-            self.watch([])
+            self.watch([])  # the last picture shows that all have ended
         finally:
             if ours:
                 ray.shutdown()

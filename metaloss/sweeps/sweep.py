@@ -210,7 +210,11 @@ class Sweep:
 
     def _titled(self, shown: str) -> str:
         """Return what is shown, after the title and the bindings, which may contradict a title."""
-        changed = [text for text in self._bindings if not text.startswith("DATA ")]  # a folder
+        changed = [
+            one_line(text)
+            for text in self._bindings
+            if text.partition("=")[0].strip() != "DATA"  # a folder of this machine
+        ]
         said = [text for text in (self.grid.title, *changed) if text]
         return ": ".join([", ".join(said), shown] if said else [shown])
 

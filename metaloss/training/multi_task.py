@@ -24,7 +24,6 @@ from metaloss.training.owners import Owners
 from metaloss.training.recipe import Recipe
 from metaloss.training.sampler import TaskSampler
 from metaloss.training.state import TrainState
-from metaloss.training.steps import check_finite_weights
 from metaloss.training.task_training import TaskTraining
 from metaloss.types import TaskLike
 
@@ -144,7 +143,7 @@ class MultiTaskTraining:
                 self.owners.share(self.trainings)
                 if after_epoch is not None:
                     for training in self.trainings.values():  # it may be inside its own epoch
-                        check_finite_weights(training.state)
+                        training.check()
                     after_epoch()
                 _draw_apart(seed, self.done)
         return records

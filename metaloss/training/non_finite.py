@@ -3,7 +3,7 @@
 A meta step is skipped without waiting for the device: the adjuster is small, so that its step can
 be undone. A network may be large. So its gradient is read once before each step, which on a CPU
 takes no time; on an accelerator it is one wait per step, as a gradient scaler of torch has it.
-Where no step is to be skipped, nothing is read before the end of the epoch.
+With ``max_skipped`` 0 no step is skipped, and nothing is read before the end of the epoch.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from metaloss.checks import require
 
 
 class Skipped(NamedTuple):
-    """The steps of an epoch that were skipped: meta steps, or ordinary ones.
+    """The steps of an epoch that were not finite: meta steps, or ordinary ones.
+
+    They were skipped, unless ``max_skipped`` is 0.
 
     Attributes:
         number: how many there were.
-        step: the first skipped step, counted from 0 over the whole run.
-        tensor: the first parameter whose gradient was not finite at that step; ``"loss"`` if an
-            ordinary step's loss was not.
+        step: the first of them, counted from 0 over the whole run.
+        tensor: what was not finite at that step: the first parameter whose gradient was not, or
+            ``"loss"``; with ``max_skipped`` 0 ``"the training loss"`` or ``"a gradient"``.
     """
 
     number: int
@@ -80,7 +82,8 @@ def largest_gradient(params: Sequence[nn.Parameter]) -> Tensor:
 
 
 def _gradients(params: Sequence[nn.Parameter]) -> list[Tensor]:
-    return [_values(p.grad) for p in params if p.grad is not None]
+    found = (_values(p.grad) for p in params if p.grad is not None)
+    return [grad for grad in found if grad.numel() > 0]
 
 
 def _values(grad: Tensor) -> Tensor:

@@ -57,8 +57,9 @@ class Recipe:
         max_skipped: the number of steps in a row that is too many to skip. A step whose loss,
             gradient or hypergradient is not finite is skipped and counted; as many in a row end
             the run, for then it is not a bad batch that is the cause. 1 ends it at the first. With
-            0 nothing is read before the end of an epoch, so that no step waits for an accelerator;
-            what is not finite, or not consistent, ends the run there, before it is saved.
+            0 nothing is read before the end of an epoch, so that in one process, without a
+            gradient scaler, no step waits for an accelerator; what is not finite, or not
+            consistent, ends the run there, before it is saved.
         speed: the options that make training faster.
         snapshots: the fractions of training at which the adjuster is kept for Algorithm 2,
             ascending to 1.

@@ -31,7 +31,8 @@ def meta_gradient(
             the end of the epoch.
 
     Raises:
-        InputError: passes through the network that should agree disagree.
+        InputError: with ``check_now``, a real step did not follow the optimizer's rule, or passes
+            through the network that should agree disagree.
     """
     if check_now:
         solution.check_consistent()
@@ -121,15 +122,23 @@ def _skip(state: TrainState, metrics: EpochMetrics, bad: str | None, max_skipped
 
 
 def check_unread(metrics: EpochMetrics) -> None:
-    """Raise InputError if a step of the epoch should not have been taken, and nobody looked."""
+    """Raise InputError if a step of the epoch should not have been taken, and nobody looked.
+
+    For ``max_skipped`` 0; waits for the device.
+    """
     if metrics.unchecked is not None:
         metrics.unchecked.check_consistent()
-    found = metrics.unread.skipped()
+    looks = "Recipe(max_skipped=2) or more skips such steps"
+    found, of_meta = metrics.unread.skipped(), metrics.guard.skipped()
     if found is not None:
         raise InputError(
             f"step {found.step}: {found.tensor} is not finite; check the inputs, or lower the "
-            "learning rate; Recipe(max_skipped=...) of 1 or more looks before each step, and "
-            "skips such steps"
+            f"learning rate; {looks}"
+        )
+    if of_meta is not None:
+        raise InputError(
+            f"meta step {of_meta.step}: the hypergradient of {of_meta.tensor} is not finite; check "
+            f"the meta samples and the meta loss, or lower the learning rates; {looks}"
         )
 
 

@@ -158,6 +158,17 @@ class TaskTraining:
         self.state.step += 1
         return self.state.step % self.per_epoch == 0
 
+    def check(self) -> None:
+        """Raise an error if the steps so far have left something that must not be saved.
+
+        Raises:
+            InputError: a weight is not finite; or, with ``max_skipped`` 0, a step was not finite,
+                or a hypergradient not consistent.
+        """
+        if self.recipe.max_skipped == 0:
+            check_unread(self._metrics)
+        check_finite_weights(self.state)
+
     def forget(self) -> None:
         """Forget the steps to look back over, because a saved state does not contain them."""
         self._lookback.forget()
@@ -248,8 +259,7 @@ class TaskTraining:
         state, recipe = self.state, self.recipe
         share(state.model.buffers())  # data parallelism keeps those of process 0 too
         means = self._metrics.means()
-        check_unread(self._metrics)
-        check_finite_weights(state)
+        self.check()
         check_some_taken(means, state.step, self.per_epoch)
         check_finite_loss(means["train_loss"], state.step - 1)
         self._metrics.guard.check_in_a_row(recipe.max_skipped)

@@ -129,6 +129,15 @@ def test_weights_that_other_code_writes() -> None:
     refused(lambda: ask(here, lookback), "moves 1.weight", "wrote to the weights")
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_one_of_two_steps_that_leaves_the_rule(which: int) -> None:
+    here, lookback = training(), Lookback(steps=2)
+    for k in range(2):
+        turned = lambda model: model[1].bias.data.add_(1)  # noqa: E731 - out of a mark's sight
+        step(here, lookback, after=turned if k == which else None)
+    refused(lambda: ask(here, lookback), "moves 1.bias", "wrote to the weights")
+
+
 def test_a_hook_that_changes_a_gradient() -> None:
     here, lookback = training(), Lookback()
     here.model[1].weight.register_hook(lambda g: g / 2)

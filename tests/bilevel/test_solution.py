@@ -50,7 +50,11 @@ def test_a_solution_with_the_checks_of_earlier_ones() -> None:
     moved = Solution({"v": ONE}, ONE, None, {"v": torch.tensor(True)})
     assert good.with_checks_of(None) is good
     good.with_checks_of(good).check_consistent()
+    nan = Solution({"v": ONE}, ONE, torch.tensor(float("nan")))
     for bad, said in ((apart, "two passes disagree"), (moved, "moves v as")):
-        for both in (good.with_checks_of(bad), bad.with_checks_of(good)):
+        for fine in (good, nan):
+            both = good.with_checks_of(fine.with_checks_of(bad))
             with pytest.raises(InputError, match=said):
                 both.check_consistent()
+            with pytest.raises(InputError, match=said):
+                bad.with_checks_of(fine).check_consistent()

@@ -256,16 +256,17 @@ class TestAnotherNumberOfClasses:
         criterion = self.criterion()
         criterion(OUTPUTS.clone().requires_grad_(), TARGETS)
         for again in (criterion, copy.deepcopy(criterion)):
-            refused(lambda c=again: c(self.WIDER, TARGETS), "3 classes, as before", "got 5")
+            refused(lambda c=again: c(self.WIDER, TARGETS), "3 classes, as this criterion", "got 5")
             refused(lambda c=again: c.eval()(self.WIDER, TARGETS), "3 classes", "got 5")
             refused(lambda c=again: c.per_sample(self.WIDER, TARGETS), "3 classes", "got 5")
 
-    def test_is_refused_after_prepare_until_the_next_one(self):
+    def test_is_refused_until_the_next_run(self):
         criterion = self.criterion()
         criterion.prepare(TARGETS, 3)
-        refused(lambda: criterion(self.WIDER, TARGETS), "3 classes", "got 5")
-        criterion.prepare(TARGETS, 5)
-        assert torch.isfinite(criterion(self.WIDER, TARGETS))
+        criterion(self.WIDER.requires_grad_(), TARGETS)  # more outputs than classes
+        refused(lambda: criterion(OUTPUTS, TARGETS), "5 classes", "got 3")
+        criterion.prepare(TARGETS, 3)
+        assert torch.isfinite(criterion(OUTPUTS, TARGETS))
 
     def test_is_refused_in_dense_outputs(self):
         criterion = self.criterion()

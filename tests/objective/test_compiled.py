@@ -35,6 +35,18 @@ for told in (False, True):
         for _ in range(3):
             compiled(torch.randn(6, 10, requires_grad=True), torch.arange(6)).backward()
     print(sum("criterion.progress" in str(each.message) for each in said), "warnings")
+
+counter = torch._dynamo.testing.CompileCounter()
+criterion = metaloss.recommended(3, clean=False).criterion
+compiled = torch.compile(criterion, backend=counter)
+outputs, targets = torch.randn(6, 3, requires_grad=True), torch.arange(6) % 3
+for _ in range(2):  # the first call also looks whether to warn
+    compiled(outputs, targets)
+graphs = counter.frame_count
+criterion(outputs, targets)  # keeps the number of classes
+criterion.load_state_dict(criterion.state_dict())  # and forgets it
+compiled(outputs, targets)
+print(counter.frame_count - graphs, "graphs more")
 """
 
 
@@ -43,4 +55,9 @@ def test_it_compiles_in_one_piece_and_remembers_and_warns_as_it_does_uncompiled(
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False
     )
-    assert done.stdout == "as one graph\n1 warnings\n0 warnings\n", done.stderr
+    assert done.stdout.splitlines() == [
+        "as one graph",
+        "1 warnings",
+        "0 warnings",
+        "0 graphs more",
+    ], done.stderr

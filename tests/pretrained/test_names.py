@@ -152,7 +152,7 @@ def test_a_short_name_is_an_adjuster_that_needs_nothing_else(short: str) -> None
         criterion(outputs, torch.randint(5, (size,))).backward()
         assert outputs.grad.isfinite().all() and outputs.grad.abs().sum() > 0
     assert criterion.adjuster.current == len(criterion.adjuster.until) - 1
-    with pytest.raises(InputError, match="outputs: expected 5 classes, as before, got 6"):
+    with pytest.raises(InputError, match=r"outputs: expected 5 classes, .* got 6"):
         criterion(torch.randn(4, 6), torch.arange(4))
 
 

@@ -51,7 +51,9 @@ def test_the_table_has_finished_runs_whose_data_has_moved(tmp_path: Path) -> Non
 
 def test_finished_runs_of_other_settings_are_named(tmp_path: Path) -> None:
     Sweep(grid(seeds=(0,)), tmp_path / "out", only={"noise": ["20%"]}).run(Local())
-    sweep = Sweep(grid(seeds=(0,)), tmp_path / "out", ["EPOCHS = 2"], only={"noise": ["40%"]})
+    bindings = ["EPOCHS = 2", "DATA='/a folder of this machine'"]
+    used = grid(seeds=(0,), bindings=["tasks.classification_task.name = %DATA"])
+    sweep = Sweep(used, tmp_path / "out", bindings, only={"noise": ["40%"]})
     sweep.run(Local())
     table, left_out = sweep.gather()
     assert table is not None and set(table.scores) == {("CE", "40%"), ("GCE", "40%")}

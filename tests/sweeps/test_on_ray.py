@@ -37,7 +37,10 @@ def test_runs_failures_and_a_worker_that_dies(tmp_path: Path) -> None:
     methods = {"dies": dies, "GCE": GCE, "misfit": MISFIT}
     sweep = Sweep(grid(methods, seeds=(0,)), tmp_path / "out", only={"noise": ["40%"]})
     lines: list[str] = []
-    failed = sweep.run(OnRay(cpus=1, retries=1, tell=lines.append))
+    left: list[int] = []
+    watch = lambda jobs: left.append(len(jobs))  # noqa: E731
+    failed = sweep.run(OnRay(cpus=1, retries=1, tell=lines.append, watch=watch))
+    assert left[0] == 3 and left[-1] == 0
     assert [outcome.job.name for outcome in failed] == ["40%, misfit, seed 0"]
     assert (tmp_path / "died").exists()
     assert {line.partition("] ")[2].partition(": ")[0] for line in lines} == {

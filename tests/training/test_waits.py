@@ -13,6 +13,7 @@ from metaloss import AdjustedLoss, InputError
 from metaloss.bilevel import ClipNorm, Lookahead
 from metaloss.losses import GCE
 from metaloss.training import MultiTaskTraining, Observer, Recipe, TaskTraining, TrainState
+from metaloss.training.non_finite import first_bad, largest_gradient
 from tests.helpers.tasks import Blobs, blobs
 
 READ = r"Tensor.item\(\) cannot be called on meta tensors"
@@ -65,6 +66,18 @@ def test_nothing_waits_before_the_end_of_an_epoch(
         ours.trainings[task.name].finish_epoch()  # reads the sums
 
 
+@pytest.mark.parametrize("update", ["before", "after"])
+@pytest.mark.parametrize("strategy", ["mixed", "unroll", "auto"])
+def test_nor_does_a_strategy(strategy: str, update: str) -> None:
+    lookahead = Lookahead(2, strategy)
+    recipe = Recipe(epochs=1, meta_every=2, meta_update=update, lookahead=lookahead, max_skipped=0)
+    task = blobs(device="meta")
+    ours = training(CRITERIA["clean"](), recipe, task)
+    for _ in range(6):
+        ours.turn([task.name])
+    assert ours.trainings[task.name].state.meta_step > 1
+
+
 def test_steps_are_the_same() -> None:
     task = blobs()
     states = []
@@ -99,6 +112,40 @@ def test_what_is_not_finite_ends_the_run_before_it_is_saved() -> None:
     assert saved == [6]
 
 
+def test_a_hypergradient_that_is_not_finite_ends_the_run_there_too() -> None:
+    task = blobs()
+
+    def broken(outputs: Tensor, targets: Tensor) -> Tensor:
+        return outputs.sum() * math.inf
+
+    recipe = Recipe(epochs=2, meta_every=2, max_skipped=0, lookahead=Lookahead(meta_loss=broken))
+    ours = training(metaloss.recommended(3).criterion, recipe, task, "cpu")
+    said = r"meta step 0: the hypergradient of net\.0\.weight is not finite; .*max_skipped=2"
+    with pytest.raises(InputError, match=said):
+        ours.run()
+    assert ours.done == 6
+
+
+def test_the_first_step_is_known_after_a_resume() -> None:
+    task, recipe = blobs(), Recipe(epochs=1, max_skipped=0)
+    ours, again = (training(AdjustedLoss.fixed(GCE()), recipe, task, "cpu") for _ in range(2))
+    one, other = (each.trainings[task.name] for each in (ours, again))
+    for step in range(4):
+        if step == 2:
+            one.state.model[0].weight.register_hook(lambda gradient: gradient * math.nan)
+        ours.turn([task.name])
+    other.load_state_dict(one.state_dict())
+    with pytest.raises(InputError, match="step 2: a gradient is not finite"):
+        other.check()
+
+
+def test_parameters_without_elements_count_for_nothing() -> None:
+    empty, full = nn.Parameter(torch.zeros(0, 5)), nn.Parameter(torch.zeros(2))
+    empty.grad, full.grad = torch.zeros(0, 5), torch.tensor([1.0, -3.0])
+    assert first_bad(torch.tensor(1.0), [empty, full]) is None
+    assert [largest_gradient(each) for each in ([empty], [empty, full])] == [0, 3]
+
+
 def test_a_hypergradient_that_is_not_consistent_ends_the_run_there_too() -> None:
     class Drawing(nn.Linear):
         """Draws from a generator of its own."""
@@ -116,7 +163,7 @@ def test_a_hypergradient_that_is_not_consistent_ends_the_run_there_too() -> None
     ours = MultiTaskTraining({task.name: one})
     assert [ours.turn([task.name]) for _ in range(5)] == [[]] * 5
     with pytest.raises(InputError, match="two passes disagree"):
-        one.state_dict()
+        one.check()
     ours.turn([task.name])
     with pytest.raises(InputError, match="two passes disagree"):
         one.finish_epoch()
