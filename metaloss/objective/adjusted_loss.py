@@ -132,10 +132,10 @@ class AdjustedLoss(Criterion):
             A scalar; with ``reduction="none"`` the losses in the shape of the labels.
 
         Raises:
-            InputError: a wrong shape or dtype; another number of classes than
-                :attr:`num_classes`, unless the call is compiled; on the CPU also a label out of
-                range, a value that is not finite, or a mean over ignored labels alone. Values on an
-                accelerator are not checked, which would synchronize with it.
+            InputError: a wrong shape or dtype; another number of classes than ``num_classes``,
+                unless the call is compiled; on the CPU also a label out of range, a value that is
+                not finite, or a mean over ignored labels alone. Values on an accelerator are not
+                checked, which would synchronize with it.
         """
         samples = self._samples(outputs, targets, index, checked=True)
         settings = self.weight, self.reduction, num_items_in_batch

@@ -3,6 +3,6 @@
 from metaloss.sweeps.grid import Grid, GridCell
 from metaloss.sweeps.local import Local
 from metaloss.sweeps.on_ray import OnRay
-from metaloss.sweeps.sweep import Outcome, Sweep
+from metaloss.sweeps.sweep import Gathered, Outcome, Sweep
 
-__all__ = ["Grid", "GridCell", "Local", "OnRay", "Outcome", "Sweep"]
+__all__ = ["Gathered", "Grid", "GridCell", "Local", "OnRay", "Outcome", "Sweep"]
