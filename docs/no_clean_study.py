@@ -48,9 +48,6 @@ ON_DIGITS = {
 # What was changed of the recipe on images, which begins with a warm-up.
 ON_IMAGES = {
     "shared-hold-0-warm3": "`HOLD_NORM = 0.0`",
-    "shared-hold-1-warm3": "`HOLD_NORM = 1.0`",
-    "shared-gce-warm3": "GCE (q = 0.7) as the meta loss",
-    "shared-js-warm3": "JS (0.5) as the meta loss",
     "shared-statistics-warm3": "features: `MarginStatistics`",
     "shared-context-warm3": "features: `conditioners/margin_context.gin`",
 }
