@@ -35,7 +35,7 @@ from metaloss.bilevel.consistency import Pass, slope_along
 from metaloss.bilevel.network import Buffers, Params, copied, gradient, leaves
 from metaloss.bilevel.optimizers import FunctionalOptimizer
 from metaloss.bilevel.problem import Batches, Problem, Rehearsal
-from metaloss.bilevel.solution import Solution
+from metaloss.bilevel.solution import Solution, either
 from metaloss.bilevel.step import Step
 from metaloss.bilevel.torch_rules import State
 from metaloss.bilevel.update import moved_elsewhere, update_vjp
@@ -126,8 +126,8 @@ def through_steps(
         assert step.optimizer is not None
         back = update_vjp(step.optimizer, step.params, step.grads, adjoint, of_state, first=k == 0)
         if step.after:
-            for name, moved in moved_elsewhere(step.params, back.after, step.after).items():
-                elsewhere[name] = elsewhere[name] | moved if name in elsewhere else moved
+            moved = moved_elsewhere(step.params, back.after, step.after)
+            elsewhere = either(elsewhere, moved)
         find = derivatives.theta_product if k == 0 else derivatives.product
         with problem.at(step.memory, step.theta, step.calls):
             found = _joint(find(problem, step, back.grads))

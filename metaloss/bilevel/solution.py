@@ -63,12 +63,10 @@ class Solution:
         """Return this solution, whose :meth:`check_consistent` is also that of an earlier one."""
         if earlier is None:
             return self
-        elsewhere = dict(earlier.elsewhere)
-        for name, moved in self.elsewhere.items():
-            elsewhere[name] = elsewhere[name] | moved if name in elsewhere else moved
         gaps = [each.disagreement for each in (earlier, self) if each.disagreement is not None]
         # What is not finite is told elsewhere, and must not hide a gap.
         gap = torch.stack(gaps).nan_to_num(nan=0.0).max() if gaps else None
+        elsewhere = either(earlier.elsewhere, self.elsewhere)
         return replace(self, disagreement=gap, elsewhere=elsewhere)
 
     def check_finite(self, batches: Mapping[str, Batch]) -> None:
@@ -89,3 +87,16 @@ class Solution:
         check_finite("meta loss", self.meta_loss)
         for name, grad in self.hypergradient.items():
             check_finite(f"hypergradient of {name}", grad)
+
+
+def either(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return by name whether one of two flags is set; a name may have a single one.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.bilevel.solution import either
+        >>> either({"w": torch.tensor(False)}, {"w": torch.tensor(True)})
+        {'w': tensor(True)}
+    """
+    joint = {**one, **other}
+    return {name: flag | one[name] if name in one else flag for name, flag in joint.items()}
