@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
@@ -16,6 +16,7 @@ from typing import IO
 from metaloss.checks import InputError, require
 
 _PART = ".part"  # the suffix of a file that is still being written
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows would write line feeds as two bytes
 
 
 def user_path(path: str | Path) -> Path:
@@ -88,20 +89,24 @@ def writing_atomically(path: Path) -> Iterator[IO[bytes]]:
         >>> path.read_text()
         '12'
     """
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_PART}")
     with naming(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PART)
-    beside = Path(name)
+        handle = _create(beside)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             with naming(path):
                 _sync(file)
         with naming(path):
-            beside.chmod(0o666 & ~_umask())
             beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def _create(path: Path) -> int:
+    """Create a new file with the permissions of any; those of ``tempfile`` nobody else may read."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
 
 
 def _sync(file: IO[bytes]) -> None:
@@ -151,13 +156,6 @@ def csv_text(rows: Iterable[Iterable[object]]) -> str:
 def is_part(path: Path) -> bool:
     """Return whether this is a temporary file that :func:`writing_atomically` left behind."""
     return re.fullmatch(rf"\..+\.\w+{re.escape(_PART)}", path.name) is not None
-
-
-def _umask() -> int:
-    """Return the umask; it can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def is_empty(folder: Path, besides: Container[str] = ()) -> bool:

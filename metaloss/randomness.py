@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -54,6 +54,35 @@ class Randomness(NamedTuple):
             torch.cuda.set_rng_state(state, device)
         np.random.set_state(self.numpy)  # noqa: NPY002
         random.setstate(self.python)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states as tensors and plain values; that of one CUDA device at most."""
+        algorithm, keys, *rest = self.numpy
+        return {
+            "rng": self.cpu,
+            "cuda_rng": next(iter(self.cuda.values()), None),
+            "numpy_rng": (algorithm, torch.from_numpy(keys.astype(np.int64)), *rest),
+            "python_rng": self.python,
+        }
+
+    @classmethod
+    def of_state_dict(cls, saved: Mapping[str, Any], device: torch.device) -> Randomness:
+        """Return the states that :meth:`state_dict` returned.
+
+        Args:
+            saved: the states. Of an older checkpoint, those of NumPy and Python are missing, and
+                stay as they are.
+            device: the device whose generator has the state of the CUDA device.
+        """
+        now, cuda = cls.now(), saved["cuda_rng"]
+        if isinstance(cuda, list):  # an older checkpoint has those of all GPUs
+            cuda = dict(enumerate(cuda)).get(device.index or 0)
+        numpy, python = now.numpy, now.python
+        if "numpy_rng" in saved:
+            algorithm, keys, *rest = saved["numpy_rng"]
+            numpy, python = (algorithm, keys.numpy().astype(np.uint32), *rest), saved["python_rng"]
+        has_one = device.type == "cuda" and cuda is not None
+        return cls(saved["rng"], {device: cuda} if has_one else {}, numpy, python)
 
 
 @contextmanager

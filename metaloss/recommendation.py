@@ -62,7 +62,8 @@ def recommended(
         clean: whether the samples of the meta steps have labels that somebody checked.
         clip: how the training steps clip their gradients.
         ignore_index: as for :class:`~metaloss.AdjustedLoss`.
-        weight: as for :class:`~metaloss.AdjustedLoss`.
+        weight: as for :class:`~metaloss.AdjustedLoss`. It counts in the meta loss of clean samples
+            too, and not in that of noisy ones, which with weights would not be symmetric.
 
     Returns:
         The criterion, the lookback and the meta optimizer, which is the paper's (Section 4.1).

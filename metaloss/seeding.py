@@ -45,8 +45,12 @@ def generator(seed: int, *stream: str | int, device: torch.device | str = "cpu")
 
 
 def seed_everything(seed: int) -> None:
-    """Seed torch's global generators, which initialize parameters and draw dropout masks."""
+    """Seed the global generators of torch, NumPy and Python.
+
+    They initialize parameters and draw dropout masks.
+    """
     torch.manual_seed(derive(seed, "global"))
+    _seed_others(derive(seed, "numpy"), seed)
 
 
 @contextmanager
@@ -66,6 +70,10 @@ def global_generators(seed: int) -> Iterator[None]:
     """
     with randomness_restored():
         torch.manual_seed(derive(seed, "torch"))
-        np.random.seed(derive(seed, "numpy") % 2**32)  # noqa: NPY002
-        random.seed(seed)
+        _seed_others(derive(seed, "numpy"), seed)
         yield
+
+
+def _seed_others(numpy: int, python: int) -> None:
+    np.random.seed(numpy % 2**32)  # noqa: NPY002
+    random.seed(python)

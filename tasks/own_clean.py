@@ -7,17 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from metaloss.checked_labels import CHECKED, checked_labels
 from metaloss.checks import require
 from metaloss.files import read_text, user_path
 
-from .csv_files import CsvFile, read_csv
+from .csv_files import read_csv
 from .decoding import shown
 from .own_reading import read_records
 from .own_records import Records, repeated
 from .own_tables import ID, PATH
-
-CHECKED = "checked_label"
-"""The column of ``labels.csv`` for right labels; empty for samples that nobody looked at."""
 
 
 class Divided(NamedTuple):
@@ -61,10 +59,16 @@ def with_clean(data: Records, clean: str | Path, label: str = "label") -> Divide
         names = [line.strip() for line in read_text(place).splitlines() if line.strip()]
         return _named(data, names, None, str(place))
     if place.suffix.lower() in {".csv", ".tsv"}:
+        looked_at = checked_labels(place)
+        if looked_at is not None:
+            require(
+                len(looked_at) > 0,
+                f"{place}: expected the right labels of some samples in the column {CHECKED!r}, "
+                "got none",
+            )
+            return _named(data, list(looked_at), list(looked_at.values()), str(place))
         table = read_csv(place)
         name = PATH if PATH in table.header else ID
-        if CHECKED in table.header and name in table.header:
-            return _named(data, *_looked_at(table, name), str(place))
         columns = set(table.header) - {label, name}
         # A table of features has its own samples; a list of names has those of the data.
         if name in table.header and not (columns & set(data.columns)):
@@ -77,18 +81,6 @@ def with_clean(data: Records, clean: str | Path, label: str = "label") -> Divide
     check_same_kind(data, further)
     check_labels_known(data, further)
     return Divided(data, further)
-
-
-def _looked_at(table: CsvFile, name: str) -> tuple[list[str], list[str]]:
-    """Return the names and the right labels of the samples that have a checked label."""
-    both = zip(table.column(name), table.column(CHECKED), strict=True)
-    found = [(sample, label) for sample, label in both if label]
-    require(
-        len(found) > 0,
-        f"{table.place}: expected the right labels of some samples in the column {CHECKED!r}, all "
-        f"{len(table.rows)} cells of it are empty",
-    )
-    return [sample for sample, _ in found], [label for _, label in found]
 
 
 def check_labels_known(data: Records, other: Records) -> None:

@@ -101,7 +101,7 @@ class Task:
             (669, 669, 100)
         """
         index = index.cpu()
-        meta, shared = self.meta, self.shared
+        meta, shared, ids = self.meta, self.shared, self.train_ids
         if meta is not None and shared is not None:
             places = torch.full((len(self.train_targets),), -1)
             places[index] = torch.arange(len(index))
@@ -114,6 +114,7 @@ class Task:
             meta=meta,
             shared=shared,
             train_targets=self.train_targets[index],
+            train_ids=ids and tuple(ids[at] for at in index.tolist()),
             noise=None if self.noise is None else self.noise.select(index),
         )
 

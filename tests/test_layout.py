@@ -22,7 +22,7 @@ LAYERS = [
     {"processes"},
     {"arguments", "complaints", "inputs"},
     {"types"},
-    {"files", "kinds", "machine", "seeding", "shim"},
+    {"checked_labels", "files", "kinds", "machine", "seeding", "shim"},
     {"gin_files", "gin_keys", "losses", "models", "tasks"},
     {"conditioners", "theory"},
     {"meta_losses"},

@@ -145,7 +145,7 @@ class _DifferentiableKernels(FunctionMode):
         """Call ``func``."""
         hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
         require(
-            hooks is None or "checkpoint" not in hooks[0].__qualname__,
+            hooks is None or "checkpoint" not in getattr(hooks[0], "__qualname__", ""),
             "model: expected one without activation checkpointing, which recomputes activations "
             "with other weights than the lookahead's, got torch.utils.checkpoint",
         )

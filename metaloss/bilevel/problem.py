@@ -120,17 +120,24 @@ class Problem:
             )
             for k, (part, features, batch) in enumerate(parts, start=1):
                 losses.append(self._adjusted_loss(part, batch, features))
-                self.criterion.observe(part, batch.targets, batch.index)
+                self.criterion.observe(features, batch.targets, batch.index)
                 self._move_on(k)
         return torch.stack(losses).mean()
 
     def clean_loss(self, params: Params, buffers: Buffers) -> Tensor:
-        """Compute the meta loss at ``params`` (Eq. 9)."""
+        """Compute the meta loss at ``params`` (Eq. 9).
+
+        The criterion's class weights count, unless the meta loss is noise tolerant: with weights,
+        its values over all labels would not sum to a constant (Definition 2).
+        """
         outputs = self._outputs(params, buffers, self.meta_batch)
         self._check_labels("meta_batch", outputs, self.meta_batch.targets)
         if isinstance(self.meta_loss, MetaLoss):
             return self.criterion.mean_of(
-                self.meta_loss.per_sample, outputs, self.meta_batch.targets
+                self.meta_loss.per_sample,
+                outputs,
+                self.meta_batch.targets,
+                weighted=not self.meta_loss.noise_tolerant,
             )
         return self.meta_loss(outputs, self.meta_batch.targets)
 

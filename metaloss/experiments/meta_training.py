@@ -233,7 +233,8 @@ class MetaTraining:
         criterion = next(iter(trainings.trainings.values())).state.criterion
         snapshots = trainings.meta_learner.snapshots
         on_first(save_adjuster)(records.adjuster, criterion, snapshots, about, strength)
-        samples, hold_norm = pooled(trainings.trainings.values()), self.recipe.lookahead.hold_norm
+        samples = pooled(trainings.trainings.values())
+        hold_norm = min(each.recipe.lookahead.hold_norm for each in trainings.trainings.values())
         tasks = {name: each.task for name, each in trainings.trainings.items()}
         own = [method for method in self.methods if method.name == info.method]
         said = {

@@ -141,6 +141,7 @@ class Trainer:
             "last": min(self.settings.last, epochs),
             "epochs": epochs,
             **({} if has_checked_test(task) else {"test_unchecked": True}),
+            **({"informed": True} if method.informed else {}),
             **method.provenance,
             **about_meta_loss(trainings),
             "seconds": sum(epoch["seconds"] for epoch in metrics),

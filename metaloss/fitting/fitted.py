@@ -50,6 +50,8 @@ class Fitted:
             given: low for labels that are likely wrong. Samples that were held out have one, too;
             it is NaN for clean samples and for images that cannot be read.
         suggested: the label that is suggested for each sample, likewise; ``None`` for such samples.
+        warnings: what may be wrong with the training, such as too few meta steps or a class that
+            was given up, a sentence each.
     """
 
     folder: Path
@@ -59,6 +61,7 @@ class Fitted:
     accuracy_checked: bool
     label_quality: NDArray[np.float64]
     suggested: NDArray[Any]
+    warnings: tuple[str, ...] = ()
     _kept: object = None
 
     def __repr__(self) -> str:

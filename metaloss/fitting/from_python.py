@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -75,6 +76,9 @@ def fit(
     Returns:
         The classifier and the judged labels.
 
+    Warns:
+        UserWarning: unless ``verbose``, for each of the ``warnings`` of what is returned.
+
     Raises:
         InputError: the data cannot be read or used, or an argument does not fit them.
 
@@ -116,7 +120,11 @@ def fit(
         )
         with nullcontext() if verbose else _quiet():
             outcome = fit_data(places, options, settings, folder)
-    return _fitted(outcome, classes, folder.path, kept)
+    fitted = _fitted(outcome, classes, folder.path, kept)
+    if not verbose:  # otherwise they have been printed
+        for sentence in fitted.warnings:
+            warnings.warn(sentence, stacklevel=2)
+    return fitted
 
 
 @contextmanager
@@ -204,5 +212,6 @@ def _fitted(
         accuracy_checked=not result.get("test_unchecked", False),
         label_quality=quality,
         suggested=suggested,
+        warnings=(*result.get("warned_before", ()), *result.get("warnings", ())),
         _kept=kept,
     )

@@ -11,6 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 from rich.console import Console
 
+from metaloss.checked_labels import checked_labels
 from metaloss.checks import InputError, check_at_least, require
 from metaloss.console import observer, say
 from metaloss.experiments import RunFolder
@@ -18,7 +19,6 @@ from metaloss.experiments.finished import Choice
 from metaloss.experiments.noise_limit import lost_labels
 from metaloss.files import check_file_place, user_path, write_together
 from metaloss.labels.assessment import Assessment, by_heart
-from metaloss.labels.checked import checked_labels
 from metaloss.labels.crosscheck import cleanlab_scores
 from metaloss.labels.detection import Detection, detection
 from metaloss.labels.listing import labels_csv
@@ -87,7 +87,7 @@ def judge_run(
         found.judged_ids,
         column="id" if found.paths is None else "path",
         score=ranked_by,
-        checked={**(checked or {}), **checked_labels(place)},
+        checked={**(checked or {}), **(checked_labels(place) or {})},
     )
     files = {CSV: text.encode(errors="surrogateescape")}
     files |= _pictures(found, judged, ranked_by, top, for_the_page=out is None)

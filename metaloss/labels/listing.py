@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from metaloss.checked_labels import CHECKED
 from metaloss.checks import require
 from metaloss.files import csv_text
 from metaloss.labels.assessment import Assessment
-from metaloss.labels.checked import CHECKED
 
 COLUMNS = ("given_label", "suggested_label", "score", "held_out", CHECKED)
 """The columns after that of the samples' names."""

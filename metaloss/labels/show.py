@@ -80,14 +80,16 @@ def _largest(matrix: Tensor, class_names: Sequence[str]) -> Table:
     return table
 
 
-def detection_table(found: Mapping[str, Detection], ranked_by: str, wrong: int) -> Table:
+def detection_table(
+    found: Mapping[str, Detection], ranked_by: str, wrong: int, labels: int
+) -> Table:
     """Return the table of how well each score finds the wrong labels."""
     table = Table(
         title=f"How well each score finds the {wrong} wrong labels (%)",
         caption="AP: average precision; P@k: precision among the k most doubtful; *: ranked by",
     )
     table.add_column("score", overflow="fold")
-    for heading in ("AUROC", "AP", f"P@{FEW}", f"P@{wrong}"):
+    for heading in ("AUROC", "AP", f"P@{min(FEW, labels)}", f"P@{wrong}"):
         table.add_column(heading, justify="right")
     for name, figures in found.items():
         marked = f"{name} *" if name == ranked_by else name
@@ -105,7 +107,8 @@ def tables(
     yield class_table(assessment, class_names)
     yield transition_table(assessment.noise, class_names)
     if found and assessment.flipped is not None:
-        yield detection_table(found, ranked_by, int(assessment.flipped.sum()))
+        flipped = assessment.flipped
+        yield detection_table(found, ranked_by, int(flipped.sum()), len(flipped))
 
 
 def _percent(value: float) -> str:

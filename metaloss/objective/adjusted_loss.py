@@ -216,6 +216,8 @@ class AdjustedLoss(Criterion):
         per_sample: Callable[[Tensor, Tensor], Tensor],
         outputs: Logits,
         targets: Labels,
+        *,
+        weighted: bool = False,
     ) -> Float[Tensor, ""]:
         """Return the mean of another loss, over the samples whose labels are not ignored.
 
@@ -223,10 +225,11 @@ class AdjustedLoss(Criterion):
             per_sample: maps rows of outputs and targets to the loss of each sample.
             outputs: logits or values, as for a call.
             targets: labels or values.
+            weighted: whether to weight samples by the criterion's class weights.
         """
         samples = self._samples(outputs, targets, None)
         losses = per_sample(samples.outputs, samples.targets)
-        return reduced(losses, samples, None, "mean")
+        return reduced(losses, samples, self.weight if weighted else None, "mean")
 
     def hparams(
         self, outputs: Logits, targets: Labels, index: Int[Tensor, " *positions"] | None = None

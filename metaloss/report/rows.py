@@ -64,7 +64,7 @@ class Report:
             methods=self.rows,
             tasks=self.tasks,
             scores={key: {run.seed: run.score for run in runs} for key, runs in self.runs.items()},
-            unranked={row for row, run in self.every_run() if _is_oracle(run)},
+            unranked={row for row, run in self.every_run() if run.result.get("informed")},
         )
 
 
@@ -129,10 +129,6 @@ def labels(places: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [str(place) for place in places]
-
-
-def _is_oracle(run: Trained) -> bool:
-    return (run.identity.get("method") or {}).get("type") == "Oracle"
 
 
 def _different_data(sources: Sequence[Source]) -> set[str]:

@@ -68,7 +68,7 @@ class FabricEngine(Engine):
         Raises:
             InputError: there are not so many processes or devices, or no way to join them.
         """
-        assert self._joined
+        _ = self._joined
 
     @property
     def processes(self) -> int:

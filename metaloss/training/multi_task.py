@@ -211,7 +211,8 @@ class MultiTaskTraining:
 
     def _reached(self, before: int) -> list[float]:
         """Return the fractions of training reached since step ``before``."""
-        steps = {fraction: math.ceil(fraction * self.total) for fraction in self.recipe.snapshots}
+        # 0.55 * 100 is 55.000000000000007, and means 55.
+        steps = {f: math.ceil(f * self.total - 1e-9) for f in self.recipe.snapshots}
         return [fraction for fraction, step in steps.items() if before < step <= self.done]
 
     def _epoch(self, done: int) -> int:

@@ -15,6 +15,7 @@ from metaloss.checks import require
 from metaloss.complaints import refusing
 from metaloss.kinds import CLASSIFICATION
 from metaloss.objective import AdjustedLoss
+from metaloss.randomness import Randomness
 from metaloss.seeding import derive, seed_everything
 from metaloss.training.engine import Engine, Forward
 from metaloss.training.kept_buffers import KeptBuffers
@@ -123,7 +124,6 @@ class TrainState:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the whole state, with the random number generators that dropout uses."""
-        device = self.device
         return {
             "step": self.step,
             "meta_step": self.meta_step,
@@ -135,9 +135,8 @@ class TrainState:
             "schedules": [schedule.state_dict() for schedule in self.schedules],
             "margins": self.margins and self.margins.state_dict(),
             "scaler": self.engine.scaler and self.engine.scaler.state_dict(),
-            "rng": torch.get_rng_state(),
             # That of this GPU alone, as another machine may have fewer.
-            "cuda_rng": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+            **Randomness.now([self.device]).state_dict(),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -155,12 +154,7 @@ class TrainState:
             self.margins.load_state_dict(saved["margins"])
         if self.engine.scaler is not None and saved.get("scaler"):
             self.engine.scaler.load_state_dict(saved["scaler"])
-        torch.set_rng_state(saved["rng"])
-        device, drawn = self.device, saved["cuda_rng"]
-        if isinstance(drawn, list):  # an older checkpoint has those of all GPUs
-            drawn = dict(enumerate(drawn)).get(device.index or 0)
-        if device.type == "cuda" and drawn is not None:
-            torch.cuda.set_rng_state(drawn, device)
+        Randomness.of_state_dict(saved, self.device).restore()
 
 
 def fresh(make: Callable[[], nn.Module], seed: int, *stream: str) -> nn.Module:

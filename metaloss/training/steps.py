@@ -58,6 +58,8 @@ def ordinary_step(
     If the loss or a gradient is not finite, the step is skipped, and leaves no trace in the
     weights, the optimizer, the running statistics and the conditioner's memory. With
     ``max_skipped`` 0 it is taken, without a wait for the device, and noted in ``metrics.unread``.
+    With a gradient scaler this goes for the loss. The scaler skips the optimizer's step where a
+    gradient overflows; this is how it finds its factor, and is not counted.
 
     While warming up, ``criterion`` is the plain loss and not that of the state.
 
@@ -81,10 +83,11 @@ def ordinary_step(
     state.engine.backward(loss, stepped)
     (joint,) = mean_over([loss.detach()])  # so that all processes skip a step, or none does
     bad = None
-    if state.engine.scaler is None and max_skipped > 0:
-        bad = first_bad(joint, stepped)
-    elif state.engine.scaler is None:
-        metrics.read_later(joint, largest_gradient(stepped), state.step)
+    read = stepped if state.engine.scaler is None else []  # a scaler looks at gradients itself
+    if max_skipped > 0:
+        bad = first_bad(joint, read)
+    else:
+        metrics.read_later(joint, largest_gradient(read), state.step)
     if bad is not None:
         _skip(state, metrics, None if bad is joint else state.name_of(bad), max_skipped)
         return False

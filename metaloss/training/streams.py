@@ -52,8 +52,8 @@ def stream(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Bat
     """
     first, offset = divmod(start, len(loader))
     for epoch in count(first):
-        found = 0
-        for batch in islice(loader.epoch(epoch), len(loader)):
+        batches, found = iter(loader.epoch(epoch)), 0
+        for batch in islice(batches, len(loader)):
             found += 1
             if epoch > first or found > offset:
                 yield batch
@@ -61,6 +61,7 @@ def stream(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Bat
             found == len(loader),
             f"{name}: expected {len(loader)} batches in epoch {epoch}, got {found}",
         )
+        next(batches, None)  # the epoch ends, so that workers that read files stay for the next
 
 
 def own_parts(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Batch]:

@@ -14,7 +14,7 @@ from metaloss import AdjustedLoss, Adjuster, InputError
 from metaloss.bilevel import ClipNorm, Lookahead, Lookback
 from metaloss.bilevel.network import copied
 from metaloss.bilevel.tangent import Activations
-from metaloss.conditioners import Concat, Margin, Progress
+from metaloss.conditioners import ClassMargins, Concat, Margin, Progress
 from metaloss.losses import GCE
 from tests.bilevel.cases import OPTIMIZERS, batch, learned, training
 from tests.bilevel.models import CLASSES, GRID, MODELS
@@ -92,6 +92,16 @@ def test_accumulation_by_differences() -> None:
     expected = accumulated(twin, Lookback(), windows)
     torch.set_rng_state(state)
     assert_near(accumulated(here, Lookback(strategy="difference"), windows), expected, 1e-5)
+
+
+def test_differences_hold_what_the_conditioner_observes_between_micro_batches() -> None:
+    conditioner = ClassMargins(decay=0.5)
+    adjuster = Adjuster.for_loss(GCE(), conditioner, hidden=6)
+    criterion = AdjustedLoss(GCE(), conditioner, adjuster).double()
+    here = training(MODELS["MLP"](), OPTIMIZERS["SGD-Nesterov"], criterion, steps_before=1)
+    windows, twin = [[batch(i, size=6) for i in range(3)]], here.twin()
+    expected = accumulated(twin, Lookback(), windows)
+    assert_near(accumulated(here, Lookback(strategy="difference"), windows), expected, 1e-6)
 
 
 @pytest.mark.parametrize("strategy", ["mixed", "unroll"])

@@ -168,6 +168,17 @@ def test_labels_out_of_range_are_still_refused() -> None:
 
 
 @pytest.mark.parametrize("meta_loss", [MAE(), CrossEntropy(), MeanLoss(GCE())], ids=repr)
+def test_class_weights_count_in_a_meta_loss_of_clean_samples(meta_loss) -> None:
+    model, criterion, batch, _ = problem("weights")
+    still = torch.optim.SGD(model.parameters(), lr=0.0)
+    found = Lookahead(meta_loss=meta_loss).solve(model, still, criterion, [batch], batch).meta_loss
+    losses, weight = meta_loss.per_sample(model(batch[0]), batch[1]), WEIGHT[batch[1]]
+    if meta_loss.noise_tolerant:
+        weight = torch.ones_like(weight)
+    torch.testing.assert_close(found, ((weight * losses).sum() / weight.sum()).detach())
+
+
+@pytest.mark.parametrize("meta_loss", [MAE(), CrossEntropy(), MeanLoss(GCE())], ids=repr)
 def test_a_meta_loss_ignores_the_labels_that_the_criterion_ignores(meta_loss) -> None:
     model, criterion, batch, _ = problem("ignored")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.3)

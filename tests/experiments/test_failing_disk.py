@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from metaloss import files
 from metaloss.experiments import RunFolder
 from metaloss.files import is_part
 from tests.experiments.runs import experiment
@@ -38,7 +38,7 @@ class Disk:
 
     def __init__(self, name: str, number: int) -> None:
         self.name, self.number, self.times = name, number, 0
-        self.mkstemp, self.open = tempfile.mkstemp, Path.open
+        self.create, self.open = files._create, Path.open
 
     def fail(self, name: str) -> None:
         self.times += name == self.name
@@ -46,9 +46,9 @@ class Disk:
         if name == self.name and self.times > several:
             raise OSError(self.number, os.strerror(self.number))
 
-    def made(self, *, prefix: str, **settings: Any) -> tuple[int, str]:
-        self.fail(prefix.strip("."))
-        return self.mkstemp(prefix=prefix, **settings)
+    def created(self, path: Path) -> int:
+        self.fail(path.name.split(".", 1)[1].rsplit(".", 2)[0])
+        return self.create(path)
 
     def watch(self, patch: pytest.MonkeyPatch) -> None:
         def opened(path: Path, mode: str = "r", **settings: Any) -> Any:
@@ -59,7 +59,7 @@ class Disk:
                 os.truncate(path, path.stat().st_size - 16)
             return self.open(path, mode, **settings)
 
-        patch.setattr(tempfile, "mkstemp", self.made)
+        patch.setattr(files, "_create", self.created)
         patch.setattr(Path, "open", opened)
 
 

@@ -82,11 +82,11 @@ def check(place: Path, moments: Left, last_seed: str = "1") -> None:
 
 
 WRITES = [
-    "after mkstemp operative.gin",
+    "after _create operative.gin",
     "before turn ",
     "before replace checkpoint.pt",
     "after replace samples-epoch-2.safetensors",
-    "after mkstemp adjuster.safetensors",
+    "after _create adjuster.safetensors",
     "before replace card.json",
     "before unlink checkpoint-before.pt",
     "after replace result.json",

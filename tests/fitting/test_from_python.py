@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import pickle
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from torch.utils.data import TensorDataset
 import metaloss
 from metaloss.checks import InputError
 from metaloss.sklearn import RobustClassifier
+
+# Short trainings say that they learn little; a test of its own asks for it.
+pytestmark = pytest.mark.filterwarnings("ignore:.*(meta steps or more|low margins to be)")
 
 
 @pytest.fixture
@@ -93,6 +97,19 @@ def test_a_data_set_with_further_clean_and_test_samples(clouds) -> None:
         data, clean=(points[:9] + 0.1, right[:9]), test=(points[9:] + 0.1, right[9:]), epochs=10
     )
     assert fitted.accuracy_checked and fitted.accuracy > 0.9
+
+
+def test_what_may_be_wrong_is_said_once(clouds, capfd) -> None:
+    points, right, given = clouds
+    clean = np.flatnonzero(given == right)[-15:]
+    with pytest.warns(UserWarning, match="expected 100 meta steps or more, got 4 ") as caught:
+        fitted = metaloss.fit(points, given, clean=clean, epochs=1)
+    assert [str(each.message) for each in caught] == list(fitted.warnings) != []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        metaloss.fit(points, given, clean=clean, epochs=1, verbose=True)
+    assert "100 meta steps or more" in capfd.readouterr().err.replace("\n", " ")
+    assert metaloss.fit(points, given, epochs=1).warnings == ()
 
 
 def test_verbose_prints_and_otherwise_nothing_is_printed(clouds, capfd) -> None:

@@ -9,14 +9,13 @@ import json
 import os
 import pathlib
 import signal
-import tempfile
 import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from metaloss import runner
+from metaloss import files, runner
 from metaloss.config import configuration
 from metaloss.experiments import RunFolder
 from metaloss.experiments.run_folder import holds_run
@@ -86,7 +85,7 @@ class Moments:
         setattr(owner, function, told)
 
     def watch_all(self) -> None:
-        self.watch(tempfile, "mkstemp", lambda prefix, **_: prefix.strip("."))
+        self.watch(files, "_create", lambda path: path.name.split(".", 1)[1].rsplit(".", 2)[0])
         self.watch(pathlib.Path, "replace", lambda path, to: Path(to).name)
         self.watch(pathlib.Path, "unlink", lambda path, *_, **__: path.name)
         self.watch(pathlib.Path, "mkdir", lambda path, *_, **__: path.name)

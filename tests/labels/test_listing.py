@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
+from metaloss.checked_labels import checked_labels
 from metaloss.checks import InputError
 from metaloss.labels import assess, labels_csv
-from metaloss.labels.checked import checked_labels
 from metaloss.labels.sheet import Picture, contact_sheet, images_of
 from tests.helpers.tasks import blobs
 
@@ -43,7 +43,7 @@ def test_the_csv_reads_back_whatever_the_names() -> None:
 
 def test_checked_labels_are_written_and_read_back(tmp_path: Path) -> None:
     found = assess(torch.tensor([[0.5, 0.5], [0.1, 0.9]]), torch.tensor([0, 0]))
-    assert checked_labels(tmp_path / "labels.csv") == {}
+    assert checked_labels(tmp_path / "labels.csv") is None
     rights = {"1": "b,\n1", "clean": "a"}
     text = labels_csv(found, ["a", "b,\n1"], range(2), checked=rights)
     assert text.splitlines()[-1] == "clean,,,,,a"
@@ -52,7 +52,16 @@ def test_checked_labels_are_written_and_read_back(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("\ufeffid\tchecked_label\r\n1\tb\r\n2\t\r\n3\r\n")
     assert checked_labels(tmp_path / "labels.csv") == {"1": "b"}
     (tmp_path / "labels.csv").write_text("id,given_label\n1,b\n")
-    assert checked_labels(tmp_path / "labels.csv") == {}
+    assert checked_labels(tmp_path / "labels.csv") is None
+
+
+def test_a_sample_has_one_right_label(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("id,checked_label\n6,cat\n6,cat\n")
+    assert checked_labels(path) == {"6": "cat"}
+    path.write_text("id,checked_label\n6,cat\n7,\n6,dog\n")
+    with pytest.raises(InputError, match=r"line 4: expected one right .* 'cat' and 'dog' for"):
+        checked_labels(path)
 
 
 @pytest.mark.parametrize("row", ["7,cat,,dog", "7,cat, black,dog,"])

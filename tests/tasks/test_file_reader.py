@@ -16,6 +16,7 @@ from torch import Tensor
 
 from metaloss.checks import InputError
 from metaloss.tasks import FolderLoader, image_files
+from metaloss.training.streams import stream
 from tests.tasks.test_folder_loader import Failing, gone
 
 pytestmark = [
@@ -44,6 +45,12 @@ def test_the_workers_of_the_first_epoch_read_the_next_ones(pets: tuple[Path, obj
     assert seen[0] == seen[1] == seen[2]
     assert len(seen[0]) == 2
     assert os.getpid() % 4096 not in seen[0]
+
+
+def test_the_workers_of_a_stream_stay(pets: tuple[Path, object]) -> None:
+    loader = loader_of(pets[0], train_transform=process)
+    batches = list(islice(stream(loader), 3 * len(loader)))
+    assert len(set(torch.cat([batch.inputs for batch in batches]).flatten().tolist())) == 2  # type: ignore[arg-type]
 
 
 def test_epochs_that_are_left_interleaved_or_copied_are_right(pets: tuple[Path, object]) -> None:

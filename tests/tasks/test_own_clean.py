@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -71,6 +72,23 @@ def test_a_list_of_labels_in_which_somebody_has_written_right_ones(cats_and_dogs
     assert names(source.train.ids) == ["1.png", "2.png", "5.png"]
 
 
+def test_a_list_of_labels_that_a_program_for_tables_saved(cats_and_dogs: Path) -> None:
+    table = cats_and_dogs.parent / "labels.csv"
+    (cats_and_dogs / "cat" / os.fsdecode(b"\xff.png")).write_bytes(
+        (cats_and_dogs / "cat" / "1.png").read_bytes()
+    )
+    rows = (
+        b"path,score,checked_label",
+        b"cat/0.png,0.1,dog",
+        b"cat/1.png,0.2",
+        b"cat/\xff.png,0.3,cat",
+    )
+    table.write_bytes(b"\r\n".join(rows))  # without the last empty cell, and a name of any bytes
+    source = own_data(cats_and_dogs, clean=table, size=8)
+    assert source.clean.targets.tolist() == [1, 0]
+    assert names(source.clean.ids) == ["0.png", os.fsdecode(b"\xff.png")]
+
+
 def test_a_list_of_labels_of_a_table_that_has_a_column_score(tmp_path: Path) -> None:
     table, labels = tmp_path / "table.csv", tmp_path / "labels.csv"
     table.write_text("score,label\n1,x\n2,y\n3,x\n4,y\n")
@@ -91,7 +109,7 @@ def test_a_list_of_labels_of_a_table_that_has_a_column_score(tmp_path: Path) -> 
         (
             "c.csv",
             "path,checked_label\ncat/0.png,\n",
-            "'checked_label', all 1 cells of it are empty",
+            "'checked_label', got none",
         ),
         ("c.csv", "path,checked_label\ncat/0.png,cot\n", "got others: cot"),
         ("c.csv", "height,label\n1,cat\n", "image files.*got the columns height"),

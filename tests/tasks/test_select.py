@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -59,6 +60,9 @@ def test_a_task_keeps_its_clean_samples() -> None:
     assert few.train_targets.tolist() == whole.train_targets[INDEX].tolist()
     assert few.noise is not None and few.noise.transition is whole.noise.transition  # type: ignore[union-attr]
     assert few.meta is whole.meta and few.test is whole.test
+    assert few.train_ids is None
+    named = replace(whole, train_ids=tuple(f"{at}.png" for at in range(len(whole.train_targets))))
+    assert named.select(INDEX).train_ids == ("9.png", "2.png", "5.png")
     (batch,) = few.train.in_order().epoch(0)  # type: ignore[attr-defined]
     assert torch.equal(batch.inputs, next(whole.train.in_order().epoch(0)).inputs[INDEX])  # type: ignore[attr-defined]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from metaloss.bilevel import ClipNorm, Lookahead
 from metaloss.checks import InputError
 from metaloss.conditioners import Margin, MovingAverage
 from metaloss.losses import GCE
-from metaloss.training import Observer, Recipe, TrainState, train
+from metaloss.training import Engine, Observer, Recipe, TrainState, train
 from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.kept_buffers import KeptBuffers
 from metaloss.training.non_finite import first_bad
@@ -103,6 +105,44 @@ def test_a_skipped_step_leaves_no_trace(optimizer: str, how: str, clip: ClipNorm
     for batch in (first, third):
         ordinary_step(theirs, batch, EpochMetrics(()), theirs.criterion, clip=clip)
     assert differing(everything(theirs), everything(ours)) == []
+
+
+class Scaled(Engine):
+    """An engine with a gradient scaler, as that of float16 on a GPU."""
+
+    @cached_property
+    def scaler(self) -> torch.amp.GradScaler:  # type: ignore[override]
+        return torch.amp.GradScaler("cpu", init_scale=256.0)
+
+    def backward(self, loss: Tensor, inputs: Sequence[Tensor]) -> None:
+        self.scaler.scale(loss).backward(inputs=inputs)
+
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        self.scaler.unscale_(optimizer)
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        self.scaler.step(optimizer)
+        self.scaler.update()
+
+
+def test_a_loss_that_is_not_finite_leaves_no_trace_beside_a_scaler() -> None:
+    task = blobs(dtype=torch.float64)
+    state = started(task, Recipe(epochs=1))
+    state.engine = Scaled()
+    first, second, third, *_ = task.train.epoch(0)
+    metrics = EpochMetrics(())
+    assert ordinary_step(state, first, metrics, state.criterion, max_skipped=3)
+    before = everything(state)
+    bad = spoilt(second, "NaN", state.model)
+    assert not ordinary_step(state, bad, metrics, state.criterion, max_skipped=3)
+    assert differing(before, everything(state)) == [] and metrics.skipped == (1, 0, "loss")
+    assert state.engine.scaler.get_scale() == 256.0
+    assert ordinary_step(state, third, metrics, state.criterion, max_skipped=3)
+    # The scaler skips a gradient that overflows, to find its factor; it is not counted.
+    weights, state.model.factor = state.model.net.weight.clone(), math.inf
+    assert ordinary_step(state, second, metrics, state.criterion, max_skipped=3)
+    assert torch.equal(weights, state.model.net.weight) and metrics.skipped == (1, 0, "loss")
+    assert state.engine.scaler.get_scale() == 128.0
 
 
 def test_too_many_in_a_row_end_the_run() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,6 +16,7 @@ from torch import Tensor, nn
 from metaloss.losses import CrossEntropy
 from metaloss.objective import AdjustedLoss
 from metaloss.training import TrainState
+from metaloss.training.state import fresh
 
 SECOND = torch.device("cuda", 1)
 
@@ -27,6 +31,35 @@ class OnSecondGpu(nn.Linear):
 def state_of(model: nn.Module) -> TrainState:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
     return TrainState(model, AdjustedLoss.fixed(CrossEntropy()), optimizer)
+
+
+def drawn() -> tuple[float, float, float]:
+    return torch.rand(1).item(), float(np.random.rand()), random.random()  # noqa: NPY002
+
+
+def test_the_generators_of_numpy_and_python_go_on_too(tmp_path: Path) -> None:
+    state = state_of(nn.Linear(2, 3))
+    torch.save(state.state_dict(), tmp_path / "state.pt")
+    first = drawn()
+    saved = torch.load(tmp_path / "state.pt", weights_only=True)
+    state.load_state_dict(saved)
+    assert drawn() == first
+    older = {name: value for name, value in saved.items() if name[:5] not in {"numpy", "pytho"}}
+    state.load_state_dict(older)
+    again = drawn()
+    assert again[0] == first[0] and again[1:] != first[1:]
+
+
+def test_a_network_that_numpy_draws_depends_on_the_seed_alone() -> None:
+    def drawn_by_numpy() -> nn.Module:
+        layer = nn.Linear(2, 2)
+        layer.weight.data = torch.from_numpy(np.random.rand(2, 2))  # noqa: NPY002
+        layer.bias.data = torch.tensor([random.random(), 0.0])
+        return layer
+
+    ours, theirs, other = (fresh(drawn_by_numpy, seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert not any(torch.equal(ours[name], other[name]) for name in ours)
 
 
 @pytest.fixture

@@ -15,31 +15,31 @@ _NAMES = ("path", "id")
 _DELIMITERS = (",", ";", "\t")  # as programs for tables write them
 
 
-def checked_labels(path: Path) -> dict[str, str]:
+def checked_labels(path: Path) -> dict[str, str] | None:
     r"""Return the right labels that somebody has written to a ``labels.csv``.
 
     Args:
-        path: the file.
+        path: the file, as ``metaloss fit`` writes it and programs for tables save it.
 
     Returns:
-        The right labels by the names of their samples; none if there is no such file or it has no
-        column of them.
+        The right labels by the names of their samples; ``None`` if there is no such file, or it has
+        no column of them.
 
     Raises:
-        InputError: the file cannot be read as a table, or a row has another number of cells than
-            the header.
+        InputError: the file cannot be read as a table, a row has another number of cells than the
+            header, or a sample has two right labels.
 
     Example:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> from metaloss.labels.checked import checked_labels
+        >>> from metaloss.checked_labels import checked_labels
         >>> path = Path(tempfile.mkdtemp()) / "labels.csv"
         >>> _ = path.write_text("id,given_label,checked_label\n7,cat,dog\n8,cat,\n")
         >>> checked_labels(path)
         {'7': 'dog'}
     """
     if not path.is_file():
-        return {}
+        return None
     # Names of files may be of any bytes.
     text = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
     delimiter = max(_DELIMITERS, key=text.split("\n", 1)[0].count)
@@ -48,23 +48,29 @@ def checked_labels(path: Path) -> dict[str, str]:
         rows = [(row, reader.line_num) for row in reader if any(row)]
     except csv.Error as error:
         raise InputError(
-            f"{path}: expected a table, whose checked labels are kept, cannot read it: {error}; "
-            "move it away"
+            f"{path}: expected a table with checked labels, cannot read it: {error}; correct it, "
+            "or move it away"
         ) from None
     header = [title.strip() for title in rows[0][0]] if rows else []
     names = [title for title in _NAMES if title in header]
     if CHECKED not in header or not names:
-        return {}
+        return None
     name, right = header.index(names[0]), header.index(CHECKED)
-    found = {}
+    found: dict[str, str] = {}
     for row, line in rows[1:]:
         if len(row) == right == len(header) - 1:
             continue  # Excel leaves out empty cells of the last column
         require(
             len(row) == len(header),
             f"{path}, line {line}: expected {len(header)} cells as in the header, got "
-            f"{len(row)}; correct it, so that checked labels are kept, or move the file away",
+            f"{len(row)}; correct the line, so that no checked label is lost",
         )
-        if row[right].strip():
-            found[row[name]] = row[right].strip()
+        label = row[right].strip()
+        if label:
+            known = found.setdefault(row[name], label)
+            require(
+                known == label,
+                f"{path}, line {line}: expected one right label for each sample, got {known!r} and "
+                f"{label!r} for {row[name]!r}",
+            )
     return found
