@@ -21,6 +21,7 @@ from metaloss.diagnostics import Learned, draw_learned
 from metaloss.diagnostics.figures.drawing import save
 from metaloss.diagnostics.score_files import write_table
 from metaloss.experiments import Comparison, Experiment, MetaTraining, RunFolder, transferred
+from metaloss.experiments.cross_entropy import below_in
 from metaloss.experiments.finished import check_no_task, chosen_task, config_of
 from metaloss.experiments.score_table import table_of_rows
 from metaloss.pretrained import load_adjuster
@@ -206,6 +207,8 @@ def _show(experiment: Any, folder: RunFolder, rows: Sequence[Any]) -> None:
     console = Console()
     if isinstance(experiment, Experiment):
         console.print(results_table(rows, last))
+        for line in below_in(rows):
+            say(f"warning: {line}")
         for picture in _draw(experiment, folder):
             say(f"picture: {picture}")
     elif rows:

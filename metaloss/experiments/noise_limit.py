@@ -49,7 +49,7 @@ def lost_labels(transition: Tensor, names: Sequence[str] | None) -> str:
         >>> import torch
         >>> from metaloss.experiments.noise_limit import lost_labels
         >>> lost_labels(torch.tensor([[0.25, 0.75], [0.0, 1.0]]), ("cat", "dog"))
-        "'cat' keeps its own with probability 0.25 and becomes 'dog' with 0.75"
+        "a true 'cat' is labelled so with probability 0.25 and as 'dog' with 0.75"
     """
     lost = lost_classes(transition)
     if not lost:
@@ -59,6 +59,6 @@ def lost_labels(transition: Tensor, names: Sequence[str] | None) -> str:
     like = "one more class is" if others == 1 else f"{others} more classes are"
     more = f" (and {like} like it)" if others else ""
     return (
-        f"{label} keeps its own with probability {first.kept:.3g} and becomes {other} with "
+        f"a true {label} is labelled so with probability {first.kept:.3g} and as {other} with "
         f"{first.flipped:.3g}{more}"
     )

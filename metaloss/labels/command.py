@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 from rich.console import Console
+from torch import Tensor
 
 from metaloss.checked_labels import checked_labels
 from metaloss.checks import InputError, check_at_least, require
@@ -31,6 +33,7 @@ from metaloss.report.doubtful_file import MOST, Doubtful, DoubtfulLabels, to_jso
 from metaloss.report.doubtful_file import NAME as FOR_THE_PAGE
 from metaloss.report.page import write_or_warn
 from metaloss.training.speed import keep_freed_memory
+from metaloss.types import has_checked_meta
 
 CSV, SHEET = "labels.csv", "labels.png"
 
@@ -130,8 +133,22 @@ def _pictures(
     scores = judged.score(ranked_by)[rows].tolist()
     samples = map(Doubtful, (str(ids[row]) for row in rows), given, suggested, scores, uris)
     about = f"{_whose(found)}; ranked by {ranked_by}"
-    files[FOR_THE_PAGE] = to_json(DoubtfulLabels(list(samples), about))
+    noise = judged.noise
+    files[FOR_THE_PAGE] = to_json(
+        DoubtfulLabels(
+            list(samples),
+            about,
+            rate=round(noise.rate, 4),
+            rates=dict(zip(names, _shares(noise.class_rates), strict=True)),
+            transition=list(map(_shares, noise.transition)),
+        )
+    )
     return files
+
+
+def _shares(values: Tensor) -> list[float | None]:
+    """Return shares as JSON has them; one of no samples has no value."""
+    return [None if math.isnan(each) else round(each, 4) for each in values.tolist()]
 
 
 def _images(found: FinishedRun, rows: Sequence[int], *, needed: bool) -> list[NDArray[Any]] | None:
@@ -187,10 +204,11 @@ def _print(found: FinishedRun, judged: Assessment, ranked_by: str) -> None:
     say(f"{found.task.name}: {_whose(found)}; ranked by {ranked_by}{of}")
     say(summary(judged))
     lost = lost_labels(judged.noise.transition, found.class_names)
-    if lost:
+    learned_from_clean = found.task.meta is not None and has_checked_meta(found.task)
+    if lost and not learned_from_clean:
         say(
-            f"warning: by the estimate, {lost}: more noise than a symmetric meta loss tolerates "
-            "(Theorem 2). Do not learn from these labels without clean samples"
+            f"warning: by the estimate, {lost}: such labels do not say which of them are wrong "
+            "(Theorem 2). Check some of them, and learn from those"
         )
     unranked = int(judged.score(ranked_by).isnan().sum())
     if unranked:

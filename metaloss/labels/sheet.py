@@ -39,21 +39,24 @@ class Picture(NamedTuple):
 
 
 def contact_sheet(pictures: Sequence[Picture]) -> bytes:
-    """Draw images in rows, the given and the suggested label below each; return a PNG.
+    """Draw images in rows, with their lines of ``labels.csv`` and their labels; return a PNG.
 
     Args:
         pictures: the images, the most doubtful first; at least one.
     """
     rows = -(-len(pictures) // COLUMNS)
-    height = 1.95 * rows + _BELOW
+    height = 2.05 * rows + _BELOW
     figure = Figure(figsize=(1.5 * COLUMNS, height))
     # The labels of the last row are outside the axes, for which the layout makes no room.
     figure.set_layout_engine("constrained", rect=(0, _BELOW / height, 1, 1 - _BELOW / height))
     axes = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
     for axis in axes:
         axis.set_axis_off()
-    for axis, (image, given, suggested) in zip(axes, pictures, strict=False):
+    for line, (axis, (image, given, suggested)) in enumerate(
+        zip(axes, pictures, strict=False), start=2
+    ):
         axis.imshow(image, cmap="gray")
+        axis.set_title(f"line {line}", fontsize=7, color="#777777", pad=2)
         below = {"transform": axis.transAxes, "ha": "center", "va": "top", "fontsize": 7}
         axis.text(0.5, -0.04, f"given: {_short(given)}", color="#c8553d", **below)
         axis.text(0.5, -0.18, f"suggested: {_short(suggested)}", color="#2f6f9f", **below)

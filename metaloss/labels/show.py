@@ -13,7 +13,7 @@ from metaloss.labels.assessment import Assessment
 from metaloss.labels.confident import LabelNoise
 from metaloss.labels.detection import FEW, Detection
 
-WIDEST = 12
+WIDEST = 10
 """The number of classes up to which the whole transition matrix is printed."""
 
 LARGEST = 12
@@ -25,7 +25,8 @@ def summary(assessment: Assessment) -> str:
     held_out = 0 if assessment.held_out is None else int(assessment.held_out.sum())
     line = (
         f"{len(assessment.labels)} samples{f', {held_out} of them held out' if held_out else ''}; "
-        f"estimated rate of wrong labels {assessment.noise.rate:.1%}"
+        f"estimated rate of wrong labels {assessment.noise.rate:.1%} (samples that the network "
+        "cannot tell count, too)"
     )
     if assessment.flipped is None:
         return line
@@ -58,12 +59,13 @@ def transition_table(noise: LabelNoise, class_names: Sequence[str]) -> Table:
     matrix = noise.transition
     if len(class_names) > WIDEST:
         return _largest(matrix, class_names)
-    table = Table(title="Estimated transition matrix (%): from the true class to the label")
-    table.add_column("class", overflow="fold")
-    for name in class_names:
-        table.add_column(Text(name), justify="right", overflow="fold")
-    for name, row in zip(class_names, matrix.tolist(), strict=True):
-        table.add_row(Text(name), *(f"{100 * value:.0f}" for value in row))
+    title = "Estimated transition matrix (%): from the true class to the label"
+    table = Table(title=title, min_width=len(title))
+    table.add_column("true class", overflow="fold")
+    for number in range(1, len(class_names) + 1):  # names would be broken into letters
+        table.add_column(str(number), justify="right")
+    for number, (name, row) in enumerate(zip(class_names, matrix.tolist(), strict=True), start=1):
+        table.add_row(Text(f"{number} {name}"), *(f"{100 * value:.0f}" for value in row))
     return table
 
 

@@ -70,6 +70,15 @@ def _shown(labels: DoubtfulLabels) -> str:
         f"{about}The score says how far a label can be trusted, from 0 to 1. All samples are in "
         "labels.csv."
     )
+    if labels.rate is not None:
+        worst = max(labels.rates, key=lambda name: labels.rates[name] or 0.0, default=None)
+        of_worst = labels.rates[worst] if worst is not None else None
+        most = f", most of all {of_worst:.0%} of {worst!r}" if of_worst else ""
+        head += paragraph(
+            f"{labels.rate:.0%} of the labels are estimated to be wrong{most}. The estimate counts "
+            "samples that the network cannot tell, too, and not wrong labels that it knows by "
+            "heart. labels.json has it for each class."
+        )
     if any(sample.picture for sample in labels.samples):
         return head + f'<div class="samples">\n{"".join(map(_card, labels.samples))}\n</div>'
     rows = [

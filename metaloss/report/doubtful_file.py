@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,15 +37,21 @@ class Doubtful(NamedTuple):
 
 
 class DoubtfulLabels(NamedTuple):
-    """The most doubtful labels of a run.
+    """The most doubtful labels of a run, and how many are wrong.
 
     Attributes:
         samples: the samples, the most doubtful first, :data:`MOST` at most.
         about: which run judged them and by which score, in words.
+        rate: the estimated share of wrong labels, in [0, 1].
+        rates: the same among the samples with each label, by the names of classes.
+        transition: the estimated probability of each label, a row for each true class.
     """
 
     samples: Sequence[Doubtful]
     about: str = ""
+    rate: float | None = None
+    rates: Mapping[str, float | None] = {}
+    transition: Sequence[Sequence[float | None]] = ()
 
 
 def to_json(labels: DoubtfulLabels) -> bytes:
@@ -55,7 +61,7 @@ def to_json(labels: DoubtfulLabels) -> bytes:
         labels: what it is to hold.
     """
     samples = [sample._asdict() for sample in labels.samples]
-    return (json.dumps({"about": labels.about, "samples": samples}, indent=1) + "\n").encode()
+    return (json.dumps({**labels._asdict(), "samples": samples}, indent=1) + "\n").encode()
 
 
 def read_labels(folder: Path) -> DoubtfulLabels | None:
@@ -76,7 +82,10 @@ def read_labels(folder: Path) -> DoubtfulLabels | None:
     with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
         found = json.loads((folder / NAME).read_text(encoding="utf-8"))
         samples = [_sample(each) for each in found["samples"][:MOST]]
-        return DoubtfulLabels(samples, str(found["about"]))
+        rate = found.get("rate")  # files of older versions have none
+        rates = {str(k): None if v is None else float(v) for k, v in found.get("rates", {}).items()}
+        about = str(found["about"])
+        return DoubtfulLabels(samples, about, None if rate is None else float(rate), rates)
     return None
 
 

@@ -5,15 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 
+from metaloss.experiments import cross_entropy
 from metaloss.report.html import bullets, paragraph, section
 from metaloss.report.records import Trained
 from metaloss.report.rows import Report
-
-CROSS_ENTROPY = "CE"
-"""The name of the row of cross entropy in shipped experiments, and of the baseline of fit."""
-
-ONE_SEED = 1.0
-"""The points of accuracy by which a method may be below it where the spread is not known."""
 
 
 def warnings(report: Report) -> str:
@@ -69,20 +64,13 @@ def _below_cross_entropy(report: Report, task: str) -> Iterator[str]:
     rows = report.on(task)
     for name, runs in rows.items():
         of_folder = name.removesuffix(runs[0].method)  # empty if there is one folder
-        baseline = rows.get(f"{of_folder}{CROSS_ENTROPY}", [])
+        baseline = rows.get(f"{of_folder}{cross_entropy.NAME}", [])
         if not baseline or any(run.result["metric"] != "accuracy" for run in baseline):
             continue
         plain, scores = ([run.score for run in each] for each in (baseline, runs))
-        below = statistics.fmean(plain) - statistics.fmean(scores)
-        spread = max(
-            statistics.stdev(each) if len(each) > 1 else ONE_SEED for each in (plain, scores)
-        )
-        if below > spread:
-            yield (
-                f"{task}, {name}: {below:.1f} points below cross entropy. Cross entropy is enough "
-                "where few labels are wrong, or where training is too short for the network to "
-                "learn wrong labels by heart. Train longer, or take cross entropy."
-            )
+        said = cross_entropy.below(plain, scores)
+        if said is not None:
+            yield f"{task}, {name}: {said}"
 
 
 def _of_epochs(run: Trained) -> Iterator[str]:

@@ -77,7 +77,7 @@ def test_the_line_names_the_class_and_both_probabilities() -> None:
     for meta_from in ("shared", "noisy"):
         (line,) = too_noisy(task(swapped, meta_from=meta_from), METHODS)
         assert line.startswith("A: expected meta samples whose classes keep their own labels")
-        assert "'3' keeps its own with probability 0.4 and becomes '8' with 0.6 (and one" in line
+        assert "a true '3' is labelled so with probability 0.4 and as '8' with 0.6 (and one" in line
         assert "one more class is like it)" in line
         assert "learn to trust the wrong label" in line
 

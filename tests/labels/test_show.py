@@ -9,10 +9,10 @@ from metaloss.labels.confident import LabelNoise
 from metaloss.labels.show import LARGEST, WIDEST, transition_table
 
 
-def shown(noise: LabelNoise) -> list[list[str]]:
+def shown(noise: LabelNoise, width: int = 200) -> list[list[str]]:
     """Return the cells of the table, in lines."""
     names = [f"class{number}" for number in range(len(noise.joint))]
-    console = Console(width=200)
+    console = Console(width=width)
     with console.capture() as written:
         console.print(transition_table(noise, names))
     lines = [line for line in written.get().splitlines() if line.startswith("│")]
@@ -22,7 +22,9 @@ def shown(noise: LabelNoise) -> list[list[str]]:
 def test_the_whole_matrix_of_few_classes() -> None:
     # Of ten samples of class 0, three are labelled 1; those of class 1 keep their labels.
     noise = LabelNoise(torch.tensor([[7.0, 0.0], [3.0, 10.0]], dtype=torch.float64) / 20)
-    assert shown(noise) == [["class0", "70", "30"], ["class1", "0", "100"]]
+    assert shown(noise) == [["1 class0", "70", "30"], ["2 class1", "0", "100"]]
+    most = LabelNoise(torch.eye(WIDEST, dtype=torch.float64) / WIDEST)
+    assert len(shown(most, width=80)) == WIDEST  # no line is broken
 
 
 def test_the_largest_entries_of_many_classes() -> None:

@@ -15,8 +15,14 @@ from PIL import Image
 from metaloss.checks import InputError
 from metaloss.labels.thumbnails import data_uri
 from metaloss.report import write_again, write_report
-from metaloss.report.doubtful import doubtful
-from metaloss.report.doubtful_file import MOST, Doubtful, DoubtfulLabels, to_json
+from metaloss.report.doubtful import _shown, doubtful
+from metaloss.report.doubtful_file import (
+    MOST,
+    Doubtful,
+    DoubtfulLabels,
+    read_labels,
+    to_json,
+)
 from metaloss.report.rows import gather
 from tests.report.parsed import parsed
 
@@ -113,3 +119,17 @@ def test_pictures_are_small_and_keep_each_pixel_of_a_small_image() -> None:
     large = data_uri(np.random.default_rng(0).integers(0, 255, (300, 200, 3), dtype=np.uint8))
     assert opened(large).size == (64, 96) and len(large) < 16_000
     assert json.dumps(large)[1:-1] == large
+
+
+def test_the_share_of_wrong_labels_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "labels.json"
+    rates = {"cat": 0.25, "dog": 0.5, "empty": None}
+    labels = DoubtfulLabels([], "", rate=0.42, rates=rates, transition=[[1.0, None]])
+    path.write_bytes(to_json(labels))
+    assert json.loads(path.read_text())["transition"] == [[1.0, None]]
+    found = read_labels(tmp_path)
+    assert found is not None and (found.rate, found.rates) == (0.42, rates)
+    page = _shown(found)
+    assert "42% of the labels are estimated to be wrong, most of all 50% of &#x27;dog&#x27;" in page
+    path.write_bytes(json.dumps({"about": "", "samples": []}).encode())  # of an older version
+    assert "estimated" not in _shown(read_labels(tmp_path))
