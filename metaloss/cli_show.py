@@ -16,7 +16,11 @@ def report(
     ],
     *,
     out: Annotated[
-        Path | None, typer.Option(help="The file to write.", show_default="RUN/report.html")
+        Path | None,
+        typer.Option(
+            help="The file to write.",
+            show_default="RUN/report.html, or RUN/comparison.html for several",
+        ),
     ] = None,
 ) -> None:
     """Write one HTML page about finished runs: table, warnings, curves and what was learned.

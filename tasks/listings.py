@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mimetypes
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from .decoding import shown
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """The extensions of image files, as in torchvision."""
+
+_NEWER = dict.fromkeys((".avif", ".heic", ".heif", ".jfif", ".jxl"), "image/")
+"""Types that Python's list of types may not have."""
 
 _BY_PROGRAMS = {"__pycache__", "__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN"}
 
@@ -189,6 +193,26 @@ def images_below(folder: Path) -> Iterator[str]:
         for name in files:
             if name.lower().endswith(EXTENSIONS):
                 yield os.path.join(place, name)  # noqa: PTH118 - a Path for each file is far slower
+
+
+def other_images(folder: Path) -> list[str]:
+    """Return the extensions of pictures below a folder that are of no type read here.
+
+    Args:
+        folder: the folder, whose hidden files and folders are skipped.
+
+    Returns:
+        An extension for each such file.
+    """
+    found = []
+    for _, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not _hidden(name)]
+        for name in files:
+            extension = os.path.splitext(name)[1].lower()  # noqa: PTH122 - as above
+            kind = mimetypes.guess_type(name)[0] or _NEWER.get(extension, "")
+            if kind.startswith("image/") and extension not in EXTENSIONS and not _hidden(name):
+                found.append(extension)
+    return found
 
 
 def _check_folders(folder: Path, names: tuple[str, ...]) -> None:

@@ -87,6 +87,11 @@ def check_labels_known(data: Records, other: Records) -> None:
     """Raise :class:`InputError` if samples have labels that the training samples have not."""
     unknown = sorted(set(other.labels) - set(data.labels))
     require(
+        "" not in unknown,
+        f"{other.source}: expected a label for each sample, {other.labels.count('')} of "
+        f"{len(other)} have none",
+    )
+    require(
         not unknown,
         f"{other.source}: expected labels of {data.source} ({_some(sorted(set(data.labels)))}), "
         f"got others: {_some(unknown)}",

@@ -10,6 +10,7 @@ from metaloss.checks import require
 from metaloss.files import user_path
 
 from .decoding import shown
+from .listings import other_images
 from .own_clean import check_labels_known, check_same_kind, with_clean
 from .own_reading import read_records
 from .own_records import Records, class_names
@@ -76,11 +77,19 @@ def own_parts(
     return OwnParts(
         parts,
         names,
-        _remarks(everything, repeats),
+        _remarks(everything, repeats) + _of_other_types(user_path(data)),
         name,
         everything.ids,
         test_checked=test is not None,
     )
+
+
+def _of_other_types(data: Path) -> tuple[str, ...]:
+    others = other_images(data) if data.is_dir() else []
+    if not others:
+        return ()
+    types = ", ".join(sorted(set(others)))
+    return (f"{len(others)} pictures are of types that are not read ({types}): they are left out",)
 
 
 def _remarks(everything: Records, repeats: Repeats) -> tuple[str, ...]:

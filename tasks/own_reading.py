@@ -67,13 +67,14 @@ def read_folders(root: Path) -> dict[str, Records]:
 
 
 def _part(root: Path, names: tuple[str, ...]) -> Path | None:
-    """Return the folder of a part: one of these names, with folders in it.
+    """Return the folder of a part: one of these names in any case, with folders in it.
 
     A class may be called "train", too. Its folder has images in it.
     """
+    folders = {entry.name.lower(): entry for entry in sorted(root.iterdir()) if entry.is_dir()}
     for name in names:
-        folder = root / name
-        if folder.is_dir() and any(entry.is_dir() for entry in folder.iterdir()):
+        folder = folders.get(name)
+        if folder is not None and any(entry.is_dir() for entry in folder.iterdir()):
             return folder
     return None
 

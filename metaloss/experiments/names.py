@@ -27,6 +27,7 @@ RESERVED = {
     "hyperparameters.png",
     "hyperparameters.svg",
     "report.html",
+    "comparison.html",
     "folds",
     "held-out",
     "tensorboard",

@@ -194,6 +194,7 @@ def _check_new(path: Path) -> None:
         require(
             not holds_run(path),
             f"{path}: expected a new or an empty folder, got one with a run in it; --resume goes "
-            "on with it (from Python: RunFolder(path, resume=True))",
+            f"on with it (with one of metaloss.fit: metaloss train {path}/config.gin --out {path} "
+            "--resume; in an experiment of your own: RunFolder(path, resume=True))",
         )
         raise

@@ -39,6 +39,12 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check the numbers, and make those of NumPy Python's, as gin writes them."""
+        for name in ("model", "weights"):
+            value = getattr(self, name)
+            require(
+                value is None or isinstance(value, str),
+                f"--{name}: expected a name, got a {type(value).__name__}",
+            )
         least = {"size": 1, "epochs": 1, "batch_size": 2, "meta_every": 1, "held_out": 0}
         for name, low in least.items():
             value = getattr(self, name)
@@ -124,6 +130,11 @@ def choose(facts: Facts, options: Options) -> Choices:
     require(batch <= train, f"--batch-size: expected at most {train} training samples, got {batch}")
     epochs = options.epochs or _epochs(train // batch, pretrained=pretrained)
     steps = epochs * (train // batch)
+    require(
+        options.meta_every is None or facts.clean > 0,
+        "--meta-every: expected checked labels beside it (--clean), for without them no meta steps "
+        "are made",
+    )
     meta_every = (options.meta_every or _meta_every(steps)) if facts.clean else 0
     flip = None
     if facts.images:

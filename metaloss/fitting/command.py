@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from metaloss.checks import InputError, require
 from metaloss.experiments import RunFolder
 from metaloss.experiments.finished import Choice
+from metaloss.experiments.run_folder import holds_run
 from metaloss.files import user_path
 from metaloss.fitting.choices import Choices, Options, choose
 from metaloss.fitting.facts import Facts, facts_of
@@ -61,6 +64,12 @@ class Places:
         data = moved(self.data)
         assert data is not None
         return replace(self, data=data, clean=moved(self.clean), test=moved(self.test))
+
+    def remove(self) -> None:
+        """Remove the files."""
+        for path in (self.data, self.clean, self.test):
+            if path is not None:
+                Path(path).unlink()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,12 +119,22 @@ def fit_data(places: Places, options: Options, settings: Settings, folder: RunFo
     Raises:
         InputError: the data cannot be read or used, or the folder cannot be written to.
     """
+    for given in (places.data, places.clean, places.test):
+        _check_outside(folder.path, given)
     found = own_parts(places.data, clean=places.clean, test=places.test, label=places.label)
+    if "clean" in found.parts:
+        checked = sorted(set(found.parts["clean"].labels))
+        require(
+            len(checked) > 1,
+            f"{places.clean}: expected checked labels of two classes or more (clean), got "
+            f"{checked[0]!r} alone",
+        )
     facts = facts_of(found)
     choices = choose(facts, options)
     read = _read(found, facts, choices, strict=settings.strict)
     # Images that cannot be read are no samples to choose batches and held-out samples by.
     facts = replace(facts, samples=len(read.source.train), clean=len(read.source.clean or ()))
+    _check_every_class(read, str(places.data))
     choices = choose(facts, options)
     _show(facts, choices, read.remarks)
     with folder:
@@ -132,11 +151,42 @@ def fit_data(places: Places, options: Options, settings: Settings, folder: RunFo
         )
         first, *others = config.files
         lines = (*config.bindings, *settings.bindings)
-        run(first, folder, others, lines, tensorboard=settings.tensorboard)
+        try:
+            run(first, folder, others, lines, tensorboard=settings.tensorboard)
+        except InputError:
+            if settings.keep_data and not holds_run(folder.path):  # it was refused
+                places.remove()
+            raise
     finished, judged = judge_run(
         folder.path, Choice(method=LEARNED), top=settings.top, checked=_checked(found, places)
     )
     return Outcome(found, finished, judged)
+
+
+def _check_outside(folder: Path, data: str | Path | None) -> None:
+    """Refuse a folder for the run that is inside of the data: its pictures would be samples."""
+    if data is None or not user_path(data).is_dir():
+        return
+    place = user_path(data).resolve()
+    require(
+        not folder.resolve().is_relative_to(place),
+        f"out: expected a folder outside of the data in {place}, for the pictures of a run would "
+        f"be taken for samples, got {folder}; name another with --out",
+    )
+
+
+def _check_every_class(read: OwnSource, data: str) -> None:
+    """Refuse data without a training sample of each class."""
+    train = read.source.train
+    counts = torch.as_tensor(train.targets).bincount(minlength=len(train.class_names))
+    empty = [
+        name for name, count in zip(train.class_names, counts.tolist(), strict=True) if not count
+    ]
+    require(
+        not empty,
+        f"{data}: expected training samples of each class, got none of "
+        f"{', '.join(map(repr, empty))}: they cannot be read, or all of them are clean samples",
+    )
 
 
 def _checked(found: OwnParts, places: Places) -> dict[str, str]:

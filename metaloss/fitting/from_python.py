@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import warnings
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    import torch
+
     from metaloss.fitting.command import Outcome, Places
     from metaloss.fitting.fitted import Fitted, TemporaryFolder
 
@@ -28,7 +29,7 @@ def fit(
     label: str = "label",
     baseline: bool = False,
     seed: int = 0,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     strict: bool = False,
     verbose: bool = False,
     model: str | None = None,
@@ -93,6 +94,7 @@ def fit(
         True
     """
     # Not above: `import metaloss` is light.
+    from metaloss.checks import check_at_least
     from metaloss.experiments import RunFolder
     from metaloss.fitting.choices import Options
     from metaloss.fitting.command import Settings, fit_data
@@ -113,8 +115,8 @@ def fit(
     with _places(data, labels, clean, test, label) as (places, classes):
         settings = Settings(
             baseline=baseline,
-            seeds=(operator.index(seed),),
-            device=device,
+            seeds=(check_at_least("seed", seed, 0),),
+            device=None if device is None else str(device),  # a torch.device, too
             strict=strict,
             keep_data=classes is not None,
         )
@@ -161,7 +163,8 @@ def _places(
         except InputError as error:  # the caller gave arrays, and knows no such files
             said = str(error)
             for argument in ("data", "clean", "test"):
-                said = said.replace(str(getattr(written, argument)), argument)
+                place = getattr(written, argument)
+                said = said if place is None else said.replace(str(place), argument)
             raise InputError(said) from None
 
 

@@ -172,7 +172,13 @@ def _pair(samples: Any, name: str) -> Samples:
 
 
 def _positions(clean: Any, samples: int) -> list[int]:
-    chosen = as_array(clean)
+    try:
+        chosen = as_array(clean)
+    except ValueError:
+        raise InputError(
+            "clean: expected positions or a mask of the samples, or a pair in round brackets, "
+            f"(inputs, labels), got a {type(clean).__name__} of other things"
+        ) from None
     if chosen.dtype == bool:
         require(
             chosen.shape == (samples,),

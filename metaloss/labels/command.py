@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 
-from metaloss.checked_labels import checked_labels
+from metaloss.checked_labels import CHECKED, checked_labels
 from metaloss.checks import InputError, check_at_least, require
 from metaloss.console import observer, say
 from metaloss.experiments import RunFolder
@@ -74,6 +74,7 @@ def judge_run(
         out = user_path(out)
         require(out.suffix.lower() != ".png", f"out: expected the name of a CSV file, got {out}")
         check_file_place("out", out)
+        _kept(out)
     if folds is None:
         found = read_run(run, choice)
     else:
@@ -90,7 +91,7 @@ def judge_run(
         found.judged_ids,
         column="id" if found.paths is None else "path",
         score=ranked_by,
-        checked={**(checked or {}), **(checked_labels(place) or {})},
+        checked={**(checked or {}), **_kept(place)},
     )
     files = {CSV: text.encode(errors="surrogateescape")}
     files |= _pictures(found, judged, ranked_by, top, for_the_page=out is None)
@@ -111,6 +112,18 @@ def judge_run(
             # The labels are found: the page may not make that fail.
             write_or_warn(partial(write_again, folder, found.components))
     return found, judged
+
+
+def _kept(place: Path) -> dict[str, str]:
+    """Return the checked labels of a file that is written again; refuse a file of another kind."""
+    found = checked_labels(place)
+    require(
+        found is not None or not place.is_file() or place.stat().st_size == 0,
+        f"{place}: expected a list of labels, to be written again, with the columns "
+        f"{CHECKED!r} and 'path' or 'id', in UTF-8; got another file; move it away, or name "
+        "another with --out",
+    )
+    return found or {}
 
 
 def _pictures(

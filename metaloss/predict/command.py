@@ -20,6 +20,8 @@ from metaloss.predict.network import RunNetwork, read_network
 from metaloss.predict.predictions import predicted
 from metaloss.predict.table import csv_rows, csv_titles
 
+_TEXT = {"", ".csv", ".tsv", ".txt"}  # not the name of an image that is there
+
 
 def predict_to(
     run: Path,
@@ -50,6 +52,7 @@ def predict_to(
     if out is not None:
         out = user_path(out)
         check_file_place("out", out)
+        require(out.suffix.lower() in _TEXT, f"out: expected the name of a CSV file, got {out}")
         require(
             not (out.exists() and user_path(data).exists() and out.samefile(user_path(data))),
             f"out: expected another file than the data, got {out}",

@@ -29,6 +29,9 @@ from metaloss.report.svg import style
 NAME = "report.html"
 """The file's name in the folder of a run."""
 
+OF_SEVERAL = "comparison.html"
+"""The name of a page about several folders, in the first of them."""
+
 SECTIONS: tuple[Callable[[Report], str], ...] = (
     results,
     warnings,
@@ -58,7 +61,8 @@ def write_report(
     Args:
         folders: the folders of one or more experiments. Of several, all methods stand in one table
             and in the same charts.
-        out: the file; by default ``report.html`` in the first folder.
+        out: the file; by default ``report.html`` in the folder, or ``comparison.html`` in the first
+            of several.
         components: classes of your own that the adjusters' cards name.
 
     Returns:
@@ -77,9 +81,14 @@ def write_report(
         metaloss.checks.InputError: /...: expected the folder of a run (of metaloss fit or ...
     """
     report = gather(folders, components)
-    path = report.sources[0].path / NAME if out is None else user_path(out)
+    name = NAME if len(report.sources) == 1 else OF_SEVERAL
+    path = report.sources[0].path / name if out is None else user_path(out)
     require(not path.is_dir(), f"{path}: expected a place for a file, got a folder")
     require(path.parent.is_dir(), f"{path}: expected a file in a folder that exists, got none")
+    require(
+        path.suffix.lower() in {".html", ".htm"},
+        f"out: expected the name of an HTML file, got {path}",
+    )
     # Names of files may hold bytes that are no text.
     write_atomically(path, page(report).encode(errors="replace"))
     return path

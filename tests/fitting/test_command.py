@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from metaloss.cli import app
 from metaloss.models import torchvision_model
 from metaloss.predict import predict_run
 from metaloss.tasks.own_data import own_data
+from metaloss.tasks.own_parts import own_parts
 
 FEW = ("--epochs", "2", "--batch-size", "8")
 
@@ -240,9 +242,43 @@ def test_all_samples_are_trained_on_and_ranked(table: Path, tmp_path: Path) -> N
         (("table.csv", "--label", "kind"), "labels named 'kind'"),
         (("table.csv", "--clean", "nothing.txt"), "nothing.txt"),
         (("table.csv", "--resume"), "--resume: expected --out"),
+        (("table.csv", "--meta-every", "5"), "--meta-every: expected checked labels beside it"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
     table: Path, refused: Callable[..., str], words: tuple[str, ...], said: str
 ) -> None:
     assert said in refused("fit", *words)
+
+
+def test_photos_that_a_run_cannot_be_made_of(photos: Path, refused: Callable[..., str]) -> None:
+    def said(*words: object) -> str:
+        return refused("fit", *map(str, words), *FEW)
+
+    assert "out: expected a folder outside of the data" in said(".")  # in ./runs by default
+    assert "out: expected a folder outside of the data" in said(photos, "--out", "photos/dark/run")
+    (photos.parent / "one.txt").write_text("dark/0.png\ndark/2.png\n")
+    assert "two classes or more (clean), got 'dark' alone" in said(photos, "--clean", "one.txt")
+    dark = [f"dark/{name}\n" for name in ["bad.jpg", *(f"{at}.png" for at in range(0, 24, 2))]]
+    (photos.parent / "all.txt").write_text("".join([*dark, "light/1.png\n"]))
+    for path in (photos / "light").iterdir():
+        path.write_bytes(b"no image")
+    assert "photos: expected training samples of each class, got none of 'light'" in said("photos")
+
+
+def test_folders_of_parts_in_capitals_and_pictures_of_other_types(
+    photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    for part in ("Train", "Test"):
+        shutil.copytree(photos, tmp_path / "data" / part)
+    for path in (tmp_path / "data" / "Test").rglob("*.*"):
+        path.write_bytes(path.read_bytes() + b"other")
+    for name in ("dark/1.gif", "light/2.HEIC", "light/notes.txt"):
+        (tmp_path / "data" / "Train" / name).write_bytes(b"")
+    found = own_parts(tmp_path / "data")
+    assert found.class_names == ("dark", "light")
+    assert len(found.parts["train"]) == len(found.parts["test"]) == 25
+    assert found.remarks[-1] == (
+        "2 pictures are of types that are not read (.gif, .heic): they are left out"
+    )

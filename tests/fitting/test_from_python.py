@@ -26,6 +26,9 @@ from metaloss.sklearn import RobustClassifier
 pytestmark = pytest.mark.filterwarnings("ignore:.*(meta steps or more|low margins to be)")
 
 
+CLOUDS = np.random.default_rng(0).normal(size=(20, 2))
+
+
 @pytest.fixture
 def clouds() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points of two clouds, their classes, and labels of which every fifth is wrong."""
@@ -213,12 +216,30 @@ def test_other_labels_beside_a_data_set_of_pairs(clouds) -> None:
             {"data": np.zeros((4, 2)), "labels": [0, 1] * 2, "test": (np.zeros((2, 2)), [0, 7])},
             "^test: expected labels of data ",
         ),
+        ({"data": CLOUDS, "labels": [0, 1] * 10, "seed": None}, "^seed: .* at least 0, got None"),
+        ({"data": CLOUDS, "labels": [0, 1] * 10, "model": torch.nn.ReLU()}, "model: .* got a ReLU"),
+        (
+            {"data": CLOUDS, "labels": [0, 1] * 10, "clean": [CLOUDS[:4], [0, 1, 0, 1]]},
+            r"a pair in round brackets, \(inputs, labels\), got a list of other things",
+        ),
         ({"data": np.zeros((4, 2)), "labels": range(4)}, "8 .*, two for each of 4 classes, got 4"),
     ],
 )
 def test_bad_input(arguments, words: str) -> None:
     with pytest.raises(InputError, match=words):
         metaloss.fit(**arguments)
+
+
+def test_a_run_that_is_refused_leaves_its_folder_free(tmp_path: Path) -> None:
+    labels = [0, 1] * 10
+    with pytest.raises(InputError, match="device: expected one that torch has here"):
+        metaloss.fit(CLOUDS, labels, out=tmp_path / "run", epochs=1, device="warp")
+    fitted = metaloss.fit(
+        CLOUDS, labels, out=tmp_path / "run", epochs=1, device=torch.device("cpu")
+    )
+    assert (fitted.folder / "data.npz").is_file()
+    with pytest.raises(InputError, match=r"metaloss train .*config.gin --out .* --resume"):
+        metaloss.fit(CLOUDS, labels, out=tmp_path / "run", epochs=1)
 
 
 @pytest.mark.exhaustive

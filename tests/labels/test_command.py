@@ -255,8 +255,32 @@ def test_places_where_no_file_can_be_are_refused_before_any_work(
         (tmp_path / "a.png", "out: expected the name of a CSV file"),
         (tmp_path, "out: expected the name of a file, got the folder"),
         (tmp_path / "no" / "a.csv", "out: expected a file in a folder that exists"),
+        (tmp_path / "mine.csv", "mine.csv: expected a list of labels, to be written again"),
     ):
+        (tmp_path / "mine.csv").write_text("my,data\n1,2\n")
         assert message in refusal(quick, "--out", place)
+    assert (tmp_path / "mine.csv").read_text() == "my,data\n1,2\n"
+
+
+@pytest.mark.parametrize("spoilt", ["UTF-16", "another title", "a line before"])
+def test_checked_labels_that_cannot_be_found_are_not_written_over(
+    quick: Path, tmp_path: Path, spoilt: str
+) -> None:
+    place = shutil.copytree(quick, tmp_path / "run")
+    labels = place / "labels.csv"
+    assert invoke("labels", place, "--top", 0).exit_code == 0
+    text = labels.read_text().replace(",no,\n", ",no,3\n", 1)
+    labels.write_text(text)
+    assert invoke("labels", place, "--top", 0).exit_code == 0 and ",no,3\n" in labels.read_text()
+    if spoilt == "UTF-16":
+        labels.write_text(text, encoding="utf-16")
+    elif spoilt == "another title":
+        labels.write_text(text.replace("checked_label", "Checked"))
+    else:
+        labels.write_text(f"sep=,\n{text}")
+    before = labels.read_bytes()
+    assert "labels.csv: expected a list of labels, to be written again" in refusal(place)
+    assert labels.read_bytes() == before
 
 
 def test_nothing_is_left_where_a_file_cannot_be_written(quick: Path, tmp_path: Path) -> None:

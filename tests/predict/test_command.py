@@ -98,6 +98,11 @@ def test_another_file(runs: Runs, tmp_path: Path) -> None:
     assert done.stdout == "" and f"12 predicted: {out}" in done.stderr
     assert rows(out.read_text(encoding="utf-8")) == predicted(*words)
     assert list(tmp_path.iterdir()) == [out]
+    picture = tmp_path / "0.png"
+    picture.write_bytes(b"mine")
+    done = invoke("predict", *words, "--out", picture)
+    assert str(done.exception).startswith("out: expected the name of a CSV file, got ")
+    assert picture.read_bytes() == b"mine"
 
 
 def test_method_and_seed(runs: Runs) -> None:

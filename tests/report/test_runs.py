@@ -21,7 +21,7 @@ from tests.report.parsed import parsed
 def test_several_runs_share_a_table_their_charts_and_a_page(copied) -> None:
     first, second = copied("comparison", "first"), copied("comparison", "second")
     path = write_report([first, second])
-    assert path == first / "report.html" and not (second / "report.html").exists()
+    assert path == first / "comparison.html" and not (second / "report.html").exists()
     page = parsed(path)
     rows = ["first: CE", "first: A-GCE", "second: CE", "second: A-GCE"]
     # The same labels: one column a task, and the mean over tasks.
@@ -131,3 +131,8 @@ def test_a_place_that_is_no_file_is_refused(made: Copy, tmp_path: Path) -> None:
         write_report([made("values")], tmp_path)
     with pytest.raises(InputError, match="expected a file in a folder that exists"):
         write_report([made("values")], tmp_path / "no" / "page.html")
+    picture = tmp_path / "0.png"
+    picture.write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"out: expected the name of an HTML file, got .*0.png"):
+        write_report([made("values")], picture)
+    assert picture.read_bytes() == b"mine"
