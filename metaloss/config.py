@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import gin
 
 from metaloss.checks import InputError, require
+from metaloss.files import read_text
 from metaloss.gin_errors import gin_errors
 from metaloss.gin_files import find, shipped
 from metaloss.gin_keys import check_keys, open_checked
@@ -112,6 +113,7 @@ def configuration(
             with gin_errors():
                 gin.parse_config(text)
             for path in paths:
+                read_text(path)  # gin would not say which file has other bytes
                 with gin_errors():
                     gin.parse_config_file(str(path))
             for binding in bindings:

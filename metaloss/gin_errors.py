@@ -29,6 +29,11 @@ def gin_errors(where: str = "") -> Iterator[None]:
         raise
     except tokenize.TokenError as error:
         raise InputError(f"{where}{error.args[0]} (line {error.args[1][0]})") from error
+    except RecursionError:  # its text, which gin made, is as deep; and so is its traceback
+        raise InputError(
+            f"{where}expected an end, got what contains or calls itself, such as a file that "
+            "includes itself"
+        ) from None
     except Exception as error:
         raise InputError(where + _plainly(error)) from error
 

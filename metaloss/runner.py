@@ -181,8 +181,9 @@ def build(parsed: Config) -> Any:
     )
     require(
         parsed.binds(cls, "methods"),
-        f"{cls.__name__}.methods: required, got nothing; to put learned adjusters on this task: "
-        "metaloss transfer CONFIG.gin --adjuster NAME",
+        f"{cls.__name__}.methods: required, got nothing; include a table of methods, such as "
+        "'tables/four_losses.gin', or put learned adjusters on this task: metaloss transfer "
+        "CONFIG.gin --adjuster NAME",
     )
     return parsed.build(cls)
 

@@ -87,6 +87,11 @@ def values_by_name(
 ) -> Float[Tensor, " hyperparameters"]:
     """Return the given values, checked, and those of ``otherwise`` for the other names."""
     names = [h.name for h in hyperparameters]
+    require(
+        isinstance(values, Mapping),
+        f"values: expected a dictionary by name, such as {{{(names or ['q'])[0]!r}: 0.7}}, got "
+        f"{values!r}",
+    )
     for name in values:
         require(name in names, f"values: expected names of ({', '.join(names)}), got {name!r}")
     return row(

@@ -126,6 +126,7 @@ class Lookback:
         check_one_of("strategy", strategy, STRATEGIES)
         self.strategy = strategy
         self.keep = check_in_range("keep", keep, 0.0)
+        require(isinstance(autocast, bool), f"autocast: expected True or False, got {autocast!r}")
         self.autocast = autocast
         self._watched: deque[Watched] = deque(maxlen=self.steps)
         self._used = False

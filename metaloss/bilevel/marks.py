@@ -9,6 +9,8 @@ import torch
 import torchopt
 from torch import Tensor, nn
 
+from metaloss.checks import InputError
+
 Optimizer = torch.optim.Optimizer | torchopt.Optimizer
 Mark = tuple[int, int]
 """The address of a tensor, and the number of in-place writes to it."""
@@ -35,4 +37,9 @@ def modes(model: nn.Module) -> list[bool]:
 
 
 def _mark(tensor: Tensor) -> Mark:
+    if tensor.layout != torch.strided:
+        raise InputError(
+            "model: expected dense gradients, got a sparse one; make the embedding with "
+            "sparse=False"
+        )
     return tensor.data_ptr(), tensor._version

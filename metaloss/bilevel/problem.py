@@ -17,7 +17,7 @@ from metaloss.bilevel.meta_loss import MetaLossFunction
 from metaloss.bilevel.network import Buffers, Params, buffers_replaced, copied, outputs_of
 from metaloss.bilevel.optimizers import FunctionalOptimizer
 from metaloss.bilevel.solution import Solution
-from metaloss.checks import InputError, check_labels, require
+from metaloss.checks import InputError, check_labels, require, seen
 from metaloss.kinds import CLASSIFICATION
 from metaloss.meta_losses import MetaLoss
 from metaloss.objective import AdjustedLoss
@@ -139,7 +139,13 @@ class Problem:
                 self.meta_batch.targets,
                 weighted=not self.meta_loss.noise_tolerant,
             )
-        return self.meta_loss(outputs, self.meta_batch.targets)
+        loss = self.meta_loss(outputs, self.meta_batch.targets)
+        require(
+            isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad,
+            "meta_loss: expected a function that returns the mean loss of the batch, a scalar with "
+            f"a gradient, got {seen(loss)}{'' if _has_grad(loss) else ' without a gradient'}",
+        )
+        return loss
 
     @contextmanager
     def at(
@@ -229,6 +235,10 @@ def joined(outputs: Sequence[Tensor]) -> Tensor:
         f"got {', '.join(str(list(each.shape)) for each in outputs)}; pad them alike",
     )
     return torch.cat(list(outputs)) if len(outputs) > 1 else outputs[0]
+
+
+def _has_grad(loss: object) -> bool:
+    return not isinstance(loss, Tensor) or loss.requires_grad
 
 
 def theta_of(criterion: AdjustedLoss) -> dict[str, nn.Parameter]:

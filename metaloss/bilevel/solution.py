@@ -53,10 +53,11 @@ class Solution:
             not any(found),
             "model: expected the same outputs from the same weights, batch and random numbers, and "
             "the gradient of these outputs, but two passes disagree, so the hypergradient would be "
-            "wrong; draw random numbers from torch's, NumPy's or Python's global generators, and "
-            "change nothing between calls; in a step that is looked back over, make the forward "
-            "pass first, and let the loss be the criterion's mean over exactly its batch, with the "
-            "criterion and the batch that step(...) was given",
+            "wrong. In a step that is looked back over, call zero_grad() before backward(), pass a "
+            "gradient scaler as step(..., scaler=...), make the forward pass first, and let the "
+            "loss be the criterion's mean over exactly its batch, with nothing added to it, by the "
+            "criterion and the batch that step(...) was given. In the model, draw random numbers "
+            "from torch's, NumPy's or Python's global generators, and change nothing between calls",
         )
 
     def with_checks_of(self, earlier: Solution | None) -> Solution:

@@ -120,7 +120,7 @@ class Ranged(_Narrowed):
                 f"{name}: expected a range (low, high), got {given!r}",
             )
         object.__setattr__(
-            self, "ranges", _FrozenDict({k: tuple(v) for k, v in self.ranges.items()})
+            self, "ranges", _FrozenDict({k: tuple(map(float, v)) for k, v in self.ranges.items()})
         )
         _ = self.hyperparameters
         for name, ends in self.ranges.items():

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metaloss.checks import check_made
+from metaloss.checks import check_made, require
 from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.losses import Fixed, LossFamily
 from metaloss.meta_losses.base import MetaLoss
@@ -44,6 +44,10 @@ class MeanLoss(MetaLoss):
     def __post_init__(self) -> None:
         """Check the values, and hold every hyperparameter fixed."""
         check_made("loss", self.loss, LossFamily)
+        require(
+            self.values is None or isinstance(self.values, Mapping),
+            f"values: expected a dictionary by name, such as {{'q': 0.7}}, got {self.values!r}",
+        )
         defaults = {h.name: h.default for h in self.loss.hyperparameters}
         fixed = Fixed(self.loss, {**defaults, **(self.values or {})})
         object.__setattr__(self, "values", fixed.values)  # a mapping that can be hashed

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.adjusters import ConstantAdjuster
+from metaloss.checks import check_made
 from metaloss.losses import LossFamily
 from metaloss.objective.criterion import Criterion
 from metaloss.objective.parts import features_of, predicted
@@ -104,6 +105,7 @@ class AdjustedLoss(Criterion):
             >>> AdjustedLoss.fixed(GCE(), {"q": 1.0})(torch.zeros(1, 2), torch.tensor([0]))
             tensor(0.5000)
         """
+        check_made("loss", loss, LossFamily)
         adjuster = ConstantAdjuster(loss.hyperparameters, values)
         settings: dict[str, Any] = {"reduction": reduction, "ignore_index": ignore_index}
         return cls(loss, None, adjuster, weight=weight, **settings)
@@ -209,7 +211,8 @@ class AdjustedLoss(Criterion):
         It has the criterion's class weights and ignored labels. The arguments are those of a call.
         """
         samples = self._samples(outputs, targets, None)
-        return plain(self.loss.kind, samples, self.weight, "mean")
+        with self._labels_named(samples):
+            return plain(self.loss.kind, samples, self.weight, "mean")
 
     def mean_of(
         self,
@@ -228,7 +231,8 @@ class AdjustedLoss(Criterion):
             weighted: whether to weight samples by the criterion's class weights.
         """
         samples = self._samples(outputs, targets, None)
-        losses = per_sample(samples.outputs, samples.targets)
+        with self._labels_named(samples):
+            losses = per_sample(samples.outputs, samples.targets)
         return reduced(losses, samples, self.weight if weighted else None, "mean")
 
     def hparams(
@@ -236,7 +240,8 @@ class AdjustedLoss(Criterion):
     ) -> Float[Tensor, "*shape hyperparameters"]:
         """Return the hyperparameters of each sample; arguments as for :meth:`per_sample`."""
         samples = self._samples(outputs, targets, index)
-        features = features_of(self.conditioner, samples, detach=self.detach)
+        with self._labels_named(samples):
+            features = features_of(self.conditioner, samples, detach=self.detach)
         return samples.shaped(predicted(self.adjuster, features))
 
     def features(
@@ -244,7 +249,8 @@ class AdjustedLoss(Criterion):
     ) -> Float[Tensor, "*shape features"]:
         """Return the features of each sample; arguments as for :meth:`per_sample`."""
         samples = self._samples(outputs, targets, index)
-        return samples.shaped(features_of(self.conditioner, samples, detach=self.detach))
+        with self._labels_named(samples):
+            return samples.shaped(features_of(self.conditioner, samples, detach=self.detach))
 
     def _adjusted(self, samples: Samples, *, track: bool, read: Samples | None = None) -> PerSample:
         """Return the losses and hyperparameters, a row for each sample and without weights."""

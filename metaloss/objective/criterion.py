@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -93,6 +94,15 @@ class Criterion(nn.Module, ABC):
             return Samples(*samples[:-1], finite=True)
         return samples
 
+    @contextmanager
+    def _labels_named(self, samples: Samples) -> Iterator[None]:
+        """Raise InputError where labels out of range made an operation of torch fail."""
+        try:
+            yield
+        except (IndexError, RuntimeError):
+            self.loss.kind.check_range(samples.outputs, samples.targets)
+            raise
+
     def prepare(self, targets: Labels, num_classes: int | None) -> None:
         """Pass the training targets to the conditioner, once before training.
 
@@ -122,7 +132,9 @@ class Criterion(nn.Module, ABC):
         For loops that use :meth:`per_sample` without ``track``, once in each ordinary step. It does
         not count a step: with ``total_steps``, call :meth:`per_sample` with ``track``.
         """
-        remember(self.conditioner, self._samples(outputs, targets, index))
+        samples = self._samples(outputs, targets, index)
+        with self._labels_named(samples):
+            remember(self.conditioner, samples)
 
     def progress(self, fraction: float) -> None:
         """Set the fraction of training that is done, which selects the snapshot."""

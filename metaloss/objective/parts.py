@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metaloss.adjusters import BaseAdjuster
+from metaloss.adjusters import BaseAdjuster, OracleAdjuster
 from metaloss.checks import (
     InputError,
     check_at_least,
@@ -15,7 +15,7 @@ from metaloss.checks import (
     require,
     seen,
 )
-from metaloss.conditioners import Conditioner
+from metaloss.conditioners import Conditioner, Flipped
 from metaloss.conditioners.base import features_declared, observed, tracked
 from metaloss.conditioners.margin import margins
 from metaloss.kinds import kind_of
@@ -43,6 +43,11 @@ def check_parts(loss: LossFamily, conditioner: Conditioner | None, adjuster: Bas
         adjuster.num_features in {None, given},
         f"adjuster: expected one that reads the conditioner's {given} features, "
         f"got one that reads {adjuster.num_features}",
+    )
+    require(
+        not isinstance(adjuster, OracleAdjuster) or isinstance(conditioner, Flipped),
+        "conditioner: expected Flipped(...) for an OracleAdjuster, which reads whether a label is "
+        f"wrong, got {type(conditioner).__name__}",
     )
     kind = None if conditioner is None else conditioner.kind
     require(

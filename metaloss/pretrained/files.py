@@ -15,7 +15,7 @@ from torch import Tensor
 
 from metaloss.adjusters import BaseAdjuster, ScheduledAdjuster
 from metaloss.adjusters.scheduled import check_until
-from metaloss.checks import InputError, check_finite, require
+from metaloss.checks import InputError, check_finite, check_made, require
 from metaloss.conditioners import Conditioner
 from metaloss.files import make_folder, user_path, write_together
 from metaloss.losses import LossFamily, toward_defaults
@@ -69,6 +69,7 @@ def save_adjuster(
         InputError: constructor arguments or ``about`` are not JSON, the snapshots are another
             adjuster's or do not ascend to 1, or ``strength`` is out of range.
     """
+    check_made("criterion", criterion, AdjustedLoss)
     adjuster, loss = criterion.adjuster, toward_defaults(criterion.loss, strength)
     if isinstance(adjuster, ScheduledAdjuster):  # one that was loaded
         states = [snapshot.state_dict() for snapshot in adjuster.adjusters]

@@ -136,13 +136,18 @@ class Sweep:
         path, axes = self.out / GRID_FILE, ", ".join(self.grid.axes)
         own = f"{Path(self.grid.experiment).name} with the axes {axes}\n"
         if not path.exists():
-            strange = [name for name in _OF_OTHERS if (self.out / name).exists()]
+            make_folder(self.out)
+            ours = {"errors", *(Path(cell.folder).parts[0] for cell, _ in self.runs)}
+            strange = sorted(
+                entry.name
+                for entry in self.out.iterdir()
+                if entry.name in _OF_OTHERS or (entry.is_dir() and entry.name not in ours)
+            )
             require(
                 not strange,
                 f"{self.out}: expected a new folder or that of a grid, found {', '.join(strange)} "
                 "of another command",
             )
-            make_folder(self.out)
             write_atomically(path, own.encode())
             return
         found = read_text(path)

@@ -9,7 +9,7 @@ from torch import nn
 from metaloss import InputError
 from metaloss.bilevel import Lookback
 from tests.bilevel.cases import OPTIMIZERS, learned, training
-from tests.bilevel.models import mlp
+from tests.bilevel.models import CLASSES, mlp
 from tests.helpers.hypergradients import Training
 
 pytestmark = pytest.mark.bad_input
@@ -229,3 +229,37 @@ def test_an_error_inside_the_step_is_passed_on() -> None:
 )
 def test_settings(settings: dict, word: str) -> None:
     refused(lambda: Lookback(**settings), f"{word}: expected")
+
+
+@pytest.mark.parametrize(
+    ("meta_loss", "got"),
+    [
+        (nn.CrossEntropyLoss(reduction="none"), "got torch.float64 [10]"),
+        (lambda outputs, targets: 1.0, "got a float"),
+        (lambda outputs, targets: outputs.detach().sum(), "[] without a gradient"),
+    ],
+)
+def test_a_meta_loss_that_is_no_scalar_with_a_gradient(meta_loss, got: str) -> None:
+    here, lookback = training(), Lookback(meta_loss=meta_loss)
+    step(here, lookback)
+    refused(lambda: ask(here, lookback), "meta_loss: expected a function that returns", got)
+
+
+def test_autocast_is_true_or_false() -> None:
+    refused(lambda: Lookback(autocast="bfloat16"), "autocast: expected True or False")  # type: ignore[arg-type]
+
+
+def test_sparse_gradients() -> None:
+    embedding = nn.Embedding(5, CLASSES, sparse=True).double()
+    criterion, optimizer = learned(), torch.optim.SGD(embedding.parameters(), lr=0.1)
+    words, targets = torch.arange(4), torch.arange(4) % CLASSES
+
+    def look() -> None:
+        lookback = Lookback()
+        with lookback.step(embedding, optimizer, criterion, (words, targets)):
+            optimizer.zero_grad()
+            criterion(embedding(words), targets).backward()
+            optimizer.step()
+        lookback.hypergradient((words, targets))
+
+    refused(look, "expected dense gradients, got a sparse one of", "sparse=False")

@@ -141,6 +141,17 @@ def test_what_is_wrong_in_a_file(
     matches(refused("train", str(path), "--out", "out"), said)
 
 
+def test_files_without_an_end_and_of_other_bytes(
+    refused: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("config")
+    (folder / "loop.gin").write_text("include 'loop.gin'\n")
+    (folder / "other.gin").write_bytes(b"\xff\xfe")
+    assert "a file that includes itself" in refused("train", str(folder / "loop.gin"))
+    line = refused("train", str(folder / "other.gin"))
+    assert "other.gin: expected a file of text, got other bytes" in line
+
+
 def test_noise_without_its_rate(
     refused: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from metaloss import AdjustedLoss, Adjuster, ConstantAdjuster, InputError, OracleAdjuster
-from metaloss.conditioners import Concat, Flipped, LossValue, Margin, MovingAverage
+from metaloss.conditioners import ClassMargins, Concat, Flipped, LossValue, Margin, MovingAverage
 from metaloss.losses import GCE, JS, SL, CrossEntropy, PolySoft, Ranged
+from metaloss.meta_losses import MeanLoss
 
 pytestmark = pytest.mark.bad_input
 
@@ -36,6 +37,22 @@ def refused(action, *words: str) -> None:
     assert "\n" not in message
     for word in ("expected", *words):
         assert word in message, message
+
+
+def test_parts_of_another_kind():
+    refused(lambda: AdjustedLoss.fixed("gce"), "loss: expected a LossFamily, got a str")  # type: ignore[arg-type]
+    refused(lambda: AdjustedLoss.fixed(GCE(), 0.7), "dictionary by name, such as {'q': 0.7}")  # type: ignore[arg-type]
+    refused(lambda: MeanLoss(GCE(), 0.5), "values: expected a dictionary by name")  # type: ignore[arg-type]
+    oracle = OracleAdjuster(GCE().hyperparameters)
+    refused(lambda: AdjustedLoss(GCE(), Margin(), oracle), "Flipped(...)", "got Margin")
+
+
+@pytest.mark.parametrize("name", ["plain_loss", "hparams", "features", "observe", "per_sample"])
+def test_labels_out_of_range_in_other_calls(name: str):
+    conditioner = ClassMargins()
+    criterion = AdjustedLoss(GCE(), conditioner, Adjuster.for_loss(GCE(), conditioner))
+    criterion.prepare(TARGETS, 3)
+    refused(lambda: getattr(criterion, name)(OUTPUTS, TARGETS + 3), "labels in 0..2", "3..5")
 
 
 # The checks come before the conditioner: one without and one that needs sample ids will do.

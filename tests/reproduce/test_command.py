@@ -226,6 +226,14 @@ class TestReproduce:
         said = f"{target}: expected no --only or --gin_param, since it is made without runs"
         assert line.endswith(said)
 
+    def test_a_folder_of_something_else(self, refused: Callable[..., str], tmp_path: Path) -> None:
+        (tmp_path / "photos" / "cats").mkdir(parents=True)
+        for target in ("theorems", "figure3", "table1", "all"):
+            line = refused("reproduce", target, "--out", "photos")
+            assert "photos: expected a new folder or that of an earlier call, found cats" in line
+        (tmp_path / "file").write_text("mine")
+        assert "file" in refused("reproduce", "theorems", "--out", "file")
+
     def test_unknown_targets_and_scales(self, refused: Callable[..., str]) -> None:
         assert "expected one of table1, table2," in refused("reproduce", "table7")
         line = refused("reproduce", "table1", "--scale", "huge")

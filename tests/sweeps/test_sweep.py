@@ -109,6 +109,13 @@ def test_another_run_in_the_folder_is_refused_and_kept(tmp_path: Path) -> None:
     assert same.unfinished == []
 
 
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "cats").mkdir()
+    with pytest.raises(InputError, match="expected a new folder or that of a grid, found cats of"):
+        Sweep(grid({"CE": CE}, seeds=(0,)), tmp_path).run(Local())
+    assert [path.name for path in tmp_path.iterdir()] == ["cats"]
+
+
 @pytest.mark.parametrize("name", ["config.gin", "results.json"])
 def test_the_results_of_another_command_are_refused_and_kept(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("of a training")
