@@ -16,10 +16,10 @@ CE: Way = ("defaults", "CE")
 # By name: the variant and the method of the study's table, and how it is drawn.
 METHODS: dict[str, tuple[Way, str, str]] = {
     "label smoothing": (("others", "LabelSmoothing"), "+", "#8a8a8a"),
-    "GCE": (("defaults", "GCE"), "1", "#8a8a8a"),
-    "SL": (("defaults", "SL"), "2", "#8a8a8a"),
-    "PolySoft": (("defaults", "PolySoft"), "3", "#8a8a8a"),
-    "JS": (("defaults", "JS"), "4", "#8a8a8a"),
+    "GCE": (("defaults", "GCE"), "$G$", "#777777"),
+    "SL": (("defaults", "SL"), "$S$", "#777777"),
+    "PolySoft": (("defaults", "PolySoft"), "$P$", "#777777"),
+    "JS": (("defaults", "JS"), "$J$", "#777777"),
     "MW-Net": (("others", "MW-Net"), "o", "#8a8a8a"),
     "clean samples": (("recommended-clean", "recommended"), "o", "#3d78c9"),
     "noisy samples": (("shared-warm3", "A-SL"), "P", "#9a6fb0"),
@@ -45,12 +45,15 @@ def draw(runs: Sequence[Run], path: Path) -> None:
     """Draw each method's accuracy less that of cross entropy, over the seeds that both have."""
     plt.rcParams["svg.hashsalt"] = "metaloss"  # the same file each time
     cells = sorted({(run.data, run.noise) for run in runs if run.variant == "defaults"})
-    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.32 * len(cells)), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.42 * len(cells)), layout="constrained")
     for name, (way, marker, color) in METHODS.items():
         gains = [gain(runs, *cell, way, CE) for cell in cells]
-        points = [(each, place) for place, each in enumerate(gains) if each is not None]
-        fill = "none" if name == "MW-Net" else color
-        axes.plot(*zip(*points, strict=True), marker, color=color, markerfacecolor=fill, label=name)
+        below = 0.18 if name in OURS else -0.18  # ours stand in the lower half of a task's row
+        points = [(each, place + below) for place, each in enumerate(gains) if each is not None]
+        style = {"color": color, "markerfacecolor": "none" if name == "MW-Net" else color}
+        axes.plot(*zip(*points, strict=True), linestyle="", marker=marker, label=name, **style)
+    for place in range(len(cells) - 1):
+        axes.axhline(place + 0.5, color="#e6e6e6", linewidth=0.8, zorder=0)
     axes.axvline(0, color="#d1583d", linewidth=1, zorder=0, label="cross entropy")
     axes.set_yticks(range(len(cells)), [f"{data}, {noise}" for data, noise in cells])
     axes.invert_yaxis()

@@ -42,6 +42,8 @@ def listing(
         Text(
             "Figures: means over noisy held-out tasks, not the same ones in each table.\n"
             "CE: cross entropy. Default: the loss with its default hyperparameters.\n"
+            "An adjuster below its default here may be above it on other data, and the reverse:\n"
+            "docs/reference/transfer-results.md. If you can, try the default beside.\n"
             + (COST if costs else "")
             + "To use one: metaloss.from_pretrained(NAME), metaloss transfer --adjuster NAME."
         ),
