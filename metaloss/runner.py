@@ -21,9 +21,9 @@ from metaloss.diagnostics import Learned, draw_learned
 from metaloss.diagnostics.figures.drawing import save
 from metaloss.diagnostics.score_files import write_table
 from metaloss.experiments import Comparison, Experiment, MetaTraining, RunFolder, transferred
-from metaloss.experiments.cross_entropy import below_in
-from metaloss.experiments.finished import check_no_task, chosen_task, config_of
-from metaloss.experiments.score_table import table_of_rows
+from metaloss.experiments.records.finished import check_no_task, chosen_task, config_of
+from metaloss.experiments.tables.score_table import table_of_rows
+from metaloss.experiments.warnings.cross_entropy import below_in
 from metaloss.pretrained import load_adjuster
 from metaloss.processes import alone, check_same_text, rank
 from metaloss.report import write_report

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from metaloss.experiments import RunFolder
-from metaloss.experiments.run_folder import holds_run
+from metaloss.experiments.records.run_folder import holds_run
 
 
 class Stopped(Exception):  # noqa: N818 - stopping a run is not an error

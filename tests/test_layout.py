@@ -33,12 +33,11 @@ LAYERS = [
     {"experiments", "recommendation"},
     {"bench", "diagnostics", "console", "config"},
     {"report"},
-    {"cli_options", "runner", "stopping"},
+    {"runner", "stopping"},
     {"labels", "predict", "sweeps"},
     {"fitting"},
     {"sklearn"},
     {"reproduce"},
-    {"cli_fit", "cli_labels", "cli_predict", "cli_show", "cli_sweeps"},
     {"cli"},
     {"__main__"},
 ]

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metaloss.bilevel.torch_rules import as_real
+from metaloss.bilevel.optimizer.torch_rules import as_real
 from metaloss.processes import mean_over
 
 

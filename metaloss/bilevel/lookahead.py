@@ -11,18 +11,18 @@ from torch import Tensor, nn
 from torchopt.base import GradientTransformation
 
 from metaloss.arguments import check_arguments
-from metaloss.bilevel.auto import auto
 from metaloss.bilevel.batches import AnyBatch, as_batch
-from metaloss.bilevel.clipping import Clip
-from metaloss.bilevel.difference import difference
 from metaloss.bilevel.meta_loss import MetaLossFunction, checked_meta_loss
-from metaloss.bilevel.mixed import mixed
-from metaloss.bilevel.optimizers import check_leaves_alone, functional
+from metaloss.bilevel.optimizer.clipping import Clip
+from metaloss.bilevel.optimizer.optimizers import check_leaves_alone, functional
 from metaloss.bilevel.preconditions import check_model, check_no_step_hooks, isolated
 from metaloss.bilevel.problem import Problem, Rehearsal, theta_of
 from metaloss.bilevel.solution import Solution
-from metaloss.bilevel.unroll import unroll
-from metaloss.bilevel.wrapped import unwrapped, unwrapped_optimizer
+from metaloss.bilevel.strategies.auto import auto
+from metaloss.bilevel.strategies.difference import difference
+from metaloss.bilevel.strategies.mixed import mixed
+from metaloss.bilevel.strategies.unroll import unroll
+from metaloss.bilevel.watching.wrapped import unwrapped, unwrapped_optimizer
 from metaloss.checks import check_at_least, check_in_range, check_one_of, require
 from metaloss.objective import AdjustedLoss
 from metaloss.processes import check_same
@@ -64,7 +64,7 @@ class Lookahead:
         transform: a TorchOpt gradient transformation to look ahead with, from a fresh state,
             instead of the live optimizer's step. TorchOpt's own momentum remembers in a closure
             whether it has been called: with dampening, use
-            ``metaloss.bilevel.transforms.heavy_ball``.
+            ``metaloss.bilevel.optimizer.transforms.heavy_ball``.
         hold_norm: the fraction, from 0 to 1, of the derivative through the norm of each step's
             gradient to leave out. With 1 the norm is held fixed: the hypergradient then concerns
             the direction of a step but not its length, which the learning rate sets. With 0 and one

@@ -10,23 +10,23 @@ import torch
 import torchopt
 from torch import Tensor, nn
 
-from metaloss.bilevel.adjoint import Derivatives, through_steps
-from metaloss.bilevel.auto import auto
 from metaloss.bilevel.batches import AnyBatch, as_batch, as_batches
-from metaloss.bilevel.clipping import Clip
-from metaloss.bilevel.difference import CentralDifferences
-from metaloss.bilevel.double_backward import DoubleBackward
 from metaloss.bilevel.lookahead import STRATEGIES
-from metaloss.bilevel.marks import Optimizer, marks, modes, state_marks
 from metaloss.bilevel.meta_loss import MetaLossFunction, checked_meta_loss
-from metaloss.bilevel.mixed import Mixed
 from metaloss.bilevel.network import copied
+from metaloss.bilevel.optimizer.clipping import Clip
 from metaloss.bilevel.preconditions import isolated
 from metaloss.bilevel.problem import Problem, theta_of
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.step import Step
-from metaloss.bilevel.watch import Setting, Watched, Watching
-from metaloss.bilevel.wrapped import unwrapped, unwrapped_optimizer
+from metaloss.bilevel.strategies.adjoint import Derivatives, through_steps
+from metaloss.bilevel.strategies.auto import auto
+from metaloss.bilevel.strategies.difference import CentralDifferences
+from metaloss.bilevel.strategies.double_backward import DoubleBackward
+from metaloss.bilevel.strategies.mixed import Mixed
+from metaloss.bilevel.watching.marks import Optimizer, marks, modes, state_marks
+from metaloss.bilevel.watching.watch import Setting, Watched, Watching
+from metaloss.bilevel.watching.wrapped import unwrapped, unwrapped_optimizer
 from metaloss.checks import check_at_least, check_in_range, check_one_of, require
 from metaloss.objective import AdjustedLoss
 from metaloss.processes import check_same

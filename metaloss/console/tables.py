@@ -8,8 +8,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from metaloss.experiments.score_table import ScoreTable, of_last
-from metaloss.experiments.table_formats import NOTHING, beside, counted, shown
+from metaloss.experiments.tables.score_table import ScoreTable, of_last
+from metaloss.experiments.tables.table_formats import NOTHING, beside, counted, shown
 from metaloss.kinds import CLASSIFICATION, METRICS, Metric
 
 STYLES = {"best": "bold", "tied": "italic", "": ""}

@@ -6,7 +6,7 @@ from typing import Any
 
 from metaloss.checks import InputError, is_number
 from metaloss.experiments import RunFolder
-from metaloss.experiments.names import slug
+from metaloss.experiments.records.names import slug
 from metaloss.training.observe import Forwarding, Observer, RunInfo
 
 _PLACES = ("train", "test", "validation", "meta")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from metaloss.diagnostics.figures.drawing import save
 from metaloss.diagnostics.score_plot import draw_scores
-from metaloss.experiments.score_table import ScoreTable
-from metaloss.experiments.table_formats import to_csv, to_latex, to_markdown
+from metaloss.experiments.tables.score_table import ScoreTable
+from metaloss.experiments.tables.table_formats import to_csv, to_latex, to_markdown
 from metaloss.files import write_together
 
 ENDINGS = (".csv", ".md", ".tex", ".png", ".svg")

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metaloss.diagnostics.figures.drawing import legend_below, plain_text, save
-from metaloss.experiments.score_table import ScoreTable
+from metaloss.experiments.tables.score_table import ScoreTable
 
 SEED, MEAN, BEST, PUBLISHED = "#9aa7b1", "#2f6f9f", "#c8553d", "#24333d"
 CLOSE = 10.0

@@ -1,13 +1,13 @@
 """Experiments: methods, tasks and seeds, what they write to disk, and the tables they make."""
 
 from metaloss.experiments.comparison import Comparison
-from metaloss.experiments.confusion import Confusion, read_confusion
 from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.forward import Forward
 from metaloss.experiments.meta_training import MetaTraining
 from metaloss.experiments.methods import Adjusted, Conventional, Method, Oracle, Transferred
 from metaloss.experiments.recording import Recorded, recorded
-from metaloss.experiments.run_folder import RunFolder
+from metaloss.experiments.records.confusion import Confusion, read_confusion
+from metaloss.experiments.records.run_folder import RunFolder
 from metaloss.experiments.samples import collect
 from metaloss.experiments.searched import Searched
 from metaloss.experiments.settings import RunSettings

@@ -13,10 +13,10 @@ from metaloss.arguments import check_arguments
 from metaloss.complaints import refusing
 from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.methods import Method
-from metaloss.experiments.names import slug
 from metaloss.experiments.part_observer import PartObserver
 from metaloss.experiments.preflight import check_specs
-from metaloss.experiments.run_folder import Documents, RunFolder
+from metaloss.experiments.records.names import slug
+from metaloss.experiments.records.run_folder import Documents, RunFolder
 from metaloss.experiments.settings import RunSettings
 from metaloss.machine import environment, threads
 from metaloss.training.observe import Observer

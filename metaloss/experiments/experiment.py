@@ -10,15 +10,15 @@ from typing import Any
 from torch import nn
 
 from metaloss.arguments import check_arguments
-from metaloss.experiments.beforehand import warned_before
 from metaloss.experiments.makers import make_task
 from metaloss.experiments.methods import Method
-from metaloss.experiments.names import check_names
 from metaloss.experiments.preflight import check_fit
-from metaloss.experiments.results import row
-from metaloss.experiments.run_folder import Documents, RunFolder
+from metaloss.experiments.records.names import check_names
+from metaloss.experiments.records.run_folder import Documents, RunFolder
 from metaloss.experiments.settings import RunSettings
+from metaloss.experiments.tables.results import row
 from metaloss.experiments.trainer import Trainer
+from metaloss.experiments.warnings.beforehand import warned_before
 from metaloss.machine import environment, threads
 from metaloss.processes import alone
 from metaloss.training.observe import Observer, RunInfo

@@ -12,22 +12,22 @@ from torch import nn
 from metaloss.arguments import check_arguments
 from metaloss.checks import require
 from metaloss.complaints import refusing
-from metaloss.experiments.beforehand import warned_before
 from metaloss.experiments.cards import held_out_of, result_of, rounded
 from metaloss.experiments.comparison import Comparison
 from metaloss.experiments.experiment import Experiment
-from metaloss.experiments.identity import run_identity
-from metaloss.experiments.learned import doubts
 from metaloss.experiments.makers import make_task
 from metaloss.experiments.methods import Adjusted, Method, Transferred
-from metaloss.experiments.names import check_names
 from metaloss.experiments.preflight import check_fit, check_specs
+from metaloss.experiments.records.identity import run_identity
+from metaloss.experiments.records.names import check_names
+from metaloss.experiments.records.run_folder import Documents, RunFolder
+from metaloss.experiments.records.run_records import RunRecords
 from metaloss.experiments.resume import run_resumable
-from metaloss.experiments.run_folder import Documents, RunFolder
-from metaloss.experiments.run_records import RunRecords
 from metaloss.experiments.samples import pooled
 from metaloss.experiments.settings import RunSettings
 from metaloss.experiments.transfer import conventional
+from metaloss.experiments.warnings.beforehand import warned_before
+from metaloss.experiments.warnings.learned import doubts
 from metaloss.losses import toward_defaults
 from metaloss.machine import environment, threads
 from metaloss.objective import AdjustedLoss

@@ -14,7 +14,7 @@ from metaloss.checks import check_finite, check_labels, require, seen
 from metaloss.complaints import refusing
 from metaloss.experiments.makers import Distinct, shared, tensors
 from metaloss.experiments.methods import Method
-from metaloss.experiments.names import check_names
+from metaloss.experiments.records.names import check_names
 from metaloss.experiments.rehearsal import (
     Excerpt,
     check_meta_optimizer,

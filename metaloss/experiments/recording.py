@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.checks import InputError
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.run_records import RunRecords
 from metaloss.experiments.samples import collect
 from metaloss.randomness import randomness_restored
 from metaloss.training.mean_margins import MeanMargins

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from metaloss.experiments.checkpoint import load_latest, save_checkpoint
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.checkpoint import load_latest, save_checkpoint
+from metaloss.experiments.records.run_records import RunRecords
 from metaloss.experiments.settings import RunSettings
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Forwarding, Observer

@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from metaloss.experiments.beforehand import warned_before
 from metaloss.experiments.cards import about_meta_loss, rounded
-from metaloss.experiments.confusion import write_confusion
-from metaloss.experiments.given_up import given_up
-from metaloss.experiments.identity import run_identity
-from metaloss.experiments.learned import doubts
 from metaloss.experiments.methods import Method
 from metaloss.experiments.recording import margins_over_training, recorder, training_samples
-from metaloss.experiments.results import last_epochs_mean
+from metaloss.experiments.records.confusion import write_confusion
+from metaloss.experiments.records.identity import run_identity
+from metaloss.experiments.records.run_records import RunRecords
 from metaloss.experiments.resume import run_resumable
-from metaloss.experiments.run_records import RunRecords
 from metaloss.experiments.settings import RunSettings
 from metaloss.experiments.staged import PreliminaryRun, Staged
+from metaloss.experiments.tables.results import last_epochs_mean
+from metaloss.experiments.warnings.beforehand import warned_before
+from metaloss.experiments.warnings.given_up import given_up
+from metaloss.experiments.warnings.learned import doubts
 from metaloss.machine import environment
 from metaloss.pretrained import save_adjuster
 from metaloss.processes import check_same_text, on_first

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from metaloss.checks import InputError, require
 from metaloss.experiments import RunFolder
-from metaloss.experiments.finished import Choice
-from metaloss.experiments.run_folder import holds_run
+from metaloss.experiments.records.finished import Choice
+from metaloss.experiments.records.run_folder import holds_run
 from metaloss.files import user_path
 from metaloss.fitting.choices import Choices, Options, choose
 from metaloss.fitting.facts import Facts, facts_of

@@ -191,7 +191,7 @@ def _fitted(
     kept: TemporaryFolder | None,
 ) -> Fitted:
     from metaloss.experiments import RunFolder
-    from metaloss.experiments.finished import Choice
+    from metaloss.experiments.records.finished import Choice
     from metaloss.fitting.fitted import Fitted
     from metaloss.fitting.gin_lines import LEARNED
     from metaloss.predict import read_network

@@ -1,6 +1,6 @@
 """Finding wrong labels: scores of each label, and what is estimated of the noise."""
 
-from metaloss.experiments.finished import Choice
+from metaloss.experiments.records.finished import Choice
 from metaloss.labels.assessment import PREFERRED, SCORES, Assessment, assess, by_heart
 from metaloss.labels.confident import (
     LabelNoise,

@@ -17,8 +17,8 @@ from metaloss.checked_labels import CHECKED, checked_labels
 from metaloss.checks import InputError, check_at_least, require
 from metaloss.console import observer, say
 from metaloss.experiments import RunFolder
-from metaloss.experiments.finished import Choice
-from metaloss.experiments.noise_limit import lost_labels
+from metaloss.experiments.records.finished import Choice
+from metaloss.experiments.warnings.noise_limit import lost_labels
 from metaloss.files import check_file_place, user_path, write_together
 from metaloss.labels.assessment import Assessment, by_heart
 from metaloss.labels.crosscheck import cleanlab_scores

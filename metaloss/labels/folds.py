@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.checks import InputError, check_at_least, require
-from metaloss.experiments.names import slug
 from metaloss.experiments.part_observer import PartObserver
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.names import slug
+from metaloss.experiments.records.run_records import RunRecords
 from metaloss.experiments.trainer import Trainer
 from metaloss.files import make_folder
 from metaloss.labels.opening import OpenRun

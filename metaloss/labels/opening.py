@@ -14,17 +14,17 @@ from torch import Tensor, nn
 
 from metaloss.checks import InputError, require
 from metaloss.experiments import Comparison, Experiment, Method, RunFolder, RunSettings
-from metaloss.experiments.finished import (
+from metaloss.experiments.makers import make_task
+from metaloss.experiments.records.finished import (
     Choice,
     check_no_task,
     chosen_run,
     chosen_task,
     load_network,
 )
-from metaloss.experiments.identity import identity, samples_of
-from metaloss.experiments.makers import make_task
-from metaloss.experiments.names import slug
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.identity import identity, samples_of
+from metaloss.experiments.records.names import slug
+from metaloss.experiments.records.run_records import RunRecords
 from metaloss.files import read_text, user_path
 from metaloss.machine import threads
 from metaloss.runner import build, configuration_of

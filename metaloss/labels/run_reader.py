@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from metaloss.checks import check_at_least, require
-from metaloss.experiments.finished import Choice
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.finished import Choice
+from metaloss.experiments.records.run_records import RunRecords
 from metaloss.labels.assessment import Assessment, assess
 from metaloss.labels.folds import out_of_fold
 from metaloss.labels.held_out import HeldOut, final_margins, held_out_of, with_held_out

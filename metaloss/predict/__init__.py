@@ -1,6 +1,6 @@
 """Predictions of a finished run for data of your own."""
 
-from metaloss.experiments.finished import Choice
+from metaloss.experiments.records.finished import Choice
 from metaloss.predict.network import RunNetwork, read_network
 from metaloss.predict.parts import Skipped
 from metaloss.predict.predictions import Predictions, predict_run

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from metaloss.checks import require
 from metaloss.console import say
-from metaloss.experiments.finished import Choice
+from metaloss.experiments.records.finished import Choice
 from metaloss.files import check_file_place, user_path, writing_atomically
 from metaloss.predict.data import Data, open_data
 from metaloss.predict.network import RunNetwork, read_network

@@ -12,7 +12,7 @@ from torch import nn
 from metaloss.checks import require
 from metaloss.config import Config
 from metaloss.experiments import Comparison, Experiment
-from metaloss.experiments.finished import (
+from metaloss.experiments.records.finished import (
     Choice,
     check_no_task,
     chosen_run,
@@ -20,7 +20,7 @@ from metaloss.experiments.finished import (
     load_network,
     methods_and_seeds,
 )
-from metaloss.experiments.names import slug
+from metaloss.experiments.records.names import slug
 from metaloss.files import user_path
 from metaloss.inputs import Inputs
 from metaloss.machine import chosen_device

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.checks import InputError, check_at_least, require
-from metaloss.experiments.finished import Choice
+from metaloss.experiments.records.finished import Choice
 from metaloss.predict.data import Data, Source, open_data
 from metaloss.predict.network import RunNetwork, read_network
 from metaloss.predict.parts import Skipped

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from metaloss.experiments.names import slug
+from metaloss.experiments.records.names import slug
 from metaloss.report.doubtful_file import Doubtful, DoubtfulLabels, read_labels
 from metaloss.report.html import escaped, folded, paragraph, section, table
 from metaloss.report.records import LEARNED_ON, Source, Trained

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 
-from metaloss.experiments import cross_entropy
+from metaloss.experiments.warnings import cross_entropy
 from metaloss.report.html import bullets, paragraph, section
 from metaloss.report.records import Trained
 from metaloss.report.rows import Report

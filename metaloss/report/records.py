@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from metaloss.checks import InputError, require
-from metaloss.experiments.names import slug
-from metaloss.experiments.results import by_epoch
-from metaloss.experiments.run_folder import holds_run
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.names import slug
+from metaloss.experiments.records.run_folder import holds_run
+from metaloss.experiments.records.run_records import RunRecords
+from metaloss.experiments.tables.results import by_epoch
 from metaloss.files import read_text, user_path
 
 _HELD_OUT = "held-out"

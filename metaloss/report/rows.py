@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from metaloss.checks import require
-from metaloss.experiments.score_table import ScoreTable, of_last
+from metaloss.experiments.tables.score_table import ScoreTable, of_last
 from metaloss.kinds import CLASSIFICATION, METRICS, Metric
 from metaloss.report.html import folded
 from metaloss.report.records import Source, Trained, listed, read_source

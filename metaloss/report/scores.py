@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 
-from metaloss.experiments.score_table import Cell, ScoreTable
-from metaloss.experiments.table_formats import LEGEND, NOTHING, counted, shown
+from metaloss.experiments.tables.score_table import Cell, ScoreTable
+from metaloss.experiments.tables.table_formats import LEGEND, NOTHING, counted, shown
 from metaloss.report.html import escaped, folded, paragraph, section, table
 from metaloss.report.records import LEARNED_ON
 from metaloss.report.rows import Report

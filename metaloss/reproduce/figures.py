@@ -15,8 +15,8 @@ from metaloss.diagnostics.figures import (
     draw_figure9,
     draw_figure10,
 )
-from metaloss.experiments.run_records import RunRecords
-from metaloss.experiments.score_table import ScoreTable
+from metaloss.experiments.records.run_records import RunRecords
+from metaloss.experiments.tables.score_table import ScoreTable
 
 LOSSES = ("GCE", "SL", "PolySoft", "JS")
 SYMMETRIC = "symmetric 0.4"

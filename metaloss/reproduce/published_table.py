@@ -9,7 +9,7 @@ from pathlib import Path
 
 from metaloss.arguments import check_arguments
 from metaloss.checks import check_one_of
-from metaloss.experiments.score_table import Published
+from metaloss.experiments.tables.score_table import Published
 from metaloss.sweeps import Grid
 
 NUMBERS = Path(__file__).parent / "published"

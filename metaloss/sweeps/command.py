@@ -12,7 +12,7 @@ from rich.console import Console
 from metaloss.checks import require
 from metaloss.console import observer, say, score_table
 from metaloss.diagnostics.score_files import ENDINGS, write_table
-from metaloss.experiments.score_table import Published
+from metaloss.experiments.tables.score_table import Published
 from metaloss.sweeps.board import Board
 from metaloss.sweeps.local import Local
 from metaloss.sweeps.on_ray import OnRay

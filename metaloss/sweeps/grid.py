@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from metaloss.arguments import check_arguments
 from metaloss.checks import InputError, check_at_least, check_one_of, require
-from metaloss.experiments.names import check_names, slug
+from metaloss.experiments.records.names import check_names, slug
 
 SEED = "seed"
 

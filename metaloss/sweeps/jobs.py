@@ -14,7 +14,7 @@ from metaloss.checks import InputError, require
 from metaloss.complaints import refusing
 from metaloss.config import configuration, find
 from metaloss.experiments import Experiment, RunFolder
-from metaloss.experiments.run_folder import holds_run
+from metaloss.experiments.records.run_folder import holds_run
 from metaloss.files import read_text
 from metaloss.runner import build, run_parsed
 from metaloss.sweeps.grid import Grid, GridCell

@@ -10,8 +10,8 @@ from typing import Any
 
 from metaloss.checks import InputError
 from metaloss.complaints import one_line
-from metaloss.experiments.folder_lock import FolderInUseError
 from metaloss.experiments.part_observer import PartObserver
+from metaloss.experiments.records.folder_lock import FolderInUseError
 from metaloss.sweeps.jobs import Job
 from metaloss.sweeps.sweep import Outcome
 from metaloss.training.observe import Observer, RunInfo

@@ -17,7 +17,7 @@ from typing import Any
 
 from metaloss.checks import InputError
 from metaloss.complaints import one_line
-from metaloss.experiments.folder_lock import FolderInUseError
+from metaloss.experiments.records.folder_lock import FolderInUseError
 
 # What Fabric and torchrun tell the processes of a run; a run of its own must not read it.
 _OTHERS = ("LOCAL_RANK", "RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")

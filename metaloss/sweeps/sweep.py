@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, TypeAlias
 from metaloss.checks import InputError, require
 from metaloss.complaints import one_line
 from metaloss.experiments import RunFolder
-from metaloss.experiments.names import slug
-from metaloss.experiments.run_records import RunRecords
-from metaloss.experiments.score_table import Published, ScoreTable, titled
+from metaloss.experiments.records.names import slug
+from metaloss.experiments.records.run_records import RunRecords
+from metaloss.experiments.tables.score_table import Published, ScoreTable, titled
 from metaloss.files import check_place, make_folder, read_text, user_path, write_atomically
 from metaloss.kinds import METRICS
 from metaloss.sweeps.grid import Grid, GridCell

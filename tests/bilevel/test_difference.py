@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metaloss import InputError
 from metaloss.bilevel import Lookahead
-from metaloss.bilevel.difference import moved, scale_of
+from metaloss.bilevel.strategies.difference import moved, scale_of
 from tests.bilevel.cases import OPTIMIZERS, batch, learned, training
 from tests.bilevel.models import CLASSES, MODELS, Transformer, cnn, mlp
 from tests.bilevel.test_rules import Bag

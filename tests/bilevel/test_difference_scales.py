@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from metaloss import InputError
 from metaloss.bilevel import Lookahead
-from metaloss.bilevel.difference import by_size
+from metaloss.bilevel.strategies.difference import by_size
 from tests.bilevel.cases import learned, training
 from tests.bilevel.models import CLASSES
 from tests.helpers.hypergradients import Training, in_single, inner

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from metaloss.bilevel import optimizers
-from metaloss.bilevel.optimizers import functional
+from metaloss.bilevel.optimizer import optimizers
+from metaloss.bilevel.optimizer.optimizers import functional
 from tests.helpers import states
 
 S = torch.optim

@@ -9,7 +9,8 @@ import torch
 import torchopt
 from torch import nn
 
-from metaloss.bilevel import ClipNorm, ClipValue, Lookahead, Lookback, optimizers
+from metaloss.bilevel import ClipNorm, ClipValue, Lookahead, Lookback
+from metaloss.bilevel.optimizer import optimizers
 from metaloss.conditioners import Concat, Margin, MovingAverage, RunningMean
 from tests.bilevel.cases import OPTIMIZERS, SAMPLES, learned, training
 from tests.bilevel.models import CLASSES, MODELS, mlp

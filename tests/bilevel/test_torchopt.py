@@ -9,7 +9,7 @@ from torch import nn
 from torchopt.base import GradientTransformation
 
 from metaloss.bilevel import Lookahead
-from metaloss.bilevel.transforms import heavy_ball, root_mean_square
+from metaloss.bilevel.optimizer.transforms import heavy_ball, root_mean_square
 from tests.bilevel.cases import EXACT, batch, training
 from tests.bilevel.models import MODELS, mlp
 from tests.helpers.exhaustive import all_pairs

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from metaloss.bilevel.transforms import (
+from metaloss.bilevel.optimizer.transforms import (
     RootMeanSquareState,
     adaptive_moments,
     heavy_ball,

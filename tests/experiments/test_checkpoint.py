@@ -20,7 +20,7 @@ from metaloss.experiments import (
     Adjusted,
     RunFolder,
 )
-from metaloss.experiments.checkpoint import (
+from metaloss.experiments.records.checkpoint import (
     before,
     checkpoints,
     load_latest,

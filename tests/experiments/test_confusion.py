@@ -10,7 +10,7 @@ from torch import nn
 
 from metaloss.checks import InputError
 from metaloss.experiments import RunFolder, Searched, read_confusion
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.run_records import RunRecords
 from metaloss.losses import GCE
 from metaloss.training import evaluate
 from tests.experiments.runs import experiment, stopped

@@ -10,7 +10,7 @@ import pytest
 
 from metaloss.checks import InputError
 from metaloss.experiments import RunFolder
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.run_records import RunRecords
 from metaloss.training import Observer
 from tests.experiments.runs import experiment, stopped
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.experiments import Conventional, Experiment, RunFolder, RunSettings
-from metaloss.experiments.given_up import given_up
+from metaloss.experiments.warnings.given_up import given_up
 from metaloss.losses import GCE
 from metaloss.tasks import classification_task, digits, noise
 from metaloss.training import Recipe

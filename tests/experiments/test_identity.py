@@ -28,7 +28,7 @@ from metaloss.experiments import (
     TaskSpec,
     Transferred,
 )
-from metaloss.experiments.identity import difference, identity, run_identity
+from metaloss.experiments.records.identity import difference, identity, run_identity
 from metaloss.losses import GCE, JS
 from metaloss.pretrained import save_adjuster
 from metaloss.training import (

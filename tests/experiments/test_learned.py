@@ -23,7 +23,7 @@ from metaloss.experiments import (
     RunSettings,
     TaskSpec,
 )
-from metaloss.experiments.learned import doubts, trust
+from metaloss.experiments.warnings.learned import doubts, trust
 from metaloss.losses import GCE, SL, Barron, Focal, PolySoft
 from metaloss.tasks import classification_task, digits, noise
 from metaloss.training import Recipe

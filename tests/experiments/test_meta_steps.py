@@ -18,8 +18,8 @@ from metaloss.experiments import (
     RunSettings,
     TaskSpec,
 )
-from metaloss.experiments.meta_steps import fewest, meta_steps, too_few
 from metaloss.experiments.trainer import Trainer
+from metaloss.experiments.warnings.meta_steps import fewest, meta_steps, too_few
 from metaloss.losses import GCE, JS, CrossEntropy
 from metaloss.training import Recipe, TaskSampler
 from tests.experiments.runs import Remarks, experiment, meta_training, network

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from metaloss.checks import InputError
-from metaloss.experiments.metrics_file import MetricsFile
-from metaloss.experiments.results import by_epoch, last_epochs_mean
+from metaloss.experiments.records.metrics_file import MetricsFile
+from metaloss.experiments.tables.results import by_epoch, last_epochs_mean
 
 
 def written(path: Path, *lines: object) -> MetricsFile:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from metaloss.checks import InputError
-from metaloss.experiments.names import check_names, slug
+from metaloss.experiments.records.names import check_names, slug
 
 
 class TestNames:

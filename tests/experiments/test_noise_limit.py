@@ -19,7 +19,7 @@ from metaloss.experiments import (
     RunSettings,
     TaskSpec,
 )
-from metaloss.experiments.noise_limit import too_noisy
+from metaloss.experiments.warnings.noise_limit import too_noisy
 from metaloss.losses import GCE, CrossEntropy
 from metaloss.meta_losses import MAE
 from metaloss.tasks import Source, classification_task, diabetes, digits, noise, regression_task

@@ -18,7 +18,7 @@ from metaloss.experiments import (
     RunSettings,
     recorded,
 )
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.run_records import RunRecords
 from metaloss.losses import GCE, Barron, CrossEntropy, gradient_weight
 from metaloss.training import Observer, Recipe
 from tests.experiments.runs import Stop, experiment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metaloss.checks import InputError
-from metaloss.experiments.results import last_epochs_mean, row
+from metaloss.experiments.tables.results import last_epochs_mean, row
 
 
 def test_last_epochs_mean_is_never_the_best() -> None:

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from metaloss.experiments.comparison import across
-from metaloss.experiments.results import row
-from metaloss.experiments.score_table import Published, ScoreTable, table_of_rows
-from metaloss.experiments.table_formats import to_csv, to_latex, to_markdown
+from metaloss.experiments.tables.results import row
+from metaloss.experiments.tables.score_table import Published, ScoreTable, table_of_rows
+from metaloss.experiments.tables.table_formats import to_csv, to_latex, to_markdown
 from metaloss.kinds import CLASSIFICATION, REGRESSION
 
 SCORES = {

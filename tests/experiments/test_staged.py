@@ -16,7 +16,7 @@ from metaloss import from_pretrained
 from metaloss.checks import InputError
 from metaloss.experiments import Adjusted, Forward, RunFolder, RunSettings, Searched
 from metaloss.experiments.forward import estimated_transition
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.run_records import RunRecords
 from metaloss.experiments.staged import Conclusion, PreliminaryRun, Staged
 from metaloss.losses import GCE
 from metaloss.tasks import classification_task, digits, noise

@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 import metaloss
-from metaloss.experiments.checkpoint import load_latest, save_checkpoint
-from metaloss.experiments.confusion import read_confusion, write_confusion
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.checkpoint import load_latest, save_checkpoint
+from metaloss.experiments.records.confusion import read_confusion, write_confusion
+from metaloss.experiments.records.run_records import RunRecords
 from metaloss.inputs import Inputs
 from metaloss.models.weight_files import load_weights
 from metaloss.predict.arrays import load_array

@@ -18,7 +18,7 @@ from typing import Any
 from metaloss import files, runner
 from metaloss.config import configuration
 from metaloss.experiments import RunFolder
-from metaloss.experiments.run_folder import holds_run
+from metaloss.experiments.records.run_folder import holds_run
 from metaloss.training.multi_task import MultiTaskTraining
 
 CONFIG = """

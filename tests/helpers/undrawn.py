@@ -14,7 +14,7 @@ from PIL import Image
 from metaloss import runner
 from metaloss.diagnostics import Learned, score_files
 from metaloss.diagnostics.figures.drawing import rendered, save
-from metaloss.experiments.score_table import ScoreTable
+from metaloss.experiments.tables.score_table import ScoreTable
 from metaloss.labels import command as labels
 
 _REPLACED = pytest.MonkeyPatch()

@@ -20,7 +20,7 @@ import matplotlib.figure  # noqa: F401
 import scipy.stats  # noqa: F401
 
 from metaloss.experiments import RunFolder
-from metaloss.experiments.run_folder import holds_run
+from metaloss.experiments.records.run_folder import holds_run
 from tests.helpers.kills import Moments
 from tests.processes.blob_experiment import experiment
 

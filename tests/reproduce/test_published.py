@@ -8,7 +8,7 @@ import pytest
 
 from metaloss.checks import InputError
 from metaloss.config import configuration
-from metaloss.experiments.score_table import Published
+from metaloss.experiments.tables.score_table import Published
 from metaloss.gin_files import shipped
 from metaloss.reproduce import PublishedTable
 from metaloss.reproduce.targets import grids

@@ -14,7 +14,7 @@ import pytest
 
 from metaloss.checks import InputError
 from metaloss.experiments import RunFolder
-from metaloss.experiments.score_table import Published
+from metaloss.experiments.tables.score_table import Published
 from metaloss.sweeps import Grid, Local, Sweep, local
 from tests.sweeps.grids import CE, GCE, MISFIT, Heard, grid
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from metaloss import AdjustedLoss, Adjuster, InputError
 from metaloss.bilevel import Lookahead
 from metaloss.conditioners import Conditioner, Margin, MovingAverage
-from metaloss.experiments.checkpoint import load_latest, save_checkpoint
+from metaloss.experiments.records.checkpoint import load_latest, save_checkpoint
 from metaloss.losses import GCE
 from metaloss.training import (
     MetaLearner,

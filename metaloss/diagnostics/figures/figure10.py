@@ -19,7 +19,7 @@ from metaloss.diagnostics.figures.drawing import (
 )
 from metaloss.diagnostics.figures.records import Pair, method_of
 from metaloss.experiments.recording import result_of
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.run_records import RunRecords
 
 
 def draw_figure10(pairs: Sequence[Pair], path: str | Path) -> Figure:

@@ -15,7 +15,7 @@ from metaloss.diagnostics.figures.distributions import (
 )
 from metaloss.diagnostics.figures.drawing import save
 from metaloss.diagnostics.figures.records import column_of, method_of, over_training
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.run_records import RunRecords
 
 
 def draw_figure9(runs: Sequence[RunRecords], path: str | Path) -> Figure:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metaloss.checks import require
 from metaloss.experiments.recording import Recorded, recorded, result_of
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.run_records import RunRecords
 from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained import load_adjuster

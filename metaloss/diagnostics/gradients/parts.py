@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from metaloss.bilevel.adjoint import ThetaGrads, slope_in_outputs, theta_grads
-from metaloss.bilevel.difference import moved, scale_of
 from metaloss.bilevel.kernels import kernels_with_rules
-from metaloss.bilevel.mixed import jvp
 from metaloss.bilevel.network import Params, copied, gradient, leaves
+from metaloss.bilevel.optimizer.update import update_vjp
 from metaloss.bilevel.problem import Problem, Rehearsal
 from metaloss.bilevel.step import Step
-from metaloss.bilevel.update import update_vjp
+from metaloss.bilevel.strategies.adjoint import ThetaGrads, slope_in_outputs, theta_grads
+from metaloss.bilevel.strategies.difference import moved, scale_of
+from metaloss.bilevel.strategies.mixed import jvp
 from metaloss.checks import InputError
 
 

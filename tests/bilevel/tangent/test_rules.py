@@ -13,7 +13,7 @@ import torch.autograd.forward_ad as fwd
 import torch.nn.functional as F
 from torch import Tensor
 
-from metaloss.bilevel.mixed import ForwardMode
+from metaloss.bilevel.strategies.mixed import ForwardMode
 from metaloss.bilevel.tangent import Activations, FastTangents
 
 Call = Callable[..., Tensor]

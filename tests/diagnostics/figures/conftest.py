@@ -9,7 +9,7 @@ import torch
 
 from metaloss.conditioners import LossValue
 from metaloss.experiments import Adjusted, Conventional, Experiment, RunFolder, RunSettings
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.run_records import RunRecords
 from metaloss.losses import GCE, JS, SL, ActivePassive, CrossEntropy, PolySoft, WeightedCE
 from metaloss.models import MLP
 from metaloss.training import Recipe

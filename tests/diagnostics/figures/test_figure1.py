@@ -11,7 +11,7 @@ import torch
 
 from metaloss.checks import InputError
 from metaloss.diagnostics.figures import Pair, draw_figure1
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.run_records import RunRecords
 from tests.diagnostics.figures.helpers import check_readable, entries, line
 from tests.helpers.exhaustive import mostly_exhaustive
 

@@ -10,7 +10,7 @@ import pytest
 
 from metaloss.checks import InputError
 from metaloss.diagnostics.figures import Pair, draw_figure10
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.run_records import RunRecords
 from tests.diagnostics.figures.helpers import check_readable, entries, line
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from metaloss.checks import InputError
 from metaloss.diagnostics.figures import draw_figure8, draw_figure9
 from metaloss.experiments import recorded
-from metaloss.experiments.run_records import RunRecords
+from metaloss.experiments.records.run_records import RunRecords
 from tests.diagnostics.figures.helpers import bars, check_readable, entries, line, outline
 
 EPOCHS = (1, 2, 4)

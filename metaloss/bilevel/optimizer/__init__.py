@@ -1,0 +1,1 @@
+"""Optimizers as pure functions, and what may be done to their gradients."""

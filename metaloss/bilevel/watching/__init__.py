@@ -1,0 +1,1 @@
+"""What is recorded of a real training step, to differentiate it afterwards."""

@@ -1,0 +1,5 @@
+"""The command line."""
+
+from metaloss.cli.program import app, main
+
+__all__ = ["app", "main"]
