@@ -24,13 +24,13 @@ from metaloss.experiments import Comparison, Experiment, MetaTraining, RunFolder
 from metaloss.experiments.records.finished import check_no_task, chosen_task, config_of
 from metaloss.experiments.tables.score_table import table_of_rows
 from metaloss.experiments.warnings.cross_entropy import below_in
+from metaloss.machine import keep_freed_memory
 from metaloss.pretrained import load_adjuster
 from metaloss.processes import alone, check_same_text, rank
 from metaloss.report import write_report
 from metaloss.report.page import write_or_warn
 from metaloss.training import Engine, FabricEngine, Observer
 from metaloss.training.fabric_engine import launched_devices
-from metaloss.training.speed import keep_freed_memory
 
 
 def run(

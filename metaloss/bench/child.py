@@ -16,7 +16,7 @@ import torch
 
 from metaloss.bench.check import FAILED, one_line
 from metaloss.bench.jobs import MEMORY, TIME, Job, perform
-from metaloss.training.speed import keep_freed_memory
+from metaloss.machine import keep_freed_memory
 
 
 def in_child(job: Job) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def about_meta_loss(trainings: MultiTaskTraining) -> dict[str, Any]:
     return {**said, "meta_unchecked": unchecked} if unchecked else said
 
 
-def result_of(
+def meta_result(
     trainings: MultiTaskTraining, epochs: Sequence[Mapping[str, Any]], info: RunInfo
 ) -> dict[str, Any]:
     """Return the result of a meta-training run: the last metric of each task, and its cost."""

@@ -12,7 +12,7 @@ from torch import nn
 from metaloss.arguments import check_arguments
 from metaloss.checks import require
 from metaloss.complaints import refusing
-from metaloss.experiments.cards import held_out_of, result_of, rounded
+from metaloss.experiments.cards import held_out_of, meta_result, rounded
 from metaloss.experiments.comparison import Comparison
 from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.makers import make_task
@@ -225,7 +225,7 @@ class MetaTraining:
     def _finish(
         self, trainings: MultiTaskTraining, info: RunInfo, records: RunRecords
     ) -> dict[str, Any]:
-        result = result_of(trainings, records.metrics.read(trainings.epochs_finished), info)
+        result = meta_result(trainings, records.metrics.read(trainings.epochs_finished), info)
         strength = self.strengths.get(info.method, 1.0)
         about = {**rounded(result), **environment(self.settings.device), **self.about}
         about |= {"strength": strength} if strength != 1 else {}
@@ -236,10 +236,11 @@ class MetaTraining:
         samples = pooled(trainings.trainings.values())
         hold_norm = min(each.recipe.lookahead.hold_norm for each in trainings.trainings.values())
         tasks = {name: each.task for name, each in trainings.trainings.items()}
-        own = [method for method in self.methods if method.name == info.method]
         said = {
             "warnings": doubts(criterion.loss.hyperparameters, samples, hold_norm),
-            "warned_before": self._warned(tasks, own),
+            "warned_before": self._warned(
+                tasks, [m for m in self.methods if m.name == info.method]
+            ),
         }
         result |= {key: lines for key, lines in said.items() if lines}
         records.finish(result)

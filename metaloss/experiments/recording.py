@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable, Container, Mapping
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from metaloss.checks import InputError
 from metaloss.experiments.records.run_records import RunRecords
 from metaloss.experiments.samples import collect
 from metaloss.randomness import randomness_restored
+from metaloss.training.kept_buffers import restored
 from metaloss.training.mean_margins import MeanMargins
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.task_training import TaskTraining
@@ -44,7 +44,7 @@ def training_samples(training: TaskTraining) -> dict[str, Tensor]:
     state, task = training.state, training.task
     devices = {parameter.device for parameter in state.model.parameters()}
     # A network of a user's own may draw random numbers, or count its calls, in evaluation mode.
-    with randomness_restored(devices), _buffers_restored(state.model):
+    with randomness_restored(devices), restored(state.model):
         samples = collect(state.model, state.criterion, task.train)
     if task.flipped is not None:
         samples["flipped"] = task.flipped[samples["index"].to(task.flipped.device)]
@@ -60,15 +60,6 @@ def margins_over_training(margins: MeanMargins) -> dict[str, Tensor]:
     """
     index = torch.arange(len(margins.counts))
     return {"index": index, "mean_margin": margins.means(), "batches": margins.counts}
-
-
-@contextmanager
-def _buffers_restored(model: nn.Module) -> Iterator[None]:
-    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    yield
-    with torch.no_grad():
-        for buffer, value in before:
-            buffer.copy_(value)
 
 
 def recorder(
@@ -94,14 +85,6 @@ def recorder(
     return record
 
 
-def result_of(records: RunRecords) -> dict[str, Any]:
-    """Return the result of a run, or raise :class:`InputError` if it is not finished."""
-    found = records.result()
-    if found is None:
-        raise InputError(f"{records.path}: expected a finished run, got none")
-    return found
-
-
 def recorded(records: RunRecords) -> list[Recorded]:
     """Read what the training samples were given over training.
 
@@ -123,7 +106,7 @@ def recorded(records: RunRecords) -> list[Recorded]:
             ...
         metaloss.checks.InputError: .../A-GCE/seed-0: expected a finished run, got none
     """
-    result = result_of(records)
+    result = records.finished_result()
     if not (records.path / "samples.safetensors").is_file():
         raise InputError(
             f"{records.path}: expected a run of a loss with hyperparameters, got "

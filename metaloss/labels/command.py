@@ -28,11 +28,11 @@ from metaloss.labels.run_reader import FinishedRun, judge, read_run
 from metaloss.labels.sheet import Picture, contact_sheet, images_of
 from metaloss.labels.show import summary, tables
 from metaloss.labels.thumbnails import data_uri
+from metaloss.machine import keep_freed_memory
 from metaloss.report import write_again
 from metaloss.report.doubtful_file import MOST, Doubtful, DoubtfulLabels, to_json
 from metaloss.report.doubtful_file import NAME as FOR_THE_PAGE
 from metaloss.report.page import write_or_warn
-from metaloss.training.speed import keep_freed_memory
 from metaloss.types import has_checked_meta
 
 CSV, SHEET = "labels.csv", "labels.png"

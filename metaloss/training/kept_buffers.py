@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -62,6 +64,17 @@ class KeptBuffers:
             if last is not None:
                 last.value.copy_(last.copy)
                 buffers[name] = last.value
+
+
+@contextmanager
+def restored(*modules: nn.Module) -> Iterator[None]:
+    """Undo what is written to the buffers of modules inside the ``with`` block."""
+    kept = KeptBuffers(*modules)
+    kept.keep()
+    try:
+        yield
+    finally:
+        kept.restore()
 
 
 @dataclass

@@ -28,7 +28,7 @@ def test_iterations_take_turns_and_the_first_rounds_do_not_count() -> None:
 MEASURE = """
 import torch
 from metaloss.bench.meters import ITERATIONS, memory, peak_resident
-from metaloss.training.speed import keep_freed_memory
+from metaloss.machine import keep_freed_memory
 
 {before}
 size = 100 * 2**20

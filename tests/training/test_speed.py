@@ -14,9 +14,9 @@ from metaloss.bilevel import Lookahead
 from metaloss.checks import InputError
 from metaloss.conditioners import Margin
 from metaloss.losses import GCE
+from metaloss.machine import keep_freed_memory
 from metaloss.models import resnet8
 from metaloss.training import Recipe, Speed, TrainState, train
-from metaloss.training.speed import keep_freed_memory
 from metaloss.types import Batch
 from tests.helpers.tasks import blobs
 

@@ -18,7 +18,6 @@ from metaloss.diagnostics.figures.drawing import (
     save,
 )
 from metaloss.diagnostics.figures.records import Pair, method_of
-from metaloss.experiments.recording import result_of
 from metaloss.experiments.records.run_records import RunRecords
 
 
@@ -66,7 +65,7 @@ def draw_figure10(pairs: Sequence[Pair], path: str | Path) -> Figure:
 
 def _losses(records: RunRecords) -> list[float]:
     """Return the mean training loss of each epoch."""
-    lines = records.metrics.read({None: result_of(records)["epochs"]})
+    lines = records.metrics.read({None: records.finished_result()["epochs"]})
     found = sorted((line["epoch"], line.get("train_loss")) for line in lines)
     for epoch, loss in found:
         require(

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from metaloss.checks import require
-from metaloss.experiments.recording import Recorded, recorded, result_of
+from metaloss.experiments.recording import Recorded, recorded
 from metaloss.experiments.records.run_records import RunRecords
 from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss
@@ -34,7 +34,7 @@ class Pair(NamedTuple):
 
 def method_of(records: RunRecords) -> str:
     """Return the name of a finished run's method."""
-    return str(result_of(records)["method"])
+    return str(records.finished_result()["method"])
 
 
 def learned(records: RunRecords, components: Iterable[type] = ()) -> AdjustedLoss:

@@ -48,10 +48,11 @@ def save_checkpoint(
     """Write a checkpoint atomically, and keep those before it: ``keep`` of them with this one."""
     buffer = io.BytesIO()
     torch.save({"identity": dict(identity or {}), "state": state.state_dict()}, buffer)
-    held = buffer.getvalue()
+    held = buffer.getbuffer()  # no copy: a checkpoint may be large
     with writing_atomically(path) as file:
         with naming(path):
-            file.write(_heading(held) + held)
+            file.write(_heading(held))
+            file.write(held)
             file.flush()  # a full disk shows before the others are renamed
         _make_way(path, keep)
 
@@ -185,6 +186,6 @@ def _expected(path: Path) -> str:
     return f"{path}: expected a checkpoint of this run"
 
 
-def _heading(held: bytes) -> bytes:
+def _heading(held: bytes | memoryview) -> bytes:
     """Return the first line of a checkpoint: a digest of the rest."""
     return f"metaloss checkpoint, SHA-256 {hashlib.sha256(held).hexdigest()}\n".encode()

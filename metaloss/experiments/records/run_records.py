@@ -116,6 +116,17 @@ class RunRecords:
         return found
 
     @on_first
+    def finished_result(self) -> dict[str, Any]:
+        """Return the result of a run that is done.
+
+        Raises:
+            InputError: It is not done, or the file holds something else.
+        """
+        found = self.result()
+        if found is None:
+            raise InputError(f"{self.path}: expected a finished run, got none")
+        return found
+
     def result(self) -> dict[str, Any] | None:
         """Return the result of a run that is done, or ``None`` if it is not done.
 
