@@ -23,11 +23,10 @@ from metaloss.experiments.records.names import check_names
 from metaloss.experiments.records.run_folder import Documents, RunFolder
 from metaloss.experiments.records.run_records import RunRecords
 from metaloss.experiments.resume import run_resumable
-from metaloss.experiments.samples import pooled
 from metaloss.experiments.settings import RunSettings
 from metaloss.experiments.transfer import conventional
 from metaloss.experiments.warnings.beforehand import warned_before
-from metaloss.experiments.warnings.learned import doubts
+from metaloss.experiments.warnings.learned import doubts_of
 from metaloss.losses import toward_defaults
 from metaloss.machine import environment, threads
 from metaloss.objective import AdjustedLoss
@@ -233,14 +232,11 @@ class MetaTraining:
         criterion = next(iter(trainings.trainings.values())).state.criterion
         snapshots = trainings.meta_learner.snapshots
         on_first(save_adjuster)(records.adjuster, criterion, snapshots, about, strength)
-        samples = pooled(trainings.trainings.values())
-        hold_norm = min(each.recipe.lookahead.hold_norm for each in trainings.trainings.values())
         tasks = {name: each.task for name, each in trainings.trainings.items()}
+        own = [method for method in self.methods if method.name == info.method]
         said = {
-            "warnings": doubts(criterion.loss.hyperparameters, samples, hold_norm),
-            "warned_before": self._warned(
-                tasks, [m for m in self.methods if m.name == info.method]
-            ),
+            "warnings": doubts_of(trainings.trainings.values()),
+            "warned_before": self._warned(tasks, own),
         }
         result |= {key: lines for key, lines in said.items() if lines}
         records.finish(result)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from jaxtyping import Float
 from torch import Tensor
 
+from metaloss.experiments.samples import pooled
 from metaloss.experiments.warnings.settable import settable
 from metaloss.losses import Hyperparameter
+from metaloss.training.task_training import TaskTraining
 
 # Differences below this fraction of a hyperparameter's range make no difference to training.
 SMALL = 0.05
@@ -79,6 +81,17 @@ def trust(h: Hyperparameter, values: Float[Tensor, " samples"]) -> Float[Tensor,
     """
     assert h.clean is not None and h.noisy is not None
     return (values - h.noisy) / (h.clean - h.noisy)
+
+
+def doubts_of(trainings: Collection[TaskTraining]) -> list[str]:
+    """Return the doubts about an adjuster that was learned on several tasks.
+
+    Args:
+        trainings: the trainings on the tasks, finished. Advice goes by the least ``hold_norm``.
+    """
+    loss = next(iter(trainings)).state.criterion.loss
+    hold_norm = min(each.recipe.lookahead.hold_norm for each in trainings)
+    return doubts(loss.hyperparameters, pooled(trainings), hold_norm)
 
 
 def _rank_correlation(one: Tensor, other: Tensor) -> float:
