@@ -163,6 +163,10 @@ def choose(facts: Facts, options: Options) -> Choices:
 
 def _said(facts: Facts, options: Options, made: Choices, steps: int) -> Iterator[Decision]:
     pretrained = options.weights is not None
+    if facts.clean:
+        yield Decision("loss", "SL", "the checked labels teach which labels to trust", "--clean")
+    else:
+        yield Decision("loss", "GCE", "which labels to trust was learned on other data", "--clean")
     reasons = {
         "held_out": (
             "held-out samples",
