@@ -164,9 +164,9 @@ def choose(facts: Facts, options: Options) -> Choices:
 def _said(facts: Facts, options: Options, made: Choices, steps: int) -> Iterator[Decision]:
     pretrained = options.weights is not None
     if facts.clean:
-        yield Decision("loss", "SL", "the checked labels teach which labels to trust", "--clean")
+        yield Decision("loss", "SL", "adjusted by the checked labels", "--clean")
     else:
-        yield Decision("loss", "GCE", "which labels to trust was learned on other data", "--clean")
+        yield Decision("loss", "GCE", "adjusted as was learned elsewhere", "--clean")
     reasons = {
         "held_out": (
             "held-out samples",

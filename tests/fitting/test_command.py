@@ -65,7 +65,7 @@ def test_a_table_without_clean_labels(table: Path, tmp_path: Path) -> None:
     said = run("fit", table, "--out", out, "--epochs", 10, "--baseline")
     assert "80 rows of 2 classes, none with a checked label" in said
     assert "held-out samples 16 for the figures" in said and "--held-out" in said
-    assert "loss GCE which labels to trust was learned on other data --clean" in said
+    assert "loss GCE adjusted as was learned elsewhere --clean" in said
     results = json.loads((out / "results.json").read_text())
     assert [row["method"] for row in results["rows"]] == ["CE", "recommended"]
     with (out / "labels.csv").open() as file:
