@@ -29,16 +29,18 @@ VARIANTS = {
 }
 
 MAE, CE = "training samples, MAE", "clean samples, cross entropy"
-STATISTICS = "`MarginStatistics`"
+STATISTICS, CONTEXT = "`MarginStatistics`", "`conditioners/margin_context.gin`"
 # The variants on digits, by the meta samples and the meta loss, and by HOLD_NORM.
 ON_DIGITS = {
     "clean-hold-0": (CE, "0"),
     "clean": (CE, "0.9"),
     "clean-statistics": (f"{CE}; {STATISTICS}", "0.9"),
+    "clean-context": (f"{CE}; {CONTEXT}", "0.9"),
     "shared-hold-0": (MAE, "0"),
     "shared": (MAE, "0.9"),
     "shared-hold-1": (MAE, "1"),
     "shared-statistics": (f"{MAE}; {STATISTICS}", "0.9"),
+    "shared-context": (f"{MAE}; {CONTEXT}", "0.9"),
     "noisy": ("300 noisy samples held out, MAE", "0.9"),
     "shared-gce": ("training samples, GCE (q = 0.7)", "0.9"),
     "shared-js": ("training samples, JS (0.5)", "0.9"),
@@ -48,8 +50,11 @@ ON_DIGITS = {
 # What was changed of the recipe on images, which begins with a warm-up.
 ON_IMAGES = {
     "shared-hold-0-warm3": "`HOLD_NORM = 0.0`",
-    "shared-statistics-warm3": "features: `MarginStatistics`",
-    "shared-context-warm3": "features: `conditioners/margin_context.gin`",
+    "shared-hold-1-warm3": "`HOLD_NORM = 1.0`",
+    "shared-gce-warm3": "meta loss: GCE (q = 0.7)",
+    "shared-js-warm3": "meta loss: JS (0.5)",
+    "shared-statistics-warm3": f"features: {STATISTICS}",
+    "shared-context-warm3": f"features: {CONTEXT}",
 }
 
 # A method, and what of it was varied: a variant and a name.

@@ -86,23 +86,6 @@ def test_a_step_without_gradients() -> None:
     refused(lambda: step(here, lookback, between=nothing), "expected gradients", "got none")
 
 
-def test_a_closure() -> None:
-    here, lookback = training(), Lookback()
-    inputs, targets, index = batch = here.train_batches[0]
-
-    def closure() -> torch.Tensor:
-        here.optimizer.zero_grad()
-        loss = here.criterion(here.model(inputs), targets, index)
-        loss.backward()
-        return loss
-
-    def make() -> None:
-        with lookback.step(here.model, here.optimizer, here.criterion, batch):
-            here.optimizer.step(closure)
-
-    refused(make, "got a closure")
-
-
 def test_two_steps_at_once() -> None:
     here, lookback = training(), Lookback()
     refused(

@@ -72,6 +72,16 @@ def test_lightning() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_learning_with_lightning(capsys: pytest.CaptureFixture[str]) -> None:
+    module = example("learning_with_lightning", "lightning")
+    classifier = module.main(epochs=10)
+    assert float(capsys.readouterr().out.split()[-1].rstrip("%")) > 55
+    first = metaloss.recommended(num_classes=10).criterion.adjuster.state_dict()
+    learned = classifier.criterion.adjuster.state_dict()
+    assert any(not torch.equal(first[name], learned[name]) for name in first)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_accelerate(capsys: pytest.CaptureFixture[str]) -> None:
     trained(*example("with_accelerate", "accelerate").main())
     assert capsys.readouterr().out.count("validation loss") == 5

@@ -215,14 +215,17 @@ class Watching:
 def _before_each_step(optimizer: Optimizer, call: Callable[[], None]) -> Iterator[None]:
     if isinstance(optimizer, torch.optim.Optimizer):
 
-        def hook(_: object, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-            closure = any(callable(each) for each in (*arguments[1:], named.get("closure")))
-            require(
-                not closure,
-                "lookback: expected optimizer.step() after backward, got a closure, which would "
-                "compute the gradients inside of the step",
-            )
+        def hook(_: object, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+            own, *others = arguments
+            closures = [each for each in (*others, named.get("closure")) if callable(each)]
+            if not closures:
+                call()
+                return None
+            # It may compute the gradients. The step would call it first, and so it is called here.
+            with torch.enable_grad():
+                loss = closures[0]()
             call()
+            return (own, lambda: loss), {k: v for k, v in named.items() if k != "closure"}
 
         handle = optimizer.register_step_pre_hook(hook)
         try:
