@@ -101,7 +101,8 @@ def test_a_page_is_written_again_if_it_is_about_this_run_alone(copied) -> None:
     assert write_again(run) == path and "<main>" in path.read_text()
     write_report([other])
     assert write_again(other) == other / "report.html"
-    write_report([run, other])
+    assert write_report([run, other]) == run / "comparison.html" and write_again(run) == path
+    write_report([run, other], path)
     before = path.read_bytes()
     with pytest.raises(InputError, match="expected a page about this run alone, got one about sev"):
         write_again(run)
