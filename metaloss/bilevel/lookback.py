@@ -122,12 +122,10 @@ class Lookback:
             clip is None or isinstance(clip, Clip),
             f"clip: expected ClipNorm(...), ClipValue(...) or None, got {clip!r}",
         )
-        self.clip = clip
         check_one_of("strategy", strategy, STRATEGIES)
-        self.strategy = strategy
         self.keep = check_in_range("keep", keep, 0.0)
         require(isinstance(autocast, bool), f"autocast: expected True or False, got {autocast!r}")
-        self.autocast = autocast
+        self.clip, self.strategy, self.autocast = clip, strategy, autocast
         self._watched: deque[Watched] = deque(maxlen=self.steps)
         self._used = False
 

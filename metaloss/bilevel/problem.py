@@ -143,7 +143,7 @@ class Problem:
         require(
             isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad,
             "meta_loss: expected a function that returns the mean loss of the batch, a scalar with "
-            f"a gradient, got {seen(loss)}{'' if _has_grad(loss) else ' without a gradient'}",
+            f"a gradient, got {seen(loss)}{_without_gradient(loss)}",
         )
         return loss
 
@@ -237,8 +237,8 @@ def joined(outputs: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(outputs)) if len(outputs) > 1 else outputs[0]
 
 
-def _has_grad(loss: object) -> bool:
-    return not isinstance(loss, Tensor) or loss.requires_grad
+def _without_gradient(loss: object) -> str:
+    return " without one" if isinstance(loss, Tensor) and not loss.requires_grad else ""
 
 
 def theta_of(criterion: AdjustedLoss) -> dict[str, nn.Parameter]:

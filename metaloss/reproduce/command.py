@@ -10,7 +10,7 @@ from metaloss.checks import InputError, check_one_of, require
 from metaloss.config import configuration
 from metaloss.console import say
 from metaloss.diagnostics.figures import draw_figure3
-from metaloss.files import check_place, make_folder, user_path
+from metaloss.files import make_folder, user_path
 from metaloss.reproduce.adjusters import adjusters_folder, learn
 from metaloss.reproduce.figures import (
     ORACLE_NOISES,
@@ -19,6 +19,7 @@ from metaloss.reproduce.figures import (
     SYMMETRIC,
     draw_oracles,
 )
+from metaloss.reproduce.place import check_out
 from metaloss.reproduce.published_table import TABLES, PublishedTable
 from metaloss.reproduce.targets import ALL, SCALES, TARGETS, WITHOUT_RUNS, grids
 from metaloss.reproduce.theorems import reproduce_theorems
@@ -29,8 +30,6 @@ from metaloss.sweeps.jobs import Job
 from metaloss.sweeps.sweep import Outcome, write_traceback
 
 CIFAR10 = "CIFAR-10"
-# How names in its folder begin; adjusters are in the folders of their meta-trainings.
-_OWN = ("table", "figure", "theorems", "errors", "meta_", "paper_meta_")
 DATA = "data"  # the axis of the data sets of a table, each of which has a grid of its own
 UNPUBLISHED = ("smoke",)
 """The scales whose scores nothing printed is set beside: digits are no reproduction."""
@@ -70,7 +69,7 @@ class Reproduction:
         """
         check_one_of("target", target, (*TARGETS, ALL))
         if target == ALL:
-            self._check_out()
+            check_out(user_path(self.out))
             return self._every()
         given = {"--only": self.only, "--gin_param": self.bindings, "--ray": self.ray}
         for_runs = [option for option, value in given.items() if value]
@@ -78,20 +77,8 @@ class Reproduction:
             target not in WITHOUT_RUNS or not for_runs,
             f"{target}: expected no {' or '.join(for_runs)}, since it is made without runs",
         )
-        self._check_out()
+        check_out(user_path(self.out))
         return self._make(target)
-
-    def _check_out(self) -> None:
-        """Refuse a folder with files of something else and none of an earlier call."""
-        out = user_path(self.out)
-        check_place(out)
-        every = out.iterdir() if out.exists() else ()
-        found = [entry.name for entry in every if not entry.name.startswith(".")]
-        require(
-            not found or any(name.startswith(_OWN) for name in found),
-            f"{out}: expected a new folder or that of an earlier call, found "
-            f"{', '.join(sorted(found)[:3])} of something else",
-        )
 
     def _make(self, target: str) -> bool:
         if target in TABLES:

@@ -118,37 +118,6 @@ def test_progress_moves_between_micro_batches(strategy: str) -> None:
     assert_slopes(start, found, windows, [])
 
 
-@pytest.mark.parametrize("optimizer", ["SGD-Nesterov", "Adam"])
-@pytest.mark.parametrize("computes", [True, False], ids=["with gradients", "without"])
-def test_a_closure_is_called_once_before_the_step(optimizer: str, computes: bool) -> None:
-    here = training(MODELS["MLP"](), OPTIMIZERS[optimizer], steps_before=1)
-    inputs, targets, index = batch = here.train_batches[0]
-    twin, calls = here.twin(), []
-
-    def computed(own: Training) -> Tensor:
-        own.optimizer.zero_grad()
-        loss = own.criterion(own.model(inputs), targets, index)
-        loss.backward()
-        return loss
-
-    def closure() -> Tensor | None:
-        calls.append(1)
-        return computed(here) if computes else None
-
-    theirs, ours = Lookback(), Lookback()
-    with theirs.step(twin.model, twin.optimizer, twin.criterion, batch):
-        computed(twin)
-        twin.optimizer.step()
-    with ours.step(here.model, here.optimizer, here.criterion, batch):
-        if not computes:
-            computed(here)
-        found = here.optimizer.step(closure=closure)
-    assert len(calls) == 1 and (found is not None) == computes
-    assert_near(ours.hypergradient(here.meta_batch), theirs.hypergradient(here.meta_batch), 1e-12)
-    for own, other in zip(here.model.parameters(), twin.model.parameters(), strict=True):
-        assert torch.equal(own, other)
-
-
 def test_micro_batches_of_other_sizes_are_refused() -> None:
     here = training(nn.Conv2d(1, CLASSES, 3), steps_before=0)
     batches = [

@@ -219,7 +219,7 @@ def test_settings(settings: dict, word: str) -> None:
     [
         (nn.CrossEntropyLoss(reduction="none"), "got torch.float64 [10]"),
         (lambda outputs, targets: 1.0, "got a float"),
-        (lambda outputs, targets: outputs.detach().sum(), "[] without a gradient"),
+        (lambda outputs, targets: outputs.detach().sum(), "[] without one"),
     ],
 )
 def test_a_meta_loss_that_is_no_scalar_with_a_gradient(meta_loss, got: str) -> None:

@@ -2,58 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from typer.testing import CliRunner, Result
 
 from metaloss.checks import InputError
-from metaloss.cli import app
 from metaloss.labels import Choice, FinishedRun, assess, command, detection, read_run
-
-GCE = "experiments.Experiment.methods = [@gce/experiments.Conventional()]"
-CE = "experiments.Experiment.methods = [@ce/experiments.Conventional()]"
-NO_NOISE = "tasks.classification_task.noise = None"
-
-
-def invoke(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "100"})
-
-
-def train(place: Path, config: object, *bindings: str, files: Sequence[str] = ()) -> Path:
-    params = [word for binding in bindings for word in ("--gin_param", binding)]
-    more = [word for file in files for word in ("--gin_file", file)]
-    done = invoke("train", config, "--out", place, *more, *params, "--gin_param", "SEEDS = (0,)")
-    assert done.exit_code == 0, done.output
-    return place
-
-
-@pytest.fixture(scope="module")
-def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """GCE on digits with 40% symmetric noise, for ten epochs."""
-    place = tmp_path_factory.mktemp("noisy") / "run"
-    return train(place, "experiments/demo.gin", GCE, "EPOCHS = 10", files=["models/mlp.gin"])
-
-
-@pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Cross entropy on digits as they are: nobody knows which labels are wrong."""
-    place = tmp_path_factory.mktemp("quick") / "run"
-    mlp = ["models/mlp.gin"]
-    return train(place, "experiments/demo.gin", CE, NO_NOISE, "EPOCHS = 2", files=mlp)
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+from tests.labels.runs import CE, invoke, refusal, rows_of, train
 
 
 def files_in(place: Path) -> set[Path]:
@@ -216,12 +177,6 @@ def test_an_image_that_the_page_alone_needs_may_be_missing(tmp_path: Path, quick
     assert "Most doubtful labels" in text and "<img" not in text
 
 
-def refusal(*words: object) -> str:
-    done = invoke("labels", *words)
-    assert isinstance(done.exception, InputError), done.output
-    return str(done.exception)
-
-
 def test_foreign_and_unfinished_folders_are_refused(quick: Path, tmp_path: Path) -> None:
     assert "expected the folder of a run of `metaloss fit` or `metaloss train`" in refusal(tmp_path)
     assert "with its config.gin" in refusal(tmp_path / "nowhere")
@@ -260,27 +215,6 @@ def test_places_where_no_file_can_be_are_refused_before_any_work(
         (tmp_path / "mine.csv").write_text("my,data\n1,2\n")
         assert message in refusal(quick, "--out", place)
     assert (tmp_path / "mine.csv").read_text() == "my,data\n1,2\n"
-
-
-@pytest.mark.parametrize("spoilt", ["UTF-16", "another title", "a line before"])
-def test_checked_labels_that_cannot_be_found_are_not_written_over(
-    quick: Path, tmp_path: Path, spoilt: str
-) -> None:
-    place = shutil.copytree(quick, tmp_path / "run")
-    labels = place / "labels.csv"
-    assert invoke("labels", place, "--top", 0).exit_code == 0
-    text = labels.read_text().replace(",no,\n", ",no,3\n", 1)
-    labels.write_text(text)
-    assert invoke("labels", place, "--top", 0).exit_code == 0 and ",no,3\n" in labels.read_text()
-    if spoilt == "UTF-16":
-        labels.write_text(text, encoding="utf-16")
-    elif spoilt == "another title":
-        labels.write_text(text.replace("checked_label", "Checked"))
-    else:
-        labels.write_text(f"sep=,\n{text}")
-    before = labels.read_bytes()
-    assert "labels.csv: expected a list of labels, to be written again" in refusal(place)
-    assert labels.read_bytes() == before
 
 
 def test_nothing_is_left_where_a_file_cannot_be_written(quick: Path, tmp_path: Path) -> None:

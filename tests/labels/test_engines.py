@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.labels.test_command import CE, invoke, rows_of, train
+from tests.labels.runs import CE, invoke, rows_of, train
 
 DEVICES = "training.FabricEngine.devices = {}"
 

@@ -34,7 +34,7 @@ from metaloss.stopping import Stopped
 from metaloss.tasks import BatchLoader
 from metaloss.tasks.task import Task
 from metaloss.training import Observer, Recipe
-from tests.labels.test_command import CE, invoke, refusal, rows_of, train
+from tests.labels.runs import CE, invoke, refusal, rows_of, train
 
 SAMPLES = 60
 CE_METHOD = Conventional(name="CE", loss=CrossEntropy())
