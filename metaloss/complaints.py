@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import sysconfig
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from metaloss.checks import InputError
-
-_HERE = Path(__file__).resolve().parent
-_NOT_OWN = [_HERE, _HERE.parent / "tasks", *map(Path, sysconfig.get_paths().values())]
+from metaloss.users_code import is_users
 
 
 @contextmanager
@@ -83,15 +80,8 @@ def _missing(name: str, arguments: list[str], whole: str) -> str:
 def place(error: Exception) -> str:
     """Return the line of the user's code that an error came from, in brackets, if there is one."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if not _is_installed(f.filename)]
+    own = [f for f in frames if is_users(f.filename)]
     return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
-
-
-def _is_installed(file: str) -> bool:
-    path = Path(file)
-    if file.startswith("<") or not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
-        return True
-    return any(folder in path.parents for folder in _NOT_OWN)
 
 
 def one_line(message: str) -> str:

@@ -18,7 +18,7 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setup
 
 # Each may import itself and what stands above it, and nothing below (design: arrows run one way).
 LAYERS = [
-    {"checks", "digest", "randomness"},
+    {"checks", "digest", "randomness", "users_code"},
     {"processes"},
     {"arguments", "complaints", "inputs"},
     {"types"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -99,6 +98,7 @@ def fit(
     from metaloss.fitting.choices import Options
     from metaloss.fitting.command import Settings, fit_data
     from metaloss.fitting.fitted import TemporaryFolder
+    from metaloss.users_code import warn
 
     options = Options(
         model=model,
@@ -125,7 +125,7 @@ def fit(
     fitted = _fitted(outcome, classes, folder.path, kept)
     if not verbose:  # otherwise they have been printed
         for sentence in fitted.warnings:
-            warnings.warn(sentence, stacklevel=2)
+            warn(sentence)
     return fitted
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-
 from metaloss.checks import check_at_least
+from metaloss.users_code import warn
 
 
 class StepCount:
@@ -51,21 +50,19 @@ class StepCount:
         self.done += 1
         if self.total is not None and self.done > self.total and not self._warned:
             self._warned = True
-            warnings.warn(
+            warn(
                 f"this criterion was made for total_steps={self.total} calls in training, and this "
                 "is one more: it stays as it is at the end of training. Count a call for each "
-                "batch, total_steps=len(loader) * epochs",
-                stacklevel=2,
+                "batch, total_steps=len(loader) * epochs"
             )
 
 
 def warn_of_progress() -> None:
-    """Warns that nobody says how far training has come."""
-    warnings.warn(
+    """Warn that nobody says how far training has come."""
+    warn(
         "this criterion changes as training proceeds, but it was given no total_steps, and "
         "criterion.progress(fraction) was never called: it stays as it is at one point of training "
         "(snapshots: the last one; the Progress feature: 0). Make it with "
         "total_steps=len(loader) * epochs; or call criterion.progress(step / total_steps) before "
-        "each step or epoch, or criterion.progress(1.0) once if that is what you want",
-        stacklevel=2,
+        "each step or epoch, or criterion.progress(1.0) once if that is what you want"
     )

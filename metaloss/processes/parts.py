@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-
 from metaloss.checks import require
+from metaloss.users_code import warn
 
 
 def equal_part(length: int, rank: int, number: int) -> slice:
@@ -32,10 +31,9 @@ def equal_part(length: int, rank: int, number: int) -> slice:
         "in fewer processes, or with larger batches",
     )
     if left and rank == 0:
-        warnings.warn(
+        warn(
             f"{number} processes have equal parts of a batch, so {left} of its {length} samples "
             f"are left out; a batch size that {number} divides loses none",
             RuntimeWarning,
-            stacklevel=2,
         )
     return slice(rank * own, (rank + 1) * own)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from weakref import WeakSet
 
@@ -10,6 +9,7 @@ from torch import nn
 
 from metaloss.bilevel.errors import NoTangentError
 from metaloss.bilevel.solution import Solution
+from metaloss.users_code import warn
 
 _WITHOUT_FORWARD_MODE: WeakSet[nn.Module] = WeakSet()
 """Models in which an operation without a forward-mode rule was found."""
@@ -24,5 +24,5 @@ def auto(
             return by_mixed()
         except NoTangentError as error:
             _WITHOUT_FORWARD_MODE.add(model)
-            warnings.warn(f"falling back to 'unroll': {error}", RuntimeWarning, stacklevel=5)
+            warn(f"falling back to 'unroll': {error}", RuntimeWarning)
     return by_unroll()
