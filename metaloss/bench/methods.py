@@ -61,8 +61,8 @@ def looking_ahead(strategy: str) -> Maker:
             solution = lookahead.solve(
                 state.model, state.optimizer, state.criterion, trial.window, trial.meta_batch
             )
-            trial.meta_learner.learn([meta_gradient(state, solution, trial.metrics)])
-            ordinary_step(state, trial.window[0], trial.metrics, state.criterion)
+            trial.meta_learner.learn([meta_gradient(state, solution, trial.epoch)])
+            ordinary_step(state, trial.window[0], trial.epoch, state.criterion)
 
         return Iteration(iteration)
 
@@ -85,7 +85,7 @@ def looking_back(**settings: Any) -> Maker:
         def step() -> None:
             batch = next(batches)
             with lookback.step(state.model, state.optimizer, state.criterion, batch):
-                ordinary_step(state, batch, trial.metrics, state.criterion)
+                ordinary_step(state, batch, trial.epoch, state.criterion)
 
         def steps_before() -> None:
             for _ in range(steps - 1):
@@ -94,7 +94,7 @@ def looking_back(**settings: Any) -> Maker:
         def iteration() -> None:
             step()
             solution = lookback.solve(trial.meta_batch)
-            trial.meta_learner.learn([meta_gradient(state, solution, trial.metrics)])
+            trial.meta_learner.learn([meta_gradient(state, solution, trial.epoch)])
 
         return Iteration(iteration, steps_before)
 
@@ -126,7 +126,7 @@ def plain_adjusted(trial: Trial) -> Iteration:
 
     def iteration() -> None:
         state = trial.state
-        ordinary_step(state, trial.window[0], trial.metrics, state.criterion)
+        ordinary_step(state, trial.window[0], trial.epoch, state.criterion)
 
     return Iteration(iteration)
 

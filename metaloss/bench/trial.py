@@ -16,6 +16,7 @@ from metaloss.conditioners import Margin
 from metaloss.losses import GCE
 from metaloss.seeding import generator, seed_everything
 from metaloss.training import Speed, TrainState
+from metaloss.training.epoch import Epoch
 from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.meta_learner import MetaLearner
 from metaloss.training.recipe import paper_adam, paper_sgd
@@ -55,13 +56,13 @@ class Trial:
         state: the network, GCE adjusted by the margin, and their optimizers.
         window: the batches of the K steps.
         meta_batch: the clean batch.
-        metrics: the epoch's metrics, as the training loop gathers them.
+        epoch: the means and checks of the epoch, as the training loop gathers them.
     """
 
     state: TrainState
     window: list[Batch]
     meta_batch: Batch
-    metrics: EpochMetrics
+    epoch: Epoch
 
     @property
     def meta_learner(self) -> MetaLearner:
@@ -118,7 +119,8 @@ def start(
         meta_learner=MetaLearner(criterion.adjuster, paper_adam(criterion.adjuster.parameters())),
         forward=forward,
     )
-    return Trial(state, batches[:-1], batches[-1], EpochMetrics(criterion.loss.hyperparameters))
+    epoch = Epoch(EpochMetrics(criterion.loss.hyperparameters))
+    return Trial(state, batches[:-1], batches[-1], epoch)
 
 
 def ce_step(trial: Trial) -> None:

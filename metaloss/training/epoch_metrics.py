@@ -9,10 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metaloss.bilevel import Solution
 from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.losses import Hyperparameter
-from metaloss.training.non_finite import NonFiniteGuard, Skipped
 
 
 class EpochMetrics:
@@ -23,11 +21,6 @@ class EpochMetrics:
         flipped: whether each training target is wrong, ``[samples]``, indexed by a batch's
             ``index``. If given, means are also reported for right and wrong targets apart.
         kind: the kind of the targets.
-        guard: counts the meta steps that are skipped; a new one if not given.
-
-    Attributes:
-        unread: the ordinary steps that were not finite, where none is looked at before.
-        unchecked: what is to be checked of the epoch's hypergradients, where none is before.
     """
 
     def __init__(
@@ -35,44 +28,17 @@ class EpochMetrics:
         hyperparameters: tuple[Hyperparameter, ...],
         flipped: Tensor | None = None,
         kind: Kind = CLASSIFICATION,
-        guard: NonFiniteGuard | None = None,
     ) -> None:
         self.kind = kind
         self._measures = ("train_loss", f"train_{kind.metric.name}")
         self.hyperparameters = tuple(h.name for h in hyperparameters)
         self.flipped = flipped
         self.samples = 0
-        self.guard = guard or NonFiniteGuard()
-        self.skipped: Skipped | None = None
-        self.unread = NonFiniteGuard()
-        self.unchecked: Solution | None = None
         self.sums: dict[tuple[str, ...], Tensor] = {}
 
     def add(self, name: str, value: Tensor) -> None:
         """Add a scalar to the mean called ``name``."""
         self._add((name,), value.detach()[None], torch.ones_like(value)[None])
-
-    def read_later(self, loss: Tensor, gradient: Tensor, step: int) -> None:
-        """Keep whether an ordinary step was finite, for :attr:`unread` to say after the epoch.
-
-        Args:
-            loss: the loss, a scalar.
-            gradient: a scalar that is not finite if a gradient is not.
-            step: the number of the step.
-        """
-        self.unread.check({"the training loss": loss, "a gradient": gradient.to(loss)}, step)
-
-    def check_later(self, solution: Solution) -> None:
-        """Keep what :attr:`unchecked` needs to check hypergradients after the epoch."""
-        self.unchecked = solution.with_checks_of(self.unchecked)
-
-    def skip_step(self, step: int, tensor: str) -> None:
-        """Count an ordinary step of the run that was skipped.
-
-        The tensor is what was not finite: ``"loss"``, or the parameter of a gradient.
-        """
-        first = self.skipped or Skipped(0, step, tensor)
-        self.skipped = first._replace(number=first.number + 1)
 
     @torch.no_grad()
     def add_batch(
@@ -118,24 +84,13 @@ class EpochMetrics:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the sums so far, which have been checked."""
-        return {
-            "samples": self.samples,
-            "sums": self.sums,
-            "guard": self.guard.state_dict(),
-            "unread": self.unread.state_dict(),
-            "skipped": None if self.skipped is None else tuple(self.skipped),
-        }
+        """Return the sums so far."""
+        return {"samples": self.samples, "sums": self.sums}
 
     def load_state_dict(self, saved: Mapping[str, Any], device: torch.device) -> None:
         """Restore what :meth:`state_dict` returned, with the sums on ``device``."""
         self.samples = saved["samples"]
         self.sums = {names: pair.to(device) for names, pair in saved["sums"].items()}
-        self.guard.load_state_dict(saved["guard"], device)
-        if "unread" in saved:  # not in a checkpoint of an earlier version
-            self.unread.load_state_dict(saved["unread"], device)
-        skipped = saved["skipped"]
-        self.skipped = None if skipped is None else Skipped(*skipped)
 
     @cached_property
     def _mean_names(self) -> tuple[str, ...]:

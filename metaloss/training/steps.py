@@ -11,7 +11,7 @@ from metaloss.bilevel import Clip, Solution
 from metaloss.checks import InputError, require
 from metaloss.objective import AdjustedLoss
 from metaloss.processes import joint_rows, mean_over
-from metaloss.training.epoch_metrics import EpochMetrics
+from metaloss.training.epoch import Epoch
 from metaloss.training.meta_learner import MetaGradient
 from metaloss.training.non_finite import first_bad, largest_gradient
 from metaloss.training.state import TrainState
@@ -19,14 +19,14 @@ from metaloss.types import Batch
 
 
 def meta_gradient(
-    state: TrainState, solution: Solution, metrics: EpochMetrics, *, check_now: bool = True
+    state: TrainState, solution: Solution, epoch: Epoch, *, check_now: bool = True
 ) -> MetaGradient:
     """Record a hypergradient of the clean loss (Eq. 10, 11), and return it for the adjuster's step.
 
     Args:
         state: the state of the training.
         solution: the hypergradient.
-        metrics: the metrics of the epoch.
+        epoch: the means and checks of the epoch.
         check_now: whether to check the solution, which waits for the device, or to leave that to
             the end of the epoch.
 
@@ -34,12 +34,8 @@ def meta_gradient(
         InputError: with ``check_now``, a real step did not follow the optimizer's rule, or passes
             through the network that should agree disagree.
     """
-    if check_now:
-        solution.check_consistent()
-    else:
-        metrics.check_later(solution)
-    metrics.add("meta_loss", solution.meta_loss)
-    finite = metrics.guard.check(solution.hypergradient, state.meta_step)
+    finite = epoch.checks.hypergradient(solution, state.meta_step, now=check_now)
+    epoch.metrics.add("meta_loss", solution.meta_loss)
     state.meta_step += 1
     return MetaGradient(solution.hypergradient, finite)
 
@@ -47,7 +43,7 @@ def meta_gradient(
 def ordinary_step(
     state: TrainState,
     batch: Batch,
-    metrics: EpochMetrics,
+    epoch: Epoch,
     criterion: AdjustedLoss,
     *,
     clip: Clip | None = None,
@@ -57,7 +53,7 @@ def ordinary_step(
 
     If the loss or a gradient is not finite, the step is skipped, and leaves no trace in the
     weights, the optimizer, the running statistics and the conditioner's memory. With
-    ``max_skipped`` 0 it is taken, without a wait for the device, and noted in ``metrics.unread``.
+    ``max_skipped`` 0 it is taken, without a wait for the device, and noted in ``epoch.checks``.
     With a gradient scaler this goes for the loss. The scaler skips the optimizer's step where a
     gradient overflows; this is how it finds its factor, and is not counted.
 
@@ -87,9 +83,9 @@ def ordinary_step(
     if max_skipped > 0:
         bad = first_bad(joint, read)
     else:
-        metrics.read_later(joint, largest_gradient(read), state.step)
+        epoch.checks.read_later(joint, largest_gradient(read), state.step)
     if bad is not None:
-        _skip(state, metrics, None if bad is joint else state.name_of(bad), max_skipped)
+        _skip(state, epoch, None if bad is joint else state.name_of(bad), max_skipped)
         return False
     state.skipped = 0
     if clip is not None:
@@ -102,19 +98,19 @@ def ordinary_step(
         [losses, hparams, outputs, batch.targets, *ids]
     )
     index = ids[0] if ids else None
-    metrics.add_batch(losses, hparams, outputs, targets, index)
+    epoch.metrics.add_batch(losses, hparams, outputs, targets, index)
     if state.margins is not None and index is not None:
         state.margins.add(outputs, targets, index)
     return True
 
 
-def _skip(state: TrainState, metrics: EpochMetrics, bad: str | None, max_skipped: int) -> None:
+def _skip(state: TrainState, epoch: Epoch, bad: str | None, max_skipped: int) -> None:
     """Undo what the forward pass wrote, and count the step; ``bad`` is a parameter's name."""
     state.optimizer.zero_grad(set_to_none=True)
     check_finite_weights(state)  # raises if the cause was the step before
     state.kept.restore()
     state.skipped += 1
-    metrics.skip_step(state.step, bad or "loss")
+    epoch.checks.skip_step(state.step, bad or "loss")
     where = f"the gradient of {bad}" if bad else "the training loss"
     require(
         state.skipped < max_skipped,
@@ -122,27 +118,6 @@ def _skip(state: TrainState, metrics: EpochMetrics, bad: str | None, max_skipped
         + (f", and so it was in {max_skipped} steps in a row" if max_skipped > 1 else "")
         + "; check the inputs, or lower the learning rate",
     )
-
-
-def check_unread(metrics: EpochMetrics) -> None:
-    """Raise InputError if a step of the epoch should not have been taken, and nobody looked.
-
-    For ``max_skipped`` 0; waits for the device.
-    """
-    if metrics.unchecked is not None:
-        metrics.unchecked.check_consistent()
-    looks = "Recipe(max_skipped=2) or more skips such steps"
-    found, of_meta = metrics.unread.skipped(), metrics.guard.skipped()
-    if found is not None:
-        raise InputError(
-            f"step {found.step}: {found.tensor} is not finite; check the inputs, or lower the "
-            f"learning rate; {looks}"
-        )
-    if of_meta is not None:
-        raise InputError(
-            f"meta step {of_meta.step}: the hypergradient of {of_meta.tensor} is not finite; check "
-            f"the meta samples and the meta loss, or lower the learning rates; {looks}"
-        )
 
 
 def check_finite_loss(loss: float, step: int) -> None:

@@ -15,18 +15,18 @@ from metaloss.kinds import CLASSIFICATION
 from metaloss.losses import plain_loss
 from metaloss.objective import AdjustedLoss
 from metaloss.processes import share
+from metaloss.training.epoch import Epoch
+from metaloss.training.epoch_checks import EpochChecks
 from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.evaluate import Evaluation, evaluate
 from metaloss.training.meta_labels import check_meta_loss
 from metaloss.training.meta_learner import MetaGradient
-from metaloss.training.non_finite import NonFiniteGuard
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
 from metaloss.training.steps import (
     check_finite_loss,
     check_finite_weights,
     check_some_taken,
-    check_unread,
     meta_gradient,
     ordinary_step,
 )
@@ -131,7 +131,7 @@ class TaskTraining:
             else:
                 solution = self._lookback.solve(meta_batch)
             now = self.recipe.max_skipped > 0
-            return meta_gradient(state, solution, self._metrics, check_now=now)
+            return meta_gradient(state, solution, self._current, check_now=now)
 
     def step(self) -> bool:
         """Take the ordinary step (Eq. 12).
@@ -146,7 +146,7 @@ class TaskTraining:
             ordinary_step(
                 state,
                 batch,
-                self._metrics,
+                self._current,
                 criterion,
                 clip=self.recipe.clip,
                 max_skipped=self.recipe.max_skipped,
@@ -166,7 +166,7 @@ class TaskTraining:
                 or a hypergradient not consistent.
         """
         if self.recipe.max_skipped == 0:
-            check_unread(self._metrics)
+            self._current.checks.check_unread()
         check_finite_weights(self.state)
 
     def forget(self) -> None:
@@ -192,14 +192,14 @@ class TaskTraining:
         if self.state.step == self.total:
             self.state.criterion.progress(1.0)
         else:
-            self._begin(self._metrics.guard.next_epoch())
+            self._begin(self._current.checks.next_epoch())
         return record
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, with the metrics and the time of the unfinished epoch."""
         return {
             "state": self.state.state_dict(),
-            "metrics": self._metrics.state_dict(),
+            "metrics": self._current.state_dict(),
             "seconds": self._seconds,
         }
 
@@ -207,7 +207,7 @@ class TaskTraining:
         """Restore the result of :meth:`state_dict`; call this before the first :meth:`draw`."""
         self.state.load_state_dict(saved["state"])
         self._begin()
-        self._metrics.load_state_dict(saved["metrics"], self._device)
+        self._current.load_state_dict(saved["metrics"], self._device)
         self._seconds = saved["seconds"]
 
     @property
@@ -237,9 +237,10 @@ class TaskTraining:
         yield
         self.count(time.perf_counter() - began)
 
-    def _begin(self, guard: NonFiniteGuard | None = None) -> None:
+    def _begin(self, checks: EpochChecks | None = None) -> None:
         names = () if self.warming else self.state.criterion.loss.hyperparameters
-        self._metrics = EpochMetrics(names, self._flipped, self._kind, guard)
+        metrics = EpochMetrics(names, self._flipped, self._kind)
+        self._current = Epoch(metrics, checks or EpochChecks())
         self._seconds = 0.0
 
     @cached_property
@@ -258,12 +259,11 @@ class TaskTraining:
         began = time.perf_counter()
         state, recipe = self.state, self.recipe
         share(state.model.buffers())  # data parallelism keeps those of process 0 too
-        means = self._metrics.means()
+        means = self._current.metrics.means()
         self.check()
         check_some_taken(means, state.step, self.per_epoch)
         check_finite_loss(means["train_loss"], state.step - 1)
-        self._metrics.guard.check_in_a_row(recipe.max_skipped)
-        skipped = self._metrics.guard.skipped()
+        self._current.checks.check_in_a_row(recipe.max_skipped)
         record = {
             "epoch": state.step // self.per_epoch,
             "step": state.step,
@@ -281,12 +281,9 @@ class TaskTraining:
             if self.task.validation is not None:
                 found = evaluate(state.model, self.task.validation, self._kind)
                 record |= self._recorded("validation", found)
-        if self._metrics.skipped is not None:
-            record["skipped_steps"] = self._metrics.skipped._asdict()
-        if skipped is not None:
-            record["meta_steps_skipped"] = skipped._asdict()
+        record |= self._current.checks.record()
         record["seconds"] = self._seconds + time.perf_counter() - began
-        record["samples_per_second"] = self._metrics.samples / record["seconds"]
+        record["samples_per_second"] = self._current.metrics.samples / record["seconds"]
         return record
 
     def _recorded(self, name: str, found: Evaluation) -> dict[str, float]:

@@ -18,6 +18,8 @@ from metaloss.checks import InputError
 from metaloss.conditioners import Margin, MovingAverage
 from metaloss.losses import GCE
 from metaloss.training import Engine, Observer, Recipe, TrainState, train
+from metaloss.training.epoch import Epoch
+from metaloss.training.epoch_checks import EpochChecks
 from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.kept_buffers import KeptBuffers
 from metaloss.training.non_finite import first_bad
@@ -90,20 +92,20 @@ def test_a_skipped_step_leaves_no_trace(optimizer: str, how: str, clip: ClipNorm
     recipe = Recipe(epochs=1, optimizer=OPTIMIZERS[optimizer])
     ours, theirs = started(task, recipe), started(task, recipe)
     first, second, third, *_ = task.train.epoch(0)
-    metrics = EpochMetrics(())
+    epoch = Epoch(EpochMetrics(()))
     settings: dict[str, Any] = {"clip": clip, "max_skipped": 3}
-    assert ordinary_step(ours, first, metrics, ours.criterion, **settings)
+    assert ordinary_step(ours, first, epoch, ours.criterion, **settings)
     before, bad = everything(ours), spoilt(second, how, ours.model)
     for number in (1, 2):
-        assert not ordinary_step(ours, bad, metrics, ours.criterion, **settings)
+        assert not ordinary_step(ours, bad, epoch, ours.criterion, **settings)
         assert ours.skipped == number
     assert differing(before, everything(ours)) == []
     ours.model.factor = 1.0
-    assert ordinary_step(ours, third, metrics, ours.criterion, **settings)
-    assert ours.skipped == 0 and metrics.samples == 20
-    assert metrics.skipped == (2, 0, "norm.weight" if how == "gradient" else "loss")
+    assert ordinary_step(ours, third, epoch, ours.criterion, **settings)
+    assert ours.skipped == 0 and epoch.metrics.samples == 20
+    assert epoch.checks.skipped == (2, 0, "norm.weight" if how == "gradient" else "loss")
     for batch in (first, third):
-        ordinary_step(theirs, batch, EpochMetrics(()), theirs.criterion, clip=clip)
+        ordinary_step(theirs, batch, Epoch(EpochMetrics(())), theirs.criterion, clip=clip)
     assert differing(everything(theirs), everything(ours)) == []
 
 
@@ -130,18 +132,18 @@ def test_a_loss_that_is_not_finite_leaves_no_trace_beside_a_scaler() -> None:
     state = started(task, Recipe(epochs=1))
     state.engine = Scaled()
     first, second, third, *_ = task.train.epoch(0)
-    metrics = EpochMetrics(())
-    assert ordinary_step(state, first, metrics, state.criterion, max_skipped=3)
+    epoch = Epoch(EpochMetrics(()))
+    assert ordinary_step(state, first, epoch, state.criterion, max_skipped=3)
     before = everything(state)
     bad = spoilt(second, "NaN", state.model)
-    assert not ordinary_step(state, bad, metrics, state.criterion, max_skipped=3)
-    assert differing(before, everything(state)) == [] and metrics.skipped == (1, 0, "loss")
+    assert not ordinary_step(state, bad, epoch, state.criterion, max_skipped=3)
+    assert differing(before, everything(state)) == [] and epoch.checks.skipped == (1, 0, "loss")
     assert state.engine.scaler.get_scale() == 256.0
-    assert ordinary_step(state, third, metrics, state.criterion, max_skipped=3)
+    assert ordinary_step(state, third, epoch, state.criterion, max_skipped=3)
     # The scaler skips a gradient that overflows, to find its factor; it is not counted.
     weights, state.model.factor = state.model.net.weight.clone(), math.inf
-    assert ordinary_step(state, second, metrics, state.criterion, max_skipped=3)
-    assert torch.equal(weights, state.model.net.weight) and metrics.skipped == (1, 0, "loss")
+    assert ordinary_step(state, second, epoch, state.criterion, max_skipped=3)
+    assert torch.equal(weights, state.model.net.weight) and epoch.checks.skipped == (1, 0, "loss")
     assert state.engine.scaler.get_scale() == 128.0
 
 
@@ -151,12 +153,12 @@ def test_too_many_in_a_row_end_the_run() -> None:
     state.model.factor = math.nan
     before, batch = everything(state), next(task.train.epoch(0))
     for _ in range(2):
-        ordinary_step(state, batch, EpochMetrics(()), state.criterion, max_skipped=3)
+        ordinary_step(state, batch, Epoch(EpochMetrics(())), state.criterion, max_skipped=3)
     said = (
         r"step 0: the gradient of norm\.weight is not finite, and so it was in 3 steps in a row; "
     )
     with pytest.raises(InputError, match=said):
-        ordinary_step(state, batch, EpochMetrics(()), state.criterion, max_skipped=3)
+        ordinary_step(state, batch, Epoch(EpochMetrics(())), state.criterion, max_skipped=3)
     assert differing(before, everything(state)) == []
 
 
@@ -203,10 +205,10 @@ def test_the_number_in_a_row_is_part_of_the_state() -> None:
     state.skipped = 4
     other.load_state_dict(copy.deepcopy(state.state_dict()))
     assert other.skipped == 4
-    metrics, again = EpochMetrics(()), EpochMetrics(())
-    metrics.skip_step(7, "loss")
-    metrics.skip_step(8, "weight")
-    again.load_state_dict(metrics.state_dict(), torch.device("cpu"))
+    checks, again = EpochChecks(), EpochChecks()
+    checks.skip_step(7, "loss")
+    checks.skip_step(8, "weight")
+    again.load_state_dict(checks.state_dict(), torch.device("cpu"))
     assert again.skipped == (2, 7, "loss")
 
 
