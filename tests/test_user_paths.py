@@ -10,7 +10,7 @@ import torch
 
 import metaloss
 from metaloss import AdjustedLoss, Adjuster, InputError
-from metaloss.bench.results import Results, check_place
+from metaloss.bench.results import Results
 from metaloss.conditioners import Margin
 from metaloss.config import find
 from metaloss.diagnostics import Learned, draw_learned
@@ -79,7 +79,6 @@ def test_data(home: Path, read) -> None:
 
 
 def test_reports_and_pictures(home: Path) -> None:
-    check_place("~/bench.json")
     Results(machine={}, versions={}, settings={}, rows=[]).write("~/bench.json")
     Document("~/check.json").write()
     for name in ("bench.json", "check.json"):

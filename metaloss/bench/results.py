@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 
 from metaloss.bench.check import FAILED, FRESH
 from metaloss.bench.methods import METHODS, PLAIN, REFERENCE
-from metaloss.checks import require
 from metaloss.files import user_path, write_atomically
 
 MIB = 2**20
@@ -108,17 +106,6 @@ class Results:
         """Write everything as JSON."""
         text = json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n"
         write_atomically(user_path(path), text.encode())
-
-
-def check_place(path: str | Path) -> None:
-    """Raise :class:`~metaloss.checks.InputError` unless a file can be written at ``path``."""
-    path = user_path(path)
-    folder = path.absolute().parent
-    require(not path.is_dir(), f"{path}: expected a place for a file, got a folder")
-    require(
-        folder.is_dir() and os.access(folder, os.W_OK),
-        f"{path}: expected a place for a file, but {folder} is not a writable folder",
-    )
 
 
 def verdict(method: str, errors: Mapping[str, float]) -> str:

@@ -6,11 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from metaloss.bench.cases import CASES
 from metaloss.bench.methods import METHODS
-from metaloss.checks import InputError, check_at_least, check_one_of, require
+from metaloss.checks import check_at_least, check_one_of, require
+from metaloss.machine import chosen_device
 
 QUICK = {"batch": 8, "repeats": 2}
 
@@ -60,7 +59,7 @@ class Settings:
         check_at_least("repeats", self.repeats, 1)
         if self.threads is not None:
             check_at_least("threads", self.threads, 1)
-        _check_device(self.device)
+        chosen_device(self.device)
 
     @classmethod
     def given(cls, *, quick: bool = False, **values: Any) -> Settings:
@@ -90,13 +89,3 @@ def _check_names(what: str, names: Collection[str], known: Collection[str]) -> N
     require(len(names) > 0, f"{what}: expected at least one of {', '.join(known)}, got none")
     for name in names:
         check_one_of(what, name, known)
-
-
-def _check_device(device: str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"device: expected one that torch can use, got {device!r}: {reason}"
-        ) from error

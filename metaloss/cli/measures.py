@@ -52,7 +52,7 @@ def bench(
     """Measure time and memory of a meta iteration: our strategies and other libraries."""
     from metaloss.bench import Settings, measure
     from metaloss.bench.report import report
-    from metaloss.bench.results import check_place
+    from metaloss.files import check_file_place, user_path
 
     settings = Settings.given(
         cases=case,
@@ -66,7 +66,7 @@ def bench(
         quick=quick,
     )
     if json_file is not None:
-        check_place(json_file)
+        check_file_place("json", user_path(json_file))
     progress = Console(stderr=True)
     results = measure(settings, lambda line: progress.print(line, markup=False, highlight=False))
     Console().print(report(results))

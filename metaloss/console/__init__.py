@@ -1,6 +1,6 @@
 """What runs show on a terminal."""
 
-from metaloss.console.progress import Bars, Lines, observer, say, skipped_warnings, summary
+from metaloss.console.progress import Bars, Lines, observer, say, summary
 from metaloss.console.tables import across_table, results_table, score_table
 
 __all__ = [
@@ -11,6 +11,5 @@ __all__ = [
     "results_table",
     "say",
     "score_table",
-    "skipped_warnings",
     "summary",
 ]

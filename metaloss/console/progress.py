@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from metaloss.experiments.warnings.skipped_steps import skipped_steps
 from metaloss.kinds import METRICS
 from metaloss.training import Observer, RunInfo
 
@@ -79,7 +80,7 @@ class Bars(Observer):
     def epoch(self, record: dict[str, Any]) -> None:
         """Show the metrics of an epoch, and a warning if steps were skipped."""
         self.progress.summary = summary(record)
-        for line in skipped_warnings(record):
+        for line in _skipped(record):
             self.progress.console.print(line, markup=False, highlight=False)
 
     def note(self, line: str) -> None:
@@ -137,7 +138,7 @@ class Lines(Observer):
 
     def epoch(self, record: dict[str, Any]) -> None:
         """Print the metrics of an epoch, and a warning if steps were skipped."""
-        for line in skipped_warnings(record):
+        for line in _skipped(record):
             say(line, self.console)
         now = time.perf_counter()
         info = self.info
@@ -191,28 +192,7 @@ def summary(record: Mapping[str, Any]) -> str:
     return task + ", ".join(words)
 
 
-def skipped_warnings(record: Mapping[str, Any]) -> list[str]:
-    """Return the warnings for an epoch in which steps were skipped.
-
-    Example:
-        >>> from metaloss.console import skipped_warnings
-        >>> skipped = {"number": 2, "step": 7, "tensor": "net.0.weight"}
-        >>> for line in skipped_warnings({"epoch": 3, "skipped_steps": skipped}):
-        ...     print(line[:57])
-        warning: epoch 3: 2 steps skipped, the loss or a gradient
-    """
-    kinds = (
-        ("skipped_steps", "step", "the loss or a gradient", "the network"),
-        ("meta_steps_skipped", "meta step", "the hypergradient", "the adjuster"),
-    )
+def _skipped(record: Mapping[str, Any]) -> list[str]:
+    """Return the warnings for an epoch in which steps were skipped."""
     where = f"{record['task']}, " if "task" in record else ""
-    lines = []
-    for key, kind, what, whose in kinds:
-        if found := record.get(key):
-            number = f"{found['number']} {kind}{'' if found['number'] == 1 else 's'}"
-            first = f"first at {kind} {found['step']} in {found['tensor']}"
-            lines.append(
-                f"warning: {where}epoch {record['epoch']}: {number} skipped, {what} was not "
-                f"finite; {first}; {whose} is as it was before"
-            )
-    return lines
+    return [f"warning: {where}epoch {record['epoch']}: {line}" for line in skipped_steps([record])]

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from metaloss.experiments.warnings import cross_entropy
+from metaloss.experiments.warnings.skipped_steps import skipped_steps
 from metaloss.report.html import bullets, paragraph, section
 from metaloss.report.records import Trained
 from metaloss.report.rows import Report
@@ -74,21 +75,11 @@ def _below_cross_entropy(report: Report, task: str) -> Iterator[str]:
 
 
 def _of_epochs(run: Trained) -> Iterator[str]:
-    kinds = (
-        ("skipped_steps", "step", "the loss or a gradient"),
-        ("meta_steps_skipped", "meta step", "the hypergradient"),
-    )
-    for key, kind, what in kinds:
-        skipped = [line[key] for line in run.epochs if line.get(key)]
-        if skipped:
-            number, first = sum(each["number"] for each in skipped), skipped[0]
-            yield (
-                f"{_many(number, kind)} skipped, because {what} was not finite; the first was "
-                f"{kind} {first['step']}, by {first['tensor']}."
-            )
+    yield from (f"{line}." for line in skipped_steps(run.epochs))
     lost = [line["epoch"] for line in run.epochs if "train_loss" in line and not _is_there(line)]
     if lost:
-        yield f"the training loss was not finite in {_many(len(lost), 'epoch', verb=False)}."
+        epochs = f"{len(lost)} epoch{'' if len(lost) == 1 else 's'}"
+        yield f"the training loss was not finite in {epochs}."
     yield from _meta_loss(list(run.over_epochs("meta_loss").values()))
 
 
@@ -107,8 +98,3 @@ def _meta_loss(losses: Sequence[float]) -> Iterator[str]:
 
 def _is_there(line: object) -> bool:
     return isinstance(line, dict) and line["train_loss"] is not None
-
-
-def _many(number: int, what: str, *, verb: bool = True) -> str:
-    words = f"{number} {what}{'' if number == 1 else 's'}"
-    return f"{words} {'was' if number == 1 else 'were'}" if verb else words

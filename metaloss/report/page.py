@@ -12,7 +12,7 @@ from metaloss import __version__
 from metaloss.checks import require
 from metaloss.complaints import one_line
 from metaloss.console import say
-from metaloss.files import user_path, write_atomically
+from metaloss.files import check_file_place, user_path, write_atomically
 from metaloss.report.charts import hiding
 from metaloss.report.confusions import confusions
 from metaloss.report.doubtful import doubtful
@@ -83,8 +83,7 @@ def write_report(
     report = gather(folders, components)
     name = NAME if len(report.sources) == 1 else OF_SEVERAL
     path = report.sources[0].path / name if out is None else user_path(out)
-    require(not path.is_dir(), f"{path}: expected a place for a file, got a folder")
-    require(path.parent.is_dir(), f"{path}: expected a file in a folder that exists, got none")
+    check_file_place("out", path)
     require(
         path.suffix.lower() in {".html", ".htm"},
         f"out: expected the name of an HTML file, got {path}",

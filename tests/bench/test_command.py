@@ -46,7 +46,7 @@ def test_it_prints_the_table_and_writes_the_file(tmp_path: Path) -> None:
             ["--case", "vgg"],
             "case: expected one of resnet32, mlp, transformer, got 'vgg'",
         ),
-        (["--json", "nowhere/bench.json"], "nowhere/bench.json: expected a place for a file"),
+        (["--json", "nowhere/bench.json"], "json: expected a file in a folder that exists"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -9,8 +9,7 @@ import pytest
 
 from metaloss.bench.check import FAILED
 from metaloss.bench.methods import CE, PLAIN
-from metaloss.bench.results import Results, Row, check_place, completed, epoch_cost, verdict
-from metaloss.checks import InputError
+from metaloss.bench.results import Results, Row, completed, epoch_cost, verdict
 
 
 def row(method: str, ratio: float | None = None, fresh: float = 1e-7) -> Row:
@@ -104,11 +103,3 @@ def test_the_file_holds_everything_and_no_nan(tmp_path: Path) -> None:
     assert [Row(**each) for each in read["rows"]] == rows
     assert read["rows"][0]["errors"] == {"fresh": 1e-7, "live": None}
     assert read["rows"][0]["hypergradient"] == "live differs: nan"
-
-
-def test_a_place_that_cannot_be_written_to_is_found_before(tmp_path: Path) -> None:
-    check_place(tmp_path / "new.json")
-    with pytest.raises(InputError, match="got a folder"):
-        check_place(tmp_path)
-    with pytest.raises(InputError, match="not a writable folder"):
-        check_place(tmp_path / "nowhere" / "new.json")

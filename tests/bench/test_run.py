@@ -210,7 +210,7 @@ def test_real_measurements_of_a_small_network() -> None:
         ({"batch": 1}, "batch: expected a whole number of at least 2, got 1"),
         ({"repeats": 0}, "repeats: expected a whole number of at least 1, got 0"),
         ({"threads": 0}, "threads: expected a whole number of at least 1, got 0"),
-        ({"device": "abacus"}, "device: expected one that torch can use, got 'abacus'"),
+        ({"device": "abacus"}, "device: expected one that torch has here, got 'abacus'"),
     ],
 )
 def test_settings_that_cannot_be(changed: dict[str, Any], message: str) -> None:

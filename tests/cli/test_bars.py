@@ -85,7 +85,7 @@ def test_skipped_steps_are_warnings() -> None:
             observer.epoch({**RECORD, "skipped_steps": skipped, "meta_steps_skipped": skipped})
         text = shown.getvalue()
         assert (
-            "warning: fashion-mnist-symmetric-40, epoch 1: 1 step skipped, the loss or a gradient "
-            "was not finite; first at step 7 in loss; the network is as it was before\n"
+            "warning: fashion-mnist-symmetric-40, epoch 1: 1 step was skipped, because the "
+            "loss or a gradient was not finite; the first was step 7, by loss\n"
         ) in text
-        assert "epoch 1: 1 meta step skipped, the hypergradient was not finite; first at" in text
+        assert "epoch 1: 1 meta step was skipped, because the hypergradient was not finite" in text

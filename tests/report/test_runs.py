@@ -127,7 +127,7 @@ def test_runs_with_other_metrics_and_runs_given_twice_are_refused(made: Copy) ->
 
 
 def test_a_place_that_is_no_file_is_refused(made: Copy, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected a place for a file, got a folder"):
+    with pytest.raises(InputError, match="out: expected the name of a file, got the folder"):
         write_report([made("values")], tmp_path)
     with pytest.raises(InputError, match="expected a file in a folder that exists"):
         write_report([made("values")], tmp_path / "no" / "page.html")

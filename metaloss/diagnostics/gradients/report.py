@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from metaloss.checks import require
 from metaloss.diagnostics.gradients.layers import Layer
-from metaloss.files import user_path, write_atomically
+from metaloss.files import check_file_place, user_path, write_atomically
 
 
 class Thresholds(NamedTuple):
@@ -127,16 +126,13 @@ class Document:
         about: other values to write.
 
     Raises:
-        InputError: the folder of the file does not exist.
+        InputError: no file can be written there.
     """
 
     def __init__(self, path: str | Path | None, **about: Any) -> None:
-        path = None if path is None else user_path(path)
-        require(
-            path is None or (path.parent.is_dir() and not path.is_dir()),
-            f"{path}: expected a file in a folder that exists",
-        )
-        self.path = path
+        self.path = None if path is None else user_path(path)
+        if self.path is not None:
+            check_file_place("json", self.path)
         self.holds = True
         self.content: dict[str, Any] = {**about, "methods": {}}
 
