@@ -48,7 +48,7 @@ nitpick_ignore_regex = [
 ]
 # learn2learn's dataset, described so that nothing here imports it.
 nitpick_ignore = [
-    ("py:class", "metaloss.tasks.learn2learn_tasks.Described"),
+    ("py:class", "metaloss.tasks.learn2learn_tasks.KnowsLabels"),
     ("py:class", "metaloss.tasks.sources.Samples"),
     (
         "py:class",

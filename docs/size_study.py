@@ -38,7 +38,7 @@ from metaloss.conditioners import Margin
 from metaloss.experiments import Adjusted, MetaTraining, RunFolder, RunSettings
 from metaloss.losses import GCE
 from metaloss.models import MLP, resnet8
-from metaloss.processes import number, rank
+from metaloss.processes import rank, world_size
 from metaloss.tasks import array_files, classification_task, digits, noise, noise_grid
 from metaloss.training import Recipe, TaskSampler
 
@@ -90,7 +90,7 @@ def case_of(study: str, value: int) -> Case:
 
 def own_batch() -> int:
     """Return this process's part of a batch."""
-    return BATCH // number()
+    return BATCH // world_size()
 
 
 def times(study: str, value: int) -> Figures:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import operator
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -38,6 +39,19 @@ def check_one_of(name: str, value: object, known: Collection[str]) -> None:
         metaloss.checks.InputError: order: expected one of shuffled, weighted, got 'random'
     """
     require(value in known, f"{name}: expected one of {', '.join(known)}, got {value!r}")
+
+
+def did_you_mean(word: str, known: Sequence[str], most: int = 1) -> str:
+    """Return a question for an error, whether one of these words is meant, if one is close.
+
+    Example:
+        >>> from metaloss.checks import did_you_mean
+        >>> did_you_mean("epoch", ["EPOCHS", "SEEDS"]), did_you_mean("rates", ["SEEDS"])
+        ('; did you mean EPOCHS?', '')
+    """
+    in_capitals = {each.upper(): each for each in known}
+    close = difflib.get_close_matches(word.upper(), in_capitals, n=most)
+    return f"; did you mean {' or '.join(in_capitals[each] for each in close)}?" if close else ""
 
 
 def is_number(value: object) -> bool:

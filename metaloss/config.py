@@ -8,7 +8,6 @@ the folders of the given files and from the current folder, after all that is in
 from __future__ import annotations
 
 import copy
-import difflib
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,7 @@ from typing import Any, TypeVar
 
 import gin
 
-from metaloss.checks import InputError, require
+from metaloss.checks import InputError, did_you_mean, require
 from metaloss.files import read_text
 from metaloss.gin_errors import gin_errors
 from metaloss.gin_files import find, shipped
@@ -233,14 +232,10 @@ def _unused(binding: str) -> str:
         if given is not None:
             known = sorted(set(used))
             if given.group(1) not in known:
-                hint = _hint(given.group(1), known)
+                hint = did_you_mean(given.group(1), known) or _all_of(known)
                 return f"expected a {what} that the gin files use, got none of them{hint}"
     return ""
 
 
-def _hint(word: str, known: Sequence[str]) -> str:
-    """Suggest the closest known word, or all of them if none is close."""
-    in_capitals = {each.upper(): each for each in known}
-    close = difflib.get_close_matches(word.upper(), in_capitals, n=1)
-    close = [in_capitals[each] for each in close] or [", ".join(known)]
-    return f"; did you mean {close[0]}?" if known else ""
+def _all_of(known: Sequence[str]) -> str:
+    return f"; they use {', '.join(known)}" if known else ""

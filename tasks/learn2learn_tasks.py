@@ -26,7 +26,7 @@ from .task import Task
 
 
 @runtime_checkable
-class Described(Protocol):
+class KnowsLabels(Protocol):
     """A data set that knows its labels, as ``learn2learn.data.MetaDataset`` does."""
 
     indices_to_labels: dict[int, Any]
@@ -72,7 +72,7 @@ class NoisyLabelsTransform:
 
     def __init__(
         self,
-        dataset: Described,
+        dataset: KnowsLabels,
         noise: MakeNoise,
         generator: torch.Generator,
         *,

@@ -45,7 +45,7 @@ def relative_errors(trial: Trial, makers: Mapping[str, Maker]) -> Found:
             try:
                 error = relative_error(hypergradient(begin, make), expected)
             except Exception as problem:  # a peer may raise anything: the table shows it
-                found[name] = {FAILED: one_line(problem)}
+                found[name] = {FAILED: error_line(problem)}
             else:
                 found[name][state] = error
     return found
@@ -78,7 +78,7 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
     return ((found - expected).norm() / expected.norm()).item()
 
 
-def one_line(problem: BaseException) -> str:
+def error_line(problem: BaseException) -> str:
     """Format an exception as one line."""
     lines = str(problem).split("\n", maxsplit=1)
     return f"{type(problem).__name__}: {lines[0]}".rstrip(": ")

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from metaloss.bench.check import FAILED, one_line
+from metaloss.bench.check import FAILED, error_line
 from metaloss.bench.jobs import MEMORY, TIME, Job, perform
 from metaloss.machine import keep_freed_memory
 
@@ -60,7 +60,7 @@ def main() -> None:
         try:
             found = perform(job)
         except Exception as problem:
-            found = {FAILED: one_line(problem)}
+            found = {FAILED: error_line(problem)}
     print(json.dumps(found))  # noqa: T201 - the answer
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from metaloss.checks import require
-from metaloss.cli.options import Params, Resume, Tensorboard
+from metaloss.cli.options import Params, Resume, Tensorboard, run_folder
 
 
 def fit(
@@ -110,14 +108,11 @@ def fit(
     what was learned on other data. Writes the network, report.html, labels.csv and config.gin,
     which `metaloss train` runs again.
     """
-    from metaloss.experiments import RunFolder
     from metaloss.fitting.choices import Options
     from metaloss.fitting.command import Places, Settings, fit_data
     from metaloss.stopping import resumable
 
-    require(not resume or out is not None, "--resume: expected --out with the run's folder")
-    stamped = Path("runs") / f"fit-{datetime.now():%Y%m%d-%H%M%S}"
-    folder = RunFolder(out or stamped, resume, find_free=out is None)
+    folder = run_folder("fit", out, resume=resume)
     options = Options(
         model=model,
         weights=weights,

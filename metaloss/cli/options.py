@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from metaloss.checks import require
+
+if TYPE_CHECKING:
+    from metaloss.experiments import RunFolder
 
 Config = Annotated[
     str,
@@ -35,3 +41,19 @@ Precision = Annotated[
 Tensorboard = Annotated[
     bool, typer.Option("--tensorboard", help="Also write the metrics for TensorBoard.")
 ]
+
+
+def run_folder(name: str, out: Path | None, *, resume: bool) -> RunFolder:
+    """Return the folder of a run: the one given, or a new one named after the run and the time.
+
+    Raises:
+        InputError: a run is to be resumed, and no folder is given.
+    """
+    from metaloss.experiments import RunFolder
+
+    require(
+        not resume or out is not None, "--resume: expected --out with the run's folder, got none"
+    )
+    if out is not None:
+        return RunFolder(out, resume)
+    return RunFolder(Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}", find_free=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from metaloss import __version__
-from metaloss.checks import InputError, require
+from metaloss.checks import InputError
 from metaloss.cli.fit import fit
 from metaloss.cli.labels import labels
 from metaloss.cli.measures import bench, check_grad
@@ -26,6 +25,7 @@ from metaloss.cli.options import (
     Precision,
     Resume,
     Tensorboard,
+    run_folder,
 )
 from metaloss.cli.predict import predict
 from metaloss.cli.show import adjusters, report
@@ -157,16 +157,10 @@ def _run(
     tensorboard: bool = False,
     devices: int | None = None,
 ) -> None:
-    from metaloss.experiments import RunFolder
     from metaloss.runner import run
     from metaloss.stopping import resumable
 
-    if out is None:
-        require(not resume, "--resume: expected --out with the run's folder, got none")
-        stamped = Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-        folder = RunFolder(stamped, find_free=True)
-    else:
-        folder = RunFolder(out, resume)
+    folder = run_folder(name, out, resume=resume)
     with resumable(folder, sys.argv[1:]):
         run(config, folder, files, bindings, tensorboard=tensorboard, devices=devices)
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from metaloss.checks import check_at_least, require
+from metaloss.checks import check_at_least, did_you_mean, require
 from metaloss.fitting.facts import Facts
-from metaloss.models.wrappers import suggestion, torchvision_names
+from metaloss.models.wrappers import torchvision_names
 
 OURS = ("resnet8", "resnet20", "resnet32", "resnet34", "small_cnn", "mlp")
 """The networks of this package that ``--model`` names; any other is one of torchvision."""
@@ -213,7 +213,7 @@ def _check_fit(facts: Facts, options: Options) -> None:
         require(
             options.model in names,
             f"--model: expected {', '.join(OURS)} or a classifier of torchvision, got "
-            f"{options.model!r}{suggestion(options.model, [*OURS, *names])}",
+            f"{options.model!r}{did_you_mean(options.model, [*OURS, *names], most=3)}",
         )
     require(
         facts.files or options.size is None,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from pickle import UnpicklingError
 
 from torch import nn
 from torch.hub import get_dir
 
-from metaloss.checks import InputError, check_at_least, require
+from metaloss.checks import InputError, check_at_least, did_you_mean, require
 from metaloss.files import user_path
 from metaloss.models.weight_files import load_weights
 from metaloss.shim import import_torchvision
@@ -44,7 +43,7 @@ def torchvision_model(name: str, num_classes: int, weights: str | Path | None = 
     require(
         name in names,
         f"name: expected a classifier of torchvision.models, got {name!r}"
-        + suggestion(str(name), names),
+        + did_you_mean(str(name), names, most=3),
     )
     model = models.get_model(name) if weights is None else _pretrained(name, weights)
     _remove_auxiliary_heads(model)
@@ -192,9 +191,3 @@ def torchvision_names() -> list[str]:
     """Return the names of torchvision's classifiers."""
     models = import_torchvision().models
     return models.list_models(module=models)
-
-
-def suggestion(name: str, names: list[str]) -> str:
-    """Return a question for an error: whether one of these names is meant, if one is close."""
-    close = difflib.get_close_matches(name, names, n=3)
-    return f"; did you mean {' or '.join(close)}?" if close else ""

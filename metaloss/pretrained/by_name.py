@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metaloss import losses
-from metaloss.checks import InputError
+from metaloss.checks import InputError, did_you_mean
 from metaloss.files import user_path
 from metaloss.gin_files import shipped
 from metaloss.losses import LossFamily
@@ -115,6 +114,4 @@ def _unknown(name: str, names: Sequence[str]) -> str:
             f"{name}: expected a loss with a bundled adjuster ({', '.join(SHORT)}), got one "
             "without; metaloss train learns one for a loss that has hyperparameters"
         )
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    return f"{name}: expected {_EXPECTED}, got nothing there{hint}"
+    return f"{name}: expected {_EXPECTED}, got nothing there{did_you_mean(name, names)}"

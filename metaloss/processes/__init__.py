@@ -11,7 +11,7 @@ from metaloss.processes.exchange import (
 )
 from metaloss.processes.failure import LostProcessError, ending_together, says
 from metaloss.processes.first import on_first
-from metaloss.processes.group import alone, number, rank, together
+from metaloss.processes.group import alone, rank, together, world_size
 from metaloss.processes.parts import equal_part
 
 __all__ = [
@@ -24,11 +24,11 @@ __all__ = [
     "joint_rows",
     "largest_over",
     "mean_over",
-    "number",
     "on_first",
     "rank",
     "says",
     "share",
     "sum_over",
     "together",
+    "world_size",
 ]

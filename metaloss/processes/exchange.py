@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metaloss.checks import InputError, require
 from metaloss.digest import digest
-from metaloss.processes.group import number, rank, together
+from metaloss.processes.group import rank, together, world_size
 
 
 def mean_over(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -27,7 +27,7 @@ def mean_over(tensors: Sequence[Tensor]) -> list[Tensor]:
     """
     if not together():
         return list(tensors)
-    return [total / number() for total in sum_over(tensors)]
+    return [total / world_size() for total in sum_over(tensors)]
 
 
 def sum_over(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -57,7 +57,7 @@ def largest_over(value: Tensor) -> Tensor:
     """Return the largest value of a scalar over the processes; NaN if one is NaN."""
     if not together():
         return value
-    found = [torch.empty_like(value) for _ in range(number())]
+    found = [torch.empty_like(value) for _ in range(world_size())]
     dist.all_gather(found, value.detach())
     return torch.stack(found).max()
 
@@ -82,7 +82,7 @@ def joint_rows(tensors: Sequence[Tensor]) -> list[Tensor]:
         return list(tensors)
     device = tensors[0].device
     own = torch.tensor([len(tensors[0])], device=device)
-    lengths = [torch.empty_like(own) for _ in range(number())]
+    lengths = [torch.empty_like(own) for _ in range(world_size())]
     dist.all_gather(lengths, own)
     counts = [int(length) for length in lengths]
     most = max(counts)
@@ -131,9 +131,9 @@ def check_same(what: str, tensors: Mapping[str, Tensor]) -> None:
     if bool(apart.any()):
         name = list(tensors)[int(apart.int().argmax())]
         raise InputError(
-            f"{what}: expected the same values on all {number()} processes, but {name} differs on "
-            f"process {rank()} or another; begin with the same weights and random seed on each, "
-            "and give each the same hypergradient"
+            f"{what}: expected the same values on all {world_size()} processes, but {name} "
+            f"differs on process {rank()} or another; begin with the same weights and random "
+            "seed on each, and give each the same hypergradient"
         )
 
 
@@ -149,11 +149,11 @@ def check_same_text(what: str, text: str) -> None:
     """
     if not together():
         return
-    found = [""] * number()
+    found = [""] * world_size()
     dist.all_gather_object(found, digest(text))
     others = [str(i) for i, each in enumerate(found) if each != found[0]]
     require(
         not others,
-        f"{what}: expected the same on all {number()} processes, but process 0 has another one "
+        f"{what}: expected the same on all {world_size()} processes, but process 0 has another one "
         f"than {', '.join(others)}",
     )

@@ -26,7 +26,7 @@ def together() -> bool:
     return ready and not _ALONE.get() and dist.get_world_size() > 1
 
 
-def number() -> int:
+def world_size() -> int:
     """Return the number of processes that train together, 1 if this process is on its own."""
     return dist.get_world_size() if together() else 1
 
@@ -43,9 +43,9 @@ def alone() -> Iterator[None]:
     Use it where processes train different networks, or where one process alone calls a criterion.
 
     Example:
-        >>> from metaloss.processes import alone, number
+        >>> from metaloss.processes import alone, world_size
         >>> with alone():
-        ...     number()
+        ...     world_size()
         1
     """
     token = _ALONE.set(True)

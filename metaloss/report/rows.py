@@ -95,7 +95,7 @@ def gather(folders: Sequence[str | Path], components: Iterable[type] = ()) -> Re
     )
     metrics = {source.metric: source.path for source in sources}
     require(len(metrics) == 1, f"expected runs with one metric, got {listed(metrics)}")
-    names = labels(places)
+    names = shortest_names(places)
     differing = _different_data(sources)
     runs: dict[tuple[str, str], list[Trained]] = {}
     for name, source in zip(names, sources, strict=True):
@@ -114,14 +114,16 @@ def gather(folders: Sequence[str | Path], components: Iterable[type] = ()) -> Re
     )
 
 
-def labels(places: Sequence[Path]) -> list[str]:
+def shortest_names(places: Sequence[Path]) -> list[str]:
     """Return the shortest ends of paths that differ from one another.
 
     Example:
         >>> from pathlib import Path
-        >>> from metaloss.report.rows import labels
-        >>> labels([Path("/a/long"), Path("/a/short")]), labels([Path("/a/run"), Path("/b/run")])
-        (['long', 'short'], ['a/run', 'b/run'])
+        >>> from metaloss.report.rows import shortest_names
+        >>> shortest_names([Path("/a/long"), Path("/a/short")])
+        ['long', 'short']
+        >>> shortest_names([Path("/a/run"), Path("/b/run")])
+        ['a/run', 'b/run']
     """
     longest = max(len(place.parts) for place in places)
     for count in range(1, longest + 1):

@@ -6,7 +6,7 @@ import statistics
 from pathlib import Path
 
 from metaloss.report.html import escaped, folded, paragraph, section, table
-from metaloss.report.rows import Report, labels
+from metaloss.report.rows import Report, shortest_names
 
 
 def configuration(report: Report) -> str:
@@ -39,7 +39,7 @@ def _said(about: object, kind: str, key: str) -> str:
 
 
 def _names(report: Report) -> list[str]:
-    return labels([source.path.resolve() for source in report.sources])
+    return shortest_names([source.path.resolve() for source in report.sources])
 
 
 def _seconds(report: Report) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.checks import require
-from metaloss.processes import ending_together, number, together
+from metaloss.processes import ending_together, together, world_size
 
 Forward = Callable[..., Tensor]
 """The forward pass of a network."""
@@ -50,7 +50,7 @@ class Engine:
         """
         require(
             not together(),
-            f"engine: expected FabricEngine(devices=...) where {number()} processes train "
+            f"engine: expected FabricEngine(devices=...) where {world_size()} processes train "
             "together, got Engine; or run each on its own, inside of metaloss.processes.alone()",
         )
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from metaloss.checks import require
 from metaloss.kinds import CLASSIFICATION, Kind
-from metaloss.processes import number, rank, sum_over
+from metaloss.processes import rank, sum_over, world_size
 from metaloss.training.streams import check_loader
 from metaloss.types import Loader, Selectable
 
@@ -91,7 +91,7 @@ def evaluate(
     with evaluating(model):
         for i, batch in enumerate(share.epoch(0)):
             found += 1
-            mine = share is not loader or i % number() == rank()
+            mine = share is not loader or i % world_size() == rank()
             without = (
                 not mine and i == 0 and rank() >= len(loader)
             )  # it has no batch: it adds zeros
@@ -120,7 +120,7 @@ def evaluate(
 
 def _own_share(loader: Loader) -> Loader:
     """Return a loader of this process's share of the samples, or the loader of all of them."""
-    if number() == 1 or loader.num_samples < number() or not isinstance(loader, Selectable):
+    if world_size() == 1 or loader.num_samples < world_size() or not isinstance(loader, Selectable):
         return loader
-    own: Loader = loader.select(torch.arange(loader.num_samples).tensor_split(number())[rank()])
+    own: Loader = loader.select(torch.arange(loader.num_samples).tensor_split(world_size())[rank()])
     return own

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from metaloss.processes import alone, number, rank
+from metaloss.processes import alone, rank, world_size
 from metaloss.randomness import randomness_restored
 from metaloss.training.meta_learner import MetaGradient
 from metaloss.training.task_training import TaskTraining
@@ -29,9 +29,9 @@ class Owners:
     """
 
     def __init__(self, names: Sequence[str], *, spread: bool) -> None:
-        self.spread = spread and number() > 1
+        self.spread = spread and world_size() > 1
         self._own = rank()
-        self._of = {name: i % number() for i, name in enumerate(names)}
+        self._of = {name: i % world_size() for i, name in enumerate(names)}
 
     def mine(self, name: str) -> bool:
         """Return whether this process takes the steps of a task."""
@@ -47,7 +47,7 @@ class Owners:
         """Return the hypergradients of all processes, in the order of the tasks."""
         if not self.spread:
             return list(found.values())
-        everyone: list[Any] = [None] * number()
+        everyone: list[Any] = [None] * world_size()
         dist.all_gather_object(everyone, {name: _on(g, "cpu") for name, g in found.items()})
         together = {name: g for each in everyone for name, g in each.items()}
         return [_on(together[name], device) for name in self._of if name in together]

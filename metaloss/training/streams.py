@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from metaloss.arguments import shown
 from metaloss.checks import InputError, require
-from metaloss.processes import equal_part, number, rank
+from metaloss.processes import equal_part, rank, world_size
 from metaloss.types import Batch, Divisible, Loader, Reviewable
 
 
@@ -64,7 +64,7 @@ def stream(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Bat
         next(batches, None)  # the epoch ends, so that workers that read files stay for the next
 
 
-def own_parts(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Batch]:
+def process_stream(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[Batch]:
     """Yield this process's part of each batch of a :func:`stream`; all of it if it is alone.
 
     A loader reads the part alone if it is :class:`~metaloss.types.Divisible`.
@@ -72,13 +72,13 @@ def own_parts(loader: Loader, start: int = 0, name: str = "loader") -> Iterator[
     Raises:
         InputError: as for :func:`stream`; or a batch has fewer samples than there are processes.
     """
-    if number() == 1:
+    if world_size() == 1:
         yield from stream(loader, start, name)
     elif isinstance(loader, Divisible):
-        yield from stream(loader.part(rank(), number()), start, name)
+        yield from stream(loader.part(rank(), world_size()), start, name)
     else:
         for batch in stream(loader, start, name):
-            yield part_of(batch, equal_part(len(batch.targets), rank(), number()))
+            yield part_of(batch, equal_part(len(batch.targets), rank(), world_size()))
 
 
 def part_of(batch: Batch, rows: slice) -> Batch:

@@ -30,7 +30,7 @@ from metaloss.training.steps import (
     meta_gradient,
     ordinary_step,
 )
-from metaloss.training.streams import own_parts, windows
+from metaloss.training.streams import process_stream, windows
 from metaloss.types import Batch, TaskLike, has_checked_test
 
 
@@ -245,14 +245,14 @@ class TaskTraining:
 
     @cached_property
     def _windows(self) -> Iterator[list[Batch]]:
-        train = own_parts(self.task.train, self.state.step, f"{self.task.name}: train")
+        train = process_stream(self.task.train, self.state.step, f"{self.task.name}: train")
         batches = map(self.recipe.speed.laid_out, train)
         return windows(batches, self.recipe.lookahead.steps if self._looks_ahead else 1)
 
     @cached_property
     def _meta_batches(self) -> Iterator[Batch]:
         assert self.task.meta is not None
-        meta = own_parts(self.task.meta, self.state.meta_step, f"{self.task.name}: meta")
+        meta = process_stream(self.task.meta, self.state.meta_step, f"{self.task.name}: meta")
         return map(self.recipe.speed.laid_out, meta)
 
     def _record(self) -> dict[str, Any]:

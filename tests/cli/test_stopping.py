@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from metaloss import files
-from metaloss.cli import program
+from metaloss.cli import options
 from metaloss.console import Lines
 from tests.conftest import Command
 
@@ -98,7 +98,7 @@ def test_two_runs_of_one_second_have_folders_of_their_own(
         def now(cls, tz=None) -> datetime:
             return cls(2026, 1, 2, 12)
 
-    monkeypatch.setattr(program, "datetime", Noon)
+    monkeypatch.setattr(options, "datetime", Noon)
     for words, end in ((["demo"], ""), (["train", "experiments/demo.gin"], "-2")):
         place = f"runs/demo-20260102-120000{end}"
         assert f"results: {place}\n" in run_main(*words, *QUICK)[1]

@@ -19,11 +19,11 @@ from metaloss.processes import (
     joint_rows,
     largest_over,
     mean_over,
-    number,
     on_first,
     rank,
     share,
     sum_over,
+    world_size,
 )
 from metaloss.tasks import BatchLoader
 from metaloss.training import evaluate
@@ -37,7 +37,7 @@ def values() -> dict[str, Any]:
     shared = here.clone()
     share([shared])
     with alone():
-        apart = number(), mean_over([here])[0]
+        apart = world_size(), mean_over([here])[0]
     return {
         "mean": mean_over([here, here.long() * 2, torch.complex(here, -here)]),
         "sum": sum_over([here]),
@@ -61,7 +61,7 @@ def said(call: Any) -> str:
 def first(fails: bool) -> int:
     """What only process 0 does, as a file would show."""
     assert rank() == 0
-    assert number() == 1
+    assert world_size() == 1
     if fails:
         raise InputError("file: expected one, got none")
     return torch.initial_seed()
@@ -106,7 +106,7 @@ def padded_text() -> dict[str, Any]:
     targets = torch.randint(5, (2, 7), generator=draws)
     length = 7 - 2 * rank()
     targets[:, length:] = -100
-    if number() > 1:
+    if world_size() > 1:
         outputs, targets = outputs[rank() :][:1, :, :length], targets[rank() :][:1, :length]
     else:
         targets[1, 5:] = -100

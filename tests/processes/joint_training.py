@@ -21,7 +21,7 @@ from metaloss.conditioners import (
     RunningMean,
 )
 from metaloss.losses import GCE, SL, WeightedCE
-from metaloss.processes import number, rank
+from metaloss.processes import rank, world_size
 
 BATCH, STEPS = 12, 4
 
@@ -65,7 +65,7 @@ def network() -> nn.Module:
 
 def own_part(rows: Tensor) -> Tensor:
     """The rows of this process: a consecutive part."""
-    return rows.chunk(number())[rank()]
+    return rows.chunk(world_size())[rank()]
 
 
 def trained(name: str) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def trained(name: str) -> dict[str, Any]:
     criterion.prepare(targets, 4)
     optimizer = case.optimizer(model.parameters(), **case.settings)
     learner = torch.optim.Adam(criterion.adjuster.parameters(), lr=0.05)
-    wrapped = DistributedDataParallel(model) if number() > 1 else model
+    wrapped = DistributedDataParallel(model) if world_size() > 1 else model
     lookback = Lookback(**case.lookback)
     ids = torch.arange(STEPS * BATCH).chunk(STEPS)
     found = []
