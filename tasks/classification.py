@@ -36,6 +36,7 @@ def classification_task(
     subset: int | None = None,
     meta_from: str = "train",
     balanced_meta: bool = True,
+    stratified_test: bool = False,
     allow_overlap: bool = False,
     batch_size: int = 100,
     meta_batch_size: int = 100,
@@ -78,6 +79,7 @@ def classification_task(
             last two need a symmetric meta loss (:mod:`metaloss.meta_losses`) and no clean label.
         balanced_meta: whether a meta set of samples with their own labels has equally many samples
             of every class.
+        stratified_test: whether the ``num_test`` test samples keep the proportions of the classes.
         allow_overlap: whether a sample of the source may be in several parts of the source.
         batch_size: training samples in a batch. A last batch that is not full is dropped.
         meta_batch_size: meta samples in a batch, likewise.
@@ -138,6 +140,7 @@ def classification_task(
         num_test=num_test,
         meta_from=meta.taken_from,
         balanced_meta=balanced_meta and meta.taken_from == meta_from,
+        stratified_test=stratified_test,
         generator=generator(seed, "split"),
     )
     check_disjoint(sample_ids(parts), allow_overlap)

@@ -21,7 +21,7 @@ from .classification import classification_task
 from .image_set import ImageSet
 from .make_noise import MakeNoise, make_noise
 from .sources import Source
-from .splits import rank_in_class
+from .stratified import rank_in_class
 from .task import Task
 
 

@@ -24,10 +24,12 @@ class Divided(NamedTuple):
     Attributes:
         train: the samples whose labels nobody checked.
         clean: the samples whose labels somebody checked.
+        named: whether those were named among the data; if not, they are further samples.
     """
 
     train: Records
     clean: Records
+    named: bool
 
 
 def with_clean(data: Records, clean: str | Path, label: str = "label") -> Divided:
@@ -80,7 +82,7 @@ def with_clean(data: Records, clean: str | Path, label: str = "label") -> Divide
     further = read_records(place, label)["train"]
     check_same_kind(data, further)
     check_labels_known(data, further)
-    return Divided(data, further)
+    return Divided(data, further, named=False)
 
 
 def check_labels_known(data: Records, other: Records) -> None:
@@ -124,7 +126,7 @@ def _named(data: Records, names: list[str], labels: list[str] | None, place: str
         f"{place}: expected some of the samples of {data.source}, got all {len(data)} of them; "
         "with checked labels alone there is no noise to be robust to",
     )
-    return Divided(data.select(left), clean)
+    return Divided(data.select(left), clean, named=True)
 
 
 def _positions(data: Records, names: list[str]) -> list[int | None]:

@@ -66,13 +66,20 @@ def _records(data: Any, label: str, source: str, part: str) -> Records:
     )
     kind, labels = data.features[label], data[label]
     names = getattr(kind, "names", None)
-    words = [names[number] if names else str(number) for number in labels]
+    words = [_word(label, names) for label in labels]
     images = [n for n, feature in data.features.items() if type(feature).__name__ == "Image"]
     if images:
         inputs = _pixels(data[images[0]], source)
     else:
         inputs = _columns(data, [name for name in data.features if name != label], source)
     return as_records(inputs, np.array(words), source=source, part=part)
+
+
+def _word(label: Any, names: list[str] | None) -> str:
+    """Return a label as a word, a missing one as an empty word; ``datasets`` has -1 for none."""
+    if label is None or (names is not None and not 0 <= label < len(names)):
+        return ""
+    return str(label) if names is None else names[label]
 
 
 def _pixels(images: Any, source: str) -> Any:

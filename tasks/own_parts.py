@@ -29,6 +29,8 @@ class OwnParts:
         name: the name of the data set.
         ids: the names of all samples but the test samples, in the order in which they were found.
         test_checked: whether the labels of "test" are known to be right.
+        clean_named: whether "clean" was named among the data; if not, it is of further samples,
+            whose names have nothing to do with those of the data.
     """
 
     parts: Mapping[str, Records]
@@ -37,6 +39,7 @@ class OwnParts:
     name: str
     ids: tuple[str, ...]
     test_checked: bool = True
+    clean_named: bool = False
 
 
 def own_parts(
@@ -56,9 +59,9 @@ def own_parts(
     found = read_records(data, label)
     everything = found["train"]
     names = class_names(everything.labels, everything.source)
-    parts = {"train": everything}
+    parts, clean_named = {"train": everything}, False
     if clean is not None:
-        parts["train"], parts["clean"] = with_clean(everything, clean, label)
+        parts["train"], parts["clean"], clean_named = with_clean(everything, clean, label)
     if test is not None:
         found["test"] = read_records(test, label)["train"]
     if "test" in found:
@@ -81,6 +84,7 @@ def own_parts(
         name,
         everything.ids,
         test_checked=test is not None,
+        clean_named=clean_named,
     )
 
 

@@ -54,24 +54,27 @@ def read_table(path: Path, label: str = "label") -> Records:
     return Records(ids, labels, numbers(table, features), str(path), features)
 
 
-def numbers(table: CsvFile, columns: tuple[str, ...]) -> Tensor:
+def numbers(table: CsvFile, columns: tuple[str, ...], *, finite: bool = True) -> Tensor:
     """Return columns of a table as numbers.
 
     Args:
         table: the table.
         columns: the names of the columns.
+        finite: refuse cells that are empty, NaN or infinite; if not, an empty cell is NaN.
 
     Returns:
         ``[rows, columns]``, float32.
 
     Raises:
-        InputError: a column is missing, or a cell is not a finite number.
+        InputError: a column is missing, or a cell is not a number.
     """
     values, wrong = [], []
     for name in columns:
         cells = [_number(cell) for cell in table.column(name)]
         values.append(cells)
         wrong += [(name, i) for i, cell in enumerate(cells) if not math.isfinite(cell)]
+    if not finite:
+        wrong = [(name, i) for name, i in wrong if not _says_no_number(table.column(name)[i])]
     if wrong:
         name, i = wrong[0]
         cell = table.rows[i][table.header.index(name)]
@@ -103,3 +106,12 @@ def _number(cell: str) -> float:
         return float(cell)
     except ValueError:
         return math.nan
+
+
+def _says_no_number(cell: str) -> bool:
+    """Return whether a cell is empty, NaN or infinite, and not a word."""
+    try:
+        float(cell)
+    except ValueError:
+        return not cell.strip()
+    return True

@@ -54,6 +54,7 @@ def divide(
     num_test: int | None,
     meta_from: str = "train",
     balanced_meta: bool = True,
+    stratified_test: bool = False,
     generator: torch.Generator,
 ) -> dict[str, Part]:
     """Choose the samples for "train" and "test", and for "meta" and "validation" if asked for.
@@ -67,6 +68,8 @@ def divide(
         meta_from: the part of the source that meta and validation samples are taken out of:
             "train", "test" or "clean".
         balanced_meta: whether the meta set has equally many samples of every class.
+        stratified_test: whether test samples out of the training samples keep the proportions of
+            the classes.
         generator: a CPU generator.
 
     Raises:
@@ -94,10 +97,12 @@ def divide(
         wanted[meta_from] = {**held_out, **wanted.get(meta_from, {})}
 
     balanced = ["meta"] if balanced_meta else []
+    proportional = ["test"] if stratified_test else []
     parts: dict[str, Part] = {}
     for origin, sizes in wanted.items():
         whole = _part_of(source, origin)
-        parts |= _choose(Part(whole, torch.arange(len(whole))), sizes, balanced, generator)
+        whole_part = Part(whole, torch.arange(len(whole)))
+        parts |= _choose(whole_part, sizes, balanced, proportional, generator)
     return parts
 
 
@@ -133,7 +138,11 @@ def _part_of(source: AnySource, origin: str) -> AnySet:
 
 
 def _choose(
-    among: Part, sizes: Mapping[str, int | None], balanced: list[str], generator: torch.Generator
+    among: Part,
+    sizes: Mapping[str, int | None],
+    balanced: list[str],
+    proportional: list[str],
+    generator: torch.Generator,
 ) -> dict[str, Part]:
     try:
         chosen = split(
@@ -141,6 +150,7 @@ def _choose(
             sizes,
             generator,
             balanced=[name for name in balanced if name in sizes],
+            proportional=[name for name in proportional if sizes.get(name) is not None],
             arguments=_ARGUMENTS,
         )
     except InputError as error:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from metaloss.checks import check_at_least, check_one_of, require
 
+from .stratified import rank_in_class, stratified
+
 
 def split(
     targets: Int[Tensor, " samples"],
@@ -18,6 +20,8 @@ def split(
     generator: torch.Generator,
     balanced: Collection[str] = (),
     arguments: Mapping[str, str] | None = None,
+    *,
+    proportional: Collection[str] = (),
 ) -> dict[str, Tensor]:
     """Split samples into disjoint sets at random.
 
@@ -32,6 +36,7 @@ def split(
             multiple of the number of classes, randomly chosen classes have one sample more.
         arguments: for error messages, the names of the caller's arguments that hold the sizes and
             ``balanced``, such as ``{"meta": "num_meta"}``.
+        proportional: names of sets in which the classes keep their proportions.
 
     Returns:
         The positions of each set's samples in ``targets``, int64, ascending.
@@ -58,6 +63,9 @@ def split(
             chosen = torch.ones(len(left), dtype=torch.bool)
         elif name in balanced:
             chosen = _choose_balanced(name, targets[left], size, targets, generator, called=called)
+        elif name in proportional:
+            chosen = torch.zeros(len(left), dtype=torch.bool)
+            chosen[stratified(targets[left], size, generator)] = True
         else:
             chosen = torch.arange(len(left)) < size
         sets[name] = left[chosen].sort().values
@@ -97,26 +105,6 @@ def check_classes(name: str, targets: Int[Tensor, " samples"]) -> None:
     """
     found = len(torch.unique(targets))
     require(found >= 2, f"{name}: expected samples of two classes or more, got {found}")
-
-
-def rank_in_class(labels: Int[Tensor, " samples"]) -> Int[Tensor, " samples"]:
-    """Return the number of earlier samples with the same label, for each sample.
-
-    Args:
-        labels: ``[samples]``, int64, not negative.
-
-    Example:
-        >>> import torch
-        >>> from metaloss.tasks.splits import rank_in_class
-        >>> rank_in_class(torch.tensor([0, 1, 0, 0, 1]))
-        tensor([0, 0, 1, 2, 1])
-    """
-    order = labels.argsort(stable=True)
-    count = labels.bincount()
-    first = count.cumsum(0) - count  # the first position of each class in the sorted order
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order)) - first[labels[order]]
-    return rank
 
 
 def _check_sizes(

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from metaloss.checks import check_at_least, require
 
-from .splits import rank_in_class
-
 
 def stratified(
     targets: Int[Tensor, " samples"], size: int, generator: torch.Generator
@@ -52,3 +50,23 @@ def stratified(
     order = torch.randperm(len(targets), generator=generator)
     shuffled = targets[order]
     return order[rank_in_class(shuffled) < quota[shuffled]].sort().values
+
+
+def rank_in_class(labels: Int[Tensor, " samples"]) -> Int[Tensor, " samples"]:
+    """Return the number of earlier samples with the same label, for each sample.
+
+    Args:
+        labels: ``[samples]``, int64, not negative.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.tasks.stratified import rank_in_class
+        >>> rank_in_class(torch.tensor([0, 1, 0, 0, 1]))
+        tensor([0, 0, 1, 2, 1])
+    """
+    order = labels.argsort(stable=True)
+    count = labels.bincount()
+    first = count.cumsum(0) - count  # the first position of each class in the sorted order
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order)) - first[labels[order]]
+    return rank

@@ -84,7 +84,7 @@ def test_arrows_run_one_way() -> None:
 
 
 # The entry points of own data read it as the tasks do.
-OF_OWN_DATA = {"fitting", "predict"}
+OF_OWN_DATA = {"fitting", "labels", "predict"}
 
 
 def test_metaloss_does_not_know_its_tasks() -> None:

@@ -116,7 +116,7 @@ def _targets(metric: Metric) -> str:
 
 
 def _titled(metric: Metric, last: int, first: str = "method", by: str = "") -> Table:
-    title = f"{metric.title}{by}, {of_last(last)}"
+    title = f"{metric.title}{by}, {of_last([last])}"
     table = Table(title=title, min_width=len(title))
     table.add_column(first, overflow="fold")
     return table

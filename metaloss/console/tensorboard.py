@@ -35,6 +35,7 @@ class TensorBoard(Forwarding):
             ) from None
         self._writer_at = SummaryWriter
         self._folder = folder
+        self._writer: Any = None
 
     def begin(self, info: RunInfo) -> None:
         """Begin the event file of a run."""
@@ -52,8 +53,9 @@ class TensorBoard(Forwarding):
         super().epoch(record)
 
     def end(self, record: dict[str, Any]) -> None:
-        """Close the event file."""
-        self._writer.close()
+        """Close the event file; there is none if all that a resumed run lacked was its result."""
+        if self._writer is not None:
+            self._writer.close()
         super().end(record)
 
 

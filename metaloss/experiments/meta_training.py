@@ -209,7 +209,9 @@ class MetaTraining:
         observer: Observer,
     ) -> dict[str, Any]:
         trainings = self.start(method, tasks, info.seed)
+        strength = self.strengths.get(method.name, 1.0)
         identity = run_identity(trainings, method)
+        identity |= {"strength": strength} if strength != 1 else {}
         done = records.finished(identity)
         if done is not None:
             return done

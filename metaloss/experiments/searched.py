@@ -9,6 +9,7 @@ from typing import cast
 
 from metaloss.checks import require
 from metaloss.experiments.methods import Conventional
+from metaloss.experiments.records.names import check_names, slug
 from metaloss.experiments.staged import Conclusion, PreliminaryRun, Staged
 from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss
@@ -30,8 +31,8 @@ class Searched(Staged):
         grid: the candidates of hyperparameters, by name; the rest have their defaults.
 
     Raises:
-        InputError: no candidates, a hyperparameter that the loss does not have, or a value out of
-            its range; and for a task without clean samples.
+        InputError: no candidates, or one twice; a hyperparameter that the loss does not have, or a
+            value out of its range; and for a task without clean samples.
 
     Example:
         >>> from metaloss.experiments import Searched
@@ -55,6 +56,7 @@ class Searched(Staged):
             len(self.grid) > 0 and all(len(values) > 0 for values in self.grid.values()),
             f"grid: expected candidates for one hyperparameter or more, got {dict(self.grid)}",
         )
+        check_names("grid", [method.name for method in self.preliminary])
         for method in self.preliminary:
             AdjustedLoss.fixed(self.loss, method.values)
 
@@ -70,12 +72,8 @@ class Searched(Staged):
             dict(zip(self.grid, values, strict=True)) for values in product(*self.grid.values())
         ]
         return [
-            Conventional(
-                name=", ".join(f"{name}={value:g}" for name, value in values.items()),
-                loss=self.loss,
-                values=values,
-            )
-            for values in combinations
+            Conventional(name=name, loss=self.loss, values=values)
+            for name, values in zip(_names(combinations), combinations, strict=True)
         ]
 
     def check(self, task: TaskLike) -> None:
@@ -98,3 +96,14 @@ class Searched(Staged):
         ]
         best = scores.index(metric.best(scores))
         return Conclusion(runs[best].method, {"values": search[best]["values"], "search": search})
+
+
+def _names(combinations: Sequence[Mapping[str, float]]) -> list[str]:
+    """Return names whose folders differ: a folder's name has no sign, and six digits are usual."""
+    names = [", ".join(f"{k}={v:g}" for k, v in values.items()) for values in combinations]
+    if len(set(map(slug, names))) == len(names):
+        return names
+    return [
+        ", ".join(f"{k}={'minus ' * (v < 0)}{abs(v)!r}" for k, v in values.items())
+        for values in combinations
+    ]

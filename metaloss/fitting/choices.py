@@ -79,7 +79,7 @@ class Choices:
         size: height and width of images; ``None`` for samples that are no image files.
         channels: the channels of images.
         in_memory: whether images are decoded into memory.
-        flip: whether images are flipped in training; ``None`` for samples that are no images.
+        flip: whether images are flipped in training; ``None`` for samples that cannot be mirrored.
         epochs: passes over the training samples.
         batch_size: training samples in a batch.
         meta_batch_size: clean samples in a batch.
@@ -137,7 +137,7 @@ def choose(facts: Facts, options: Options) -> Choices:
     )
     meta_every = (options.meta_every or _meta_every(steps)) if facts.clean else 0
     flip = None
-    if facts.images:
+    if facts.augmented:
         flip = not facts.grey if options.flip is None else options.flip
     colour = pretrained or not facts.grey or model not in OURS
     channels = (3 if colour else 1) if facts.files else (facts.shape[0] if facts.images else 0)
@@ -220,8 +220,9 @@ def _check_fit(facts: Facts, options: Options) -> None:
         f"--size: expected none for samples that are no image files, got {options.size}",
     )
     require(
-        facts.images or options.flip is None,
-        "--flip: expected images to mirror, got rows of numbers",
+        facts.augmented or options.flip is None,
+        "--flip: expected uint8 images or image files to mirror, got "
+        + ("floating-point images" if facts.images else "rows of numbers"),
     )
     require(
         options.held_out is None or not facts.has_test,

@@ -192,7 +192,7 @@ def _check_every_class(read: OwnSource, data: str) -> None:
 def _checked(found: OwnParts, places: Places) -> dict[str, str]:
     """Return the labels of clean samples that are among the data, by their names in the run."""
     clean, rest = found.parts.get("clean"), set(found.parts["train"].ids)
-    if clean is None:
+    if clean is None or not found.clean_named:
         return {}
     at = {name: position for position, name in enumerate(found.ids) if name not in rest}
     known = {

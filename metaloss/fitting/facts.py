@@ -44,6 +44,11 @@ class Facts:
         """Whether the samples are images, in files or in an array."""
         return self.files or len(self.shape) == 3
 
+    @property
+    def augmented(self) -> bool:
+        """Whether training can mirror and crop the samples: images of whole numbers."""
+        return self.files or self.bytes
+
 
 def facts_of(found: OwnParts) -> Facts:
     """Look at a data set. Of image files, some headers are read.

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from metaloss.files import user_path
 from metaloss.fitting.choices import OURS, Choices
 from metaloss.fitting.facts import Facts
 from metaloss.tasks.transforms import STATISTICS
@@ -75,7 +76,7 @@ def gin_run(
         if not choices.in_memory:
             macros["WORKERS"] = _WORKERS
     if not own:
-        macros |= {"NETWORK": choices.model, "WEIGHTS": choices.weights}
+        macros |= {"NETWORK": choices.model, "WEIGHTS": _resolved(choices.weights)}
     elif choices.model == "mlp":
         side = choices.size or 0
         shape = (choices.channels, side, side) if facts.files else facts.shape
@@ -107,3 +108,9 @@ def _methods(choices: Choices, *, baseline: bool) -> list[str]:
     kind = "Adjusted" if choices.clean else "Transferred"
     own = f"@recommended/experiments.{kind}()"
     return [f"experiments.Experiment.methods = [@ce/experiments.Conventional(), {own}]"] * baseline
+
+
+def _resolved(weights: str | None) -> str | None:
+    """Return the absolute path of a file of weights, and a name as it is."""
+    file = None if weights is None else user_path(weights)
+    return weights if file is None or not file.is_file() else str(file.resolve())

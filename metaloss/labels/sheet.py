@@ -15,6 +15,7 @@ from torch import Tensor
 
 from metaloss.checks import InputError
 from metaloss.diagnostics.figures.drawing import rendered
+from metaloss.tasks.pixels import as_shown
 from metaloss.training.streams import in_order
 from metaloss.types import Loader
 
@@ -105,7 +106,7 @@ def _stretched(image: Tensor) -> NDArray[Any]:
 def _of_file(path: str) -> NDArray[Any]:
     try:
         with Image.open(path) as image:
-            small = image.convert("RGB")
+            small = as_shown(image, channels=3)  # as it is trained on
             small.thumbnail((_SIDE, _SIDE))
             return np.asarray(small)
     except (OSError, UnidentifiedImageError) as error:

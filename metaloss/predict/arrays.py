@@ -67,7 +67,7 @@ class Arrays:
     def __post_init__(self) -> None:
         """Put the channels of images first; check the shape and the type."""
         shape = list(self.inputs.sample_shape or ())
-        if self.inputs.kind != "features":
+        if self.inputs.kind != "features" or len(shape) == 3:  # numbers may be images, too
             object.__setattr__(self, "values", _channels_first(self.values, shape))
         found = list(self.values.shape)
         require(

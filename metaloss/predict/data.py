@@ -58,7 +58,7 @@ def open_data(source: Source, inputs: Inputs) -> Data:
         return Arrays(shown(path), load_array(path), inputs)
     table = read_csv(path) if path.suffix.lower() in _TABLES and path.is_file() else None
     if table is not None and inputs.columns is not None:
-        rows = numbers(table, inputs.columns).numpy()
+        rows = numbers(table, inputs.columns, finite=False).numpy()
         ids = tuple(table.column(ID)) if ID in table.header else None
         return Arrays(shown(path), rows, inputs, ids=ids)
     require(

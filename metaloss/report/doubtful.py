@@ -16,7 +16,12 @@ def doubtful(report: Report) -> str:
     """Return the section: the samples that ``metaloss labels`` found, or how to find them."""
     if report.what != "labels":
         return ""
-    folders = {_folder(run): run for _, run in report.every_run() if _has_labels(run)}
+    folders = {
+        _folder(run): run
+        for source in report.sources
+        for run in source.trained
+        if _has_labels(run, source)
+    }
     found = {folder: labels for folder in folders if (labels := read_labels(folder)) is not None}
     parts: list[str] = []
     for folder, labels in found.items():
@@ -32,9 +37,10 @@ def doubtful(report: Report) -> str:
     return section("doubtful", "Most doubtful labels", "".join(parts))
 
 
-def _has_labels(run: Trained) -> bool:
+def _has_labels(run: Trained, source: Source) -> bool:
     """Return whether ``metaloss labels`` takes such a run; not one that several tasks share."""
-    return not run.task.endswith(LEARNED_ON) and "held-out" not in run.records.path.parts[-4:]
+    below = run.records.path.relative_to(source.path).parts
+    return not run.task.endswith(LEARNED_ON) and "held-out" not in below
 
 
 def _folder(run: Trained) -> Path:

@@ -57,9 +57,8 @@ class Report:
     def table(self) -> ScoreTable:
         """Return the table of results. Oracles, which know the wrong labels, are not ranked."""
         last = {run.result["last"] for _, run in self.every_run() if "last" in run.result}
-        over = of_last(last.pop()) if len(last) == 1 else "last epochs"
         return ScoreTable(
-            title=f"{self.metric.title}, {over}",
+            title=f"{self.metric.title}, {of_last(last)}",
             metric=self.metric,
             methods=self.rows,
             tasks=self.tasks,

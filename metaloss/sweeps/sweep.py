@@ -187,29 +187,32 @@ class Sweep:
         """
         results, left_out = self._results()
         scores: dict[tuple[str, str], dict[int, float]] = {}
-        found: dict[str, Mapping[str, Any]] = {}
-        last = 0
+        found: list[Mapping[str, Any]] = []
+        lasts, with_results, unranked = set(), set(), set()
         for cell, result in results:
             (row,) = result["rows"]
-            last = result["last"]
-            found[cell.values[self.grid.rows]] = row
+            found.append(row)
+            lasts.add(result["last"])
+            with_results.add(cell.values[self.grid.rows])
+            if row.get("informed"):
+                unranked.add(cell.values[self.grid.rows])
             place = cell.values[self.grid.rows], self.grid.column(cell)
             scores.setdefault(place, {})[cell.seed] = row[f"{row['metric']}_mean"]
         if not found:
             return Gathered(None, left_out)
-        metrics = sorted({row["metric"] for row in found.values()})
+        metrics = sorted({row["metric"] for row in found})
         if len(metrics) > 1:
             raise InputError(f"table: expected runs with one metric, got {' and '.join(metrics)}")
-        shown = {cell.values[self.grid.rows] for cell, _ in self.runs} | set(found)
+        shown = {cell.values[self.grid.rows] for cell, _ in self.runs} | with_results
         columns = {self.grid.column(cell) for cell, _ in self.runs} | {task for _, task in scores}
         table = ScoreTable(
-            title=self._titled(titled(list(found.values()), last)),
+            title=self._titled(titled(found, lasts)),
             metric=METRICS[metrics[0]],
             methods=[name for name in self.grid.axes[self.grid.rows] if name in shown],
             tasks=[task for task in self.columns if task in columns],
             scores=scores,
             published=published or {},
-            unranked=[name for name, row in found.items() if row.get("informed")],
+            unranked=unranked,
         )
         return Gathered(table, left_out)
 

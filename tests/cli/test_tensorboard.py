@@ -67,3 +67,8 @@ def test_without_the_library(refused: Callable[..., str], monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     line = refused("train", "experiments/smoke_digits.gin", "--tensorboard", "--out", "run")
     assert line.endswith('pip install "metaloss[tensorboard]"')
+
+
+def test_a_run_that_ends_without_a_training(tmp_path: Path) -> None:
+    TensorBoard(RunFolder(tmp_path / "run"), Observer()).end({})  # it was resumed after its last
+    assert not (tmp_path / "run").exists()

@@ -14,6 +14,7 @@ import torch
 import metaloss
 from metaloss import Adjuster
 from metaloss.bilevel import Lookahead
+from metaloss.checks import InputError
 from metaloss.experiments import (
     Adjusted,
     RunFolder,
@@ -195,6 +196,9 @@ def test_what_is_saved_may_be_nearer_to_the_defaults(tmp_path) -> None:
     )
     card = json.loads((tmp_path / "half/A-GCE/seed-0/adjuster/card.json").read_text())
     assert card["about"]["strength"] == 0.5
+    again = meta_training(methods=METHODS[:1], recipe=Recipe(epochs=1), strengths={"A-GCE": 0.3})
+    with pytest.raises(InputError, match="another run was begun here"):
+        again.run(RunFolder(tmp_path / "half", resume=True))
 
 
 class Own(Adjuster):

@@ -18,7 +18,7 @@ from metaloss.experiments import Adjusted, Forward, RunFolder, RunSettings, Sear
 from metaloss.experiments.forward import estimated_transition
 from metaloss.experiments.records.run_records import RunRecords
 from metaloss.experiments.staged import Conclusion, PreliminaryRun, Staged
-from metaloss.losses import GCE
+from metaloss.losses import GCE, Barron
 from metaloss.tasks import classification_task, digits, noise
 from metaloss.training import Observer
 from metaloss.training.evaluate import evaluate
@@ -224,6 +224,18 @@ class TestRefused:
         with pytest.raises(InputError) as refused:
             Searched(name="GCE", loss=GCE(), grid=grid)
         assert said in str(refused.value)
+
+    def test_candidates_have_folders_of_their_own(self) -> None:
+        made = Searched(name="B", loss=Barron(), grid={"alpha": (-1.0, 0.0, 1.0)})
+        assert [run.name for run in made.preliminary] == [
+            "alpha=minus 1.0",
+            "alpha=0.0",
+            "alpha=1.0",
+        ]
+        near = Searched(name="GCE", loss=GCE(), grid={"q": (0.5, 0.5000001)})
+        assert [run.name for run in near.preliminary] == ["q=0.5", "q=0.5000001"]
+        with pytest.raises(InputError, match=r"grid: expected different names, got q=0\.5 more"):
+            Searched(name="GCE", loss=GCE(), grid={"q": (0.5, 0.5)})
 
     def test_another_transition(self) -> None:
         with pytest.raises(InputError, match="expected estimated or true, got 'guessed'"):

@@ -98,7 +98,11 @@ def test_two_samples_a_class_are_trained_on_before_any_is_held_out() -> None:
     ("facts", "options", "words"),
     [
         (TABLE, {"size": 8}, "--size: expected none for samples that are no image files, got 8"),
-        (TABLE, {"flip": True}, "--flip: expected images"),
+        (
+            TABLE,
+            {"flip": True},
+            "--flip: expected uint8 images or image files",
+        ),
         (DIGITS, {"held_out": 9}, "--held-out: expected none, since there are test samples, got 9"),
         (PHOTOS, {"batch_size": 5000}, "--batch-size: expected at most 900"),
         (PHOTOS, {"held_out": 995}, "at least 12 samples to train on.*995 of which are held out"),

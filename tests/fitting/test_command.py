@@ -84,6 +84,12 @@ def test_rows_of_a_table_are_predicted_by_their_columns(table: Path, tmp_path: P
     found = predict_run(tmp_path / "run", new)
     assert found.ids == ("left", "right")
     assert [found.class_names[label] for label in found.labels.tolist()] == ["a", "b"]
+    new.write_text("x,y\n1,2\n,3\nnan,5\n4,7\n")
+    found = predict_run(tmp_path / "run", new)
+    assert found.ids == (0, 3) and [each.id for each in found.skipped] == [1, 2]
+    new.write_text("x,y\n1,two\n")
+    with pytest.raises(InputError, match="expected numbers in the columns of features"):
+        predict_run(tmp_path / "run", new)
     new.write_text("x\n1\n")
     with pytest.raises(InputError, match="expected a header with the column 'y', got 'x'"):
         predict_run(tmp_path / "run", new)
@@ -204,6 +210,18 @@ def test_pretrained_weights_from_a_file(photos: Path, tmp_path: Path) -> None:
     before = network.state_dict()["features.0.weight"]
     after = predict_network(out).state_dict()["features.0.weight"]
     assert 0 < (after - before).norm() < 0.5 * before.norm()
+
+
+def test_a_fit_with_weights_can_be_used_from_elsewhere(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = torchvision_model("squeezenet1_1", 1000)
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    monkeypatch.chdir(tmp_path)
+    words = ("--model", "squeezenet1_1", "--weights", "weights.pth", "--size", 40)
+    run("fit", photos, "--out", "run", *words, "--epochs", 1, "--batch-size", 8)
+    monkeypatch.chdir("/")
+    assert predict_network(tmp_path / "run") is not None
 
 
 def predict_network(run: Path) -> torch.nn.Module:

@@ -97,3 +97,13 @@ def test_a_file_that_is_no_image_is_named(tmp_path) -> None:
 
 def test_samples_that_are_no_images_have_no_sheet() -> None:
     assert images_of(blobs().train, [0]) is None
+
+
+def test_photos_are_shown_upright(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 8, 3), np.uint8)
+    pixels[:, :4] = 255
+    turned = Image.Exif()
+    turned[0x0112] = 6  # turn it by a quarter to show it
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=turned)
+    (shown,) = images_of(None, [0], [str(tmp_path / "a.png")])
+    assert shown.shape == (8, 4, 3) and (shown[:4] == 255).all() and (shown[4:] == 0).all()

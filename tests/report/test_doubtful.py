@@ -134,3 +134,11 @@ def test_the_share_of_wrong_labels_is_said(tmp_path: Path) -> None:
     assert "42% of the labels are estimated to be wrong, most of all 50% of &#x27;dog&#x27;" in page
     path.write_bytes(json.dumps({"about": "", "samples": []}).encode())  # of an older version
     assert "estimated" not in _shown(read_labels(tmp_path))
+
+
+def test_a_folder_may_have_any_name(copied) -> None:
+    run = copied("classes")
+    other = run.with_name("held-out")
+    run.rename(other)
+    left(other, Doubtful("7", "a", "b", 0.5))
+    assert "0.500" in doubtful(gather([other]))

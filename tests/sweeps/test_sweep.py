@@ -252,3 +252,12 @@ def test_runs_of_several_processes(tmp_path: Path) -> None:
     failing = grid(axes={"method": {"CE": [*CE, *two, *MISFIT]}}, seeds=(0,))
     (failed,) = Sweep(failing, tmp_path / "other").run(Local(Heard()))
     assert "expected" in failed.error
+
+
+def test_the_title_is_of_every_run(tmp_path: Path) -> None:
+    lengths = {"short": ["EPOCHS = 1"], "long": ["EPOCHS = 2"]}
+    axes = {"length": lengths, "method": {"CE": CE}}
+    sweep = Sweep(grid(axes=axes, seeds=(0,), bindings=[]), tmp_path / "out")
+    assert sweep.run(Local(Heard())) == []
+    table = sweep.table()
+    assert table is not None and table.title == "Test accuracy (%), last epochs"

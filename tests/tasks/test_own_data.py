@@ -99,6 +99,20 @@ def test_damaged_images_are_left_out_and_named(cats_and_dogs: Path, in_memory: b
         own_data(cats_and_dogs, size=8, in_memory=in_memory, strict=True)
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("kind", ["jpg", "png", "bmp"])
+def test_images_that_were_copied_in_part_are_damaged(
+    cats_and_dogs: Path, kind: str, in_memory: bool
+) -> None:
+    whole = cats_and_dogs / "cat" / f"whole.{kind}"
+    Image.effect_noise((64, 64), 60).convert("RGB").save(whole)
+    part = cats_and_dogs / "cat" / f"part.{kind}"
+    part.write_bytes(whole.read_bytes()[:-400])
+    found = own_source(own_parts(cats_and_dogs), ImageReading(size=8, in_memory=in_memory))
+    assert len(found.source.train) == 7
+    assert "1 of 8 images cannot be read" in found.remarks[0] and part.name in found.remarks[0]
+
+
 def test_images_have_the_size_of_the_first_that_can_be_read(cats_and_dogs: Path) -> None:
     (cats_and_dogs / "cat" / "0.png").write_bytes(b"no image")
     found = own_source(own_parts(cats_and_dogs))

@@ -41,6 +41,16 @@ def test_images_with_names_of_classes_and_a_test_split(tmp_path: Path) -> None:
     assert source.test.targets.tolist() == [0, 0, 1, 1] and not source.test_checked
 
 
+@pytest.mark.parametrize("none", [-1, None])
+def test_missing_labels_are_no_class(tmp_path: Path, none: int | None) -> None:
+    kinds = datasets.ClassLabel(names=["cat", "dog"])
+    features = datasets.Features({"height": datasets.Value("int64"), "label": kinds})
+    rows = {"height": [1, 2, 3], "label": [0, 1, none]}
+    data = datasets.Dataset.from_dict(rows, features=features)
+    with pytest.raises(InputError, match="expected a label for each sample"):
+        own_data(saved(data, tmp_path / "rows"))
+
+
 def test_columns_of_numbers(tmp_path: Path) -> None:
     rows = {"height": [1, 2, 3], "sizes": [[4.0, 5], [6, 7], [8, 9]], "label": ["a", "b", "a"]}
     source = own_data(saved(datasets.Dataset.from_dict(rows), tmp_path / "rows"))

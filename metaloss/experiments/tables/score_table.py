@@ -145,7 +145,7 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]], last: int) -> ScoreTable:
         for name, own in tasks.items()
     }
     return ScoreTable(
-        title=titled(rows, last),
+        title=titled(rows, [last]),
         metric=metric,
         methods=list(by_task),
         tasks=list(next(iter(by_task.values()))),
@@ -154,13 +154,21 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]], last: int) -> ScoreTable:
     )
 
 
-def titled(rows: Sequence[Mapping[str, Any]], last: int) -> str:
-    """Return what rows of ``results.json`` with one metric show."""
+def titled(rows: Sequence[Mapping[str, Any]], lasts: Collection[int]) -> str:
+    """Return what rows of ``results.json`` with one metric show.
+
+    Args:
+        rows: the rows.
+        lasts: over how many of the last epochs their scores are means.
+    """
     unchecked = any(each.get("test_unchecked") for each in rows)
     by = " by unchecked targets" if unchecked else ""
-    return f"{METRICS[rows[0]['metric']].title}{by}, {of_last(last)}"
+    return f"{METRICS[rows[0]['metric']].title}{by}, {of_last(lasts)}"
 
 
-def of_last(epochs: int) -> str:
-    """Return which epochs of a run a score is of, in words."""
+def of_last(numbers: Collection[int]) -> str:
+    """Return which epochs of runs their scores are of, in words."""
+    if len(set(numbers)) != 1:
+        return "last epochs"
+    (epochs,) = set(numbers)
     return "last epoch" if epochs == 1 else f"mean of the last {epochs} epochs"
