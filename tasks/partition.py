@@ -44,6 +44,11 @@ class Part:
         """Return the chosen samples."""
         return self.whole.subset(self.index)
 
+    def names(self) -> tuple[str, ...]:
+        """Return their names, or their positions in the source, which do not depend on the seed."""
+        ids, positions = self.whole.ids, self.index.tolist()
+        return tuple(str(at) if ids is None else ids[at] for at in positions)
+
 
 def divide(
     source: AnySource,

@@ -37,8 +37,8 @@ class Task:
         test_checked: whether the targets of ``test`` are known to be right.
         meta_samples: where the samples of ``meta`` come from.
         meta_checked: whether the targets of ``meta`` are known to be right.
-        train_ids: a name for each training sample, such as the path of its file; ``None`` if they
-            have none.
+        train_ids: a name for each training sample: the path of its file, or its position in the
+            data set; ``None`` if they have none.
         inputs: how the inputs are made, so that others can be predicted without the data; ``None``
             if the targets are values.
         held_out_ids: a name for each sample of ``test``, in the order of the loader's positions, if

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,13 @@ import metaloss
 from metaloss.checks import InputError
 from metaloss.cli import app
 from metaloss.labels import assess, command, judge, read_run
-from metaloss.labels.held_out import HeldOut, final_margins, of_same_rank, with_held_out
+from metaloss.labels.held_out import (
+    HeldOut,
+    final_margins,
+    held_out_of,
+    of_same_rank,
+    with_held_out,
+)
 from metaloss.predict import predict_run
 
 
@@ -116,4 +123,4 @@ def test_samples_held_out_with_right_labels_are_not_judged() -> None:
     from metaloss.tasks import classification_task, digits
 
     task = classification_task(data=digits, num_meta=100, num_test=360)
-    assert task.test_checked and task.held_out_ids is None
+    assert task.test_checked and held_out_of(SimpleNamespace(task=task)) is None

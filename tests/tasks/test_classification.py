@@ -261,3 +261,14 @@ def test_image_files_make_a_task(pets):
         )
     with pytest.raises(InputError, match="pets is not uint8 images in memory"):
         classification_task(data=source, num_meta=0, augment=Augment)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_samples_without_names_are_named_by_their_positions_in_the_data(seed: int) -> None:
+    task = classification_task(data=digits, num_meta=100, num_test=360, seed=seed)
+    given = digits().train.targets
+    for names, loader in ((task.train_ids, task.train), (task.held_out_ids, task.test)):
+        (batch,) = (b for b in loader.in_order().epoch(0) if b.index is not None and 5 in b.index)
+        at = torch.tensor([int(names[i]) for i in batch.index.tolist()])
+        assert torch.equal(given[at], batch.targets)
+    assert not set(task.train_ids) & set(task.held_out_ids)

@@ -60,7 +60,7 @@ def test_a_task_keeps_its_clean_samples() -> None:
     assert few.train_targets.tolist() == whole.train_targets[INDEX].tolist()
     assert few.noise is not None and few.noise.transition is whole.noise.transition  # type: ignore[union-attr]
     assert few.meta is whole.meta and few.test is whole.test
-    assert few.train_ids is None
+    assert few.train_ids == tuple(whole.train_ids[at] for at in INDEX.tolist())
     named = replace(whole, train_ids=tuple(f"{at}.png" for at in range(len(whole.train_targets))))
     assert named.select(INDEX).train_ids == ("9.png", "2.png", "5.png")
     (batch,) = few.train.in_order().epoch(0)  # type: ignore[attr-defined]
