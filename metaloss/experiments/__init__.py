@@ -2,17 +2,23 @@
 
 from metaloss.experiments.comparison import Comparison
 from metaloss.experiments.experiment import Experiment
-from metaloss.experiments.forward import Forward
 from metaloss.experiments.meta_training import MetaTraining
-from metaloss.experiments.methods import Adjusted, Conventional, Method, Oracle, Transferred
+from metaloss.experiments.methods import (
+    Adjusted,
+    Conventional,
+    Forward,
+    Method,
+    Oracle,
+    Searched,
+    Staged,
+    Transferred,
+)
+from metaloss.experiments.methods.of_adjusters import transferred
 from metaloss.experiments.recording import Recorded, recorded
 from metaloss.experiments.records.confusion import Confusion, read_confusion
 from metaloss.experiments.records.run_folder import RunFolder
 from metaloss.experiments.samples import collect
-from metaloss.experiments.searched import Searched
 from metaloss.experiments.settings import RunSettings
-from metaloss.experiments.staged import Staged
-from metaloss.experiments.transfer import transferred
 from metaloss.types import TaskSpec
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from metaloss.experiments.methods import Adjusted
-from metaloss.experiments.transfer import conventional
+from metaloss.experiments.methods.of_adjusters import conventional
 from metaloss.losses import LossFamily, plain_loss
 from metaloss.losses.narrowed import widest
 from metaloss.meta_losses import MetaLoss

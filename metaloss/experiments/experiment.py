@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from metaloss.arguments import check_arguments
-from metaloss.experiments.makers import make_task
+from metaloss.experiments.makers import fresh, make_task
 from metaloss.experiments.methods import Method
 from metaloss.experiments.preflight import check_fit
 from metaloss.experiments.records.names import check_names
@@ -23,7 +23,6 @@ from metaloss.machine import environment, threads
 from metaloss.processes import alone
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
-from metaloss.training.state import fresh
 from metaloss.types import TaskLike
 
 

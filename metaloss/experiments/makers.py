@@ -1,17 +1,16 @@
-"""Checks of functions that make the data, the network and the criterion of a run."""
+"""The task and the network of a run, made by functions of the user."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch import nn
 
 from metaloss.arguments import shown
 from metaloss.checks import require
 from metaloss.complaints import refusing
-from metaloss.objective import AdjustedLoss
+from metaloss.seeding import derive, seed_everything
 from metaloss.types import TaskLike
 
 
@@ -31,53 +30,17 @@ def make_task(make: Callable[..., TaskLike], seed: int, device: torch.device) ->
     return task
 
 
-def tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Return parameters and buffers by name."""
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+def fresh(make: Callable[[], nn.Module], seed: int, *stream: str) -> nn.Module:
+    """Make a network whose initial weights depend only on the seed and the name of a stream.
 
-
-def shared(first: nn.Module, second: nn.Module) -> list[str]:
-    """Return the names of the tensors of ``first`` that share memory with ``second``.
-
-    Args:
-        first: a module.
-        second: another module. Both have to be alive, since freed memory is used again.
-
-    Example:
-        >>> from torch import nn
-        >>> from metaloss.experiments.makers import shared
-        >>> body = nn.Linear(2, 2)
-        >>> shared(nn.Sequential(body, nn.Linear(2, 2)), nn.Sequential(body))
-        ['0.weight', '0.bias']
+    Raises:
+        InputError: the network cannot be made.
     """
-    taken = {place for t in tensors(second).values() if (place := _place(t))}
-    return [name for name, t in tensors(first).items() if _place(t) in taken]
-
-
-class Distinct:
-    """Checks that the criteria of different runs share no trainable parameter."""
-
-    def __init__(self) -> None:
-        self._seen: list[tuple[str, AdjustedLoss]] = []
-
-    def add(self, name: str, criterion: AdjustedLoss) -> None:
-        """Compare a criterion with those added before.
-
-        Raises:
-            InputError: It was added before, or shares a trainable parameter with one that was.
-        """
-        learned = {n for n, p in criterion.named_parameters() if p.requires_grad}
-        for other, before in self._seen:
-            common = sorted(learned.intersection(shared(criterion, before)))
-            require(
-                criterion is not before and not common,
-                f"expected a criterion of its own for each run, but "
-                f"{'two calls' if other == name else f'this one and that of {other}'} share "
-                f"{common[0] if common else 'one'}; make it anew in each call",
-            )
-        self._seen.append((name, criterion))
-
-
-def _place(tensor: Tensor) -> int:
-    """Return the address of a tensor's data, or 0 if it has none."""
-    return 0 if is_lazy(tensor) or tensor.is_meta else tensor.data_ptr()
+    seed_everything(derive(seed, "model", *stream))
+    with refusing("model"):
+        model = make()
+    require(
+        isinstance(model, nn.Module),
+        f"model: expected a function that returns a torch.nn.Module, but it returns {shown(model)}",
+    )
+    return model

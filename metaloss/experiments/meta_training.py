@@ -15,8 +15,9 @@ from metaloss.complaints import refusing
 from metaloss.experiments.cards import held_out_of, meta_result, rounded
 from metaloss.experiments.comparison import Comparison
 from metaloss.experiments.experiment import Experiment
-from metaloss.experiments.makers import make_task
+from metaloss.experiments.makers import fresh, make_task
 from metaloss.experiments.methods import Adjusted, Method, Transferred
+from metaloss.experiments.methods.of_adjusters import conventional
 from metaloss.experiments.preflight import check_fit, check_specs
 from metaloss.experiments.records.identity import run_identity
 from metaloss.experiments.records.names import check_names
@@ -24,7 +25,6 @@ from metaloss.experiments.records.run_folder import Documents, RunFolder
 from metaloss.experiments.records.run_records import RunRecords
 from metaloss.experiments.resume import run_resumable
 from metaloss.experiments.settings import RunSettings
-from metaloss.experiments.transfer import conventional
 from metaloss.experiments.warnings.beforehand import warned_before
 from metaloss.experiments.warnings.learned import doubts_of
 from metaloss.losses import toward_defaults
@@ -38,7 +38,7 @@ from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
 from metaloss.training.sampler import TaskSampler
-from metaloss.training.state import TrainState, fresh
+from metaloss.training.state import TrainState
 from metaloss.training.task_training import TaskTraining
 from metaloss.types import TaskLike, TaskSpec
 

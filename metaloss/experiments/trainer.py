@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from metaloss.experiments.cards import about_meta_loss, rounded
+from metaloss.experiments.makers import fresh
 from metaloss.experiments.methods import Method
+from metaloss.experiments.methods.staged import PreliminaryRun, Staged
 from metaloss.experiments.recording import margins_over_training, recorder, training_samples
 from metaloss.experiments.records.confusion import write_confusion
 from metaloss.experiments.records.identity import run_identity
 from metaloss.experiments.records.run_records import RunRecords
 from metaloss.experiments.resume import run_resumable
 from metaloss.experiments.settings import RunSettings
-from metaloss.experiments.staged import PreliminaryRun, Staged
 from metaloss.experiments.tables.results import last_epochs_mean
 from metaloss.experiments.warnings.beforehand import warned_before
 from metaloss.experiments.warnings.given_up import given_up
@@ -27,7 +28,7 @@ from metaloss.processes import check_same_text, on_first
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import Observer, RunInfo
 from metaloss.training.recipe import Recipe
-from metaloss.training.state import TrainState, fresh
+from metaloss.training.state import TrainState
 from metaloss.training.task_training import TaskTraining
 from metaloss.types import TaskLike, class_names, has_checked_test, inputs_of
 

@@ -18,6 +18,8 @@ from metaloss.checks import InputError, check_at_least, require
 from metaloss.console import observer, say
 from metaloss.experiments import RunFolder
 from metaloss.experiments.records.finished import Choice
+from metaloss.experiments.records.labels_file import MOST, Doubtful, DoubtfulLabels, to_json
+from metaloss.experiments.records.labels_file import NAME as FOR_THE_PAGE
 from metaloss.experiments.warnings.noise_limit import lost_labels
 from metaloss.files import check_file_place, user_path, write_together
 from metaloss.labels.assessment import Assessment, by_heart
@@ -30,8 +32,6 @@ from metaloss.labels.show import summary, tables
 from metaloss.labels.thumbnails import data_uri
 from metaloss.machine import keep_freed_memory
 from metaloss.report import write_again
-from metaloss.report.doubtful_file import MOST, Doubtful, DoubtfulLabels, to_json
-from metaloss.report.doubtful_file import NAME as FOR_THE_PAGE
 from metaloss.report.page import write_or_warn
 from metaloss.types import has_checked_meta
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from metaloss.checks import InputError, require
 from metaloss.experiments import Comparison, Experiment, Method, RunFolder, RunSettings
-from metaloss.experiments.makers import make_task
+from metaloss.experiments.makers import fresh, make_task
 from metaloss.experiments.records.finished import (
     Choice,
     check_no_task,
@@ -30,7 +30,6 @@ from metaloss.machine import threads
 from metaloss.runner import build, configuration_of
 from metaloss.training import FabricEngine
 from metaloss.training.evaluate import evaluating
-from metaloss.training.state import fresh
 from metaloss.training.streams import in_order
 from metaloss.types import Loader, TaskLike
 

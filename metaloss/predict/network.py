@@ -12,6 +12,7 @@ from torch import nn
 from metaloss.checks import require
 from metaloss.config import Config
 from metaloss.experiments import Comparison, Experiment
+from metaloss.experiments.makers import fresh
 from metaloss.experiments.records.finished import (
     Choice,
     check_no_task,
@@ -26,7 +27,6 @@ from metaloss.inputs import Inputs
 from metaloss.machine import chosen_device
 from metaloss.randomness import randomness_restored
 from metaloss.runner import configuration_of, experiment_class
-from metaloss.training.state import fresh
 from metaloss.types import TaskSpec
 
 

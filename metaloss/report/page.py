@@ -16,7 +16,6 @@ from metaloss.files import check_file_place, user_path, write_atomically
 from metaloss.report.charts import hiding
 from metaloss.report.confusions import confusions
 from metaloss.report.doubtful import doubtful
-from metaloss.report.doubts import warnings
 from metaloss.report.epochs import hyperparameter_means, over_epochs, training_loss
 from metaloss.report.html import escaped
 from metaloss.report.learned import curves, distributions
@@ -25,6 +24,7 @@ from metaloss.report.scores import results
 from metaloss.report.setup import configuration, environment
 from metaloss.report.style import PAGE, STYLE
 from metaloss.report.svg import style
+from metaloss.report.warnings import warnings
 
 NAME = "report.html"
 """The file's name in the folder of a run."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,13 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metaloss.arguments import shown
 from metaloss.checks import require
-from metaloss.complaints import refusing
 from metaloss.kinds import CLASSIFICATION
 from metaloss.objective import AdjustedLoss
 from metaloss.randomness import Randomness
-from metaloss.seeding import derive, seed_everything
 from metaloss.training.engine import Engine, Forward
 from metaloss.training.kept_buffers import KeptBuffers
 from metaloss.training.mean_margins import MeanMargins
@@ -155,19 +151,3 @@ class TrainState:
         if self.engine.scaler is not None and saved.get("scaler"):
             self.engine.scaler.load_state_dict(saved["scaler"])
         Randomness.of_state_dict(saved, self.device).restore()
-
-
-def fresh(make: Callable[[], nn.Module], seed: int, *stream: str) -> nn.Module:
-    """Make a network whose initial weights depend only on the seed and the name of a stream.
-
-    Raises:
-        InputError: the network cannot be made.
-    """
-    seed_everything(derive(seed, "model", *stream))
-    with refusing("model"):
-        model = make()
-    require(
-        isinstance(model, nn.Module),
-        f"model: expected a function that returns a torch.nn.Module, but it returns {shown(model)}",
-    )
-    return model

@@ -18,8 +18,8 @@ from metaloss.experiments import (
     RunFolder,
     RunSettings,
     TaskSpec,
-    preflight,
 )
+from metaloss.experiments.preflight import compatibility
 from metaloss.losses import GCE, CrossEntropy
 from metaloss.training import Observer, Recipe, RunInfo
 from tests.helpers.tasks import blobs
@@ -81,13 +81,13 @@ def test_each_task_is_an_experiment_of_its_own(tmp_path) -> None:
 
 def test_first_steps_are_tried_once(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
-    rehearse = preflight.rehearse
+    take_first_steps = compatibility.take_first_steps
 
     def counted(task, *rest, **options) -> None:
         tried.append(task.name)
-        rehearse(task, *rest, **options)
+        take_first_steps(task, *rest, **options)
 
-    monkeypatch.setattr(preflight, "rehearse", counted)
+    monkeypatch.setattr(compatibility, "take_first_steps", counted)
     ours = comparison(settings=RunSettings(device="cpu"))
     ours.run(RunFolder(tmp_path / "run"))
     assert len(tried) == len(ours.tasks) * len(ours.methods)

@@ -28,7 +28,7 @@ from metaloss.experiments import (
     TaskSpec,
     experiment,
 )
-from metaloss.experiments.rehearsal import Excerpt, rehearse
+from metaloss.experiments.preflight.first_steps import Excerpt, take_first_steps
 from metaloss.losses import GCE, CrossEntropy
 from metaloss.training import Recipe
 from tests.helpers.tasks import blobs
@@ -125,7 +125,7 @@ def test_the_first_steps_leave_the_network_for_the_next_method() -> None:
     before = copy.deepcopy(model.state_dict())
     criterion = A_GCE.criterion(task)
     theta = [p.detach().clone() for p in criterion.adjuster.parameters()]
-    rehearse(few, model, Recipe(epochs=1), criterion)
+    take_first_steps(few, model, Recipe(epochs=1), criterion)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert not any(map(torch.equal, theta, criterion.adjuster.parameters()))  # a meta step
 

@@ -15,9 +15,9 @@ import torch
 from metaloss import from_pretrained
 from metaloss.checks import InputError
 from metaloss.experiments import Adjusted, Forward, RunFolder, RunSettings, Searched
-from metaloss.experiments.forward import estimated_transition
+from metaloss.experiments.methods.forward import estimated_transition
+from metaloss.experiments.methods.staged import Conclusion, PreliminaryRun, Staged
 from metaloss.experiments.records.run_records import RunRecords
-from metaloss.experiments.staged import Conclusion, PreliminaryRun, Staged
 from metaloss.losses import GCE, Barron
 from metaloss.tasks import classification_task, digits, noise
 from metaloss.training import Observer

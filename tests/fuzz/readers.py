@@ -19,12 +19,12 @@ from torch import nn
 import metaloss
 from metaloss.experiments.records.checkpoint import load_latest, save_checkpoint
 from metaloss.experiments.records.confusion import read_confusion, write_confusion
+from metaloss.experiments.records.labels_file import read_labels as read_doubtful
 from metaloss.experiments.records.run_records import RunRecords
 from metaloss.inputs import Inputs
 from metaloss.models.weight_files import load_weights
 from metaloss.predict.arrays import load_array
 from metaloss.pretrained import load_adjuster, save_adjuster
-from metaloss.report.doubtful_file import read_labels as read_doubtful
 from metaloss.tasks import NoisyLabels, array_files, noise
 from metaloss.tasks.idx import read_idx
 from metaloss.tasks.label_files import read_labels

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metaloss.checks import InputError, require
-from metaloss.experiments.transfer import conventional
+from metaloss.experiments.methods.of_adjusters import conventional
 from metaloss.losses import (
     GCE,
     JS,

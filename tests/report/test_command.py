@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from metaloss import runner
 from metaloss.cli import app
+from metaloss.experiments.records.labels_file import Doubtful, DoubtfulLabels, to_json
 from metaloss.labels.thumbnails import data_uri
 from metaloss.report import write_report
-from metaloss.report.doubtful_file import Doubtful, DoubtfulLabels, to_json
 from tests.report.conftest import Copy
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)

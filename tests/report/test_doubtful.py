@@ -13,16 +13,16 @@ import pytest
 from PIL import Image
 
 from metaloss.checks import InputError
-from metaloss.labels.thumbnails import data_uri
-from metaloss.report import write_again, write_report
-from metaloss.report.doubtful import _shown, doubtful
-from metaloss.report.doubtful_file import (
+from metaloss.experiments.records.labels_file import (
     MOST,
     Doubtful,
     DoubtfulLabels,
     read_labels,
     to_json,
 )
+from metaloss.labels.thumbnails import data_uri
+from metaloss.report import write_again, write_report
+from metaloss.report.doubtful import _shown, doubtful
 from metaloss.report.rows import gather
 from tests.report.parsed import parsed
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from metaloss.report.doubts import warnings
 from metaloss.report.rows import gather
+from metaloss.report.warnings import warnings
 from tests.report.conftest import ODD, RUN, changed, rewritten
 
 

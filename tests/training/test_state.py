@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from metaloss.experiments.makers import fresh
 from metaloss.losses import CrossEntropy
 from metaloss.objective import AdjustedLoss
 from metaloss.training import TrainState
-from metaloss.training.state import fresh
 
 SECOND = torch.device("cuda", 1)
 

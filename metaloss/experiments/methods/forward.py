@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from metaloss.checks import InputError, check_in_range, require
-from metaloss.experiments.methods import Conventional, Method
-from metaloss.experiments.staged import Conclusion, PreliminaryRun, Staged
+from metaloss.experiments.methods.conventional import Conventional
+from metaloss.experiments.methods.method import Method
+from metaloss.experiments.methods.staged import Conclusion, PreliminaryRun, Staged
 from metaloss.losses import CrossEntropy, ForwardCorrected
 from metaloss.training.evaluate import evaluating
 from metaloss.training.streams import in_order
@@ -107,7 +108,7 @@ def estimated_transition(
 
     Example:
         >>> import torch
-        >>> from metaloss.experiments.forward import estimated_transition
+        >>> from metaloss.experiments.methods.forward import estimated_transition
         >>> estimated_transition(torch.tensor([[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]]), 1.0)
         tensor([[0.7500, 0.2500],
                 [0.2500, 0.7500]], dtype=torch.float64)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from metaloss.experiments.methods import Method
+from metaloss.experiments.methods.method import Method
 from metaloss.objective import AdjustedLoss
 from metaloss.types import TaskLike
 

@@ -75,7 +75,7 @@ def read_labels(folder: Path) -> DoubtfulLabels | None:
 
     Example:
         >>> from pathlib import Path
-        >>> from metaloss.report.doubtful_file import read_labels
+        >>> from metaloss.experiments.records.labels_file import read_labels
         >>> read_labels(Path("nowhere")) is None
         True
     """

@@ -1,7 +1,7 @@
-"""A rehearsal of a run's first steps, which finds errors before the run starts.
+"""A run's first steps on a few samples, which find errors before the run starts.
 
 Optimizers, schedules and networks are user code, and only a real step shows whether they work
-together. The rehearsal uses the training code itself and restores the network afterwards.
+together. They are made by the training code itself, and the network is restored afterwards.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from metaloss.arguments import shown
 from metaloss.bilevel.network import copied, put_back
 from metaloss.checks import InputError, check_in_range, require
 from metaloss.complaints import refusing
-from metaloss.experiments.makers import tensors
+from metaloss.experiments.preflight.distinct import tensors
 from metaloss.objective import AdjustedLoss
 from metaloss.randomness import randomness_restored
 from metaloss.training.multi_task import MultiTaskTraining
@@ -92,7 +92,7 @@ def nothing_changed(device: torch.device) -> Iterator[None]:
         yield
 
 
-def rehearse(
+def take_first_steps(
     task: TaskLike,
     model: nn.Module,
     recipe: Recipe,

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from metaloss.arguments import checked
 from metaloss.checks import require
-from metaloss.experiments.methods import Conventional, Method, Transferred
+from metaloss.experiments.methods.conventional import Conventional
+from metaloss.experiments.methods.method import Method
+from metaloss.experiments.methods.transferred import Transferred
 from metaloss.files import user_path
 from metaloss.kinds import CLASSIFICATION
 from metaloss.losses import LossFamily, plain_loss
@@ -72,7 +74,7 @@ def conventional(losses: Sequence[LossFamily]) -> list[Method]:
 
     Example:
         >>> from metaloss.losses import GCE, SL, Ranged
-        >>> from metaloss.experiments.transfer import conventional
+        >>> from metaloss.experiments.methods.of_adjusters import conventional
         >>> narrow = Ranged(GCE(), {"q": (0.4, 0.9)})
         >>> [method.name for method in conventional([GCE(), SL(), narrow, SL(A=-6.0)])]
         ['CE', 'GCE', 'SL(A=-4.0)', 'SL(A=-6.0)']

@@ -35,7 +35,7 @@ def check_keys(text: str, name: str) -> None:
         InputError: a key is there twice.
 
     Example:
-        >>> from metaloss.gin_keys import check_keys
+        >>> from metaloss.config.keys import check_keys
         >>> check_keys("VALUES = {'q': 0.7, 'q': 0.8}", "a.gin")
         Traceback (most recent call last):
             ...

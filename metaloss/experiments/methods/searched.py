@@ -8,9 +8,9 @@ from itertools import product
 from typing import cast
 
 from metaloss.checks import require
-from metaloss.experiments.methods import Conventional
+from metaloss.experiments.methods.conventional import Conventional
+from metaloss.experiments.methods.staged import Conclusion, PreliminaryRun, Staged
 from metaloss.experiments.records.names import check_names, slug
-from metaloss.experiments.staged import Conclusion, PreliminaryRun, Staged
 from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss
 from metaloss.training.evaluate import evaluate

@@ -12,16 +12,16 @@ from metaloss.arguments import shown
 from metaloss.bilevel.network import copied, put_back
 from metaloss.checks import check_finite, check_labels, require, seen
 from metaloss.complaints import refusing
-from metaloss.experiments.makers import Distinct, shared, tensors
 from metaloss.experiments.methods import Method
-from metaloss.experiments.records.names import check_names
-from metaloss.experiments.rehearsal import (
+from metaloss.experiments.preflight.distinct import Distinct, shared, tensors
+from metaloss.experiments.preflight.first_steps import (
     Excerpt,
     check_meta_optimizer,
     check_optimizers,
     nothing_changed,
-    rehearse,
+    take_first_steps,
 )
+from metaloss.experiments.records.names import check_names
 from metaloss.pretrained.files import check_can_be_saved
 from metaloss.training.meta_labels import check_meta_loss
 from metaloss.training.recipe import Recipe
@@ -96,7 +96,7 @@ def check_fit(
                     if frozen:
                         again.adjuster.requires_grad_(False)
                     # Compiling takes minutes, and is the same for each.
-                    rehearse(few, model, recipe, again, compiled=method is methods[0])
+                    take_first_steps(few, model, recipe, again, compiled=method is methods[0])
 
 
 def first_batches(task: TaskLike, part: str, loader: Loader, count: int = 1) -> list[Batch]:

@@ -20,14 +20,12 @@ from typing import Any, TypeVar
 import gin
 
 from metaloss.checks import InputError, did_you_mean, require
+from metaloss.config.errors import gin_errors
+from metaloss.config.keys import check_keys, open_checked
 from metaloss.files import read_text
-from metaloss.gin_errors import gin_errors
 from metaloss.gin_files import find, shipped
-from metaloss.gin_keys import check_keys, open_checked
 
 T = TypeVar("T")
-
-__all__ = ["Config", "configuration", "find", "shipped"]
 
 
 class Config:
