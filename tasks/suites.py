@@ -129,8 +129,8 @@ def relabelled(task: Task, noise: MakeNoise, *, name: str, seed: int) -> Task:
     meta_targets = None
     if len(corrupted) == 2:
         meta_targets = noisy.targets[train.num_samples :]
-    elif (chosen := task.meta_samples.shared(train.num_samples)) is not None:
-        meta_targets = of_train.targets[chosen]
+    elif task.shared is not None:
+        meta_targets = of_train.targets[task.shared]
     return replace(
         task,
         name=name,

@@ -90,4 +90,6 @@ class ForwardCorrected(LossFamily):
             with torch._C._DisableFuncTorch():  # what a transform wraps must not outlive it
                 matrix = torch.tensor(self.transition, dtype=place[0], device=place[1])
                 columns[place] = matrix.log().T
-        return -(outputs.log_softmax(dim=1) + columns[place][targets]).logsumexp(dim=1)
+        # Brackets would take a negative label for one of the last classes.
+        towards = columns[place].index_select(0, targets)
+        return -(outputs.log_softmax(dim=1) + towards).logsumexp(dim=1)

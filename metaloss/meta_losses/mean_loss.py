@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metaloss.checks import check_made, require
+from metaloss.checks import InputError, check_made, require
 from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.losses import Fixed, LossFamily
+from metaloss.losses.numerics import full_precision
 from metaloss.meta_losses.base import MetaLoss
 from metaloss.theory import is_symmetric
 from metaloss.types import Outputs, Targets
@@ -54,8 +55,14 @@ class MeanLoss(MetaLoss):
 
     @cached_property
     def symmetric(self) -> bool:  # type: ignore[override]
-        """Whether the sum over all labels is the same for several random outputs."""
-        return is_symmetric(self.loss, self.values)
+        """Whether the sum over all labels is the same for several random outputs.
+
+        A loss that takes a certain number of classes only counts as not symmetric.
+        """
+        try:
+            return is_symmetric(self.loss, self.values)
+        except InputError:
+            return False
 
     @cached_property
     def noise_tolerant(self) -> bool:
@@ -76,5 +83,6 @@ class MeanLoss(MetaLoss):
     def per_sample(self, outputs: Outputs, targets: Targets) -> Float[Tensor, " batch"]:
         """Return the loss of each sample."""
         assert self.values is not None
+        outputs = full_precision(outputs)  # and the constants with them
         values = [self.values[h.name] for h in self.loss.hyperparameters]
         return self.loss(outputs, targets, self.loss.constant(len(outputs), values, like=outputs))

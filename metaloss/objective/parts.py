@@ -121,6 +121,8 @@ def remember(conditioner: Conditioner | None, samples: Samples) -> None:
         index = ids[0] if ids else None
         if kept.device.type == "cpu" and bool(kept.all()):  # elsewhere it would wait
             kept = None
+    if len(outputs) == 0:
+        return  # the mean of nothing is NaN
     observed(conditioner, finite(outputs.detach(), targets), targets, index, kept)
 
 

@@ -4,12 +4,39 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torchopt
 from torch import Tensor
 
 from metaloss.bilevel import Lookback
 from tests.bilevel.cases import OPTIMIZERS, training
 from tests.bilevel.models import MODELS
 from tests.helpers.hypergradients import Training, assert_near
+
+
+def test_an_optimizer_of_torchopt_takes_a_closure() -> None:
+    here = training(MODELS["MLP"](), OPTIMIZERS["SGD-Nesterov"])
+    inputs, targets, index = batch = here.train_batches[0]
+    twin = here.twin()
+
+    def made(own: Training, *, by_closure: bool) -> dict[str, Tensor]:
+        optimizer = torchopt.SGD(own.model.parameters(), lr=0.1)
+        lookback = Lookback()
+
+        def closure() -> Tensor:
+            loss = own.criterion(own.model(inputs), targets, index)
+            loss.backward()
+            return loss
+
+        with lookback.step(own.model, optimizer, own.criterion, batch):
+            optimizer.zero_grad()
+            if by_closure:
+                assert optimizer.step(closure).item() > 0
+            else:
+                closure()
+                optimizer.step()
+        return lookback.hypergradient(own.meta_batch)
+
+    assert_near(made(here, by_closure=True), made(twin, by_closure=False), 1e-12)
 
 
 @pytest.mark.parametrize("optimizer", ["SGD-Nesterov", "Adam"])

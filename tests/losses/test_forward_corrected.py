@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 
+from metaloss import AdjustedLoss
 from metaloss.checks import InputError
 from metaloss.losses import CrossEntropy, ForwardCorrected
 
@@ -79,3 +80,10 @@ def test_a_first_call_inside_a_transform_leaves_nothing_behind() -> None:
 def test_another_number_of_classes() -> None:
     with pytest.raises(InputError, match="expected 3 classes as in the transition matrix, got 2"):
         ForwardCorrected(TRANSITION)(torch.zeros(1, 2), torch.tensor([0]), torch.empty(1, 0))
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_labels_out_of_range(label: int) -> None:
+    criterion = AdjustedLoss.fixed(ForwardCorrected(TRANSITION))
+    with pytest.raises(InputError, match=f"got .*{label}"):
+        criterion.per_sample(torch.zeros(2, 3), torch.tensor([0, label]))

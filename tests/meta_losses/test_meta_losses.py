@@ -16,6 +16,7 @@ from metaloss.losses import (
     ActivePassive,
     Barron,
     Focal,
+    ForwardCorrected,
     PolySoft,
     Ranged,
 )
@@ -135,3 +136,17 @@ def test_meta_losses_are_known_where_tensors_are_made_on_another_device() -> Non
         assert MeanLoss(AbsoluteError()).noise_tolerant
         assert not MeanLoss(Barron(), {"alpha": 1.99}).noise_tolerant
         Ranged(Focal(), {"gamma": (0.0, 6.0)})
+
+
+def test_a_loss_for_a_number_of_classes_is_taken() -> None:
+    transition = (torch.eye(10) * 0.5 + 0.05).tolist()
+    meta_loss = MeanLoss(ForwardCorrected(transition))
+    assert not meta_loss.symmetric and not meta_loss.noise_tolerant
+    assert meta_loss(torch.zeros(2, 10), torch.tensor([0, 9])).isfinite()
+
+
+def test_constants_are_not_rounded_to_half_precision() -> None:
+    outputs, targets = torch.tensor([[1.0, 0.0]]), torch.tensor([0])
+    for meta_loss in (MeanLoss(JS(), {"pi_1": 0.999}), MeanLoss(SL())):
+        half = meta_loss(outputs.bfloat16(), targets)
+        assert half == meta_loss(outputs, targets) and half.isfinite()

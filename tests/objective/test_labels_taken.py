@@ -24,6 +24,8 @@ def test_an_empty_batch_has_no_loss_and_is_not_remembered(name: str) -> None:
     before = {key: value.clone() for key, value in criterion.conditioner.state_dict().items()}
     assert criterion(outputs[:0], labels[:0], index[:0]) == 0
     assert states.same(criterion.conditioner.state_dict(), before)
+    criterion.observe(outputs[:0], labels[:0], index[:0])
+    assert states.same(criterion.conditioner.state_dict(), before)
     criterion.reduction = "none"
     assert criterion(outputs[:0], labels[:0], index[:0]).shape == (0,)
 

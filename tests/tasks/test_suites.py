@@ -113,3 +113,18 @@ def test_relabelled_without_clean_samples() -> None:
     again = relabelled(task, partial(noise.symmetric, rate=0.4), name="x", seed=1)
     assert again.meta is None
     assert len(again.train) == len(task.train)
+
+
+def test_chosen_samples_that_judge_keep_their_labels() -> None:
+    whole = classification_task(data=digits, meta_from="shared", num_meta=100, num_test=360)
+    chosen = torch.randperm(1437, generator=torch.Generator().manual_seed(0))
+    noisy = partial(noise.symmetric, rate=0.4)
+    task = relabelled(whole.select(chosen), noisy, name="x", seed=0)
+    labels = {row.numpy().tobytes(): int(y) for row, y in pairs(task.train)}
+    found = {row.numpy().tobytes(): int(y) for row, y in pairs(task.meta)}
+    assert len(found) == 100 and all(labels[row] == label for row, label in found.items())
+
+
+def pairs(loader) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    batches = loader.in_order().epoch(0)
+    return [pair for each in batches for pair in zip(each.inputs, each.targets, strict=True)]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from metaloss.bilevel.problem import Batches, joined
 from metaloss.checks import require
+from metaloss.losses.numerics import full_precision
 from metaloss.objective import AdjustedLoss
 
 
@@ -80,11 +81,11 @@ class CriterionCalls:
 
     def _called(self, outputs: Tensor, targets: Tensor) -> None:
         k = len(self._outputs)
-        self._outputs.append(outputs.detach().clone())
+        self._outputs.append(full_precision(outputs.detach()).clone())
         self._targets.append(targets)
 
         def keep(slope: Tensor) -> None:
-            self._slopes[k] = slope.detach().clone()
+            self._slopes[k] = full_precision(slope.detach()).clone()
 
         if outputs.requires_grad:
             outputs.register_hook(keep)  # type: ignore[no-untyped-call]

@@ -235,9 +235,14 @@ def _before_each_step(optimizer: Optimizer, call: Callable[[], None]) -> Iterato
         return
     original = optimizer.step  # TorchOpt's optimizers have no hooks
 
-    def step(*args: Any, **kwargs: Any) -> Any:
+    def step(closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         call()
-        return original(*args, **kwargs)
+        original()
+        return loss
 
     optimizer.step = step  # type: ignore[method-assign]
     try:
