@@ -17,8 +17,8 @@ PICTURE = HERE / "_static" / "no-clean-choices.svg"
 CHANGES = {
     "meta loss: GCE (q = 0.7)": "shared-gce",
     "meta loss: JS (0.5)": "shared-js",
-    "length of a step counts ($h$ = 0)": "shared-hold-0",
-    "it does not count at all ($h$ = 1)": "shared-hold-1",
+    "HOLD_NORM = 0": "shared-hold-0",
+    "HOLD_NORM = 1": "shared-hold-1",
     "features: margin statistics": "shared-statistics",
     "features: margin context": "shared-context",
     "meta samples held out": "noisy",
