@@ -57,8 +57,9 @@ class Solution:
             "gradient scaler as step(..., scaler=...), make the forward pass first, and let the "
             "loss be the criterion's mean over exactly its batch, with nothing added to it, by the "
             "criterion and the batch that step(...) was given. In the model, draw random numbers "
-            "from torch's, NumPy's or Python's global generators, and change nothing between calls; "
-            "a compiled model with dropout needs torch._inductor.config.fallback_random = True",
+            "from torch's, NumPy's or Python's global generators, and change nothing between "
+            "calls. A compiled model with dropout needs torch._inductor.config.fallback_random = "
+            "True",
         )
 
     def with_checks_of(self, earlier: Solution | None) -> Solution:
