@@ -209,9 +209,7 @@ class MetaTraining:
         observer: Observer,
     ) -> dict[str, Any]:
         trainings = self.start(method, tasks, info.seed)
-        strength = self.strengths.get(method.name, 1.0)
-        identity = run_identity(trainings, method)
-        identity |= {"strength": strength} if strength != 1 else {}
+        identity = {**run_identity(trainings, method), **self._strength(method.name)}
         done = records.finished(identity)
         if done is not None:
             return done
@@ -227,19 +225,16 @@ class MetaTraining:
         self, trainings: MultiTaskTraining, info: RunInfo, records: RunRecords
     ) -> dict[str, Any]:
         result = meta_result(trainings, records.metrics.read(trainings.epochs_finished), info)
-        strength = self.strengths.get(info.method, 1.0)
-        about = {**rounded(result), **environment(self.settings.device), **self.about}
-        about |= {"strength": strength} if strength != 1 else {}
+        strength = self._strength(info.method)
+        about = {**rounded(result), **environment(self.settings.device), **self.about, **strength}
         assert trainings.meta_learner is not None
         criterion = next(iter(trainings.trainings.values())).state.criterion
         snapshots = trainings.meta_learner.snapshots
-        on_first(save_adjuster)(records.adjuster, criterion, snapshots, about, strength)
+        on_first(save_adjuster)(records.adjuster, criterion, snapshots, about, **strength)
         tasks = {name: each.task for name, each in trainings.trainings.items()}
         own = [method for method in self.methods if method.name == info.method]
-        said = {
-            "warnings": doubts_of(trainings.trainings.values()),
-            "warned_before": self._warned(tasks, own),
-        }
+        before = self._warned(tasks, own)
+        said = {"warnings": doubts_of(trainings.trainings.values()), "warned_before": before}
         result |= {key: lines for key, lines in said.items() if lines}
         records.finish(result)
         return result
@@ -282,6 +277,10 @@ class MetaTraining:
     def _task(self, spec: TaskSpec, seed: int) -> TaskLike:
         with refusing(spec.name):
             return make_task(spec.task, seed, self.settings.torch_device)
+
+    def _strength(self, name: str) -> dict[str, float]:
+        """Return a method's strength as records have it: nothing where it is 1."""
+        return {"strength": given} if (given := self.strengths.get(name, 1.0)) != 1 else {}
 
     def _tasks(self, seed: int) -> dict[str, TaskLike]:
         return {spec.name: self._task(spec, seed) for spec in self.tasks}

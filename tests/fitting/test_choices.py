@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import metaloss
 from metaloss.checks import InputError
 from metaloss.fitting.choices import Options, choose
 from metaloss.fitting.facts import Facts
@@ -125,3 +127,13 @@ def test_numbers_of_numpy_become_pythons() -> None:
 def test_numbers_that_are_no_numbers(name: str) -> None:
     with pytest.raises(InputError, match=f"--{name.replace('_', '-')}: expected a whole number"):
         Options(**{name: 0})
+
+
+def test_held_out_samples_leave_some_of_each_class() -> None:
+    labels = np.repeat(np.arange(50), 3)
+    points = np.random.default_rng(0).normal(size=(150, 2))
+    fitted = metaloss.fit(points, labels, epochs=1)  # 30 are held out
+    with (fitted.folder / "labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    left = np.bincount([labels[int(row["id"])] for row in rows if row["held_out"] != "yes"])
+    assert left.sum() == 120 and left.min() == 2

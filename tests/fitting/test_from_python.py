@@ -124,16 +124,6 @@ def test_floating_point_images_with_their_channels_last(tmp_path) -> None:
         metaloss.fit(images, labels, epochs=1, flip=True)
 
 
-def test_held_out_samples_leave_some_of_each_class() -> None:
-    labels = np.repeat(np.arange(50), 3)
-    points = np.random.default_rng(0).normal(size=(150, 2))
-    fitted = metaloss.fit(points, labels, epochs=1)  # 30 are held out
-    with (fitted.folder / "labels.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    left = np.bincount([labels[int(row["id"])] for row in rows if row["held_out"] != "yes"])
-    assert left.sum() == 120 and left.min() == 2
-
-
 def test_what_may_be_wrong_is_said_once(clouds, capfd) -> None:
     points, right, given = clouds
     clean = np.flatnonzero(given == right)[-15:]
