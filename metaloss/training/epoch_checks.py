@@ -75,7 +75,8 @@ class EpochChecks:
         For ``max_skipped`` 0; waits for the device.
 
         Raises:
-            InputError: a step or a hypergradient was not finite, or one not consistent.
+            InputError: a step or a hypergradient was not finite, or the passes of a hypergradient
+                disagree.
         """
         if self._unchecked is not None:
             self._unchecked.check_consistent()
@@ -107,7 +108,7 @@ class EpochChecks:
         return EpochChecks(self._meta_steps.next_epoch())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the counts so far; hypergradients have been checked."""
+        """Return the counts so far. :meth:`check_unread` comes before a checkpoint."""
         return {
             "guard": self._meta_steps.state_dict(),
             "unread": self._unread.state_dict(),

@@ -99,7 +99,10 @@ class Searched(Staged):
 
 
 def _names(combinations: Sequence[Mapping[str, float]]) -> list[str]:
-    """Return names whose folders differ: a folder's name has no sign, and six digits are usual."""
+    """Return names that make different folders, with six digits and a sign where that suffices.
+
+    A folder's name has no sign; so, if two are alike, signs are words and all digits are given.
+    """
     names = [", ".join(f"{k}={v:g}" for k, v in values.items()) for values in combinations]
     if len(set(map(slug, names))) == len(names):
         return names
