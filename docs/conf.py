@@ -35,7 +35,7 @@ extensions = [
     "short_references",
 ]
 
-exclude_patterns = ["_build", "examples", "requirements.txt"]
+exclude_patterns = ["_build", "examples", "scripts", "requirements.txt"]
 nitpicky = True
 # Types inside of `metaloss.bilevel` that its public signatures name.
 nitpick_ignore_regex = [

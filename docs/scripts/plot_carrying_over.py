@@ -1,6 +1,6 @@
 """Draw the pictures of ``explanation/carrying-over.md`` from ``results/carrying-*.csv``.
 
-python docs/plot_carrying_over.py
+python docs/scripts/plot_carrying_over.py
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-HERE = Path(__file__).parent
+DOCS = Path(__file__).parents[1]
 BLUE, LIGHT, RED, GREY, GREEN = "#3d78c9", "#8fb6e8", "#d1583d", "#8a8a8a", "#4d9b6a"
 NAMES = {"q": "$q$", "π₁": r"$\pi_1$", "λ": r"$\lambda$", "d": "$d$"}
 NAMES |= {"γ₁": r"$\gamma_1$", "γ₂": r"$\gamma_2$"}
@@ -21,13 +21,13 @@ Line = dict[str, str]
 
 def read(name: str) -> list[Line]:
     """Return the lines of a table."""
-    with (HERE / "results" / f"carrying-{name}.csv").open(newline="") as file:
+    with (DOCS / "results" / f"carrying-{name}.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def save(figure: plt.Figure, name: str) -> None:
     """Write the picture, the same file each time."""
-    figure.savefig(HERE / "_static" / f"carrying-{name}.svg", metadata={"Date": None})
+    figure.savefig(DOCS / "_static" / f"carrying-{name}.svg", metadata={"Date": None})
     plt.close(figure)
 
 

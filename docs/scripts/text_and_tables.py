@@ -1,6 +1,6 @@
 """Text and tables with wrong labels: cross entropy, robust losses, and the bundled adjusters.
 
-    python docs/text_and_tables.py [--seeds 3] [--json FILE] [--csv results/text-and-tables.csv]
+    python docs/scripts/text_and_tables.py [--seeds 3] [--json FILE] [--csv FILE]
 
 The text is the docstrings of installed packages; the class is the package. The tables come with
 scikit-learn. Nothing is downloaded. The figures are in ``transfer-results.md``.

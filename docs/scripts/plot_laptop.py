@@ -1,7 +1,7 @@
 """Gather Tables 1 and 2 at scale ``laptop`` in ``results/laptop.csv``, and draw them.
 
-    python docs/plot_laptop.py FOLDER   # after `metaloss reproduce table1` and `table2`; adds them
-    python docs/plot_laptop.py          # draws `_static/laptop.svg` and Figure 2 again
+    python docs/scripts/plot_laptop.py FOLDER   # adds `metaloss reproduce table1` and `table2`
+    python docs/scripts/plot_laptop.py          # draws `_static/laptop.svg` and Figure 2 again
 
 ``FOLDER`` is the one given by ``--out``.
 """
@@ -18,9 +18,9 @@ import matplotlib.pyplot as plt
 
 from metaloss.diagnostics.figures import draw_figure2
 
-HERE = Path(__file__).parent
-RESULTS, PICTURE = HERE / "results" / "laptop.csv", HERE / "_static" / "laptop.svg"
-FIGURE_2 = HERE / "_static" / "laptop-figure2.png"
+DOCS = Path(__file__).parents[1]
+RESULTS, PICTURE = DOCS / "results" / "laptop.csv", DOCS / "_static" / "laptop.svg"
+FIGURE_2 = DOCS / "_static" / "laptop-figure2.png"
 LOSSES = ("GCE", "SL", "PolySoft", "JS")
 # How each way to choose a loss's hyperparameter is named in the tables, and drawn.
 WAYS = {

@@ -1,6 +1,6 @@
 """Draw ``_static/noisy-risk.svg``: the expected loss of a sample whose label is often wrong.
 
-    python docs/plot_noisy_risk.py
+    python docs/scripts/plot_noisy_risk.py
 
 There are ten classes, and the wrong ones share the rest of the probability alike.
 """
@@ -47,7 +47,9 @@ def main() -> None:
     )
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(Path(__file__).parent / "_static" / "noisy-risk.svg", metadata={"Date": None})
+    figure.savefig(
+        Path(__file__).parents[1] / "_static" / "noisy-risk.svg", metadata={"Date": None}
+    )
 
 
 if __name__ == "__main__":

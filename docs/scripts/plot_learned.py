@@ -1,8 +1,8 @@
 """Draw ``_static/learned.svg``: what an adjuster of GCE learned on digits with 40% wrong labels.
 
 metaloss demo --out RUN
-python docs/plot_learned.py RUN  # reads the run into results/learned.csv, and draws
-python docs/plot_learned.py      # draws from results/learned.csv
+python docs/scripts/plot_learned.py RUN  # reads the run into results/learned.csv, and draws
+python docs/scripts/plot_learned.py      # draws from results/learned.csv
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import torch
 
 import metaloss
 
-HERE = Path(__file__).parent
-TABLE = HERE / "results" / "learned.csv"
+DOCS = Path(__file__).parents[1]
+TABLE = DOCS / "results" / "learned.csv"
 BLUE, RED, GREYS = "#3d78c9", "#d1583d", ("#b5bcc4", "#7f8993", "#20262c")
 TIMES = {"0.33": "after a third of training", "0.67": "after two thirds", "1.00": "at the end"}
 
@@ -79,7 +79,7 @@ def draw() -> None:
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
-    figure.savefig(HERE / "_static" / "learned.svg", metadata={"Date": None})
+    figure.savefig(DOCS / "_static" / "learned.svg", metadata={"Date": None})
     plt.close(figure)
 
 

@@ -1,9 +1,9 @@
 """Draw ``_static/paper-scale.svg``: runs of Table 1 at scale ``paper``, finished or not.
 
-    python docs/plot_paper_scale.py FOLDER  # adds the epochs of `metaloss reproduce table1`'s runs
-    python docs/plot_paper_scale.py         # draws results/paper-scale.csv
+    python docs/scripts/plot_paper_scale.py FOLDER  # adds the epochs of the runs in it
+    python docs/scripts/plot_paper_scale.py         # draws results/paper-scale.csv
 
-``FOLDER`` is the one given by ``--out``.
+``FOLDER`` is the one given by ``--out`` to ``metaloss reproduce table1``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 
-HERE = Path(__file__).parent
-RESULTS, PICTURE = HERE / "results" / "paper-scale.csv", HERE / "_static" / "paper-scale.svg"
+DOCS = Path(__file__).parents[1]
+RESULTS, PICTURE = DOCS / "results" / "paper-scale.csv", DOCS / "_static" / "paper-scale.svg"
 COLORS = {"CE": "#d1583d", "GCE": "#8a8a8a", "A-GCE": "#3d78c9", "A-PolySoft": "#3fa08a"}
 
 

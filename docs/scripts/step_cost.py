@@ -1,6 +1,6 @@
 """Time training steps of a LeNet with each bundled adjuster that needs no ids.
 
-    python docs/step_cost.py
+    python docs/scripts/step_cost.py
 
 Batches of 100, one thread, the criteria in random order; medians, relative to cross entropy.
 """

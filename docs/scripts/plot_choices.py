@@ -1,6 +1,6 @@
 """Draw what each change of ``recipes/no_clean.gin`` gains or loses, out of the study's runs.
 
-    python docs/plot_choices.py   # draws `_static/no-clean-choices.svg`
+    python docs/scripts/plot_choices.py   # draws `_static/no-clean-choices.svg`
 
 The runs are those of ``no_clean_study.py``.
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 import statistics
 
 import matplotlib.pyplot as plt
-from no_clean_study import FAMILIES, HERE, Run, gain, read
+from no_clean_study import DOCS, FAMILIES, Run, gain, read
 
-PICTURE = HERE / "_static" / "no-clean-choices.svg"
+PICTURE = DOCS / "_static" / "no-clean-choices.svg"
 # What is changed; the variants on images have a warm-up, as the recipe, and those on digits none.
 CHANGES = {
     "meta loss: GCE (q = 0.7)": "shared-gce",

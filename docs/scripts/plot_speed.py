@@ -1,6 +1,6 @@
 """Draw ``_static/speed.svg`` from ``results/speed-resnet32.csv``.
 
-python docs/plot_speed.py
+python docs/scripts/plot_speed.py
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-HERE = Path(__file__).parent
+DOCS = Path(__file__).parents[1]
 PEERS = ("TorchOpt MetaSGD", "higher", "learn2learn")
 LEFT_OUT = ("CE step", "our plain iteration")
 
 
 def main() -> None:
     """Draw time and memory of one meta iteration, ours and those of other libraries."""
-    with (HERE / "results" / "speed-resnet32.csv").open(newline="") as file:
+    with (DOCS / "results" / "speed-resnet32.csv").open(newline="") as file:
         lines = [
             {key: text.replace("`", "") for key, text in x.items()} for x in csv.DictReader(file)
         ]
@@ -39,7 +39,7 @@ def main() -> None:
         axes.set_xlim(0, 1.15 * max(values))
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].invert_yaxis()
-    figure.savefig(HERE / "_static" / "speed.svg", metadata={"Date": None})
+    figure.savefig(DOCS / "_static" / "speed.svg", metadata={"Date": None})
     plt.close(figure)
 
 

@@ -1,9 +1,9 @@
 """Measure how well the labels of held-out samples are ranked among those that were trained on.
 
-`python docs/held_out_labels.py` fits data whose wrong labels are known, with the settings that
-`metaloss fit` chooses, and prints the AUROC of the wrong labels (%): of the training samples alone;
-of all, with the scores of the held-out samples as they are; and of all, with scores of the same
-rank. Takes about ten minutes on two CPU cores.
+`python docs/scripts/held_out_labels.py` fits data whose wrong labels are known, with the settings
+that `metaloss fit` chooses, and prints the AUROC of the wrong labels (%): of the training samples
+alone; of all, with the scores of the held-out samples as they are; and of all, with scores of the
+same rank. Takes about ten minutes on two CPU cores.
 """
 
 import tempfile

@@ -1,6 +1,7 @@
 """Compare the recommended compositions with other methods, from ``results/no-clean.csv``.
 
-python docs/plot_recommended.py  # prints mean differences, and draws ``_static/recommended.svg``
+``python docs/scripts/plot_recommended.py`` prints mean differences, and draws
+``_static/recommended.svg``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-from no_clean_study import HERE, Run, Way, gain, read
+from no_clean_study import DOCS, Run, Way, gain, read
 
 CE: Way = ("defaults", "CE")
 # By name: the variant and the method of the study's table, and how it is drawn.
@@ -66,4 +67,4 @@ def draw(runs: Sequence[Run], path: Path) -> None:
 
 if __name__ == "__main__":
     summarize(read())
-    draw(read(), HERE / "_static" / "recommended.svg")
+    draw(read(), DOCS / "_static" / "recommended.svg")

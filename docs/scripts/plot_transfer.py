@@ -1,7 +1,7 @@
 """Draw ``_static/transfer.svg`` from ``results/transfer.csv``.
 
-    python docs/plot_transfer.py RUN TARGET GROUP  # add a run to the table, and draw
-    python docs/plot_transfer.py                   # draw
+    python docs/scripts/plot_transfer.py RUN TARGET GROUP  # add a run to the table, and draw
+    python docs/scripts/plot_transfer.py                   # draw
 
 A run is of ``metaloss transfer CONFIG --compare``. The target and the group are those of the
 table, such as ``digits context``.
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-HERE = Path(__file__).parent
-TABLE = HERE / "results" / "transfer.csv"
+DOCS = Path(__file__).parents[1]
+TABLE = DOCS / "results" / "transfer.csv"
 COLUMNS = ("target", "group", "method", "noise", "value", "spread")
 SHORT = {"symmetric": "sym", "asymmetric": "asym"}
 LOSSES = ("GCE", "JS", "PolySoft", "SL")
@@ -103,7 +103,7 @@ def main() -> None:
     figure.supxlabel("test accuracy less that of cross entropy, in points", fontsize=10)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
-    figure.savefig(HERE / "_static" / "transfer.svg", metadata={"Date": None})
+    figure.savefig(DOCS / "_static" / "transfer.svg", metadata={"Date": None})
     plt.close(figure)
 
 

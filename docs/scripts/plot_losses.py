@@ -1,6 +1,6 @@
 """Draw ``_static/loss-*.svg``: each loss, and the weight of a sample's gradient, against ``p``.
 
-    python docs/plot_losses.py
+    python docs/scripts/plot_losses.py
 
 ``p`` is the probability of the label. The weight is the loss's derivative by the cross entropy. The
 pictures are written as SVG by hand, so that they are small, and so that text and axes have the
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from metaloss.losses import GCE, JS, SL, CrossEntropy, LossFamily, PolySoft, WeightedCE
 
-STATIC = Path(__file__).parent / "_static"
+STATIC = Path(__file__).parents[1] / "_static"
 SHADES = ("#3d78c9", "#2f9aa0", "#5aa04a", "#cf9a1d", "#d1583d")  # of one lightness
 WIDTH, HEIGHT = 300, 170  # of a panel's axes
 LEFT, TOP, RIGHT, BOTTOM = 34, 30, 22, 44  # around them

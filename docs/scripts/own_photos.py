@@ -1,6 +1,6 @@
 """Make a thousand photos in six class folders, a quarter of them in a wrong one, out of CIFAR-10.
 
-    python docs/own_photos.py CIFAR PHOTOS
+    python docs/scripts/own_photos.py CIFAR PHOTOS
 
 ``CIFAR`` has ``train/CLASS`` and ``test/CLASS``. ``PHOTOS`` gets ``data`` (942 photos), ``clean``
 (60) and ``test`` (2,400), with a folder for each class. A photo's name says its true class.

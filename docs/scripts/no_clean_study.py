@@ -1,8 +1,9 @@
 """Collect the runs of the study of ``no-clean-results.md``, and draw its picture.
 
-    python docs/no_clean_study.py RUNS...  # folders named DATA-VARIANT; adds them to the table
-    python docs/no_clean_study.py          # means, tables and picture from results/no-clean.csv
+    python docs/scripts/no_clean_study.py RUNS...  # adds folders named DATA-VARIANT to the table
+    python docs/scripts/no_clean_study.py          # means, tables and picture of the table
 
+The table is ``results/no-clean.csv``.
 A folder is of ``metaloss train experiments/study_DATA.gin``, and its name says what was varied.
 """
 
@@ -18,8 +19,8 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 
-HERE = Path(__file__).parent
-FIGURES = HERE / "results" / "no-clean.csv"
+DOCS = Path(__file__).parents[1]
+FIGURES = DOCS / "results" / "no-clean.csv"
 NAMES = {"digits": "digits", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 FAMILIES = ("GCE", "SL", "PolySoft", "JS")
 VARIANTS = {
@@ -226,10 +227,10 @@ def main() -> None:
         runs = {run[:5]: run for run in [*read(), *collect(map(Path, sys.argv[1:]))]}
         write(sorted(runs.values()))
     summarize(read())
-    write_meta_losses(read(), HERE / "results" / "no-clean-meta-losses.csv")
-    write_held_out(read(), HERE / "results" / "no-clean-held-out.csv")
-    write_on_images(read(), HERE / "results" / "no-clean-images.csv")
-    draw(read(), HERE / "_static" / "no-clean.svg")
+    write_meta_losses(read(), DOCS / "results" / "no-clean-meta-losses.csv")
+    write_held_out(read(), DOCS / "results" / "no-clean-held-out.csv")
+    write_on_images(read(), DOCS / "results" / "no-clean-images.csv")
+    draw(read(), DOCS / "_static" / "no-clean.svg")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Draw ``_static/size.svg`` from ``results/size.csv``.
 
-python docs/plot_size.py
+python docs/scripts/plot_size.py
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-HERE = Path(__file__).parent
-RESULTS, PICTURE = HERE / "results" / "size.csv", HERE / "_static" / "size.svg"
+DOCS = Path(__file__).parents[1]
+RESULTS, PICTURE = DOCS / "results" / "size.csv", DOCS / "_static" / "size.svg"
 CE, BACK = "CE step", "lookback"
 Figures = dict[str, float]
 OURS: dict[str, Any] = {"color": "#3d78c9", "marker": "o"}

@@ -1,6 +1,6 @@
 """Make photos of CIFAR-10 in the class folders that people put them in (CIFAR-10N).
 
-    python docs/human_photos.py CIFAR LABELS PHOTOS [EACH]
+    python docs/scripts/human_photos.py CIFAR LABELS PHOTOS [EACH]
 
 ``CIFAR`` has ``train/CLASS`` and ``test/CLASS``, whose images are in the order of CIFAR-10.
 ``LABELS`` is the file ``CIFAR-10_human.pt``. ``PHOTOS`` gets ``data``, ``EACH`` images of each

@@ -1,7 +1,7 @@
 """Time and memory against the number of samples, classes, parameters, steps, tasks and processes.
 
-    python docs/size_study.py
-    python docs/plot_size.py
+    python docs/scripts/size_study.py
+    python docs/scripts/plot_size.py
 
 The first writes ``docs/results/size.csv``, the second draws ``docs/_static/size.svg`` from it. Each
 point is measured in processes of its own, with one thread. All of it takes about a quarter of an
@@ -42,7 +42,7 @@ from metaloss.processes import rank, world_size
 from metaloss.tasks import array_files, classification_task, digits, noise, noise_grid
 from metaloss.training import Recipe, TaskSampler
 
-RESULTS = Path(__file__).parent / "results" / "size.csv"
+RESULTS = Path(__file__).parents[1] / "results" / "size.csv"
 BATCH, REPEATS, MIB = 100, 9, 2**20
 CE, BACK = "CE step", "lookback"
 STUDIES: dict[str, tuple[int, ...]] = {
