@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from metaloss.checks import require
+from metaloss.checks import InputError, require
 
 from .csv_files import CsvFile, read_csv
 from .decoding import shown
@@ -83,8 +83,7 @@ def numbers(table: CsvFile, columns: tuple[str, ...], *, finite: bool = True) ->
             hint = "write a point before decimals"
         elif cell.strip().lower().endswith(EXTENSIONS):
             hint = "if these are paths of images, name the column 'path'"
-        require(
-            False,
+        raise InputError(
             f"{table.place}: expected numbers in the columns of features, {len(wrong)} cells are "
             f"none, such as {cell!r} in {name!r} on line {table.lines[i]}; {hint}",
         )

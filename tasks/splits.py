@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from metaloss.checks import check_at_least, check_one_of, require
+from metaloss.checks import InputError, check_at_least, check_one_of, require
 
 from .stratified import rank_in_class, stratified
 
@@ -154,8 +154,7 @@ def _choose_balanced(
     short = have < quota
     if bool(short.any()):
         worst = int(short.nonzero()[0])
-        require(
-            False,
+        raise InputError(
             f"{called[name]}: expected {int(quota[worst])} samples of class {int(classes[worst])} "
             f"for a balanced set of {size}, got {int(have[worst])}; ask for fewer, or for samples "
             f"of any class ({called['balanced']})",

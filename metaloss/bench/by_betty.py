@@ -42,7 +42,7 @@ def by_betty(trial: Trial) -> Iteration:
             return trial.meta_batch
 
         def training_step(self, batch: Batch) -> Tensor:
-            return trial.clean_loss(lower.fmodule(lower.params, lower.buffers, batch.inputs))
+            return trial.meta_loss(lower.fmodule(lower.params, lower.buffers, batch.inputs))
 
     network = copy.deepcopy(state.model)
     (group,) = state.optimizer.param_groups

@@ -20,7 +20,7 @@ def by_higher(trial: Trial) -> Iteration:
                 with kernels_with_rules():
                     outputs = network(batch.inputs)
                 optimizer.step(trial.adjusted_loss(outputs, batch))
-            meta_loss = trial.clean_loss(network(trial.meta_batch.inputs))
+            meta_loss = trial.meta_loss(network(trial.meta_batch.inputs))
         finish(trial, meta_loss)
 
     return Iteration(iteration)

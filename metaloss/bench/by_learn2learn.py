@@ -32,7 +32,7 @@ def by_learn2learn(trial: Trial) -> Iteration:
                 g if b is None else momentum * b + g for g, b in zip(grads, buffers, strict=True)
             ]
             functions.update_module(network, updates=[-lr * b for b in buffers])
-        finish(trial, trial.clean_loss(network(trial.meta_batch.inputs)))
+        finish(trial, trial.meta_loss(network(trial.meta_batch.inputs)))
 
     return Iteration(iteration)
 

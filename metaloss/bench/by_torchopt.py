@@ -29,7 +29,7 @@ def by_torchopt(trial: Trial) -> Iteration:
             with kernels_with_rules():
                 outputs = state.model(batch.inputs)
             optimizer.step(trial.adjusted_loss(outputs, batch))
-        meta_loss = trial.clean_loss(state.model(trial.meta_batch.inputs))
+        meta_loss = trial.meta_loss(state.model(trial.meta_batch.inputs))
         torchopt.recover_state_dict(state.model, network)
         torchopt.recover_state_dict(optimizer, beginning)
         finish(trial, meta_loss)

@@ -79,7 +79,7 @@ class Trial:
         """Return the training loss (Eq. 8)."""
         return self.state.criterion.per_sample(outputs, batch.targets).losses.mean()
 
-    def clean_loss(self, outputs: Tensor) -> Tensor:
+    def meta_loss(self, outputs: Tensor) -> Tensor:
         """Return the meta loss (Eq. 9) of the outputs for the clean batch."""
         return F.cross_entropy(outputs, self.meta_batch.targets)
 
@@ -137,7 +137,7 @@ def adjusted_step(trial: Trial) -> None:
 
 
 def finish(trial: Trial, meta_loss: Tensor) -> None:
-    """End a peer's meta iteration: differentiate the clean loss in theta, then take both steps."""
+    """End a peer's meta iteration: differentiate the meta loss in theta, then take both steps."""
     meta_optimizer = trial.meta_learner.optimizer
     grads = torch.autograd.grad(meta_loss, trial.theta)
     for theta, grad in zip(trial.theta, grads, strict=True):

@@ -1,4 +1,4 @@
-"""Differentiating a clean loss through the training step."""
+"""Differentiating a meta loss through the training step."""
 
 from metaloss.bilevel.errors import NoRuleError
 from metaloss.bilevel.lookahead import Lookahead

@@ -1,4 +1,4 @@
-"""The hypergradient of a clean loss through a lookahead, from a live model and optimizer."""
+"""The hypergradient of a meta loss through a lookahead, from a live model and optimizer."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torchopt.base import GradientTransformation
 from metaloss.arguments import check_arguments
 from metaloss.bilevel.batches import AnyBatch, as_batch
 from metaloss.bilevel.meta_loss import MetaLossFunction, checked_meta_loss
+from metaloss.bilevel.network import trainable
 from metaloss.bilevel.optimizer.clipping import Clip
 from metaloss.bilevel.optimizer.optimizers import check_leaves_alone, functional
 from metaloss.bilevel.preconditions import check_model, check_no_step_hooks, isolated
@@ -40,7 +41,7 @@ STRATEGIES: dict[str, Callable[[Problem, Rehearsal], Solution]] = {
 
 @dataclass(frozen=True)
 class Lookahead:
-    r"""Looks K training steps ahead and differentiates a clean loss there (Eq. 10, 11).
+    r"""Looks K training steps ahead and differentiates a meta loss there (Eq. 10, 11).
 
     .. math:: \frac{d}{d\theta} L_{meta}\bigl(w_K(\theta)\bigr), \qquad
               w_{k+1} = \Phi\bigl(w_k, \nabla_w L(w_k; \theta)\bigr)
@@ -119,7 +120,7 @@ class Lookahead:
         train_batches: Sequence[AnyBatch],
         meta_batch: AnyBatch,
     ) -> dict[str, Tensor]:
-        """Compute the gradient of the clean loss in the adjuster's parameters.
+        """Compute the gradient of the meta loss in the adjuster's parameters.
 
         Args:
             model: any module, in the mode (training or evaluation) to use for the lookahead.
@@ -154,7 +155,7 @@ class Lookahead:
         train_batches: Sequence[AnyBatch],
         meta_batch: AnyBatch,
     ) -> Solution:
-        """Compute the hypergradient and the clean loss, without checks of the result.
+        """Compute the hypergradient and the meta loss, without checks of the result.
 
         The arguments are those of :meth:`hypergradient`.
         """
@@ -196,10 +197,9 @@ def rehearsal_of(
     Raises:
         InputError: the model has no trainable parameter.
     """
-    params = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    require(len(params) > 0, "model: expected a trainable parameter, got none")
+    params = trainable(model)
     return Rehearsal(
-        params=params,
+        params=dict(params),
         buffers=dict(model.named_buffers()),
         steps=[(batch,) for batch in batches],
         make_optimizer=lambda reached: functional(

@@ -1,4 +1,4 @@
-"""The hypergradient of a clean loss through completed training steps."""
+"""The hypergradient of a meta loss through completed training steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from metaloss.bilevel.batches import AnyBatch, as_batch, as_batches
 from metaloss.bilevel.lookahead import STRATEGIES
 from metaloss.bilevel.meta_loss import MetaLossFunction, checked_meta_loss
-from metaloss.bilevel.network import copied
+from metaloss.bilevel.network import copied, trainable
 from metaloss.bilevel.optimizer.clipping import Clip
 from metaloss.bilevel.preconditions import isolated
 from metaloss.bilevel.problem import Problem, theta_of
@@ -24,8 +24,8 @@ from metaloss.bilevel.strategies.auto import auto
 from metaloss.bilevel.strategies.difference import CentralDifferences
 from metaloss.bilevel.strategies.double_backward import DoubleBackward
 from metaloss.bilevel.strategies.mixed import Mixed
-from metaloss.bilevel.watching.marks import Optimizer, marks, modes, state_marks
-from metaloss.bilevel.watching.watch import Setting, Watched, Watching
+from metaloss.bilevel.watching.watch import Setting, Watching
+from metaloss.bilevel.watching.watched import Watched
 from metaloss.bilevel.watching.wrapped import unwrapped, unwrapped_optimizer
 from metaloss.checks import check_at_least, check_in_range, check_one_of, require
 from metaloss.objective import AdjustedLoss
@@ -39,11 +39,11 @@ DERIVATIVES: dict[str, Callable[[], Derivatives]] = {
 
 
 class Lookback:
-    r"""Differentiates a clean loss through the training steps that were just made (Eq. 10, 11).
+    r"""Differentiates a meta loss through the training steps that were just made (Eq. 10, 11).
 
     A lookahead rehearses a step, updates the adjuster, and then makes the real step. A lookback
     makes the real step first and differentiates that step. Its gradient is already known. The
-    gradient of the clean loss is computed at the weights after the step, and one tangent pass at
+    gradient of the meta loss is computed at the weights after the step, and one tangent pass at
     the weights before the step gives the hypergradient. The adjuster is updated one step later, and
     the work of one step is saved.
 
@@ -177,10 +177,18 @@ class Lookback:
             yield
             return
         model, optimizer = unwrapped(model), unwrapped_optimizer(optimizer)
-        if self._watched and not _continues(self._watched[-1], model, optimizer, criterion):
+        if self._watched and not self._watched[-1].leads_to(model, optimizer, criterion):
             self.forget()
-        clip, hold_norm, keep = self.clip, self.hold_norm, self.keep * 2**20
-        setting = Setting(model, optimizer, criterion, clip, hold_norm, keep, scaler, may_skip)
+        setting = Setting(
+            model=model,
+            optimizer=optimizer,
+            criterion=criterion,
+            clip=self.clip,
+            hold_norm=self.hold_norm,
+            keep=self.keep * 2**20,
+            scaler=scaler,
+            may_skip=may_skip,
+        )
         watching = Watching(setting, as_batches("batch", batch))
         try:
             with watching.attached():
@@ -196,7 +204,7 @@ class Lookback:
             raise
 
     def hypergradient(self, meta_batch: AnyBatch) -> dict[str, Tensor]:
-        """Compute the gradient of the clean loss in the adjuster's parameters.
+        """Compute the gradient of the meta loss in the adjuster's parameters.
 
         If the adjuster changed between the steps, the result is the sum of the derivatives in theta
         at each step, each taken at the step's own theta.
@@ -223,7 +231,7 @@ class Lookback:
         return solution.hypergradient
 
     def solve(self, meta_batch: AnyBatch) -> Solution:
-        """Do as :meth:`hypergradient`, without checks of the result; return the clean loss too."""
+        """Do as :meth:`hypergradient`, without checks of the result; return the meta loss too."""
         clean = as_batch("meta_batch", meta_batch)
         found = 0 if self._used else len(self._watched)
         require(found > 0, "lookback: expected a new step inside of step(..., due=True), got none")
@@ -250,8 +258,8 @@ class Lookback:
     def _steps(self) -> list[Step]:
         """Return the steps, each with the weights after it."""
         last = self._watched[-1]
-        params = {name: p for name, p in last.model.named_parameters() if p.requires_grad}
-        _check_same(last, params)
+        params = trainable(last.model)
+        last.check_unchanged()
         steps = [each.step for each in self._watched]
         groups = [[g.names for g in step.optimizer.groups] for step in steps if step.optimizer]
         require(
@@ -266,34 +274,3 @@ class Lookback:
 def _solved(problem: Problem, steps: Sequence[Step], derivatives: Derivatives) -> Solution:
     buffers = copied(dict(problem.model.named_buffers()))
     return through_steps(problem, derivatives, steps, steps[-1].after, buffers)
-
-
-def _continues(
-    last: Watched, model: nn.Module, optimizer: Optimizer, criterion: AdjustedLoss
-) -> bool:
-    """Return whether a step begins where the last step ended."""
-    if last.model is not model or last.criterion is not criterion:
-        return False
-    if last.optimizer is not optimizer or last.state != state_marks(optimizer):
-        return False
-    params = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    return last.weights == marks(params)
-
-
-def _check_same(last: Watched, params: dict[str, nn.Parameter]) -> None:
-    """Raise an error if something has changed since the last step."""
-    changed = [name for name, mark in marks(params).items() if last.weights.get(name) != mark]
-    require(
-        not changed,
-        f"model: expected the weights that the last step led to, but {', '.join(changed[:3])} "
-        "changed since",
-    )
-    theta = marks(theta_of(last.criterion))
-    require(
-        theta == last.theta,
-        "criterion: expected the adjuster that the step was made with, but it has moved since",
-    )
-    require(
-        modes(last.model) == last.modes,
-        "model: expected the mode that the step was made in, training or evaluation, got another",
-    )

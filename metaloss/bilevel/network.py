@@ -63,6 +63,17 @@ def outputs_of(model: nn.Module, params: Params, buffers: Buffers, batch: Batch)
     return outputs
 
 
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return a model's trainable parameters by name.
+
+    Raises:
+        InputError: there is none.
+    """
+    params = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    require(len(params) > 0, "model: expected a trainable parameter, got none")
+    return params
+
+
 def leaves(params: Mapping[str, Tensor]) -> Params:
     """Return the tensors as new leaves of the autograd graph."""
     return {name: p.detach().requires_grad_() for name, p in params.items()}
@@ -71,13 +82,6 @@ def leaves(params: Mapping[str, Tensor]) -> Params:
 def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return detached copies of the tensors."""
     return {name: t.detach().clone() for name, t in tensors.items()}
-
-
-@torch.no_grad()
-def put_back(tensors: Mapping[str, Tensor], before: Mapping[str, Tensor]) -> None:
-    """Write the values of ``before`` into ``tensors``."""
-    for name, tensor in tensors.items():
-        tensor.copy_(before[name])
 
 
 def gradient(loss: Tensor, params: Mapping[str, Tensor], *, create_graph: bool = False) -> Params:

@@ -124,7 +124,7 @@ class Problem:
                 self._move_on(k)
         return torch.stack(losses).mean()
 
-    def clean_loss(self, params: Params, buffers: Buffers) -> Tensor:
+    def meta_loss_at(self, params: Params, buffers: Buffers) -> Tensor:
         """Compute the meta loss at ``params`` (Eq. 9).
 
         The criterion's class weights count, unless the meta loss is noise tolerant: with weights,

@@ -57,6 +57,11 @@ class Step(NamedTuple):
     slopes: Tensor | None = None
     activations: Activations | None = None
 
+    @property
+    def is_real(self) -> bool:
+        """Whether the step was really made, and not only rehearsed."""
+        return bool(self.after)
+
     def outputs_at(self, problem: Problem, params: Params) -> Tensor:
         """Compute the step's outputs again at other weights, with the same random numbers."""
         self.randomness.restore()
@@ -74,7 +79,7 @@ class Step(NamedTuple):
         along = slope_along(self.grads, direction)
         if self.outputs is None:
             return disagreement(along, again.along)
-        if self.after:
+        if self.is_real:
             return real_step_differs(Pass(self.outputs, self.slopes, along), again)
         apart = outputs_differ(self.outputs, again.outputs)
         return disagreement(along, again.along).maximum(apart)

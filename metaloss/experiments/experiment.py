@@ -12,7 +12,7 @@ from torch import nn
 from metaloss.arguments import check_arguments
 from metaloss.experiments.makers import fresh, make_task
 from metaloss.experiments.methods import Method
-from metaloss.experiments.preflight import check_fit
+from metaloss.experiments.preflight import dry_run
 from metaloss.experiments.records.names import check_names
 from metaloss.experiments.records.run_folder import Documents, RunFolder
 from metaloss.experiments.settings import RunSettings
@@ -68,12 +68,12 @@ class Experiment:
 
         Raises:
             InputError: They do not fit together; see
-                :func:`~metaloss.experiments.preflight.check_fit`.
+                :func:`~metaloss.experiments.preflight.dry_run`.
         """
         task = self._task(self.settings.seeds[0])
         make = partial(self._model, self.settings.seeds[0])
         with alone():  # each process tries all of it
-            check_fit(task, make, self.recipe, self.methods, first_steps=first_steps)
+            dry_run(task, make, self.recipe, self.methods, first_steps=first_steps)
         if observer is not None:
             recipes = {task.name: self.recipe}
             for line in warned_before(self.methods, {task.name: task}, recipes):

@@ -18,7 +18,7 @@ from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.makers import fresh, make_task
 from metaloss.experiments.methods import Adjusted, Method, Transferred
 from metaloss.experiments.methods.of_adjusters import conventional
-from metaloss.experiments.preflight import check_fit, check_specs
+from metaloss.experiments.preflight import check_specs, dry_run
 from metaloss.experiments.records.identity import run_identity
 from metaloss.experiments.records.names import check_names
 from metaloss.experiments.records.run_folder import Documents, RunFolder
@@ -268,7 +268,7 @@ class MetaTraining:
         recipe = (spec.recipe or self._held_out_recipe) if frozen else self._recipe(spec)
         make = partial(self._model, spec, self.settings.seeds[0])
         with alone(), refusing(spec.name):  # each process tries all of it
-            check_fit(task, make, recipe, self.methods, frozen=frozen)
+            dry_run(task, make, recipe, self.methods, frozen=frozen)
 
     def _warned(self, tasks: Mapping[str, TaskLike], methods: Sequence[Method]) -> list[str]:
         recipes = {spec.name: self._recipe(spec) for spec in self.tasks}

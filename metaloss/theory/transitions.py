@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metaloss.checks import check_at_least, check_in_range, require, seen
+from metaloss.checks import InputError, check_at_least, check_in_range, require, seen
 
 
 class Lost(NamedTuple):
@@ -96,9 +96,10 @@ def check_transition(transition: Float[Tensor, "classes classes"]) -> None:
         f"{float(transition.min()):.4g} and rows that sum to {float(sums.min()):.4g} .. "
         f"{float(sums.max()):.4g}",
     )
-    for lost in lost_classes(transition)[:1]:
-        require(
-            False,
+    lost_ones = lost_classes(transition)
+    if lost_ones:
+        lost = lost_ones[0]
+        raise InputError(
             "transition: expected classes that keep their own labels most often (Theorem 2), but "
             f"class {lost.label} keeps its own with probability {lost.kept:.3g} and becomes class "
             f"{lost.other} with {lost.flipped:.3g}",

@@ -21,7 +21,7 @@ from metaloss.types import Batch
 def meta_gradient(
     state: TrainState, solution: Solution, epoch: Epoch, *, check_now: bool = True
 ) -> MetaGradient:
-    """Record a hypergradient of the clean loss (Eq. 10, 11), and return it for the adjuster's step.
+    """Record a hypergradient of the meta loss (Eq. 10, 11), and return it for the adjuster's step.
 
     Args:
         state: the state of the training.

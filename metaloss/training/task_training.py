@@ -19,7 +19,7 @@ from metaloss.training.epoch import Epoch
 from metaloss.training.epoch_checks import EpochChecks
 from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.evaluate import Evaluation, evaluate
-from metaloss.training.meta_labels import check_meta_loss
+from metaloss.training.meta_checks import check_meta
 from metaloss.training.meta_learner import MetaGradient
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
@@ -56,13 +56,8 @@ class TaskTraining:
     """
 
     def __init__(self, state: TrainState, task: TaskLike, recipe: Recipe) -> None:
-        require(
-            state.meta_learner is None or task.meta is not None,
-            f"task {task.name}: expected samples to meta-train the adjuster on, got none; "
-            "without clean ones, learn from the noisy ones (gin: recipes/no_clean.gin)",
-        )
         if state.meta_learner is not None:
-            check_meta_loss(task, recipe)
+            check_meta(task, recipe)
         self.state = state
         self.task = task
         self.recipe = recipe

@@ -35,7 +35,7 @@ def norms_on_the_way(here: Training) -> list[torch.Tensor]:
 def loss_at_those_norms(
     here: Training, norms: list[torch.Tensor], nudge: dict, share: float = 1.0
 ) -> float:
-    """Return the clean loss after real training with gradients rescaled towards given norms."""
+    """Return the meta loss after real training with gradients rescaled towards given norms."""
     twin = here.twin()
     left = iter(norms)
 

@@ -180,11 +180,11 @@ def test_steps_that_reach_different_parameters_are_right_or_refused(strategy: st
             assert_is_the_hypergradient(found, here)
 
 
-# The clean loss
+# The meta loss
 
 
 @all_pairs("name, steps, strategy", ["MLP", "MLP-dropout", "CNN-BatchNorm"], [1, 3], EXACT)
-def test_the_clean_loss_is_that_after_the_real_steps(name: str, steps: int, strategy: str):
+def test_the_meta_loss_is_that_after_the_real_steps(name: str, steps: int, strategy: str):
     here = training(MODELS[name](), OPTIMIZERS["Adam"], steps=steps, steps_before=1)
     found = Lookahead(steps, strategy).solve(
         here.model, here.optimizer, here.criterion, here.train_batches, here.meta_batch
@@ -194,7 +194,7 @@ def test_the_clean_loss_is_that_after_the_real_steps(name: str, steps: int, stra
 
 
 @exactly
-def test_another_clean_loss(strategy: str):
+def test_another_meta_loss(strategy: str):
     def squared(outputs: Tensor, targets: Tensor) -> Tensor:
         return (outputs.softmax(1) - F.one_hot(targets, CLASSES)).square().sum(1).mean()
 

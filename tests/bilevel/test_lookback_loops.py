@@ -39,8 +39,8 @@ def accumulated(here: Training, lookback: Lookback, windows: list[list]) -> dict
     return lookback.hypergradient(here.meta_batch)
 
 
-def clean_loss(here: Training, windows: list[list], nudge: dict, moves: list[dict]) -> float:
-    """Return the clean loss after real steps with a nudged adjuster that moves between steps."""
+def meta_loss(here: Training, windows: list[list], nudge: dict, moves: list[dict]) -> float:
+    """Return the meta loss after real steps with a nudged adjuster that moves between steps."""
     here = here.twin()
     theta = dict(here.criterion.adjuster.named_parameters())
     for k, batches in enumerate(windows):
@@ -61,7 +61,7 @@ def assert_slopes(here: Training, found: dict, windows: list[list], moves: list[
         for sign in (1e-5, -1e-5):
             torch.set_rng_state(state)
             nudge = {name: sign * v for name, v in direction.items()}
-            ends.append(clean_loss(here, windows, nudge, moves))
+            ends.append(meta_loss(here, windows, nudge, moves))
         slope = (ends[0] - ends[1]) / 2e-5
         assert abs(inner(found, direction) - slope) < 1e-6 * length
 

@@ -155,7 +155,7 @@ def test_the_hypergradient_is_detached_and_shares_no_memory(strategy: str):
 
 
 @every_strategy
-def test_the_clean_loss_keeps_no_graph(strategy: str):
+def test_the_meta_loss_keeps_no_graph(strategy: str):
     here = training()
     found = Lookahead(strategy=strategy).solve(
         here.model, here.optimizer, here.criterion, here.train_batches, here.meta_batch

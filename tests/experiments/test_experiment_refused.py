@@ -61,7 +61,7 @@ def test_bad_settings(changes, message) -> None:
     [
         ({"model": partial(nn.Linear, 5, 4)}, r"model: expected outputs \[batch, 3\].*got"),
         ({"model": partial(nn.Linear, 6, 3)}, r"model: expected one that takes .*\[10, 5\]"),
-        ({"task": partial(blobs, meta=False)}, "expected a task with samples to meta-train"),
+        ({"task": partial(blobs, meta=False)}, "expected samples to meta-train"),
         ({"task": partial(changed, train=NOTHING)}, "blobs: train: expected one batch or more"),
         ({"task": partial(changed, meta=NOTHING)}, "blobs: meta: expected one batch or more"),
         ({"task": partial(changed, test=NOTHING)}, "blobs: test: expected one batch or more"),

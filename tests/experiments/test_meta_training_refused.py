@@ -70,7 +70,7 @@ def test_bad_settings(changes, message: str) -> None:
 
 def test_a_missing_clean_set_is_told_before_anything_is_written(tmp_path) -> None:
     spec = TaskSpec(name="none", task=partial(some, "none", meta=False))
-    with pytest.raises(InputError, match="none: A-GCE: expected a task with samples to meta-train"):
+    with pytest.raises(InputError, match="A-GCE: task none: expected samples to meta-train"):
         meta_training(tasks=(*SPECS, spec)).run(RunFolder(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 

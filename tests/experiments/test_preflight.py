@@ -107,7 +107,7 @@ def test_a_run_is_what_it_is_without_it(tmp_path, monkeypatch, steps) -> None:
 
     with_it = run("with")
     assert len(with_it) == 6  # two runs, each with its network, its samples and its margins
-    monkeypatch.setattr(experiment, "check_fit", lambda *args, **kwargs: None)
+    monkeypatch.setattr(experiment, "dry_run", lambda *args, **kwargs: None)
     assert run("without") == with_it
 
 
@@ -115,7 +115,7 @@ def test_a_run_is_what_it_is_without_it(tmp_path, monkeypatch, steps) -> None:
 def test_it_leaves_the_generators_alone() -> None:
     task = blobs()
     before = states()
-    experiment.check_fit(task, Restless, Recipe(epochs=3), (CE, A_GCE))
+    experiment.dry_run(task, Restless, Recipe(epochs=3), (CE, A_GCE))
     assert states() == before
 
 

@@ -1,7 +1,7 @@
 """Reference hypergradients by central differences of real training runs.
 
 Each run trains a copy of the model by ``backward`` and ``step``, with a copy of its ``torch.optim``
-optimizer. The slope of the clean loss along a direction in the adjuster's parameters is a central
+optimizer. The slope of the meta loss along a direction in the adjuster's parameters is a central
 difference of two runs, whose adjusters are nudged forward and backward along the direction.
 """
 
@@ -85,7 +85,7 @@ def loss_after_training(
     features: Sequence[Tensor] | None = None,
     meta_loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
 ) -> float:
-    """Return the clean loss after the real steps, with the current random state.
+    """Return the meta loss after the real steps, with the current random state.
 
     Args:
         training: the training to start from; left unchanged.
@@ -116,7 +116,7 @@ def features_on_the_way(training: Training) -> list[Tensor]:
 def slope(
     training: Training, direction: dict[str, Tensor], step: float = STEP, **how: Any
 ) -> float:
-    """Return the slope of the clean loss along a direction in the adjuster's parameters."""
+    """Return the slope of the meta loss along a direction in the adjuster's parameters."""
     ahead, behind = (
         loss_after_training(
             training, {name: sign * step * v for name, v in direction.items()}, **how

@@ -223,7 +223,7 @@ def test_a_program_of_its_own_says_that_the_folder_is_in_use_or_where_it_failed(
     assert outcome.in_use and f"got one in use by process {os.getpid()}" in outcome.error
     outcome = local.attempt(misfit)
     assert not outcome.in_use and outcome.error.startswith("model: ")
-    assert "in check_fit" in outcome.details  # a function that only the program calls
+    assert "in dry_run" in outcome.details  # a function that only the program calls
 
 
 def test_an_oracle_is_not_the_best(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def through_steps(
         buffers: the model's buffers after it, updated in place.
     """
     ahead = leaves(after)
-    own_loss = problem.clean_loss(ahead, buffers)
+    own_loss = problem.meta_loss_at(ahead, buffers)
     adjoint = joint_params(gradient(own_loss, ahead))
     (meta_loss,) = mean_over([own_loss.detach()])
     of_state: Sequence[Tensor | None] = []
@@ -125,7 +125,7 @@ def through_steps(
     for k, step in reversed(list(enumerate(steps))):
         assert step.optimizer is not None
         back = update_vjp(step.optimizer, step.params, step.grads, adjoint, of_state, first=k == 0)
-        if step.after:
+        if step.is_real:
             moved = moved_elsewhere(step.params, back.after, step.after)
             elsewhere = either(elsewhere, moved)
         find = derivatives.theta_product if k == 0 else derivatives.product

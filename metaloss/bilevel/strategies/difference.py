@@ -77,7 +77,7 @@ class CentralDifferences(Derivatives):
         at = Point(step.params, here, slope.detach(), step.grads)
         (tangent,) = derivative(values, at, direction)
         along = slope_along({"outputs": at.slope}, {"outputs": tangent})
-        gap = step.disagreement(Pass(here, at.slope, along), direction) if step.after else None
+        gap = step.disagreement(Pass(here, at.slope, along), direction) if step.is_real else None
         return HessianProduct({}, theta_grads(problem, slope, tangent), gap)
 
     def product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
@@ -212,6 +212,6 @@ def moved(params: Params, direction: Params, scale: Tensor) -> Params:
 @torch.no_grad()
 def _outputs(problem: Problem, step: Step) -> Tensor:
     """Return the outputs at the step's own weights, in full precision."""
-    if step.outputs is not None and not step.after:
+    if step.outputs is not None and not step.is_real:
         return step.outputs
     return step.outputs_at(problem, step.params)

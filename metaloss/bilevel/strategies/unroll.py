@@ -41,7 +41,7 @@ def unroll(problem: Problem, rehearsal: Rehearsal) -> Solution:
             state = optimizer.state
         assert state is not None
         params, state = optimizer.step(params, state, grads)
-    meta_loss = problem.clean_loss(params, buffers)
+    meta_loss = problem.meta_loss_at(params, buffers)
     with second_derivatives("unroll"):
         found = torch.autograd.grad(meta_loss, list(problem.theta.values()), allow_unused=True)
     return problem.solution(found, meta_loss)

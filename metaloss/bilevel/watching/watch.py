@@ -13,7 +13,7 @@ import torch
 import torchopt
 from torch import Tensor, nn
 
-from metaloss.bilevel.network import Params, copied
+from metaloss.bilevel.network import Params, copied, trainable
 from metaloss.bilevel.optimizer.clipping import Clip
 from metaloss.bilevel.optimizer.optimizers import (
     FunctionalOptimizer,
@@ -26,7 +26,8 @@ from metaloss.bilevel.problem import Batches, theta_of
 from metaloss.bilevel.step import Step
 from metaloss.bilevel.tangent import Activations
 from metaloss.bilevel.watching.criterion_calls import CriterionCalls
-from metaloss.bilevel.watching.marks import Mark, Optimizer, marks, modes, state_marks
+from metaloss.bilevel.watching.marks import Optimizer, marks, modes, state_marks
+from metaloss.bilevel.watching.watched import Watched
 from metaloss.checks import check_made, require
 from metaloss.objective import AdjustedLoss
 from metaloss.processes import mean_over, together
@@ -49,30 +50,6 @@ class Setting(NamedTuple):
     may_skip: bool
 
 
-class Watched(NamedTuple):
-    """A completed step.
-
-    Attributes:
-        model: the classifier.
-        criterion: the adjusted loss that the step used.
-        step: the starting point of the step, with its optimizer and gradient.
-        modes: whether each of the model's modules was in training mode.
-        optimizer: the optimizer that made it.
-        state: marks of the optimizer's state after the step.
-        weights: marks of the model's parameters after the step.
-        theta: marks of the adjuster's parameters after the step.
-    """
-
-    model: nn.Module
-    criterion: AdjustedLoss
-    step: Step
-    modes: list[bool]
-    optimizer: Optimizer
-    state: list[Mark]
-    weights: dict[str, Mark]
-    theta: dict[str, Mark]
-
-
 class Watching:
     """Watches one step while it is made.
 
@@ -88,8 +65,7 @@ class Watching:
         check_known(setting.optimizer)
         check_leaves_alone(setting.optimizer, theta_of(criterion))
         check_model(model)
-        self.params = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        require(len(self.params) > 0, "model: expected a trainable parameter, got none")
+        self.params = trainable(model)
         before = copied(self.params)
         self.activations: Activations | None = None
         if setting.keep:

@@ -189,7 +189,7 @@ def _not_comparable(subject: Subject, solution: Solution, limits: Thresholds) ->
     if length * limits.real < rounding:
         return (
             f"the hypergradient's length, {length:.1e}, is lost in the rounding errors of the "
-            f"clean loss, {rounding:.1e}"
+            f"meta loss, {rounding:.1e}"
         )
     return ""
 

@@ -21,7 +21,7 @@ from metaloss.checks import InputError
 def first_step(problem: Problem, rehearsal: Rehearsal) -> tuple[Step, Params]:
     """Return the first step, and the direction u.
 
-    The direction is the clean loss's gradient, pulled back through the optimizer's update.
+    The direction is the meta loss's gradient, pulled back through the optimizer's update.
     """
     buffers = copied(rehearsal.buffers)
     params: Params = {name: p.detach() for name, p in rehearsal.params.items()}
@@ -33,7 +33,7 @@ def first_step(problem: Problem, rehearsal: Rehearsal) -> tuple[Step, Params]:
     with torch.no_grad():
         after, _ = optimizer.step(params, optimizer.state, grads)
     ahead = leaves(after)
-    adjoint = gradient(problem.clean_loss(ahead, buffers), ahead)
+    adjoint = gradient(problem.meta_loss_at(ahead, buffers), ahead)
     return step, update_vjp(optimizer, params, grads, adjoint, [], first=True).grads
 
 

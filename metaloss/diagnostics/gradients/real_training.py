@@ -1,4 +1,4 @@
-"""The slope of the clean loss by central differences of real training.
+"""The slope of the meta loss by central differences of real training.
 
 A copy of the model is trained by a copy of its own ``torch.optim`` optimizer, with ``backward`` and
 ``step``. The slope along a direction in the adjuster's parameters is a central difference of two
@@ -70,7 +70,7 @@ def features_on_the_way(subject: Subject) -> list[Tensor] | None:
 def loss_after_training(
     subject: Subject, nudge: Params, held: Sequence[Tensor] | None = None
 ) -> float:
-    """Return the clean loss after the real steps.
+    """Return the meta loss after the real steps.
 
     Args:
         subject: where to start; it is not changed.
@@ -89,14 +89,14 @@ def loss_after_training(
             twin.step(batch)
         with torch.no_grad():
             outputs = twin.model(twin.meta_batch.inputs)
-            clean_loss = twin.problem().meta_loss
-            return float(clean_loss(outputs, twin.meta_batch.targets))
+            meta_loss = twin.problem().meta_loss
+            return float(meta_loss(outputs, twin.meta_batch.targets))
 
 
 def slope(
     subject: Subject, direction: Params, step: float, held: Sequence[Tensor] | None = None
 ) -> float:
-    """Return the slope of the clean loss after real training.
+    """Return the slope of the meta loss after real training.
 
     Args:
         subject: where to start; it is not changed.

@@ -6,12 +6,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from metaloss.checks import require
+from metaloss.experiments.preflight.restored import tensors
 from metaloss.objective import AdjustedLoss
-
-
-def tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Return parameters and buffers by name."""
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def shared(first: nn.Module, second: nn.Module) -> list[str]:

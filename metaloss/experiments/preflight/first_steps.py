@@ -7,9 +7,7 @@ together. They are made by the training code itself, and the network is restored
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,12 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.arguments import shown
-from metaloss.bilevel.network import copied, put_back
+from metaloss.bilevel.network import trainable
 from metaloss.checks import InputError, check_in_range, require
 from metaloss.complaints import refusing
-from metaloss.experiments.preflight.distinct import tensors
+from metaloss.experiments.preflight.restored import tensors_restored
 from metaloss.objective import AdjustedLoss
-from metaloss.randomness import randomness_restored
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
@@ -84,14 +81,6 @@ class Excerpt:
         )
 
 
-@contextmanager
-def nothing_changed(device: torch.device) -> Iterator[None]:
-    """Restore the random generators afterwards, and ignore warnings, which the run will repeat."""
-    with randomness_restored({device}), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 def take_first_steps(
     task: TaskLike,
     model: nn.Module,
@@ -115,12 +104,11 @@ def take_first_steps(
     recipe = replace(recipe, warmup_epochs=0, meta_every=1, max_skipped=1)
     if not compiled:
         recipe = replace(recipe, speed=replace(recipe.speed, compile=None))
-    before = copied(tensors(model))
-    state = TrainState.start(model, criterion, task, recipe)
-    trainings = MultiTaskTraining({task.name: TaskTraining(state, task, recipe)})
-    for _ in range(recipe.lookahead.steps if recipe.meta_update == "after" else 1):
-        trainings.turn([task.name])
-    put_back(tensors(model), before)
+    with tensors_restored(model):
+        state = TrainState.start(model, criterion, task, recipe)
+        trainings = MultiTaskTraining({task.name: TaskTraining(state, task, recipe)})
+        for _ in range(recipe.lookahead.steps if recipe.meta_update == "after" else 1):
+            trainings.turn([task.name])
 
 
 def check_optimizers(model: nn.Module, recipe: Recipe) -> None:
@@ -130,9 +118,8 @@ def check_optimizers(model: nn.Module, recipe: Recipe) -> None:
         InputError: the optimizer or the schedule cannot be made, or the training loop cannot use
             it.
     """
-    held = [p for p in model.parameters() if p.requires_grad]
-    require(len(held) > 0, "model: expected a trainable parameter, got none")
-    optimizer = _optimizer("optimizer", recipe.optimizer, held)
+    held = trainable(model).values()
+    optimizer = _optimizer("optimizer", recipe.optimizer, list(held))
     _check_schedule("schedule", recipe.schedule, optimizer, recipe.epochs)
 
 

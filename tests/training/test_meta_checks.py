@@ -1,4 +1,4 @@
-"""Which meta losses take which labels."""
+"""What a task has to have to learn an adjuster on it: which meta losses take which labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from metaloss.losses import GCE
 from metaloss.meta_losses import MAE, RCE, CrossEntropy, MeanLoss, SquaredError
 from metaloss.tasks import classification_task, corruption, diabetes, digits, noise, regression_task
 from metaloss.training import Recipe
-from metaloss.training.meta_labels import check_meta_loss
+from metaloss.training.meta_checks import check_meta
 
 NOISY = classification_task(
     data=digits,
@@ -39,7 +39,7 @@ def recipe(meta_loss, **changes) -> Recipe:
 
 @pytest.mark.parametrize("meta_loss", [MAE(), RCE(), MeanLoss(GCE(), {"q": 1.0})], ids=repr)
 def test_a_symmetric_one_may(meta_loss) -> None:
-    check_meta_loss(NOISY, recipe(meta_loss))
+    check_meta(NOISY, recipe(meta_loss))
 
 
 @pytest.mark.parametrize(
@@ -53,20 +53,20 @@ def test_a_symmetric_one_may(meta_loss) -> None:
 )
 def test_another_may_not_unless_told_otherwise(meta_loss, named: str) -> None:
     with pytest.raises(InputError, match=rf"expected a symmetric meta loss.*{named}"):
-        check_meta_loss(NOISY, recipe(meta_loss))
-    check_meta_loss(NOISY, recipe(meta_loss, allow_noisy_meta=True))
+        check_meta(NOISY, recipe(meta_loss))
+    check_meta(NOISY, recipe(meta_loss, allow_noisy_meta=True))
 
 
 def test_values() -> None:
-    check_meta_loss(VALUES, recipe(MAE()))
+    check_meta(VALUES, recipe(MAE()))
     for meta_loss in (None, SquaredError()):
         with pytest.raises(InputError, match="expected a noise-tolerant meta loss"):
-            check_meta_loss(VALUES, recipe(meta_loss))
+            check_meta(VALUES, recipe(meta_loss))
 
 
 def test_any_meta_loss_takes_checked_labels() -> None:
     clean = classification_task(data=digits, num_meta=100, num_test=360)
-    check_meta_loss(clean, recipe(None))
+    check_meta(clean, recipe(None))
 
 
 @pytest.mark.parametrize("kind", [Lookahead, Lookback])

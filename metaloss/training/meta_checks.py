@@ -1,15 +1,25 @@
-"""Which meta losses take which labels."""
+"""What a task has to have to learn an adjuster on it."""
 
 from __future__ import annotations
 
-from metaloss.checks import InputError
+from metaloss.checks import InputError, require
 from metaloss.kinds import CLASSIFICATION, kind_of
 from metaloss.meta_losses import MetaLoss
 from metaloss.training.recipe import Recipe
 from metaloss.types import TaskLike, has_checked_meta
 
 
-def check_meta_loss(task: TaskLike, recipe: Recipe) -> None:
+def check_meta(task: TaskLike, recipe: Recipe) -> None:
+    """Raise :class:`~metaloss.checks.InputError` unless the task has what the meta loss needs."""
+    require(
+        task.meta is not None,
+        f"task {task.name}: expected samples to meta-train the adjuster on, got none; "
+        "without clean ones, learn from the noisy ones (gin: recipes/no_clean.gin)",
+    )
+    _check_meta_loss(task, recipe)
+
+
+def _check_meta_loss(task: TaskLike, recipe: Recipe) -> None:
     """Raise :class:`~metaloss.checks.InputError` if the meta loss needs clean meta samples.
 
     It does unless it is noise-tolerant, and the task's meta samples may have wrong targets. A loss
