@@ -173,7 +173,7 @@ def check_new_folder(path: str | Path, besides: Container[str] = ()) -> Path:
         besides: names of files that the folder may contain.
     """
     path = Path(path)
-    with _refusing(path):
+    with _naming_the_file(path):
         if path.exists():
             require(path.is_dir(), f"{path}: expected a place for a new folder, got a file")
             require(
@@ -186,7 +186,7 @@ def check_new_folder(path: str | Path, besides: Container[str] = ()) -> Path:
 
 def check_place(path: Path) -> None:
     """Raise :class:`InputError` unless a folder can be made at ``path``, or is writable."""
-    with _refusing(path):
+    with _naming_the_file(path):
         parent = next(p for p in (path, *path.absolute().parents) if p.exists())
     require(
         parent.is_dir() and os.access(parent, os.W_OK),
@@ -210,7 +210,7 @@ def check_file_place(name: str, path: Path) -> None:
 
 def make_folder(path: Path) -> Path:
     """Make a folder and its parents, or raise :class:`InputError`."""
-    with _refusing(path):
+    with _naming_the_file(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -230,14 +230,14 @@ def make_free_folder(path: Path) -> Path:
     make_folder(path.parent)
     for number in count(1):
         free = path if number == 1 else path.with_name(f"{path.name}-{number}")
-        with _refusing(free), suppress(FileExistsError):
+        with _naming_the_file(free), suppress(FileExistsError):
             free.mkdir()
             return free
     raise AssertionError("unreachable")
 
 
 @contextmanager
-def _refusing(path: Path) -> Iterator[None]:
+def _naming_the_file(path: Path) -> Iterator[None]:
     """Turn an error of the operating system, such as too long a name, into an InputError."""
     try:
         yield

@@ -13,7 +13,6 @@ from typing import Any
 from rich.console import Console
 
 from metaloss.checks import InputError, require
-from metaloss.complaints import one_line
 from metaloss.config import Config, configuration
 from metaloss.console import across_table, observer, results_table, say
 from metaloss.console.tensorboard import TensorBoard
@@ -31,6 +30,7 @@ from metaloss.report import write_report
 from metaloss.report.page import write_or_warn
 from metaloss.training import Engine, FabricEngine, Observer
 from metaloss.training.fabric_engine import launched_devices
+from metaloss.user_errors import one_line
 
 
 def run(

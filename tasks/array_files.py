@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metaloss.checks import check_finite, require
-from metaloss.complaints import refusing
 from metaloss.files import user_path
+from metaloss.user_errors import as_input_error
 
 from .image_set import ImageSet
 from .mapped import MappedSamples, chunks
@@ -104,7 +104,7 @@ def mapped_array(path: str | Path) -> NDArray[Any]:
     """
     place = user_path(path)
     require(place.is_file(), f"{place}: expected a file .npy, found no such file")
-    with refusing(f"{place}: expected a file .npy of numbers"):
+    with as_input_error(f"{place}: expected a file .npy of numbers"):
         # Copy on write: torch warns of arrays that cannot be written.
         found = np.load(place, mmap_mode="c", allow_pickle=False)
     require(

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from metaloss.checks import InputError, require
-from metaloss.complaints import complaint
+from metaloss.user_errors import message_of
 
 _KINDS = "?bhilqBHILQefd"  # NumPy's codes of booleans, whole numbers and floating-point numbers
 
@@ -49,7 +49,7 @@ def read_labels(path: Path, what: str, names: Sequence[str]) -> dict[str, Int[Te
             f"{_reason(str(error))}"
         ) from None
     except Exception as error:  # for a damaged file, torch may raise anything
-        raise InputError(f"{path}: expected {what}, cannot read it: {complaint(error)}") from None
+        raise InputError(f"{path}: expected {what}, cannot read it: {message_of(error)}") from None
     require(
         isinstance(content, Mapping),
         f"{path}: expected {what}, a dictionary of labels, got a {type(content).__name__}",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metaloss.checks import require
-from metaloss.complaints import refusing
+from metaloss.user_errors import as_input_error
 
 from .own_records import Records
 
@@ -41,7 +41,7 @@ def read_arrays(path: Path) -> dict[str, Records]:
     require(path.is_file(), f"{path}: expected an .npz file, found no such file")
     # NumPy does not close a damaged file that it has opened itself.
     with (
-        refusing(f"{path}: expected an .npz file of arrays, cannot read it"),
+        as_input_error(f"{path}: expected an .npz file of arrays, cannot read it"),
         path.open("rb") as file,
         np.load(file, allow_pickle=False) as content,
     ):

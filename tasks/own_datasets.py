@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from metaloss.checks import InputError, require
-from metaloss.complaints import refusing
+from metaloss.user_errors import as_input_error
 
 from .own_arrays import as_records
 from .own_records import Records
@@ -44,7 +44,7 @@ def read_dataset(folder: Path, label: str = "label") -> dict[str, Records]:
             f"{folder}: expected the library datasets to read this folder; it is not installed: "
             'pip install "metaloss[datasets]"'
         ) from None
-    with refusing(f"{folder}: expected a saved data set, cannot read it"):
+    with as_input_error(f"{folder}: expected a saved data set, cannot read it"):
         found = datasets.load_from_disk(str(folder))
     if not isinstance(found, datasets.DatasetDict):
         return {"train": _records(found, label, str(folder), "")}

@@ -25,7 +25,7 @@ class OwnParts:
     Attributes:
         parts: those of "train" and, if there are any, of "test" and "clean".
         class_names: the names of the classes: the labels of the training samples.
-        remarks: what should be known of the data, a sentence each.
+        notes: what should be known of the data, a sentence each.
         name: the name of the data set.
         ids: the names of all samples but the test samples, in the order in which they were found.
         test_checked: whether the labels of "test" are known to be right.
@@ -35,7 +35,7 @@ class OwnParts:
 
     parts: Mapping[str, Records]
     class_names: tuple[str, ...]
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
     name: str
     ids: tuple[str, ...]
     test_checked: bool = True
@@ -80,7 +80,7 @@ def own_parts(
     return OwnParts(
         parts,
         names,
-        _remarks(everything, repeats) + _of_other_types(user_path(data)),
+        _notes(everything, repeats) + _of_other_types(user_path(data)),
         name,
         everything.ids,
         test_checked=test is not None,
@@ -96,9 +96,9 @@ def _of_other_types(data: Path) -> tuple[str, ...]:
     return (f"{len(others)} pictures are of types that are not read ({types}): they are left out",)
 
 
-def _remarks(everything: Records, repeats: Repeats) -> tuple[str, ...]:
-    remarks = (spellings(everything.labels), missing(everything.labels))
-    said = [remark for remark in remarks if remark is not None]
+def _notes(everything: Records, repeats: Repeats) -> tuple[str, ...]:
+    notes = (spellings(everything.labels), missing(everything.labels))
+    said = [note for note in notes if note is not None]
     if repeats.elsewhere:
         said.append(
             f"{repeats.elsewhere} training samples are clean or test samples, too; they are left "

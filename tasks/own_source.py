@@ -25,7 +25,7 @@ from .own_records import Records
 from .partition import AnySource
 from .sources import Source
 
-_SHOWN = 5  # unreadable files that a remark names
+_SHOWN = 5  # unreadable files that a note names
 _CACHED = 4  # parts whose pixels are kept in memory
 
 
@@ -34,11 +34,11 @@ class OwnSource(NamedTuple):
 
     Attributes:
         source: the samples.
-        remarks: a sentence each.
+        notes: a sentence each.
     """
 
     source: AnySource
-    remarks: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def own_source(
     """
     how = how or ImageReading()
     sets: dict[str, Any] = {}
-    remarks = list(found.remarks)
+    notes = list(found.notes)
     for part, records in found.parts.items():
         name = found.name if part == "train" else f"{found.name} ({part})"
         number = {label: at for at, label in enumerate(found.class_names)}
@@ -92,11 +92,11 @@ def own_source(
             continue
         files = _Files(records, targets, found.class_names, name)
         sets[part], unreadable = (_in_memory if how.in_memory else _in_files)(files, how)
-        remarks += _remark(records, unreadable)
+        notes += _note(records, unreadable)
     test = sets.get("test") or (sets["train"] if train_as_test else None)
     checked = found.test_checked and "test" in sets
     source = Source(sets["train"], test, sets.get("clean"), test_checked=checked)
-    return OwnSource(source, tuple(remarks))
+    return OwnSource(source, tuple(notes))
 
 
 class _Files(NamedTuple):
@@ -188,7 +188,7 @@ def _check_readable(records: Records, unreadable: Mapping[int, str], *, strict: 
     )
 
 
-def _remark(records: Records, unreadable: Mapping[int, str]) -> list[str]:
+def _note(records: Records, unreadable: Mapping[int, str]) -> list[str]:
     if not unreadable:
         return []
     named = [shown(records.samples[at]) for at in sorted(unreadable)][:_SHOWN]  # type: ignore[arg-type]

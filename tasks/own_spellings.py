@@ -8,11 +8,11 @@ from collections.abc import Hashable, Iterable
 from decimal import Decimal, InvalidOperation
 
 _MISSING = {"nan", "nat", "none", "null", "n/a", "<na>"}  # in lower case
-_SHOWN = 5  # groups of labels that a remark names
+_SHOWN = 5  # groups of labels that a note names
 
 
 def spellings(labels: Iterable[str]) -> str | None:
-    """Return a remark on labels that may mean the same.
+    """Return a note on labels that may mean the same.
 
     They are equal as numbers, or they differ only in case, in spaces or in how accents are encoded.
 
@@ -45,7 +45,7 @@ def spellings(labels: Iterable[str]) -> str | None:
 
 
 def missing(labels: Iterable[str]) -> str | None:
-    """Return a remark on classes whose names are how programs write a missing label.
+    """Return a note on classes whose names are how programs write a missing label.
 
     Args:
         labels: the label of each sample.

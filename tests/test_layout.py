@@ -20,7 +20,7 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setup
 LAYERS = [
     {"checks", "digest", "randomness", "users_code"},
     {"processes"},
-    {"arguments", "complaints", "inputs"},
+    {"arguments", "user_errors", "inputs"},
     {"types"},
     {"checked_labels", "files", "kinds", "machine", "seeding", "shim"},
     {"gin_files", "losses", "models", "tasks"},

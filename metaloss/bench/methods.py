@@ -35,14 +35,14 @@ class Method:
         make: makes the iteration from a trial.
         package: the import name of the library; empty for ours.
         tolerance: the largest relative error of the hypergradient in float32.
-        remark: shown where the hypergradient differs.
+        note: shown where the hypergradient differs.
         real_steps: differentiates steps that were really made; none is rehearsed.
     """
 
     make: Maker
     package: str = ""
     tolerance: float = 1e-3
-    remark: str = ""
+    note: str = ""
     real_steps: bool = False
 
     @property
@@ -109,7 +109,7 @@ METHODS = {
     "difference": Method(looking_ahead("difference"), tolerance=1e-2),
     "higher": Method(by_higher, "higher"),
     "torchopt": Method(
-        by_torchopt, "torchopt", remark="MetaSGD starts without the live optimizer's momentum"
+        by_torchopt, "torchopt", note="MetaSGD starts without the live optimizer's momentum"
     ),
     "learn2learn": Method(by_learn2learn, "learn2learn"),
     "betty": Method(by_betty, "betty"),

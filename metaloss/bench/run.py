@@ -80,7 +80,7 @@ class _Measuring:
             row = self.measured(case, steps, name, ce_peak)
             row = row.checked(checks if FAILED in checks else checks[name])
             if "differs" in row.hypergradient:
-                row = row.noted(METHODS[name].remark)
+                row = row.noted(METHODS[name].note)
             rows.append(row)
         return completed(baselines + rows)[len(baselines) :]
 

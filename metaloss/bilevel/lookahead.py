@@ -15,7 +15,7 @@ from metaloss.bilevel.batches import AnyBatch, as_batch
 from metaloss.bilevel.meta_loss import MetaLossFunction, checked_meta_loss
 from metaloss.bilevel.network import trainable
 from metaloss.bilevel.optimizer.clipping import Clip
-from metaloss.bilevel.optimizer.optimizers import check_leaves_alone, functional
+from metaloss.bilevel.optimizer.functional import check_leaves_alone, functional
 from metaloss.bilevel.preconditions import check_model, check_no_step_hooks, isolated
 from metaloss.bilevel.problem import Problem, Rehearsal, theta_of
 from metaloss.bilevel.solution import Solution

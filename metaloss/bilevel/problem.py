@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from metaloss.bilevel.meta_loss import MetaLossFunction
 from metaloss.bilevel.network import Buffers, Params, buffers_replaced, copied, outputs_of
-from metaloss.bilevel.optimizer.optimizers import FunctionalOptimizer
+from metaloss.bilevel.optimizer.functional import FunctionalOptimizer
 from metaloss.bilevel.solution import Solution
 from metaloss.checks import InputError, check_labels, require, seen
 from metaloss.kinds import CLASSIFICATION

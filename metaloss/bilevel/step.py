@@ -16,7 +16,7 @@ from metaloss.bilevel.consistency import (
     slope_along,
 )
 from metaloss.bilevel.network import Buffers, Params, copied
-from metaloss.bilevel.optimizer.optimizers import FunctionalOptimizer
+from metaloss.bilevel.optimizer.functional import FunctionalOptimizer
 from metaloss.bilevel.problem import Batches, Problem
 from metaloss.bilevel.tangent import Activations
 from metaloss.randomness import Randomness

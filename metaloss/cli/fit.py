@@ -109,7 +109,7 @@ def fit(
     which `metaloss train` runs again.
     """
     from metaloss.fitting.choices import Options
-    from metaloss.fitting.command import Places, Settings, fit_data
+    from metaloss.fitting.fit_data import Places, Settings, fit_data
     from metaloss.stopping import resumable
 
     folder = run_folder("fit", out, resume=resume)

@@ -60,7 +60,7 @@ def labels(
     labels are known, how well each score finds them.
     """
     from metaloss.experiments.records.finished import Choice
-    from metaloss.labels.command import judge_run
+    from metaloss.labels.judge_run import judge_run
     from metaloss.stopping import stoppable
 
     def after() -> str:

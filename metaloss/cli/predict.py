@@ -57,7 +57,7 @@ def predict(
     read are named on standard error and skipped.
     """
     from metaloss.experiments.records.finished import Choice
-    from metaloss.predict.command import predict_to
+    from metaloss.predict.predict_to import predict_to
 
     chosen = Choice(method, seed, task)
     predict_to(run, data, chosen, out=out, batch_size=batch_size, device=device, strict=strict)

@@ -30,8 +30,8 @@ from metaloss.cli.options import (
 from metaloss.cli.predict import predict
 from metaloss.cli.show import adjusters, report
 from metaloss.cli.sweeps import reproduce, sweep
-from metaloss.complaints import one_line
 from metaloss.files import user_path
+from metaloss.user_errors import one_line
 
 app = typer.Typer(
     no_args_is_help=True,

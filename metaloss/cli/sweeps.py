@@ -58,7 +58,7 @@ def sweep(
     from metaloss.config import configuration
     from metaloss.stopping import stoppable
     from metaloss.sweeps import Grid, Sweep
-    from metaloss.sweeps.command import carry_out, parsed_only
+    from metaloss.sweeps.carry_out import carry_out, parsed_only
 
     with configuration([grid]) as parsed:
         require(
@@ -103,9 +103,9 @@ def reproduce(
     retries: Retries = RETRIES,
 ) -> None:
     """Reproduce a table, a figure or the theorems of the paper, beside its own numbers."""
-    from metaloss.reproduce.command import Reproduction
+    from metaloss.reproduce.reproduction import Reproduction
     from metaloss.stopping import stoppable
-    from metaloss.sweeps.command import parsed_only
+    from metaloss.sweeps.carry_out import parsed_only
 
     reproduction = Reproduction(
         scale=scale,

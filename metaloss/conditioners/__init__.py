@@ -10,7 +10,7 @@ from metaloss.conditioners.magnitude import Magnitude
 from metaloss.conditioners.margin import Margin
 from metaloss.conditioners.margin_statistics import MarginStatistics
 from metaloss.conditioners.moving_average import MovingAverage
-from metaloss.conditioners.plain import Plain, plain_conditioner
+from metaloss.conditioners.plain import plain_conditioner
 from metaloss.conditioners.probability_margin import ProbabilityMargin
 from metaloss.conditioners.progress import Progress
 from metaloss.conditioners.residual import Residual
@@ -28,7 +28,6 @@ __all__ = [
     "Margin",
     "MarginStatistics",
     "MovingAverage",
-    "Plain",
     "ProbabilityMargin",
     "Progress",
     "Residual",

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import gin
 
 from metaloss.checks import InputError
-from metaloss.complaints import complaint, place
 from metaloss.gin_files import that_binds
+from metaloss.user_errors import message_of, place
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def _plainly(error: Exception) -> str:
     if isinstance(error, RecursionError | KeyError) or "missing" in whole:
         scope = re.search(r"in scope '(\w+)'", whole)
         file = that_binds(scope.group(1)) if scope else None
-        return complaint(error) + (f"; include '{file}', which binds it" if file else "")
+        return message_of(error) + (f"; include '{file}', which binds it" if file else "")
     return whole + place(error)
 
 

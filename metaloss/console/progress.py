@@ -87,7 +87,7 @@ class Bars(Observer):
         """Print a line above the bars."""
         self.progress.console.print(line, markup=False, highlight=False)
 
-    def remark(self, line: str) -> None:
+    def warn(self, line: str) -> None:
         """Print a warning above the bars."""
         self.progress.console.print(f"warning: {line}", markup=False, highlight=False)
 
@@ -156,7 +156,7 @@ class Lines(Observer):
         """Print a line."""
         say(line, self.console)
 
-    def remark(self, line: str) -> None:
+    def warn(self, line: str) -> None:
         """Print a warning."""
         say(f"warning: {line}", self.console)
 

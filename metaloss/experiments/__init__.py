@@ -13,8 +13,8 @@ from metaloss.experiments.methods import (
     Staged,
     Transferred,
 )
-from metaloss.experiments.methods.of_adjusters import transferred
-from metaloss.experiments.recording import Recorded, recorded
+from metaloss.experiments.methods.transferred import transferred
+from metaloss.experiments.recorded_samples import Recorded, recorded
 from metaloss.experiments.records.confusion import Confusion, read_confusion
 from metaloss.experiments.records.run_folder import RunFolder
 from metaloss.experiments.samples import collect

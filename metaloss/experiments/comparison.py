@@ -10,11 +10,10 @@ from typing import Any
 from torch import nn
 
 from metaloss.arguments import check_arguments
-from metaloss.complaints import refusing
 from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.methods import Method
 from metaloss.experiments.part_observer import PartObserver
-from metaloss.experiments.preflight import check_specs
+from metaloss.experiments.preflight.specs import check_specs
 from metaloss.experiments.records.names import slug
 from metaloss.experiments.records.run_folder import Documents, RunFolder
 from metaloss.experiments.settings import RunSettings
@@ -22,6 +21,7 @@ from metaloss.machine import environment, threads
 from metaloss.training.observe import Observer
 from metaloss.training.recipe import Recipe
 from metaloss.types import TaskSpec
+from metaloss.user_errors import as_input_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +90,14 @@ class Comparison:
         self, folder: RunFolder, observer: Observer, documents: Documents
     ) -> list[dict[str, Any]]:
         experiments = self.experiments()
-        remarks = _Remarks()
+        warned = _Warned()
         with threads(self.settings.threads):
             for name, experiment in experiments.items():
-                remarks.task = name
-                with refusing(name):
-                    experiment.check(observer=remarks)
-        for line in remarks.lines():
-            observer.remark(line)
+                warned.task = name
+                with as_input_error(name):
+                    experiment.check(observer=warned)
+        for line in warned.lines():
+            observer.warn(line)
         folder.begin(documents)
         found = {}
         for i, (name, experiment) in enumerate(experiments.items()):
@@ -143,18 +143,18 @@ def across(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, A
     return table
 
 
-class _Remarks(Observer):
-    """Collects remarks on several tasks, to make each of them once."""
+class _Warned(Observer):
+    """Collects the warnings on several tasks, to give each of them once."""
 
     def __init__(self) -> None:
         self.task = ""
         self.tasks: dict[str, list[str]] = {}
 
-    def remark(self, line: str) -> None:
+    def warn(self, line: str) -> None:
         self.tasks.setdefault(line, []).append(self.task)
 
     def lines(self) -> list[str]:
-        """Return each remark, with the first of its tasks and the number of the others."""
+        """Return each warning, with the first of its tasks and the number of the others."""
         return [
             f"{first}{f' and {len(others)} more' if others else ''}: {line}"
             for line, (first, *others) in self.tasks.items()

@@ -12,7 +12,7 @@ from torch import nn
 from metaloss.arguments import check_arguments
 from metaloss.experiments.makers import fresh, make_task
 from metaloss.experiments.methods import Method
-from metaloss.experiments.preflight import dry_run
+from metaloss.experiments.preflight.dry_run import dry_run
 from metaloss.experiments.records.names import check_names
 from metaloss.experiments.records.run_folder import Documents, RunFolder
 from metaloss.experiments.settings import RunSettings
@@ -61,14 +61,14 @@ class Experiment:
 
         Args:
             first_steps: also take the first steps of each method's run.
-            observer: told, by ``remark``, what the runs are unlikely to learn.
+            observer: told, by ``warn``, what the runs are unlikely to learn.
 
         Returns:
             The first seed's task.
 
         Raises:
             InputError: They do not fit together; see
-                :func:`~metaloss.experiments.preflight.dry_run`.
+                :func:`~metaloss.experiments.preflight.dry_run.dry_run`.
         """
         task = self._task(self.settings.seeds[0])
         make = partial(self._model, self.settings.seeds[0])
@@ -77,7 +77,7 @@ class Experiment:
         if observer is not None:
             recipes = {task.name: self.recipe}
             for line in warned_before(self.methods, {task.name: task}, recipes):
-                observer.remark(line)
+                observer.warn(line)
         return task
 
     def run(

@@ -9,9 +9,9 @@ from torch import nn
 
 from metaloss.arguments import shown
 from metaloss.checks import require
-from metaloss.complaints import refusing
 from metaloss.seeding import derive, seed_everything
 from metaloss.types import TaskLike
+from metaloss.user_errors import as_input_error
 
 
 def make_task(make: Callable[..., TaskLike], seed: int, device: torch.device) -> TaskLike:
@@ -20,7 +20,7 @@ def make_task(make: Callable[..., TaskLike], seed: int, device: torch.device) ->
     Raises:
         InputError: The function fails, or returns something else.
     """
-    with refusing("task"):
+    with as_input_error("task"):
         task = make(seed=seed, device=device)
     require(
         isinstance(task, TaskLike),
@@ -37,7 +37,7 @@ def fresh(make: Callable[[], nn.Module], seed: int, *stream: str) -> nn.Module:
         InputError: the network cannot be made.
     """
     seed_everything(derive(seed, "model", *stream))
-    with refusing("model"):
+    with as_input_error("model"):
         model = make()
     require(
         isinstance(model, nn.Module),

@@ -11,18 +11,18 @@ from torch import nn
 
 from metaloss.arguments import check_arguments
 from metaloss.checks import require
-from metaloss.complaints import refusing
-from metaloss.experiments.cards import held_out_of, meta_result, rounded
 from metaloss.experiments.comparison import Comparison
 from metaloss.experiments.experiment import Experiment
 from metaloss.experiments.makers import fresh, make_task
 from metaloss.experiments.methods import Adjusted, Method, Transferred
-from metaloss.experiments.methods.of_adjusters import conventional
-from metaloss.experiments.preflight import check_specs, dry_run
+from metaloss.experiments.methods.conventional import baselines
+from metaloss.experiments.preflight.dry_run import dry_run
+from metaloss.experiments.preflight.specs import check_specs
 from metaloss.experiments.records.identity import run_identity
 from metaloss.experiments.records.names import check_names
 from metaloss.experiments.records.run_folder import Documents, RunFolder
 from metaloss.experiments.records.run_records import RunRecords
+from metaloss.experiments.result_entries import held_out_of, meta_result, rounded
 from metaloss.experiments.resume import run_resumable
 from metaloss.experiments.settings import RunSettings
 from metaloss.experiments.warnings.beforehand import warned_before
@@ -41,6 +41,7 @@ from metaloss.training.sampler import TaskSampler
 from metaloss.training.state import TrainState
 from metaloss.training.task_training import TaskTraining
 from metaloss.types import TaskLike, TaskSpec
+from metaloss.user_errors import as_input_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ class MetaTraining:
         check_specs("tasks", self.tasks, self.model, self.recipe)
         if self.held_out:
             check_specs("held_out", self.held_out, self.model, self._held_out_recipe)
-            self._comparison(conventional([method.loss for method in self.methods]))
+            self._comparison(baselines([method.loss for method in self.methods]))
         both = {spec.name for spec in self.tasks} & {spec.name for spec in self.held_out}
         require(
             not both,
@@ -141,7 +142,7 @@ class MetaTraining:
                 task = self._task(spec, self.held_out_seeds[0])
                 self._check(spec, task, frozen=True)
             for line in self._warned(tasks, self.methods):
-                observer.remark(line)
+                observer.warn(line)
             folder.begin(documents)
             results = []
             for s, seed in enumerate(self.settings.seeds):
@@ -170,7 +171,7 @@ class MetaTraining:
 
     def report(self, folder: RunFolder) -> Comparison:
         """Return the comparison on the held-out tasks, with the adjusters saved in ``folder``."""
-        rows = conventional([method.loss for method in self.methods])
+        rows = baselines([method.loss for method in self.methods])
         rows += [
             Transferred(
                 name=f"transferred {method.name}",
@@ -218,7 +219,7 @@ class MetaTraining:
         done = self._finish(trainings, info, records)
         observer.end(done)
         for line in done.get("warnings", ()):
-            observer.remark(f"{info.method}, seed {info.seed}: {line}")
+            observer.warn(f"{info.method}, seed {info.seed}: {line}")
         return done
 
     def _finish(
@@ -267,7 +268,7 @@ class MetaTraining:
     def _check(self, spec: TaskSpec, task: TaskLike, *, frozen: bool = False) -> None:
         recipe = (spec.recipe or self._held_out_recipe) if frozen else self._recipe(spec)
         make = partial(self._model, spec, self.settings.seeds[0])
-        with alone(), refusing(spec.name):  # each process tries all of it
+        with alone(), as_input_error(spec.name):  # each process tries all of it
             dry_run(task, make, recipe, self.methods, frozen=frozen)
 
     def _warned(self, tasks: Mapping[str, TaskLike], methods: Sequence[Method]) -> list[str]:
@@ -275,7 +276,7 @@ class MetaTraining:
         return warned_before(methods, tasks, recipes, min(self.sampler.tasks_per_step, len(tasks)))
 
     def _task(self, spec: TaskSpec, seed: int) -> TaskLike:
-        with refusing(spec.name):
+        with as_input_error(spec.name):
             return make_task(spec.task, seed, self.settings.torch_device)
 
     def _strength(self, name: str) -> dict[str, float]:

@@ -39,6 +39,6 @@ class PartObserver(Forwarding):
         """Tell of what comes next, with the part's name."""
         self.observer.note(f"{self.part}: {line}")
 
-    def remark(self, line: str) -> None:
+    def warn(self, line: str) -> None:
         """Tell of a warning, with the part's name."""
-        self.observer.remark(f"{self.part}: {line}")
+        self.observer.warn(f"{self.part}: {line}")

@@ -30,9 +30,9 @@ def run_resumable(
             match its epochs.
     """
     records.identify(identity)
-    remark = load_latest(records.checkpoint, trainings, identity)
-    if remark is not None:
-        observer.remark(remark)
+    warning = load_latest(records.checkpoint, trainings, identity)
+    if warning is not None:
+        observer.warn(warning)
     records.metrics.keep(trainings.epochs_finished)
 
     def after_epoch() -> None:

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from metaloss.experiments.cards import about_meta_loss, rounded
 from metaloss.experiments.makers import fresh
 from metaloss.experiments.methods import Method
 from metaloss.experiments.methods.staged import PreliminaryRun, Staged
-from metaloss.experiments.recording import margins_over_training, recorder, training_samples
+from metaloss.experiments.recorded_samples import margins_over_training, recorder, training_samples
 from metaloss.experiments.records.confusion import write_confusion
 from metaloss.experiments.records.identity import run_identity
 from metaloss.experiments.records.run_records import RunRecords
+from metaloss.experiments.result_entries import about_meta_loss, rounded
 from metaloss.experiments.resume import run_resumable
 from metaloss.experiments.settings import RunSettings
 from metaloss.experiments.tables.results import last_epochs_mean
@@ -75,7 +75,7 @@ class Trainer:
         records.finish(done)
         observer.end(done)
         for line in done.get("warnings", ()):
-            observer.remark(f"{method.name}, seed {info.seed}: {line}")
+            observer.warn(f"{method.name}, seed {info.seed}: {line}")
         return done
 
     def _staged(

@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-    from metaloss.fitting.command import Outcome, Places
+    from metaloss.fitting.fit_data import Outcome, Places
     from metaloss.fitting.fitted import Fitted, TemporaryFolder
 
 
@@ -96,7 +96,7 @@ def fit(
     from metaloss.checks import check_at_least
     from metaloss.experiments import RunFolder
     from metaloss.fitting.choices import Options
-    from metaloss.fitting.command import Settings, fit_data
+    from metaloss.fitting.fit_data import Settings, fit_data
     from metaloss.fitting.fitted import TemporaryFolder
     from metaloss.users_code import warn
 
@@ -136,7 +136,7 @@ def _places(
     """Yield where the samples are, and for arrays the labels that the classes stand for."""
     from metaloss.checks import InputError, require
     from metaloss.files import user_path
-    from metaloss.fitting.command import Places
+    from metaloss.fitting.fit_data import Places
     from metaloss.fitting.given import as_arrays, write_places
 
     if isinstance(data, str | os.PathLike):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from metaloss.checks import InputError, require
-from metaloss.fitting.command import Places
+from metaloss.fitting.fit_data import Places
 from metaloss.tasks.own_arrays import as_array
 
 Samples: TypeAlias = tuple[Any, Any]

@@ -5,6 +5,7 @@ from metaloss.losses.barron import Barron
 from metaloss.losses.base import LossFamily
 from metaloss.losses.bootstrapping import HardBootstrapping, SoftBootstrapping
 from metaloss.losses.cross_entropy import MAE, CrossEntropy
+from metaloss.losses.derived import Fixed, Ranged, toward_defaults
 from metaloss.losses.errors import AbsoluteError, SquaredError
 from metaloss.losses.focal import Focal
 from metaloss.losses.forward_corrected import ForwardCorrected
@@ -13,7 +14,6 @@ from metaloss.losses.gradient_weight import gradient_weight
 from metaloss.losses.hyperparameter import Hyperparameter
 from metaloss.losses.js import JS
 from metaloss.losses.label_smoothing import LabelSmoothing
-from metaloss.losses.narrowed import Fixed, Ranged, toward_defaults
 from metaloss.losses.of_label import OfLabel
 from metaloss.losses.plain import plain_loss
 from metaloss.losses.polysoft import PolySoft

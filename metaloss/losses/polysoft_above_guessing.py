@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from metaloss.checks import check_at_least, require
-from metaloss.losses.narrowed import Ranged
+from metaloss.losses.derived import Ranged
 from metaloss.losses.polysoft import PolySoft
 
 MOST_CLASSES = 8000  # for which 1 + log c is less than 10, the highest lambda of PolySoft

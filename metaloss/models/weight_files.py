@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from metaloss.checks import require
-from metaloss.complaints import refusing
+from metaloss.user_errors import as_input_error
 
 
 def load_weights(model: nn.Module, path: Path, name: str) -> None:
@@ -51,7 +51,7 @@ def load_weights(model: nn.Module, path: Path, name: str) -> None:
 
 
 def _read(path: Path, name: str) -> dict[str, Tensor]:
-    with refusing(f"{path}: expected a file of weights of {name}, cannot read it"):
+    with as_input_error(f"{path}: expected a file of weights of {name}, cannot read it"):
         if path.suffix == ".safetensors":
             found = load_file(path)
         else:

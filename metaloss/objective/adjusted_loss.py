@@ -12,7 +12,7 @@ from metaloss.adjusters import ConstantAdjuster
 from metaloss.checks import check_made
 from metaloss.losses import LossFamily
 from metaloss.objective.criterion import Criterion
-from metaloss.objective.parts import features_of, predicted
+from metaloss.objective.features import features_of, predicted
 from metaloss.objective.reduction import IGNORED, plain, reduced, weighted
 from metaloss.objective.samples import Samples
 from metaloss.types import Labels, Logits

@@ -16,8 +16,9 @@ from metaloss.checks import InputError, check_in_range
 from metaloss.conditioners import Conditioner
 from metaloss.kinds import CLASSIFICATION
 from metaloss.losses import LossFamily
+from metaloss.objective.compatibility import check_parts, check_training_targets
 from metaloss.objective.compiling import once_a_graph, outside_graph
-from metaloss.objective.parts import check_parts, check_training_targets, remember
+from metaloss.objective.features import remember
 from metaloss.objective.progress import StepCount, warn_of_progress
 from metaloss.objective.reduction import IGNORED, check_settings
 from metaloss.objective.samples import Samples, as_samples, widened

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import torch
 
 from metaloss.checks import require
-from metaloss.complaints import refusing
 from metaloss.inputs import Inputs
-from metaloss.predict.parts import Part, Skipped
+from metaloss.predict.chunks import Chunk, Skipped
 from metaloss.tasks.own_arrays import INPUTS
+from metaloss.user_errors import as_input_error
 
 NAMES = INPUTS
 """The names that the array can have in a file ``.npz``."""
@@ -30,7 +30,7 @@ def load_array(path: Path) -> npt.NDArray[Any]:
     Raises:
         InputError: it is no such file, or holds no such array.
     """
-    with refusing(f"{path}: expected a file of NumPy with numbers"):
+    with as_input_error(f"{path}: expected a file of NumPy with numbers"):
         if path.suffix.lower() == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False)
         # NumPy does not close a damaged file that it has opened itself.
@@ -85,14 +85,14 @@ class Arrays:
         """The number of samples."""
         return len(self.values)
 
-    def parts(self, size: int) -> Iterator[Part]:
+    def chunks(self, size: int) -> Iterator[Chunk]:
         """Read so many samples at a time."""
         for start in range(0, self.total, size):
             chosen = range(start, min(start + size, self.total))
             ids = chosen if self.ids is None else [self.ids[i] for i in chosen]
             chunk = self.values[start : start + size]
             if self.inputs.dtype is None:
-                yield Part(ids, torch.from_numpy(np.array(chunk)))
+                yield Chunk(ids, torch.from_numpy(np.array(chunk)))
                 continue
             samples = torch.from_numpy(np.array(chunk, dtype=np.float64))
             samples = samples.to(getattr(torch, self.inputs.dtype))
@@ -100,7 +100,7 @@ class Arrays:
             bad = [ids[i] for i in (~finite).nonzero().flatten().tolist()]
             said = f"{self.name}, sample {{}}: expected finite numbers, got NaN or infinity"
             good = [ids[i] for i in finite.nonzero().flatten().tolist()]
-            yield Part(
+            yield Chunk(
                 good,
                 samples[finite] if good else None,
                 [Skipped(i, said.format(i)) for i in bad],

@@ -18,7 +18,7 @@ from metaloss.checks import InputError, require
 from metaloss.files import user_path
 from metaloss.inputs import Inputs
 from metaloss.predict.arrays import Arrays, load_array
-from metaloss.predict.parts import Part, Skipped
+from metaloss.predict.chunks import Chunk, Skipped
 from metaloss.tasks.csv_files import CsvFile, read_csv
 from metaloss.tasks.decoding import shown
 from metaloss.tasks.described import file_reader
@@ -110,7 +110,7 @@ class Images:
         """The number of files."""
         return len(self.files)
 
-    def parts(self, size: int) -> Iterator[Part]:
+    def chunks(self, size: int) -> Iterator[Chunk]:
         """Read so many files at a time, in several threads."""
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             for start in range(0, self.total, size):
@@ -119,7 +119,7 @@ class Images:
                 found = list(pool.map(self._sample, self.files[chosen]))
                 both = list(zip(names, found, strict=True))
                 samples = [sample for sample in found if isinstance(sample, Tensor)]
-                yield Part(
+                yield Chunk(
                     [name for name, sample in both if isinstance(sample, Tensor)],
                     torch.stack(samples) if samples else None,
                     [Skipped(name, said) for name, said in both if isinstance(said, str)],

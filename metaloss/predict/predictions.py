@@ -13,9 +13,9 @@ from torch import Tensor
 
 from metaloss.checks import InputError, check_at_least, require
 from metaloss.experiments.records.finished import Choice
+from metaloss.predict.chunks import Skipped
 from metaloss.predict.data import Data, Source, open_data
 from metaloss.predict.network import RunNetwork, read_network
-from metaloss.predict.parts import Skipped
 from metaloss.tasks.described import batch_transform
 
 BATCH_SIZE = 100
@@ -130,7 +130,7 @@ def predicted(
     check_at_least("batch_size", batch_size, 1)
     prepare, any_read = batch_transform(network.inputs), False
     classes = len(network.inputs.class_names)
-    for part in data.parts(batch_size):
+    for part in data.chunks(batch_size):
         if strict and part.skipped:
             raise InputError(part.skipped[0].reason)
         probabilities = torch.empty(0, classes, dtype=torch.float64)

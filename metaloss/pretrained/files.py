@@ -19,7 +19,7 @@ from metaloss.checks import InputError, check_finite, check_made, require
 from metaloss.conditioners import Conditioner
 from metaloss.files import make_folder, user_path, write_together
 from metaloss.losses import LossFamily, toward_defaults
-from metaloss.losses.narrowed import check_strength
+from metaloss.losses.derived import check_strength
 from metaloss.objective import AdjustedLoss
 from metaloss.pretrained.card import (
     CARD,

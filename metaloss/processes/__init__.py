@@ -1,5 +1,6 @@
 """Several processes that train one network together, each on its part of every batch."""
 
+from metaloss.processes.batch_part import equal_part
 from metaloss.processes.exchange import (
     check_same,
     check_same_text,
@@ -12,7 +13,6 @@ from metaloss.processes.exchange import (
 from metaloss.processes.failure import LostProcessError, ending_together, says
 from metaloss.processes.first import on_first
 from metaloss.processes.group import alone, rank, together, world_size
-from metaloss.processes.parts import equal_part
 
 __all__ = [
     "LostProcessError",

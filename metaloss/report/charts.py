@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 from metaloss.diagnostics.figures.drawing import limits
 from metaloss.report.html import escaped, picture
-from metaloss.report.records import Trained
 from metaloss.report.rows import Report
+from metaloss.report.sources import Trained
 from metaloss.report.svg import SERIES, inline, panel
 
 # Colours of Okabe and Ito, told apart also by those who do not see red and green.

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from metaloss.experiments import Confusion, read_confusion
 from metaloss.report.html import bullets, escaped, folded, paragraph, section
-from metaloss.report.records import Trained
 from metaloss.report.rows import Report, by_task
+from metaloss.report.sources import Trained
 
 WIDEST = 20
 """The number of classes up to which the whole matrix is shown."""

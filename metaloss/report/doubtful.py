@@ -8,8 +8,8 @@ from pathlib import Path
 from metaloss.experiments.records.labels_file import Doubtful, DoubtfulLabels, read_labels
 from metaloss.experiments.records.names import slug
 from metaloss.report.html import escaped, folded, paragraph, section, table
-from metaloss.report.records import LEARNED_ON, Source, Trained
 from metaloss.report.rows import Report
+from metaloss.report.sources import LEARNED_ON, Source, Trained
 
 
 def doubtful(report: Report) -> str:

@@ -18,12 +18,12 @@ from metaloss.diagnostics.figures.distributions import (
     spread_of_weights,
 )
 from metaloss.diagnostics.figures.drawing import WORDS, plain_text, symbol, told_by
-from metaloss.diagnostics.figures.records import evenly_spaced, learned
-from metaloss.experiments.recording import Recorded, recorded
+from metaloss.diagnostics.figures.reading import evenly_spaced, learned
+from metaloss.experiments.recorded_samples import Recorded, recorded
 from metaloss.objective import AdjustedLoss
 from metaloss.report.html import gallery, paragraph, picture, section
-from metaloss.report.records import Trained
 from metaloss.report.rows import Report, by_task
+from metaloss.report.sources import Trained
 from metaloss.report.svg import inline, panel
 
 _TIMES = 3  # of the times at which samples were recorded

@@ -10,7 +10,6 @@ from rich.console import Console
 
 from metaloss import __version__
 from metaloss.checks import require
-from metaloss.complaints import one_line
 from metaloss.console import say
 from metaloss.files import check_file_place, user_path, write_atomically
 from metaloss.report.charts import hiding
@@ -25,6 +24,7 @@ from metaloss.report.setup import configuration, environment
 from metaloss.report.style import PAGE, STYLE
 from metaloss.report.svg import style
 from metaloss.report.warnings import warnings
+from metaloss.user_errors import one_line
 
 NAME = "report.html"
 """The file's name in the folder of a run."""

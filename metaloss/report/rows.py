@@ -11,7 +11,7 @@ from metaloss.checks import require
 from metaloss.experiments.tables.score_table import ScoreTable, of_last
 from metaloss.kinds import CLASSIFICATION, METRICS, Metric
 from metaloss.report.html import folded
-from metaloss.report.records import Source, Trained, listed, read_source
+from metaloss.report.sources import Source, Trained, listed, read_source
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def gather(folders: Sequence[str | Path], components: Iterable[type] = ()) -> Re
 
     Raises:
         InputError: There is none, one is given twice, or their metrics differ; and as for
-            :func:`~metaloss.report.records.read_source`.
+            :func:`~metaloss.report.sources.read_source`.
     """
     require(len(folders) > 0, "folders: expected one or more, got none")
     sources = [read_source(folder) for folder in folders]

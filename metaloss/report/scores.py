@@ -7,8 +7,8 @@ import statistics
 from metaloss.experiments.tables.score_table import Cell, ScoreTable
 from metaloss.experiments.tables.table_formats import LEGEND, NOTHING, counted, shown
 from metaloss.report.html import escaped, folded, paragraph, section, table
-from metaloss.report.records import LEARNED_ON
 from metaloss.report.rows import Report
+from metaloss.report.sources import LEARNED_ON
 
 _MARKS = {"best": ("<strong>", "</strong>"), "tied": ("<em>", "</em>"), "": ("", "")}
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from metaloss.experiments.warnings import cross_entropy
 from metaloss.experiments.warnings.skipped_steps import skipped_steps
 from metaloss.report.html import bullets, paragraph, section
-from metaloss.report.records import Trained
 from metaloss.report.rows import Report
+from metaloss.report.sources import Trained
 
 
 def warnings(report: Report) -> str:

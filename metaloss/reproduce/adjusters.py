@@ -10,16 +10,16 @@ from pathlib import Path
 from rich.console import Console
 
 from metaloss.checks import InputError
-from metaloss.complaints import one_line
 from metaloss.config import configuration
 from metaloss.console import observer
 from metaloss.files import user_path
 from metaloss.reproduce.published_table import PublishedTable
 from metaloss.sweeps import OnRay
-from metaloss.sweeps.command import executor
+from metaloss.sweeps.carry_out import executor
 from metaloss.sweeps.jobs import Job, placed
 from metaloss.sweeps.local import attempt, when_free
 from metaloss.sweeps.sweep import Outcome
+from metaloss.user_errors import one_line
 
 
 def adjusters_folder(table: PublishedTable, out: Path) -> str:
@@ -70,6 +70,6 @@ def learn(
     with observer(Console(stderr=True)) as watching:
         outcome = attempt(job, watching)
         if outcome.in_use:
-            watching.remark(f"{job.name}: another process learns them")
+            watching.warn(f"{job.name}: another process learns them")
             outcome = when_free(job, watching)
     return outcome

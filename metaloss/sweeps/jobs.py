@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from metaloss.checks import InputError, require
-from metaloss.complaints import refusing
 from metaloss.config import configuration, find
 from metaloss.experiments import Experiment, RunFolder
 from metaloss.experiments.records.run_folder import holds_run
@@ -20,6 +19,7 @@ from metaloss.runner import build, run_parsed
 from metaloss.sweeps.grid import Grid, GridCell
 from metaloss.sweeps.process import run_in_processes
 from metaloss.training.observe import Observer
+from metaloss.user_errors import as_input_error
 
 RESULTS = "results.json"
 """What a run that is finished leaves in its folder."""
@@ -124,7 +124,7 @@ def jobs_of(
     for cell in cells:
         own = [placed(binding, places) for binding in cell.bindings]
         files = [grid.experiment, *cell.files]
-        with refusing(cell.name), configuration(files, [*own, *bindings]) as parsed:
+        with as_input_error(cell.name), configuration(files, [*own, *bindings]) as parsed:
             experiment = build(parsed)
             require(
                 isinstance(experiment, Experiment),

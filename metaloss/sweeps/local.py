@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metaloss.checks import InputError
-from metaloss.complaints import one_line
 from metaloss.experiments.part_observer import PartObserver
 from metaloss.experiments.records.folder_lock import FolderInUseError
 from metaloss.sweeps.jobs import Job
 from metaloss.sweeps.sweep import Outcome
 from metaloss.training.observe import Observer, RunInfo
+from metaloss.user_errors import one_line
 
 WAIT = 2.0  # seconds between two looks at a run that another process is making
 
@@ -40,7 +40,7 @@ class Local:
             watching = _JobObserver(self.observer, job.name, number, len(jobs))
             outcome = attempt(job, watching)
             if outcome.in_use:
-                self.observer.remark(f"{job.name}: another process makes this run")
+                self.observer.warn(f"{job.name}: another process makes this run")
                 elsewhere.append((job, watching))
                 continue
             # What many runs have in common is said once. All errors are said again in the end,
@@ -48,7 +48,7 @@ class Local:
             follows = number < len(jobs) or elsewhere
             if follows and outcome.error not in {"", *said}:
                 said.add(outcome.error)
-                self.observer.remark(f"{job.name}: {outcome.error}")
+                self.observer.warn(f"{job.name}: {outcome.error}")
             yield outcome
         for job, watching in elsewhere:
             yield when_free(job, watching)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from metaloss.checks import InputError
-from metaloss.complaints import one_line
 from metaloss.experiments.records.folder_lock import FolderInUseError
+from metaloss.user_errors import one_line
 
 # What Fabric and torchrun tell the processes of a run; a run of its own must not read it.
 _OTHERS = ("LOCAL_RANK", "RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")

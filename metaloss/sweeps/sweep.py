@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from metaloss.checks import InputError, require
-from metaloss.complaints import one_line
 from metaloss.experiments import RunFolder
 from metaloss.experiments.records.names import slug
 from metaloss.experiments.records.run_records import RunRecords
@@ -18,6 +17,7 @@ from metaloss.files import check_place, make_folder, read_text, user_path, write
 from metaloss.kinds import METRICS
 from metaloss.sweeps.grid import Grid, GridCell
 from metaloss.sweeps.jobs import RESULTS, Job, jobs_of
+from metaloss.user_errors import one_line
 
 GRID_FILE = "grid.txt"
 # What `metaloss train` writes, part of which the table of a grid would replace.

@@ -43,7 +43,7 @@ class Observer:
     def note(self, line: str) -> None:
         """Receive a line about what comes next, which is no warning."""
 
-    def remark(self, line: str) -> None:
+    def warn(self, line: str) -> None:
         """Receive a warning that does not stop the run."""
 
 
@@ -77,6 +77,6 @@ class Forwarding(Observer):
         """Pass it on."""
         self.observer.note(line)
 
-    def remark(self, line: str) -> None:
+    def warn(self, line: str) -> None:
         """Pass it on."""
-        self.observer.remark(line)
+        self.observer.warn(line)

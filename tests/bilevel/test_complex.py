@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from metaloss.bilevel import Lookahead
 from metaloss.bilevel.lookahead import STRATEGIES
-from metaloss.bilevel.optimizer.optimizers import functional
+from metaloss.bilevel.optimizer.functional import functional
 from tests.bilevel.cases import OPTIMIZERS, training
 from tests.bilevel.models import CLASSES
 from tests.helpers.exhaustive import all_pairs

@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from metaloss.bilevel.optimizer import optimizers
-from metaloss.bilevel.optimizer.optimizers import functional
+from metaloss.bilevel.optimizer.functional import functional
 from tests.helpers import states
 
 S = torch.optim
@@ -104,7 +103,7 @@ def test_each_step_is_the_real_one(make, joined: bool, monkeypatch: pytest.Monke
     Small tensors are joined to one, and large ones stepped one by one.
     """
     if not joined:
-        monkeypatch.setattr(optimizers, "_SMALL", 0)
+        monkeypatch.setattr("metaloss.bilevel.optimizer.functional._SMALL", 0)
     params = weights()
     optimizer = make(list(params.values()))
     carried = functional(optimizer, params)

@@ -10,7 +10,6 @@ import torchopt
 from torch import nn
 
 from metaloss.bilevel import ClipNorm, ClipValue, Lookahead, Lookback
-from metaloss.bilevel.optimizer import optimizers
 from metaloss.conditioners import Concat, Margin, MovingAverage, RunningMean
 from tests.bilevel.cases import OPTIMIZERS, SAMPLES, learned, training
 from tests.bilevel.models import CLASSES, MODELS, mlp
@@ -81,7 +80,7 @@ def test_for_every_optimizer(name: str) -> None:
 def test_large_tensors_are_stepped_one_by_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     here = training(make_optimizer=OPTIMIZERS[name], steps=2, steps_before=2)
     expected = made(here.twin(), Lookback(2))
-    monkeypatch.setattr(optimizers, "_SMALL", 0)
+    monkeypatch.setattr("metaloss.bilevel.optimizer.functional._SMALL", 0)
     assert_near(made(here, Lookback(2)), expected, 1e-12)
 
 

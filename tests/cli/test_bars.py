@@ -55,12 +55,12 @@ def test_bars_and_figures_have_room(width: int, steps: int, method: str) -> None
     assert all(word in words for word in re.findall(r"\w+", f"{method}, seed 0"))
 
 
-def test_remarks_stand_above_the_bars_and_among_the_lines() -> None:
+def test_warnings_stand_above_the_bars_and_among_the_lines() -> None:
     for kind in (Bars, Lines):
         shown = io.StringIO()
         console = Console(file=shown, width=200, force_terminal=kind is Bars)
         with kind(console) as observer:
-            observer.remark("[a] b")
+            observer.warn("[a] b")
         assert "warning: [a] b" in shown.getvalue()
 
 

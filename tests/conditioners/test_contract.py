@@ -32,7 +32,7 @@ def test_every_exported_conditioner_is_tested():
     tested = {type(build(5)) for build in builders().values()}
     assert tested == set(conditioner_classes())
     public = {n for n in conditioners.__all__ if inspect.isclass(getattr(conditioners, n))}
-    elsewhere = {"Conditioner", "Plain", "Residual"}  # test_residual.py
+    elsewhere = {"Conditioner", "Residual"}  # test_residual.py
     assert {item.__name__ for item in tested} == public - elsewhere
 
 

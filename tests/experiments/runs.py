@@ -41,7 +41,7 @@ class Remarks(Observer):
     def begin(self, info: Any) -> None:
         self.heard.append("begin")
 
-    def remark(self, line: str) -> None:
+    def warn(self, line: str) -> None:
         if not any(words in line for words in self.others):
             self.heard.append(line)
 

@@ -33,14 +33,14 @@ from tests.helpers.tasks import blobs
 
 
 class Listen(Observer):
-    """Collects the remarks on checkpoints."""
+    """Collects the warnings on checkpoints."""
 
     def __init__(self) -> None:
-        self.remarks: list[str] = []
+        self.warned: list[str] = []
 
-    def remark(self, line: str) -> None:
+    def warn(self, line: str) -> None:
         if "checkpoint" in line:
-            self.remarks.append(line)
+            self.warned.append(line)
 
 
 def flip(path: Path, position: int) -> None:
@@ -85,8 +85,8 @@ def test_the_one_before_takes_its_place(damage: str, made, tmp_path: Path) -> No
     listen = Listen()
     assert experiment().run(RunFolder(tmp_path / "run", resume=True), listen) == whole
     said = "" if damage == "gone" else f"{path}: expected a checkpoint of this run, got a damaged "
-    assert "".join(listen.remarks).startswith(said)
-    assert len(listen.remarks) == (damage != "gone")
+    assert "".join(listen.warned).startswith(said)
+    assert len(listen.warned) == (damage != "gone")
     names = {"metrics.jsonl", "model.safetensors", "samples.safetensors", "adjuster", "result.json"}
     assert {file.name for file in path.parent.iterdir()} >= names
     assert not checkpoints(path)
@@ -106,7 +106,7 @@ def test_a_damaged_one_is_not_kept_as_the_one_before(made, tmp_path: Path) -> No
     flip(path, 3000)
     listen = Listen()
     experiment().run(RunFolder(tmp_path / "run", resume=True), listen)
-    assert len(listen.remarks) == 1
+    assert len(listen.warned) == 1
 
 
 def test_if_both_are_damaged_nothing_is_trained(made, tmp_path: Path) -> None:

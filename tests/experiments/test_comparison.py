@@ -19,7 +19,7 @@ from metaloss.experiments import (
     RunSettings,
     TaskSpec,
 )
-from metaloss.experiments.preflight import compatibility
+from metaloss.experiments.preflight import dry_run
 from metaloss.losses import GCE, CrossEntropy
 from metaloss.training import Observer, Recipe, RunInfo
 from tests.helpers.tasks import blobs
@@ -81,13 +81,13 @@ def test_each_task_is_an_experiment_of_its_own(tmp_path) -> None:
 
 def test_first_steps_are_tried_once(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
-    take_first_steps = compatibility.take_first_steps
+    take_first_steps = dry_run.take_first_steps
 
     def counted(task, *rest, **options) -> None:
         tried.append(task.name)
         take_first_steps(task, *rest, **options)
 
-    monkeypatch.setattr(compatibility, "take_first_steps", counted)
+    monkeypatch.setattr(dry_run, "take_first_steps", counted)
     ours = comparison(settings=RunSettings(device="cpu"))
     ours.run(RunFolder(tmp_path / "run"))
     assert len(tried) == len(ours.tasks) * len(ours.methods)

@@ -18,7 +18,7 @@ from metaloss.checks import InputError
 from metaloss.cli import app
 from metaloss.conditioners import Concat, Margin, MovingAverage, Progress, Residual
 from metaloss.experiments import Adjusted, Conventional, Experiment, MetaTraining, Oracle, RunFolder
-from metaloss.experiments.preflight import dry_run
+from metaloss.experiments.preflight.dry_run import dry_run
 from metaloss.kinds import REGRESSION
 from metaloss.losses import GCE, Barron, CrossEntropy, SquaredError
 from metaloss.models import MLP

@@ -289,6 +289,6 @@ def test_folders_of_parts_in_capitals_and_pictures_of_other_types(
     found = own_parts(tmp_path / "data")
     assert found.class_names == ("dark", "light")
     assert len(found.parts["train"]) == len(found.parts["test"]) == 25
-    assert found.remarks[-1] == (
+    assert found.notes[-1] == (
         "2 pictures are of types that are not read (.gif, .heic): they are left out"
     )

@@ -15,7 +15,7 @@ from metaloss import runner
 from metaloss.diagnostics import Learned, score_files
 from metaloss.diagnostics.figures.drawing import rendered, save
 from metaloss.experiments.tables.score_table import ScoreTable
-from metaloss.labels import command as labels
+from metaloss.labels import judge_run as labels
 
 _REPLACED = pytest.MonkeyPatch()
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from metaloss.checks import InputError
-from metaloss.labels import Choice, FinishedRun, assess, command, detection, read_run
+from metaloss.labels import Choice, FinishedRun, assess, detection, judge_run, read_run
 from tests.labels.runs import CE, invoke, refusal, rows_of, train
 
 
@@ -74,7 +74,7 @@ def test_a_page_that_fails_does_not_fail_the_command(
     def broken(*_: object) -> None:
         raise RuntimeError("no\nroom")
 
-    monkeypatch.setattr(command, "write_again", broken)
+    monkeypatch.setattr(judge_run, "write_again", broken)
     done = invoke("labels", noisy)
     assert done.exit_code == 0 and "picture: " in done.stdout
     assert done.stderr == "warning: the report could not be written: no room\n"
@@ -169,7 +169,7 @@ def test_an_image_that_the_page_alone_needs_may_be_missing(tmp_path: Path, quick
         raise InputError("gone")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "images_of", gone)
+        patch.setattr(judge_run, "images_of", gone)
         assert invoke("labels", place, "--top", 0).exit_code == 0
         assert isinstance(invoke("labels", place, "--top", 1).exception, InputError)
     text = page.read_text()
@@ -204,7 +204,7 @@ def test_foreign_and_unfinished_folders_are_refused(quick: Path, tmp_path: Path)
 def test_places_where_no_file_can_be_are_refused_before_any_work(
     quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "read_run", lambda *_: pytest.fail("worked"))
+    monkeypatch.setattr(judge_run, "read_run", lambda *_: pytest.fail("worked"))
     for place, message in (
         (tmp_path / "a.png", "out: expected the name of a CSV file"),
         (tmp_path, "out: expected the name of a file, got the folder"),

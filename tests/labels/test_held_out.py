@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import metaloss
 from metaloss.checks import InputError
 from metaloss.cli import app
-from metaloss.labels import assess, command, judge, read_run
+from metaloss.labels import assess, judge, judge_run, read_run
 from metaloss.labels.held_out import (
     HeldOut,
     final_margins,
@@ -112,7 +112,7 @@ def test_the_images_of_both_are_drawn(images) -> None:
     place, x, _ = images
     run = read_run(place)
     rows = [50, 3, 41]
-    found = command._images_in_memory(run, rows)
+    found = judge_run._images_in_memory(run, rows)
     assert found is not None
     for row, image in zip(rows, found, strict=True):
         own = x[int(str(run.judged_ids[row]))].astype(float)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metaloss.checks import InputError, require
-from metaloss.experiments.methods.of_adjusters import conventional
+from metaloss.experiments.methods.conventional import baselines
 from metaloss.losses import (
     GCE,
     JS,
@@ -20,7 +20,7 @@ from metaloss.losses import (
     Ranged,
     toward_defaults,
 )
-from metaloss.losses.narrowed import widest
+from metaloss.losses.derived import widest
 from tests.losses.cases import moderate
 
 
@@ -179,7 +179,7 @@ def test_a_value_is_moved_to_the_nearer_end_of_another_range():
 def test_tables_call_it_by_its_family():
     held = Fixed(Ranged(PolySoft(), {"lam": (1.0, 6.0)}), {"d": 2.0})
     assert PolySoft().family == held.family == "PolySoft"
-    rows = conventional([held, GCE()])
+    rows = baselines([held, GCE()])
     assert [row.name for row in rows] == ["CE", "PolySoft", "GCE"]
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from metaloss.reproduce import adjusters, command
+from metaloss.reproduce import adjusters, reproduction
 from metaloss.sweeps import local
 from metaloss.sweeps.jobs import Job
 from metaloss.sweeps.sweep import Outcome
@@ -79,7 +79,7 @@ class TestReproduce:
         shown = run("reproduce", "table2", "--out", str(out), "--only", "method=GCE")
         assert "57.41" not in shown  # GCE in Table 2, of another data set
         assert [line["published"] for line in scores(out / "table2").values()] == [""]
-        monkeypatch.setattr(command, "UNPUBLISHED", ())
+        monkeypatch.setattr(reproduction, "UNPUBLISHED", ())
         shown = run("reproduce", "table2", "--out", str(out), "--only", "method=oracle GCE")
         assert "57.41" in shown
         found = scores(out / "table2")
@@ -138,7 +138,7 @@ class TestReproduce:
     @pytest.mark.exhaustive
     def test_all_goes_on_after_a_target_that_is_not_possible(self, tmp_path: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(command, "TARGETS", ("table1", "figure1", "figure3"))
+            patch.setattr(reproduction, "TARGETS", ("table1", "figure1", "figure3"))
             out, only = tmp_path / "out", ["--only", "method=CE", "--only", "noise=sym*"]
             shown = run("reproduce", "all", "--out", str(out), *only, code=1)
         assert "not made: figure1: expected --only" in shown.replace("\n", "")
@@ -163,7 +163,9 @@ class TestReproduce:
         monkeypatch.setattr(adjusters, "attempt", lambda job, _: jobs.append(job) or Outcome(job))
         # The meta-training has rates of its own, and nothing that is transferred.
         others = ["NOISE_RATE = 0.1", "t_gce/experiments.Transferred.strength = 0.5"]
-        ours = command.Reproduction(scale="smoke", out=tmp_path, bindings=["THREADS = 2", *others])
+        ours = reproduction.Reproduction(
+            scale="smoke", out=tmp_path, bindings=["THREADS = 2", *others]
+        )
         ((name, table),) = ours.tables("table4").items()
         user = ours.sweep(table, name, {"method": ["T-GCE"]}).runs[0][1]
         assert ours.learn(table, user) == []
@@ -174,7 +176,7 @@ class TestReproduce:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(adjusters, "attempt", lambda *_: pytest.fail("learned"))
-        ours = command.Reproduction(scale="smoke", out=tmp_path)
+        ours = reproduction.Reproduction(scale="smoke", out=tmp_path)
         ((name, table),) = ours.tables("table4").items()
         user = ours.sweep(table, name).runs[0][1]
         (outcome,) = ours.learn(replace(table, adjuster_bindings=["RATE = 1"]), user)
@@ -193,7 +195,7 @@ class TestReproduce:
         for module in (adjusters, local):
             monkeypatch.setattr(module, "attempt", attempt)
         monkeypatch.setattr(local, "time", SimpleNamespace(sleep=lambda _: None))
-        ours = command.Reproduction(scale="smoke", out=tmp_path)
+        ours = reproduction.Reproduction(scale="smoke", out=tmp_path)
         ((name, table),) = ours.tables("table3").items()
         ours.learn(table, ours.sweep(table, name).runs[0][1])
         assert len(tried) == 3
@@ -202,7 +204,7 @@ class TestReproduce:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr(adjusters, "attempt", lambda *_: pytest.fail("learned"))
-        ours = command.Reproduction(scale="paper", out=tmp_path, data=tmp_path)
+        ours = reproduction.Reproduction(scale="paper", out=tmp_path, data=tmp_path)
         ((name, table),) = ours.tables("table3").items()
         only = {"noise": ["symmetric 0.2"], "method": ["T-GCE"], "seed": ["0"]}
         (outcome,) = ours.learn(table, ours.sweep(table, name, only).runs[0][1])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from metaloss.diagnostics.theorems.statement import NOISY, Statement
-from metaloss.reproduce import command, figures, theorems
+from metaloss.reproduce import figures, reproduction, theorems
 from tests.reproduce.commands import run
 
 
@@ -34,7 +34,7 @@ def test_the_oracles_of_both_tables(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "draw_figure2", lambda table, path: seen.append(table))
         patch.setattr(figures, "ORACLES", ("CE", "oracle GCE"))
-        patch.setattr(command, "ORACLES", ("CE", "oracle GCE"))
+        patch.setattr(reproduction, "ORACLES", ("CE", "oracle GCE"))
         run("reproduce", "figure2", "--out", str(out))
     noises = {"symmetric 0.4", "asymmetric 0.4", "instance 0.4"}
     assert {method: set(own) for method, own in seen[0].items()} == {

@@ -54,7 +54,7 @@ class Heard(Observer):
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.begun: list[str] = []
-        self.remarks: list[str] = []
+        self.warned: list[str] = []
         self.stop_after = stop_after
 
     def begin(self, info: Any) -> None:
@@ -62,5 +62,5 @@ class Heard(Observer):
             raise KeyboardInterrupt
         self.begun.append(f"[{info.number}/{info.runs}] {info.method}, seed {info.seed}")
 
-    def remark(self, line: str) -> None:
-        self.remarks.append(line)
+    def warn(self, line: str) -> None:
+        self.warned.append(line)

@@ -79,10 +79,10 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
         "40%, misfit, seed 0",
     ]
     assert "model" in failed[0].error
-    assert any(failed[0].error in line for line in heard.remarks)  # other runs follow
+    assert any(failed[0].error in line for line in heard.warned)  # other runs follow
     (last,) = [job for _, job in sweep.runs if job.name == "40%, misfit, seed 0"]
     list(Local(silent := Heard())([last]))
-    assert silent.remarks == []  # what nothing follows is said in the end alone
+    assert silent.warned == []  # what nothing follows is said in the end alone
     report = tmp_path / "out" / "errors" / "20-misfit-seed-0.txt"
     assert "Traceback" in report.read_text()
     table = sweep.table()
@@ -208,7 +208,7 @@ def test_a_run_that_another_process_makes_is_waited_for(
     monkeypatch.setattr(local, "time", SimpleNamespace(sleep=finished))
     heard = Heard()
     assert sweep.run(Local(heard)) == []
-    assert heard.remarks == [f"{first.name}: another process makes this run"]
+    assert heard.warned == [f"{first.name}: another process makes this run"]
     assert sweep.unfinished == []
 
 

@@ -45,7 +45,7 @@ def test_a_folder_of_further_images(cats_and_dogs: Path) -> None:
     found = own_parts(cats_and_dogs, clean=cats_and_dogs.parent / "clean")
     assert len(found.parts["clean"]) == 4
     assert names(found.parts["train"].ids) == ["0.png", "1.png", "2.png"]
-    assert "3 training samples are clean or test samples, too" in found.remarks[0]
+    assert "3 training samples are clean or test samples, too" in found.notes[0]
 
 
 def test_ids_of_a_table(tmp_path: Path) -> None:

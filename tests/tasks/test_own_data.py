@@ -93,8 +93,8 @@ def test_damaged_images_are_left_out_and_named(cats_and_dogs: Path, in_memory: b
     assert len(found.source.train) == 6
     assert names(found.source.train.ids)[:3] == ["0.png", "1.png", "2.png"]
     assert found.source.train.targets.tolist() == [0, 0, 0, 1, 1, 1]
-    (remark,) = found.remarks
-    assert "1 of 7 images cannot be read and are left out" in remark and "bad.png" in remark
+    (note,) = found.notes
+    assert "1 of 7 images cannot be read and are left out" in note and "bad.png" in note
     with pytest.raises(InputError, match=r"1 images cannot be read: .*bad.png"):
         own_data(cats_and_dogs, size=8, in_memory=in_memory, strict=True)
 
@@ -110,14 +110,14 @@ def test_images_that_were_copied_in_part_are_damaged(
     part.write_bytes(whole.read_bytes()[:-400])
     found = own_source(own_parts(cats_and_dogs), ImageReading(size=8, in_memory=in_memory))
     assert len(found.source.train) == 7
-    assert "1 of 8 images cannot be read" in found.remarks[0] and part.name in found.remarks[0]
+    assert "1 of 8 images cannot be read" in found.notes[0] and part.name in found.notes[0]
 
 
 def test_images_have_the_size_of_the_first_that_can_be_read(cats_and_dogs: Path) -> None:
     (cats_and_dogs / "cat" / "0.png").write_bytes(b"no image")
     found = own_source(own_parts(cats_and_dogs))
     assert found.source.train.images.shape == (5, 3, 9, 7)
-    assert "1 of 6 images cannot be read" in found.remarks[0]
+    assert "1 of 6 images cannot be read" in found.notes[0]
     with pytest.raises(InputError, match=r"0.png: expected an image, cannot read it"):
         own_data(cats_and_dogs, strict=True)
 
@@ -130,18 +130,18 @@ def test_no_readable_image(cats_and_dogs: Path, size: int | None) -> None:
         own_data(cats_and_dogs, size=size)
 
 
-def test_a_class_named_as_a_missing_label_is_remarked_on(tmp_path: Path) -> None:
+def test_a_class_named_as_a_missing_label_is_noted(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("height,label\n1,a\n2,nan\n3,b\n4,NaN\n")
-    (remark,) = (said for said in own_parts(tmp_path / "t.csv").remarks if "missing" in said)
-    assert remark.endswith("'NaN' (1); 'nan' (1)")
+    (note,) = (said for said in own_parts(tmp_path / "t.csv").notes if "missing" in said)
+    assert note.endswith("'NaN' (1); 'nan' (1)")
 
 
 def test_repeated_images_are_counted_and_contradictions_named(cats_and_dogs: Path) -> None:
     shutil.copy(cats_and_dogs / "cat" / "0.png", cats_and_dogs / "dog" / "copy.png")
     shutil.copy(cats_and_dogs / "cat" / "1.png", cats_and_dogs / "cat" / "same.png")
-    (remark,) = own_parts(cats_and_dogs).remarks
-    assert "4 training samples occur twice or more, 2 of them with different labels" in remark
-    assert "0.png" in remark and "copy.png" in remark
+    (note,) = own_parts(cats_and_dogs).notes
+    assert "4 training samples occur twice or more, 2 of them with different labels" in note
+    assert "0.png" in note and "copy.png" in note
 
 
 def test_a_csv_of_images(cats_and_dogs: Path) -> None:

@@ -45,9 +45,9 @@ def test_of_many_a_few_are_named() -> None:
     assert said is not None and said.endswith("'A4' (1) and 'a4' (1); 2 more")
 
 
-def test_the_remark_is_one_of_the_data(tmp_path: Path) -> None:
+def test_the_note_is_one_of_the_data(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("height,label\n1,1\n2,1.0\n3,2\n4,2\n")
     found = own_parts(table)
     assert found.class_names == ("1", "1.0", "2")
-    assert found.remarks == (spellings(["1", "1.0", "2", "2"]),)
+    assert found.notes == (spellings(["1", "1.0", "2", "2"]),)

@@ -15,7 +15,7 @@ from metaloss.losses import GCE, CrossEntropy
 from metaloss.training import Recipe
 from metaloss.training.mean_margins import MeanMargins
 from tests.experiments.runs import Stop, experiment
-from tests.experiments.test_recording import Restless
+from tests.experiments.test_recorded_samples import Restless
 from tests.experiments.test_regression import NETWORK, TASK, recipe
 from tests.helpers.tasks import blobs
 

@@ -10,7 +10,7 @@ import torchopt
 from torch import Tensor
 
 from metaloss.bilevel.network import Params
-from metaloss.bilevel.optimizer.optimizers import FunctionalOptimizer
+from metaloss.bilevel.optimizer.functional import FunctionalOptimizer
 from metaloss.bilevel.optimizer.torch_rules import State
 
 pytree: Any = torchopt.pytree  # its type hints only allow one kind of leaf

@@ -33,7 +33,7 @@ from torch import Tensor
 
 from metaloss.bilevel.consistency import Pass, slope_along
 from metaloss.bilevel.network import Buffers, Params, copied, gradient, leaves
-from metaloss.bilevel.optimizer.optimizers import FunctionalOptimizer
+from metaloss.bilevel.optimizer.functional import FunctionalOptimizer
 from metaloss.bilevel.optimizer.torch_rules import State
 from metaloss.bilevel.optimizer.update import moved_elsewhere, update_vjp
 from metaloss.bilevel.problem import Batches, Problem, Rehearsal

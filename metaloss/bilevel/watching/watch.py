@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from metaloss.bilevel.network import Params, copied, trainable
 from metaloss.bilevel.optimizer.clipping import Clip
-from metaloss.bilevel.optimizer.optimizers import (
+from metaloss.bilevel.optimizer.functional import (
     FunctionalOptimizer,
     check_known,
     check_leaves_alone,

@@ -7,7 +7,7 @@ from metaloss.diagnostics.figures.figure7 import draw_figure7
 from metaloss.diagnostics.figures.figure8 import draw_figure8
 from metaloss.diagnostics.figures.figure9 import draw_figure9
 from metaloss.diagnostics.figures.figure10 import draw_figure10
-from metaloss.diagnostics.figures.records import Pair
+from metaloss.diagnostics.figures.reading import Pair
 
 __all__ = [
     "Pair",

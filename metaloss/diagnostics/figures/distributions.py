@@ -18,7 +18,7 @@ from metaloss.diagnostics.figures.drawing import (
     panels,
     plain_text,
 )
-from metaloss.experiments.recording import Recorded
+from metaloss.experiments.recorded_samples import Recorded
 
 _BINS = 40
 

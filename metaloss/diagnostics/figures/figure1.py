@@ -22,7 +22,7 @@ from metaloss.diagnostics.figures.drawing import (
     save,
     symbol,
 )
-from metaloss.diagnostics.figures.records import (
+from metaloss.diagnostics.figures.reading import (
     Pair,
     at_the_end,
     column_of,

@@ -17,7 +17,7 @@ from metaloss.diagnostics.figures.drawing import (
     plain_text,
     save,
 )
-from metaloss.diagnostics.figures.records import Pair, method_of
+from metaloss.diagnostics.figures.reading import Pair, method_of
 from metaloss.experiments.records.run_records import RunRecords
 
 

@@ -18,7 +18,7 @@ from metaloss.diagnostics.figures.drawing import (
     symbol,
     told_by,
 )
-from metaloss.diagnostics.figures.records import (
+from metaloss.diagnostics.figures.reading import (
     Pair,
     at_the_end,
     fixed_values,

@@ -11,7 +11,7 @@ from torch import Tensor
 from metaloss.checks import require
 from metaloss.diagnostics.figures.distributions import Spread, draw_spreads
 from metaloss.diagnostics.figures.drawing import save, symbol
-from metaloss.diagnostics.figures.records import learned, method_of, over_training
+from metaloss.diagnostics.figures.reading import learned, method_of, over_training
 from metaloss.experiments.records.run_records import RunRecords
 
 _SMALLEST = 1e-3  # of the ratio of SL's two hyperparameters, each of which may be 0

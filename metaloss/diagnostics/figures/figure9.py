@@ -14,7 +14,7 @@ from metaloss.diagnostics.figures.distributions import (
     spread_of_weights,
 )
 from metaloss.diagnostics.figures.drawing import save
-from metaloss.diagnostics.figures.records import column_of, method_of, over_training
+from metaloss.diagnostics.figures.reading import column_of, method_of, over_training
 from metaloss.experiments.records.run_records import RunRecords
 
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from metaloss.diagnostics.gradients.parts import (
+from metaloss.diagnostics.gradients.contributions import (
     apart,
     by_backward,
     by_differences,

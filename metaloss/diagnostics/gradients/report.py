@@ -97,7 +97,7 @@ class Report:
         return all(check.status in {"ok", "skipped"} for check in self.checks)
 
     @property
-    def remarks(self) -> list[str]:
+    def notes(self) -> list[str]:
         """Why comparisons were not possible, and the conclusions."""
         notes: dict[str, list[str]] = {}
         for check in self.checks:

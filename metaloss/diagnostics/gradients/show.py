@@ -16,8 +16,8 @@ def show(console: Console, name: str, report: Report) -> None:
     console.print(checks_table(name, report))
     if report.layers:
         console.print(layers_table(report.layers))
-    for remark in report.remarks:
-        console.print(remark, markup=False, highlight=False, soft_wrap=True)
+    for note in report.notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
 
 
 def checks_table(name: str, report: Report) -> Table:

@@ -6,9 +6,9 @@ from itertools import islice
 
 from metaloss.arguments import shown
 from metaloss.checks import check_finite, check_labels, require
-from metaloss.complaints import refusing
 from metaloss.training.streams import check_loader
 from metaloss.types import Batch, Loader, TaskLike
+from metaloss.user_errors import as_input_error
 
 
 def first_batches(task: TaskLike, part: str, loader: Loader, count: int = 1) -> list[Batch]:
@@ -19,7 +19,7 @@ def first_batches(task: TaskLike, part: str, loader: Loader, count: int = 1) -> 
     """
     name = f"task {task.name}: {part}"
     check_loader(name, loader)
-    with refusing(name):
+    with as_input_error(name):
         batches = list(islice(loader.epoch(0), count)) if len(loader) else []
     require(len(batches) > 0, f"{name}: expected one batch or more in an epoch, got none")
     for batch in batches:

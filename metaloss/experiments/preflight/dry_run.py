@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from metaloss.checks import require, seen
-from metaloss.complaints import refusing
 from metaloss.experiments.methods import Method
 from metaloss.experiments.preflight.batches import first_batches
 from metaloss.experiments.preflight.distinct import Distinct, shared
@@ -23,6 +22,7 @@ from metaloss.pretrained.files import check_can_be_saved
 from metaloss.training.meta_checks import check_meta
 from metaloss.training.recipe import Recipe
 from metaloss.types import Batch, TaskLike
+from metaloss.user_errors import as_input_error
 
 
 def dry_run(
@@ -61,7 +61,7 @@ def dry_run(
             _check_fresh(model, make(), few)
         compared = Distinct()
         for method in methods:
-            with refusing(method.name):
+            with as_input_error(method.name):
                 criterion = method.criterion(task).to(outputs.device)
                 if method in learning:
                     check_can_be_saved(criterion)
@@ -92,7 +92,7 @@ def _excerpt(task: TaskLike, recipe: Recipe, learning: Sequence[Method]) -> Exce
     )
     meta: list[Batch] = []
     if learning:
-        with refusing(learning[0].name):
+        with as_input_error(learning[0].name):
             check_meta(task, recipe)
         if task.meta is not None:
             meta = first_batches(task, "meta", task.meta)
@@ -117,7 +117,7 @@ def _check_fresh(model: nn.Module, again: nn.Module, task: Excerpt) -> None:
 @torch.no_grad()
 def _outputs(model: nn.Module, task: Excerpt) -> Tensor:
     batch = task.train.batches[0]
-    with refusing(f"model: expected one that takes inputs {seen(batch.inputs)}, but it says"):
+    with as_input_error(f"model: expected one that takes inputs {seen(batch.inputs)}, but it says"):
         outputs = model(batch.inputs)
     values = task.num_classes is None
     wanted = batch.targets.shape[-1] if values else task.num_classes

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from metaloss.arguments import shown
 from metaloss.bilevel.network import trainable
 from metaloss.checks import InputError, check_in_range, require
-from metaloss.complaints import refusing
 from metaloss.experiments.preflight.restored import tensors_restored
 from metaloss.objective import AdjustedLoss
 from metaloss.training.multi_task import MultiTaskTraining
@@ -25,6 +24,7 @@ from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
 from metaloss.training.task_training import TaskTraining
 from metaloss.types import Batch, Loader, TaskLike
+from metaloss.user_errors import as_input_error
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def check_meta_optimizer(criterion: AdjustedLoss, recipe: Recipe) -> None:
 def _optimizer(
     name: str, make: Callable[..., torch.optim.Optimizer], params: Sequence[nn.Parameter]
 ) -> torch.optim.Optimizer:
-    with refusing(f"{name}: expected arguments that torch takes, but it says"):
+    with as_input_error(f"{name}: expected arguments that torch takes, but it says"):
         optimizer = make(iter(params))
     require(
         isinstance(optimizer, torch.optim.Optimizer),
@@ -169,7 +169,7 @@ def _check_schedule(
 ) -> None:
     if make is None:
         return
-    with refusing(f"{name}: expected arguments that torch takes, but it says"):
+    with as_input_error(f"{name}: expected arguments that torch takes, but it says"):
         schedule = make(optimizer)
     if not callable(getattr(schedule, "step", None)):
         raise InputError(
@@ -183,7 +183,9 @@ def _check_schedule(
         f"got {type(schedule).__name__}",
     )
     for epoch in range(1, epochs + 1):
-        with refusing(f"{name}: expected one for {epochs} epochs, but after epoch {epoch} it says"):
+        with as_input_error(
+            f"{name}: expected one for {epochs} epochs, but after epoch {epoch} it says"
+        ):
             schedule.step()
         for group in optimizer.param_groups:
             where = f"{name}: the learning rate after epoch {epoch}"

@@ -102,10 +102,10 @@ def load_latest(
     Raises:
         InputError: All are damaged, or the checkpoint is of another model, method or recipe.
     """
-    saved, remark = _read_latest(path, identity)
+    saved, warning = _read_latest(path, identity)
     if saved is not None:
         _restore(path, state, saved)
-    return remark
+    return warning
 
 
 @on_first

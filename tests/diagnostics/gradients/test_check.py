@@ -56,7 +56,7 @@ def test_right_models_pass(make):
     report = check_grad(subject(make(), steps=2))
     assert set(statuses(report).values()) == {"ok"}, errors(report)
     assert report.holds
-    assert report.remarks == report.layers == []
+    assert report.notes == report.layers == []
 
 
 def test_features_that_derivatives_hold_fixed_are_held_in_real_training():
@@ -200,9 +200,9 @@ def test_without_a_forward_mode_rule_the_rest_is_compared(strategy: str, holds: 
     assert found["unroll against real training"] == "ok"
     assert found["difference against unroll"] == "ok"
     assert report.holds is holds  # what training needs must be there
-    (remark,) = report.remarks
-    assert "expected operations with a forward-mode rule" in remark
-    assert "4 (Apply)" in remark
+    (note,) = report.notes
+    assert "expected operations with a forward-mode rule" in note
+    assert "4 (Apply)" in note
 
 
 def test_with_first_derivatives_alone_differences_are_held_against_real_training():
@@ -211,14 +211,14 @@ def test_with_first_derivatives_alone_differences_are_held_against_real_training
     assert found.pop("difference against real training") == "ok"
     assert set(found.values()) == {"skipped"}
     assert report.holds
-    assert "differentiated twice" in " ".join(report.remarks)
+    assert "differentiated twice" in " ".join(report.notes)
 
 
-def test_a_strategy_that_fails_in_torch_is_a_remark():
+def test_a_strategy_that_fails_in_torch_is_a_note():
     report = check_grad(subject(deep(Apply(Fails.apply)), strategy="unroll"))
     assert statuses(report)["mixed against unroll"] == "skipped"
     assert statuses(report)["unroll against real training"] == "ok"
-    assert "torch says: out of order" in " ".join(report.remarks)
+    assert "torch says: out of order" in " ".join(report.notes)
 
 
 def test_an_optimizer_that_is_not_known_is_bad_input():
@@ -276,9 +276,9 @@ def test_what_real_training_cannot_tell_is_skipped():
     report = check_grad(type(here)(**{**vars(here), "lookahead": other}))
     assert statuses(report)["mixed against unroll"] == "ok"
     assert statuses(report)["mixed against real training"] == "skipped"
-    assert "takes other steps than the optimizer" in " ".join(report.remarks)
+    assert "takes other steps than the optimizer" in " ".join(report.notes)
     for group in here.optimizer.param_groups:
         group["lr"] = 1e-16
     report = check_grad(here)
     assert statuses(report)["unroll against real training"] == "skipped"
-    assert "lost in the rounding errors" in " ".join(report.remarks)
+    assert "lost in the rounding errors" in " ".join(report.notes)

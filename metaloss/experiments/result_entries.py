@@ -8,9 +8,9 @@ from typing import Any
 from torch import nn
 
 from metaloss.experiments.methods import Adjusted
-from metaloss.experiments.methods.of_adjusters import conventional
+from metaloss.experiments.methods.conventional import baselines
 from metaloss.losses import LossFamily, plain_loss
-from metaloss.losses.narrowed import widest
+from metaloss.losses.derived import widest
 from metaloss.meta_losses import MetaLoss
 from metaloss.training.multi_task import MultiTaskTraining
 from metaloss.training.observe import RunInfo
@@ -22,7 +22,7 @@ def network_name(model: nn.Module) -> str:
 
     Example:
         >>> import torch
-        >>> from metaloss.experiments.cards import network_name
+        >>> from metaloss.experiments.result_entries import network_name
         >>> network_name(torch.nn.Linear(4, 3))
         'Linear, 15 parameters'
     """
@@ -33,7 +33,7 @@ def rounded(said: Any) -> Any:
     """Round every float in a nested value to five significant digits.
 
     Example:
-        >>> from metaloss.experiments.cards import rounded
+        >>> from metaloss.experiments.result_entries import rounded
         >>> rounded({"accuracy": 70.83399999999999, "epochs": 30, "rows": [1 / 3]})
         {'accuracy': 70.834, 'epochs': 30, 'rows': [0.33333]}
     """
@@ -102,7 +102,7 @@ def held_out_of(method: Adjusted, rows: Sequence[Mapping[str, Any]]) -> dict[str
 
     Rows of other methods are left out.
     """
-    beside = [row.name for row in conventional([method.loss])]
+    beside = [row.name for row in baselines([method.loss])]
     names = (*beside, repr(widest(method.loss)), f"transferred {method.name}")
     return {
         row["method"]: {

@@ -22,7 +22,7 @@ from metaloss.fitting.choices import Choices, Options, choose
 from metaloss.fitting.facts import Facts, facts_of
 from metaloss.fitting.gin_lines import LEARNED, gin_run
 from metaloss.labels import Assessment, FinishedRun
-from metaloss.labels.command import judge_run
+from metaloss.labels.judge_run import judge_run
 from metaloss.runner import run
 from metaloss.tasks.own_parts import OwnParts, own_parts
 from metaloss.tasks.own_reading import read_records
@@ -136,7 +136,7 @@ def fit_data(places: Places, options: Options, settings: Settings, folder: RunFo
     facts = replace(facts, samples=len(read.source.train), clean=len(read.source.clean or ()))
     _check_every_class(read, str(places.data))
     choices = choose(facts, options)
-    _show(facts, choices, read.remarks)
+    _show(facts, choices, read.notes)
     with folder:
         if settings.keep_data:
             places = places.moved_to(folder)
@@ -216,7 +216,7 @@ def _read(found: OwnParts, facts: Facts, choices: Choices, *, strict: bool) -> O
     return own_source(found, how)
 
 
-def _show(facts: Facts, choices: Choices, remarks: tuple[str, ...]) -> None:
+def _show(facts: Facts, choices: Choices, notes: tuple[str, ...]) -> None:
     console = Console(stderr=True)
     kind = "images" if facts.images else "rows"
     clean = f"{facts.clean:,} with checked labels" if facts.clean else "none with a checked label"
@@ -224,8 +224,8 @@ def _show(facts: Facts, choices: Choices, remarks: tuple[str, ...]) -> None:
         f"{facts.samples + facts.clean:,} {kind} of {facts.classes} classes, {clean}",
         highlight=False,
     )
-    for remark in remarks:
-        console.print(Text(f"note: {remark}"), soft_wrap=True, highlight=False)
+    for note in notes:
+        console.print(Text(f"note: {note}"), soft_wrap=True, highlight=False)
     table = Table("chosen", "value", "why", "option", box=None, padding=(0, 2, 0, 0))
     for choice in choices.said:
         table.add_row(choice.what, str(choice.value), choice.why, choice.option)

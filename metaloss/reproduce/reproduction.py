@@ -24,7 +24,7 @@ from metaloss.reproduce.published_table import TABLES, PublishedTable
 from metaloss.reproduce.targets import ALL, SCALES, TARGETS, WITHOUT_RUNS, grids
 from metaloss.reproduce.theorems import reproduce_theorems
 from metaloss.sweeps import OnRay, Sweep
-from metaloss.sweeps.command import carry_out, make_runs, report
+from metaloss.sweeps.carry_out import carry_out, make_runs, report
 from metaloss.sweeps.grid import check_patterns, matches
 from metaloss.sweeps.jobs import Job
 from metaloss.sweeps.sweep import Outcome, write_traceback

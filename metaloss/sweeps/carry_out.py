@@ -26,7 +26,7 @@ def parsed_only(words: Sequence[str]) -> dict[str, list[str]]:
         InputError: a word has another form.
 
     Example:
-        >>> from metaloss.sweeps.command import parsed_only
+        >>> from metaloss.sweeps.carry_out import parsed_only
         >>> parsed_only(["method=A-*", "method=CE", "seed=0"])
         {'method': ['A-*', 'CE'], 'seed': ['0']}
     """

@@ -16,7 +16,7 @@ from metaloss.losses.hyperparameter import Hyperparameter
 
 
 @dataclass(frozen=True)
-class _Narrowed(LossFamily):
+class _Derived(LossFamily):
     """A family derived from another one."""
 
     loss: LossFamily
@@ -45,7 +45,7 @@ class _Narrowed(LossFamily):
 
 
 @dataclass(frozen=True)
-class Fixed(_Narrowed):
+class Fixed(_Derived):
     """A family with some hyperparameters held fixed; the others are predicted.
 
     Args:
@@ -89,7 +89,7 @@ class Fixed(_Narrowed):
 
 
 @dataclass(frozen=True)
-class Ranged(_Narrowed):
+class Ranged(_Derived):
     """A family with other ranges for some of its hyperparameters.
 
     A default outside the new range moves to the nearer end.
@@ -182,7 +182,7 @@ def widest(loss: LossFamily) -> LossFamily:
 
     Example:
         >>> from metaloss.losses import GCE, Ranged
-        >>> from metaloss.losses.narrowed import widest
+        >>> from metaloss.losses.derived import widest
         >>> widest(Ranged(GCE(), {"q": (0.4, 0.9)})), widest(Ranged(GCE(), {"q": (0.8, 0.9)}))
         (GCE(), Ranged(loss=GCE(), ranges={'q': (0.8, 0.9)}))
     """

@@ -13,7 +13,7 @@ from metaloss.users_code import is_users
 
 
 @contextmanager
-def refusing(what: str) -> Iterator[None]:
+def as_input_error(what: str) -> Iterator[None]:
     """Turn any exception into an :class:`~metaloss.checks.InputError`.
 
     This is for what is tried before a run, where any failure means that the run is not possible,
@@ -26,8 +26,8 @@ def refusing(what: str) -> Iterator[None]:
         InputError: anything was raised.
 
     Example:
-        >>> from metaloss.complaints import refusing
-        >>> with refusing("model"):
+        >>> from metaloss.user_errors import as_input_error
+        >>> with as_input_error("model"):
         ...     {}["width"]
         Traceback (most recent call last):
             ...
@@ -39,15 +39,15 @@ def refusing(what: str) -> Iterator[None]:
         said = str(error)
         raise InputError(said if said.startswith(f"{what}: ") else f"{what}: {said}") from error
     except Exception as error:
-        raise InputError(f"{what}: {complaint(error)}") from error
+        raise InputError(f"{what}: {message_of(error)}") from error
 
 
-def complaint(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """Return the message of an error, and the line of the user's code that it came from.
 
     Example:
-        >>> from metaloss.complaints import complaint
-        >>> complaint(TypeError("symmetric() missing 1 required positional argument: 'rate'"))
+        >>> from metaloss.user_errors import message_of
+        >>> message_of(TypeError("symmetric() missing 1 required positional argument: 'rate'"))
         'symmetric: expected a value for rate, got none'
     """
     if isinstance(error, RecursionError):
@@ -88,7 +88,7 @@ def one_line(message: str) -> str:
     r"""Join a message into one line, without the memory addresses that gin adds.
 
     Example:
-        >>> from metaloss.complaints import one_line
+        >>> from metaloss.user_errors import one_line
         >>> one_line("no file\n  In call to configurable 'cifar10' (<function cifar10 at 0x7f>)")
         "no file; in 'cifar10'"
     """

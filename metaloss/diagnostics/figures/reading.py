@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from metaloss.checks import require
-from metaloss.experiments.recording import Recorded, recorded
+from metaloss.experiments.recorded_samples import Recorded, recorded
 from metaloss.experiments.records.run_records import RunRecords
 from metaloss.losses import LossFamily
 from metaloss.objective import AdjustedLoss

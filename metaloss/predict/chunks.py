@@ -20,7 +20,7 @@ class Skipped(NamedTuple):
     reason: str
 
 
-class Part(NamedTuple):
+class Chunk(NamedTuple):
     """Some samples, one after the other.
 
     Attributes:

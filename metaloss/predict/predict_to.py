@@ -35,7 +35,7 @@ def predict_to(
 ) -> None:
     """Predict data by the network of a run, and write CSV part by part.
 
-    Progress and remarks are written to standard error.
+    Progress and warnings are written to standard error.
 
     Args:
         run: the folder that ``metaloss train`` wrote to.
