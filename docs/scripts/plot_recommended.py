@@ -27,11 +27,13 @@ METHODS: dict[str, tuple[Way, str, str]] = {
     "learned elsewhere": (("recommended-pretrained", "recommended"), "D", "#3fa08a"),
 }
 OURS = tuple(METHODS)[-3:]
+IMAGES = ("Fashion-MNIST", "CIFAR-10")
 
 
-def summarize(runs: Sequence[Run]) -> None:
+def summarize(runs: Sequence[Run], where: str, data: Sequence[str]) -> None:
     """Print what each composition gains over the others: the mean, and the worst and best task."""
-    cells = sorted({(run.data, run.noise) for run in runs if run.variant == "defaults"})
+    print(f"{where}:")
+    cells = sorted({(r.data, r.noise) for r in runs if r.variant == "defaults" and r.data in data})
     others = {"cross entropy": CE} | {name: way for name, (way, _, _) in METHODS.items()}
     for ours in OURS:
         for name, way in others.items():
@@ -39,7 +41,7 @@ def summarize(runs: Sequence[Run]) -> None:
             gains = [each for each in found if each is not None]
             mean, low, high = statistics.mean(gains), min(gains), max(gains)
             if name != ours:
-                print(f"{ours}, less {name}: {mean:+.1f} ({low:+.1f} to {high:+.1f})")
+                print(f"  {ours}, less {name}: {mean:+.1f} ({low:+.1f} to {high:+.1f})")
 
 
 def draw(runs: Sequence[Run], path: Path) -> None:
@@ -66,5 +68,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    summarize(read())
+    summarize(read(), "all tasks", ["digits", *IMAGES])
+    summarize(read(), "digits", ["digits"])
+    summarize(read(), "images", IMAGES)
     draw(read(), DOCS / "_static" / "recommended.svg")
