@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
 from torch import Tensor
 
-from metaloss.checks import require
 from metaloss.kinds import CLASSIFICATION
 from metaloss.losses import plain_loss
 from metaloss.objective import AdjustedLoss
@@ -21,6 +20,7 @@ from metaloss.training.epoch_metrics import EpochMetrics
 from metaloss.training.evaluate import Evaluation, evaluate
 from metaloss.training.meta_checks import check_meta
 from metaloss.training.meta_learner import MetaGradient
+from metaloss.training.meta_updates import AfterStep, BeforeStep, MetaUpdates
 from metaloss.training.recipe import Recipe
 from metaloss.training.state import TrainState
 from metaloss.training.steps import (
@@ -63,19 +63,15 @@ class TaskTraining:
         self.recipe = recipe
         self.per_epoch = len(task.train)
         self.total = self.per_epoch * recipe.epochs
-        learns, steps = state.meta_learner is not None, recipe.lookahead.steps
-        require(
-            not learns or recipe.meta_update == "before" or steps <= self.per_epoch,
-            f"lookahead: expected no more steps to look back over than the {self.per_epoch} of an "
-            f"epoch, got {steps}",
-        )
+        self._meta: MetaUpdates = BeforeStep(recipe)
+        if state.meta_learner is not None and recipe.meta_update == "after":
+            self._meta = AfterStep(recipe, self.per_epoch)
         state.forward = recipe.speed.prepare(state.model, state.engine)
         self._device = next(state.model.parameters()).device
         self._flipped = None if task.flipped is None else task.flipped.to(self._device)
         self._kind = state.criterion.loss.kind
         self._warm_up = AdjustedLoss.fixed(plain_loss(self._kind))
         self._window: list[Batch] = []
-        self._lookback = recipe.lookback()
         self.confusion: Tensor | None = None
         self._begin()
 
@@ -91,21 +87,13 @@ class TaskTraining:
 
     @property
     def due(self) -> bool:
-        """Whether a hypergradient is due in this iteration.
-
-        A lookback covers the same K steps that a lookahead would rehearse. So with
-        ``meta_update="after"`` the hypergradient comes K - 1 steps later than with ``"before"``.
-        """
-        if self.state.meta_learner is None or self.warming:
-            return False
-        if self._looks_ahead:
-            return self.state.step % self.recipe.meta_every == 0
-        return self._until_due == 0 and self._lookback.watched >= self._lookback.steps - 1
+        """Whether a hypergradient is due in this iteration."""
+        return self._learning and self._meta.due(self.state.step)
 
     @property
     def ready(self) -> bool:
-        """Whether no step was skipped that a hypergradient, if it is due, looks back over."""
-        return self._looks_ahead or self._lookback.watched == self._lookback.steps
+        """Whether no step was skipped that a hypergradient, if it is due, goes through."""
+        return self._meta.ready
 
     def draw(self) -> None:
         """Draw the next batches."""
@@ -116,17 +104,9 @@ class TaskTraining:
     def meta_gradient(self) -> MetaGradient:
         """Compute the hypergradient (Eq. 10, 11): a lookahead before the step, a lookback after."""
         with self._timed():
-            meta_batch = next(self._meta_batches)
-            state = self.state
-            if self._looks_ahead:
-                state.model.train()
-                solution = self.recipe.clipped_lookahead.solve(
-                    state.model, state.optimizer, state.criterion, self._window, meta_batch
-                )
-            else:
-                solution = self._lookback.solve(meta_batch)
+            solution = self._meta.solve(self.state, self._window, next(self._meta_batches))
             now = self.recipe.max_skipped > 0
-            return meta_gradient(state, solution, self._current, check_now=now)
+            return meta_gradient(self.state, solution, self._current, check_now=now)
 
     def step(self) -> bool:
         """Take the ordinary step (Eq. 12).
@@ -137,7 +117,7 @@ class TaskTraining:
         state = self.state
         (batch, *_) = self._window
         criterion = self._warm_up if self.warming else state.criterion
-        with self._timed(), self._watching(batch):
+        with self._timed(), self._meta.watching(state, batch, learning=self._learning):
             ordinary_step(
                 state,
                 batch,
@@ -166,7 +146,7 @@ class TaskTraining:
 
     def forget(self) -> None:
         """Forget the steps to look back over, because a saved state does not contain them."""
-        self._lookback.forget()
+        self._meta.forget()
 
     def count(self, seconds: float) -> None:
         """Add time that was spent on this training elsewhere."""
@@ -206,24 +186,9 @@ class TaskTraining:
         self._seconds = saved["seconds"]
 
     @property
-    def _looks_ahead(self) -> bool:
-        return self.recipe.meta_update == "before"
-
-    @property
-    def _until_due(self) -> int:
-        """The number of steps before the next one after which a hypergradient is due."""
-        return (self._lookback.steps - 1 - self.state.step) % self.recipe.meta_every
-
-    def _watching(self, batch: Batch) -> AbstractContextManager[None]:
-        state = self.state
-        needed = not self._looks_ahead and self._until_due < self._lookback.steps
-        if state.meta_learner is None or self.warming or not needed:
-            self._lookback.forget()
-            return nullcontext()
-        state.model.train()
-        arguments = state.model, state.optimizer, state.criterion, batch
-        scaler = state.engine.scaler
-        return self._lookback.step(*arguments, scaler=scaler, may_skip=True)
+    def _learning(self) -> bool:
+        """Whether the adjuster learns in the epoch of the next step."""
+        return self.state.meta_learner is not None and not self.warming
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -242,7 +207,8 @@ class TaskTraining:
     def _windows(self) -> Iterator[list[Batch]]:
         train = process_stream(self.task.train, self.state.step, f"{self.task.name}: train")
         batches = map(self.recipe.speed.laid_out, train)
-        return windows(batches, self.recipe.lookahead.steps if self._looks_ahead else 1)
+        learns = self.state.meta_learner is not None
+        return windows(batches, self._meta.batches if learns else 1)
 
     @cached_property
     def _meta_batches(self) -> Iterator[Batch]:
