@@ -19,9 +19,10 @@ from metaloss.bilevel.optimizer.functional import check_leaves_alone, functional
 from metaloss.bilevel.preconditions import check_model, check_no_step_hooks, isolated
 from metaloss.bilevel.problem import Problem, Rehearsal, theta_of
 from metaloss.bilevel.solution import Solution
+from metaloss.bilevel.strategies.adjoint import by_adjoints
 from metaloss.bilevel.strategies.auto import auto
-from metaloss.bilevel.strategies.difference import difference
-from metaloss.bilevel.strategies.mixed import mixed
+from metaloss.bilevel.strategies.difference import CentralDifferences
+from metaloss.bilevel.strategies.mixed import Mixed
 from metaloss.bilevel.strategies.unroll import unroll
 from metaloss.bilevel.watching.wrapped import unwrapped, unwrapped_optimizer
 from metaloss.checks import check_at_least, check_in_range, check_one_of, require
@@ -30,11 +31,13 @@ from metaloss.processes import check_same
 from metaloss.types import Batch
 
 STRATEGIES: dict[str, Callable[[Problem, Rehearsal], Solution]] = {
-    "mixed": mixed,
+    "mixed": lambda problem, rehearsal: by_adjoints(problem, rehearsal, Mixed()),
     "unroll": unroll,
-    "difference": difference,
+    "difference": lambda problem, rehearsal: by_adjoints(problem, rehearsal, CentralDifferences()),
     "auto": lambda problem, rehearsal: auto(
-        problem.model, lambda: mixed(problem, rehearsal), lambda: unroll(problem, rehearsal)
+        problem.model,
+        lambda: by_adjoints(problem, rehearsal, Mixed()),
+        lambda: unroll(problem, rehearsal),
     ),
 }
 

@@ -19,8 +19,9 @@ from metaloss.bilevel.preconditions import isolated
 from metaloss.bilevel.problem import Problem, theta_of
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.step import Step
-from metaloss.bilevel.strategies.adjoint import Derivatives, through_steps
+from metaloss.bilevel.strategies.adjoint import through_steps
 from metaloss.bilevel.strategies.auto import auto
+from metaloss.bilevel.strategies.derivatives import Derivatives
 from metaloss.bilevel.strategies.difference import CentralDifferences
 from metaloss.bilevel.strategies.double_backward import DoubleBackward
 from metaloss.bilevel.strategies.mixed import Mixed

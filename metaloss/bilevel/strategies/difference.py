@@ -31,13 +31,11 @@ from torch.nn.utils import get_total_norm
 
 from metaloss.bilevel.consistency import Pass, disagreement, joint_slope, slope_along
 from metaloss.bilevel.network import Params, gradient, leaves
-from metaloss.bilevel.problem import Problem, Rehearsal
-from metaloss.bilevel.solution import Solution
+from metaloss.bilevel.problem import Problem
 from metaloss.bilevel.step import Step
-from metaloss.bilevel.strategies.adjoint import (
+from metaloss.bilevel.strategies.derivatives import (
     Derivatives,
     HessianProduct,
-    by_adjoints,
     slope_in_outputs,
     theta_grads,
 )
@@ -52,18 +50,13 @@ PARTS = 20
 """The largest number of step lengths, one for each order of magnitude of a direction's entries."""
 
 
-def difference(problem: Problem, rehearsal: Rehearsal) -> Solution:
-    """Compute the hypergradient by the adjoint method with central differences.
+class CentralDifferences(Derivatives):
+    """Central differences of logits at the first step, of gradients at later ones.
 
     Raises:
-        InputError: the differences are lost in rounding errors, or the model gives different
-            outputs for the same weights, batch and random numbers.
+        InputError: in a derivative, if the differences are lost in rounding errors, or the model
+            gives different outputs for the same weights, batch and random numbers.
     """
-    return by_adjoints(problem, rehearsal, CentralDifferences())
-
-
-class CentralDifferences(Derivatives):
-    """Central differences of logits at the first step, of gradients at later ones."""
 
     def theta_product(self, problem: Problem, step: Step, direction: Params) -> HessianProduct:
         """Differentiate the outputs, computed on both sides of the weights."""

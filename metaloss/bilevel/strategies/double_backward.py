@@ -13,7 +13,7 @@ from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.network import Buffers, Params, copied, gradient, leaves
 from metaloss.bilevel.problem import Problem
 from metaloss.bilevel.step import Step
-from metaloss.bilevel.strategies.adjoint import Derivatives, HessianProduct
+from metaloss.bilevel.strategies.derivatives import Derivatives, HessianProduct
 from metaloss.bilevel.tangent import FastSecondDerivatives
 from metaloss.checks import require
 

@@ -13,26 +13,20 @@ from metaloss.bilevel.errors import no_forward_rule
 from metaloss.bilevel.function_modes import Function, FunctionMode
 from metaloss.bilevel.kernels import kernels_with_rules
 from metaloss.bilevel.network import Params
-from metaloss.bilevel.problem import Problem, Rehearsal
-from metaloss.bilevel.solution import Solution
+from metaloss.bilevel.problem import Problem
 from metaloss.bilevel.step import Step
-from metaloss.bilevel.strategies.adjoint import HessianProduct, by_adjoints, by_tangent
+from metaloss.bilevel.strategies.derivatives import HessianProduct, by_tangent
 from metaloss.bilevel.strategies.double_backward import DoubleBackward
 from metaloss.bilevel.tangent import Activations, FastTangents
 
 
-def mixed(problem: Problem, rehearsal: Rehearsal) -> Solution:
-    """Compute the hypergradient by the adjoint method, with forward mode at the first step.
+class Mixed(DoubleBackward):
+    """Forward mode at the first step, reverse over reverse mode at later ones.
 
     Raises:
-        NoRuleError: the model has an operation without a forward-mode rule or, with several steps,
-            without a second derivative.
+        NoRuleError: in a derivative, if the model has an operation without a forward-mode rule or,
+            with several steps, without a second derivative.
     """
-    return by_adjoints(problem, rehearsal, Mixed())
-
-
-class Mixed(DoubleBackward):
-    """Forward mode at the first step, reverse over reverse mode at later ones."""
 
     def __init__(self) -> None:
         super().__init__("mixed")

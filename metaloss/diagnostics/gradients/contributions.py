@@ -12,7 +12,7 @@ from metaloss.bilevel.network import Params, copied, gradient, leaves
 from metaloss.bilevel.optimizer.update import update_vjp
 from metaloss.bilevel.problem import Problem, Rehearsal
 from metaloss.bilevel.step import Step
-from metaloss.bilevel.strategies.adjoint import ThetaGrads, slope_in_outputs, theta_grads
+from metaloss.bilevel.strategies.derivatives import ThetaGrads, slope_in_outputs, theta_grads
 from metaloss.bilevel.strategies.difference import moved, scale_of
 from metaloss.bilevel.strategies.mixed import jvp
 from metaloss.checks import InputError
