@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 from metaloss.experiments.makers import fresh
 from metaloss.experiments.methods import Method
@@ -86,20 +86,19 @@ class Trainer:
         place: _Place,
     ) -> dict[str, Any]:
         """Make the preliminary runs, and the run that they lead to."""
-        records, _, observer = place
         runs, results = [], []
         for i, preliminary in enumerate(method.preliminary):
-            own = records.preliminary(preliminary.name)
+            own = place.records.preliminary(preliminary.name)
             named = f"{method.name}, {preliminary.name}"
             told = info._replace(method=named, number=info.number + i)
-            results.append(self.run(preliminary, task, told, own, observer))
+            results.append(self.run(preliminary, task, told, own, place.observer))
             model = self._model(info.seed)
             model.load_state_dict(own.read_tensors("model"))
             runs.append(PreliminaryRun(preliminary, model))
         last, about = method.conclude(task, runs)
         chosen = [i for i, run in enumerate(runs) if run.method is last]
         if chosen:
-            records.adopt(records.preliminary(last.name))
+            place.records.adopt(place.records.preliminary(last.name))
             found = {**results[chosen[0]], "method": method.name}
         else:
             info = info._replace(number=info.number + len(runs))
@@ -123,52 +122,78 @@ class Trainer:
         place: _Place,
     ) -> dict[str, Any]:
         """Train to the end, write what was learned, and return the result."""
-        records, identity, observer = place
-        observer.begin(info)
-        epochs = self.recipe.epochs
-        record = recorder(trainings, records, self.settings.recorded_epochs(epochs))
-        run_resumable(trainings, identity, records, observer, self.settings, record=record)
+        records = place.records
+        place.observer.begin(info)
+        record = recorder(trainings, records, self.settings.recorded_epochs(self.recipe.epochs))
+        run_resumable(
+            trainings, place.identity, records, place.observer, self.settings, record=record
+        )
         (training,) = trainings.trainings.values()
-        state, task = training.state, training.task
-        model, criterion = state.model, state.criterion
+        result = self._result(method, trainings, info, records)
+        samples = training_samples(training) if _has_hyperparameters(training) else None
+        _write(training, samples, records)
+        warnings = self._warnings(training, samples)
+        result |= {"warnings": warnings} if warnings else {}
+        name = training.task.name
+        before = warned_before([method], {name: training.task}, {name: self.recipe})
+        result |= {"warned_before": before} if before else {}
+        learner = training.state.meta_learner
+        if learner is not None:
+            about = {**rounded(result), **environment(self.settings.device)}
+            criterion = training.state.criterion
+            on_first(save_adjuster)(records.adjuster, criterion, learner.snapshots, about)
+        return result
+
+    def _result(
+        self, method: Method, trainings: MultiTaskTraining, info: RunInfo, records: RunRecords
+    ) -> dict[str, Any]:
+        """Return the run's entries in ``result.json``, but for warnings."""
+        (training,) = trainings.trainings.values()
         metrics = records.metrics.read(trainings.epochs_finished)
-        metric = criterion.loss.kind.metric.name
-        result = {
+        metric = training.state.criterion.loss.kind.metric.name
+        return {
             "method": method.name,
             "seed": info.seed,
-            "task": task.name,
+            "task": training.task.name,
             "metric": metric,
             metric: last_epochs_mean(metrics, f"test_{metric}", self.settings.last),
-            "last": min(self.settings.last, epochs),
-            "epochs": epochs,
-            **({} if has_checked_test(task) else {"test_unchecked": True}),
+            "last": min(self.settings.last, self.recipe.epochs),
+            "epochs": self.recipe.epochs,
+            **({} if has_checked_test(training.task) else {"test_unchecked": True}),
             **({"informed": True} if method.informed else {}),
             **method.provenance,
             **about_meta_loss(trainings),
             "seconds": sum(epoch["seconds"] for epoch in metrics),
         }
-        records.write_tensors("model", model.state_dict())
-        if training.confusion is not None:
-            on_first(write_confusion)(records, training.confusion, class_names(task))
-        if state.margins is not None and state.margins.counts.any():
-            records.write_tensors("margins", margins_over_training(state.margins))
-        if criterion.loss.hyperparameters:
-            samples = training_samples(training)
-            records.write_tensors("samples", samples)
-            warmup = self.recipe.warmup_epochs
-            warnings = given_up(samples, class_names(task), state.step, warmup)
-            if state.meta_learner is not None:
-                hold_norm = self.recipe.lookahead.hold_norm
-                warnings += doubts(criterion.loss.hyperparameters, samples, hold_norm)
-            result |= {"warnings": warnings} if warnings else {}
-        before = warned_before([method], {task.name: task}, {task.name: self.recipe})
-        result |= {"warned_before": before} if before else {}
+
+    def _warnings(self, training: TaskTraining, samples: Mapping[str, Tensor] | None) -> list[str]:
+        """Return what is doubtful in what was learned."""
+        if samples is None:
+            return []
+        state, classes = training.state, class_names(training.task)
+        warnings = given_up(samples, classes, state.step, self.recipe.warmup_epochs)
         if state.meta_learner is not None:
-            about = {**rounded(result), **environment(self.settings.device)}
-            on_first(save_adjuster)(
-                records.adjuster, criterion, state.meta_learner.snapshots, about
-            )
-        return result
+            hold_norm = self.recipe.lookahead.hold_norm
+            warnings += doubts(state.criterion.loss.hyperparameters, samples, hold_norm)
+        return warnings
 
     def _model(self, seed: int) -> nn.Module:
         return fresh(self.model, seed).to(self.settings.torch_device)
+
+
+def _has_hyperparameters(training: TaskTraining) -> bool:
+    return len(training.state.criterion.loss.hyperparameters) > 0
+
+
+def _write(
+    training: TaskTraining, samples: Mapping[str, Tensor] | None, records: RunRecords
+) -> None:
+    """Write the network, and what is known of test and training samples."""
+    state = training.state
+    records.write_tensors("model", state.model.state_dict())
+    if training.confusion is not None:
+        on_first(write_confusion)(records, training.confusion, class_names(training.task))
+    if state.margins is not None and state.margins.counts.any():
+        records.write_tensors("margins", margins_over_training(state.margins))
+    if samples is not None:
+        records.write_tensors("samples", samples)
