@@ -35,6 +35,7 @@ class Metric:
         unit: the unit, written after a number.
         digits: the number of decimal places.
         greater_is_better: whether greater values are better.
+        targets: what the targets are called, "labels" or "values".
 
     Example:
         >>> from metaloss.kinds import CLASSIFICATION
@@ -47,6 +48,7 @@ class Metric:
     unit: str
     digits: int
     greater_is_better: bool
+    targets: str
 
     def format(self, value: float) -> str:
         """Format a value as tables show it."""
@@ -111,7 +113,7 @@ class Classification(Kind):
 
     name: ClassVar[str] = "classification"
     metric: ClassVar[Metric] = Metric(
-        "accuracy", "Test accuracy (%)", "%", 2, greater_is_better=True
+        "accuracy", "Test accuracy (%)", "%", 2, greater_is_better=True, targets="labels"
     )
 
     def check(self, outputs: Tensor, targets: Tensor) -> None:
@@ -169,7 +171,7 @@ class Regression(Kind):
 
     name: ClassVar[str] = "regression"
     metric: ClassVar[Metric] = Metric(
-        "mae", "Test mean absolute error", "", 4, greater_is_better=False
+        "mae", "Test mean absolute error", "", 4, greater_is_better=False, targets="values"
     )
 
     def check(self, outputs: Tensor, targets: Tensor) -> None:

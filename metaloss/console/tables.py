@@ -8,9 +8,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from metaloss.experiments.tables.score_table import ScoreTable, of_last
+from metaloss.experiments.tables.score_table import ScoreTable, table_of_rows, titled
 from metaloss.experiments.tables.table_formats import NOTHING, beside, counted, shown
-from metaloss.kinds import CLASSIFICATION, METRICS, Metric
+from metaloss.kinds import CLASSIFICATION
 
 STYLES = {"best": "bold", "tied": "italic", "": ""}
 
@@ -49,74 +49,57 @@ def across_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
 
     The rows given are those of ``results.json``.
     """
-    metric = METRICS[rows[0]["metric"]]
-    mean, std = f"{metric.name}_mean", f"{metric.name}_std"
-    names = list(rows[0]["tasks"])
-    means = {name: {row["method"]: row["tasks"][name][mean] for row in rows} for name in names}
-    best = {name: _best(rows, metric, means[name]) for name in names}
+    table = table_of_rows(rows, last)
+    metric, names, first = table.metric, table.tasks, rows[0]["tasks"]
 
     def cell(name: str, row: Mapping[str, Any]) -> Text:
-        own = row["tasks"][name]
-        spread = f" ± {metric.format(own[std])}" if len(own["seeds"]) > 1 else ""
-        bold = "bold" if row["method"] in best[name] else ""
-        return Text(metric.format(own[mean]) + spread, bold)
+        own = table.cell(row["method"], name)
+        assert own is not None
+        return Text(shown(metric, own.mean, own.std), "bold" if own.mark == "best" else "")
 
-    first = rows[0]["tasks"]
     headings = [n + (" (unchecked)" if first[n].get("test_unchecked") else "") for n in names]
-    lines = [["method", *headings, "mean"]]
+    lines: list[list[Any]] = [["method", *headings, "mean"]]
     for row in rows:
         cells = [cell(name, row) for name in names]
-        lines.append([Text(row["method"]), *cells, metric.format(row[mean])])
+        mean = metric.format(row[f"{metric.name}_mean"])
+        lines.append([Text(row["method"]), *cells, mean])
     if len(names) > len(rows):
         lines = [["task", *lines[0][1:]], *lines[1:]]
         lines = [list(column) for column in zip(*lines, strict=True)]
-    table = _titled(metric, last, lines[0][0])
+    drawn = _drawn(titled(metric, [last]), lines[0][0])
     if headings != names:
-        table.caption = f"unchecked: by {_targets(metric)} that nobody checked"
+        drawn.caption = f"unchecked: by {metric.targets} that nobody checked"
     for heading in lines[0][1:]:
-        table.add_column(heading, justify="right", overflow="fold")
+        drawn.add_column(heading, justify="right", overflow="fold")
     for line in lines[1:]:
-        table.add_row(*line)
-    return table
+        drawn.add_row(*line)
+    return drawn
 
 
 def results_table(rows: Sequence[Mapping[str, Any]], last: int) -> Table:
     """Return the table of an experiment from the rows of ``results.json``."""
-    metric = METRICS[rows[0]["metric"]]
-    by = f" by unchecked {_targets(metric)}" if rows[0].get("test_unchecked") else ""
-    table = _titled(metric, last, by=by)
-    if by and metric == CLASSIFICATION.metric:
-        table.caption = "wrong labels of test samples count as mistakes: no network reaches 100"
-    table.add_column("mean", justify="right")
-    table.add_column("std", justify="right")
-    table.add_column("seeds", justify="right")
-    mean, std = f"{metric.name}_mean", f"{metric.name}_std"
-    best = _best(rows, metric, {row["method"]: row[mean] for row in rows})
-    for row in rows:
-        table.add_row(
-            Text(row["method"]),
-            metric.format(row[mean]),
-            metric.format(row[std]) if len(row["seeds"]) > 1 else "-",
-            str(len(row["seeds"])),
-            style="bold" if row["method"] in best else None,
+    table = table_of_rows(rows, last)
+    drawn = _drawn(table.title, "method")
+    if rows[0].get("test_unchecked") and table.metric == CLASSIFICATION.metric:
+        drawn.caption = "wrong labels of test samples count as mistakes: no network reaches 100"
+    for heading in ("mean", "std", "seeds"):
+        drawn.add_column(heading, justify="right")
+    (task,) = table.tasks
+    for method in table.methods:
+        cell = table.cell(method, task)
+        assert cell is not None
+        drawn.add_row(
+            Text(method),
+            table.metric.format(cell.mean),
+            "-" if cell.std is None else table.metric.format(cell.std),
+            str(len(cell.scores)),
+            style="bold" if cell.mark == "best" else None,
         )
-    return table
+    return drawn
 
 
-def _best(
-    rows: Sequence[Mapping[str, Any]], metric: Metric, means: Mapping[str, float]
-) -> set[str]:
-    """Return the best methods. Oracles, which know the wrong labels, are not among those ranked."""
-    ranked = {row["method"]: means[row["method"]] for row in rows if not row.get("informed")}
-    return {name for name, mean in ranked.items() if mean == metric.best(list(ranked.values()))}
-
-
-def _targets(metric: Metric) -> str:
-    return "labels" if metric == CLASSIFICATION.metric else "values"
-
-
-def _titled(metric: Metric, last: int, first: str = "method", by: str = "") -> Table:
-    title = f"{metric.title}{by}, {of_last([last])}"
+def _drawn(title: str, first: str) -> Table:
+    """Return a table with a first column and no row yet."""
     table = Table(title=title, min_width=len(title))
     table.add_column(first, overflow="fold")
     return table

@@ -14,7 +14,7 @@ from metaloss.report.sources import LEARNED_ON, Source, Trained
 
 def doubtful(report: Report) -> str:
     """Return the section: the samples that ``metaloss labels`` found, or how to find them."""
-    if report.what != "labels":
+    if report.targets != "labels":
         return ""
     folders = {
         _folder(run): run

@@ -24,14 +24,17 @@ def over_epochs(report: Report) -> str:
         Chart("meta_loss", "Meta loss", "loss", low=0.0),
     ]
     heart, right = (
-        (f"Wrong {report.what} learned by heart", f"Right {report.what} learned")
+        (
+            f"Wrong {report.targets} learned by heart",
+            f"Right {report.targets} learned",
+        )
         if name == "accuracy"
-        else (f"Error by wrong {report.what}", f"Error by right {report.what}")
+        else (f"Error by wrong {report.targets}", f"Error by right {report.targets}")
     )
     train = [
         Chart(f"train_{name}_flipped", heart, unit, 0.0, top),
         Chart(f"train_{name}_clean", right, unit, 0.0, top),
-        Chart(f"train_{name}", f"{title} by the {report.what} trained on", unit, 0.0, top),
+        Chart(f"train_{name}", f"{title} by the {report.targets} trained on", unit, 0.0, top),
     ]
 
     def on(task: str) -> str:
@@ -55,7 +58,7 @@ def hyperparameter_means(report: Report) -> str:
         charts = []
         for name, (low, high) in ranges(report, task).items():
             apart = [
-                Chart(f"{name}_{key}", f"{name}, {which} {report.what}", name)
+                Chart(f"{name}_{key}", f"{name}, {which} {report.targets}", name)
                 for key, which in (("clean", "right"), ("flipped", "wrong"))
             ]
             every = [Chart(f"{name}_mean", f"{name}, all samples", name)]
@@ -76,8 +79,8 @@ def training_loss(report: Report) -> str:
     """Return the section: the training loss, of all samples and of right and wrong labels."""
     charts = [
         Chart("train_loss", "Training loss", "loss", low=0.0),
-        Chart("train_loss_clean", f"Training loss of right {report.what}", "loss", low=0.0),
-        Chart("train_loss_flipped", f"Training loss of wrong {report.what}", "loss", low=0.0),
+        Chart("train_loss_clean", f"Training loss of right {report.targets}", "loss", low=0.0),
+        Chart("train_loss_flipped", f"Training loss of wrong {report.targets}", "loss", low=0.0),
     ]
     head = legend(report, first=False) + paragraph(
         "Each method by its own loss, so that only the courses of the lines can be compared, not "

@@ -55,7 +55,7 @@ def curves(report: Report) -> str:
     head = paragraph(
         "What the adjuster of the first seed predicts. Each axis is the hyperparameter's whole "
         "range, so that a flat curve is one that tells no samples apart. Below the curves is where "
-        f"the samples are at the end of training: with right {report.what} in blue, with wrong "
+        f"the samples are at the end of training: with right {report.targets} in blue, with wrong "
         "ones in red, where that is known."
     )
     return section("curves", "Learned hyperparameters", body and head + body)
@@ -70,10 +70,10 @@ def distributions(report: Report) -> str:
     head = paragraph(
         "The training samples of the first seed. Each histogram shows shares of its own group. The "
         "weight is the factor by which a sample's loss scales the gradient of cross entropy."
-        if report.what == "labels"
+        if report.targets == "labels"
         else "The training samples of the first seed. Each histogram shows shares of its own group."
     )
-    return section("distributions", f"Right and wrong {report.what} apart", body and head + body)
+    return section("distributions", f"Right and wrong {report.targets} apart", body and head + body)
 
 
 def _shown(report: Report, task: str) -> Iterator[_Shown]:
@@ -177,6 +177,6 @@ def _histograms(report: Report, name: str, spread: Spread) -> Iterator[str]:
             f"mean {float(values.mean()):.3g}"
             if flipped is None or not flipped.any() or flipped.all()
             else f"mean {float(values[~flipped].mean()):.3g} of right and "
-            f"{float(values[flipped].mean()):.3g} of wrong {report.what}"
+            f"{float(values[flipped].mean()):.3g} of wrong {report.targets}"
         )
         yield picture(inline(figure, f"{what}: {means}"), f"{what}: {means}")

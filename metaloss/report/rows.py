@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from metaloss.checks import require
-from metaloss.experiments.tables.score_table import ScoreTable, of_last
-from metaloss.kinds import CLASSIFICATION, METRICS, Metric
+from metaloss.experiments.tables.score_table import ScoreTable, titled
+from metaloss.kinds import METRICS, Metric
 from metaloss.report.html import folded
 from metaloss.report.sources import Source, Trained, listed, read_source
 
@@ -37,9 +37,9 @@ class Report:
     components: Sequence[type] = ()
 
     @property
-    def what(self) -> str:
-        """What may be wrong: ``labels``, or in regression ``values``."""
-        return "labels" if self.metric == CLASSIFICATION.metric else "values"
+    def targets(self) -> str:
+        """What the targets are called: labels or, in regression, values."""
+        return self.metric.targets
 
     @property
     def several_tasks(self) -> bool:
@@ -57,8 +57,9 @@ class Report:
     def table(self) -> ScoreTable:
         """Return the table of results. Oracles, which know the wrong labels, are not ranked."""
         last = {run.result["last"] for _, run in self.every_run() if "last" in run.result}
+        unchecked = any(run.result.get("test_unchecked") for _, run in self.every_run())
         return ScoreTable(
-            title=f"{self.metric.title}, {of_last(last)}",
+            title=titled(self.metric, last, unchecked=unchecked),
             metric=self.metric,
             methods=self.rows,
             tasks=self.tasks,

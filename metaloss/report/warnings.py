@@ -50,12 +50,12 @@ def _unchecked(report: Report, task: str) -> Iterator[str]:
     runs = [run for runs in report.on(task).values() for run in runs]
     if any(run.said("test_unchecked") for run in runs):
         yield (
-            f"{task}: nobody checked the {report.what} of the test samples. The results say how "
-            f"well the networks predict {report.what} some of which may be wrong."
+            f"{task}: nobody checked the {report.targets} of the test samples. The results say how "
+            f"well the networks predict {report.targets} some of which may be wrong."
         )
     if any(run.said("meta_unchecked") for run in runs):
         yield (
-            f"{task}: nobody checked the {report.what} of the meta samples that the adjusters "
+            f"{task}: nobody checked the {report.targets} of the meta samples that the adjusters "
             "learned from."
         )
 

@@ -205,9 +205,11 @@ class Sweep:
             raise InputError(f"table: expected runs with one metric, got {' and '.join(metrics)}")
         shown = {cell.values[self.grid.rows] for cell, _ in self.runs} | with_results
         columns = {self.grid.column(cell) for cell, _ in self.runs} | {task for _, task in scores}
+        metric = METRICS[metrics[0]]
+        unchecked = any(row.get("test_unchecked") for row in found)
         table = ScoreTable(
-            title=self._titled(titled(found, lasts)),
-            metric=METRICS[metrics[0]],
+            title=self._titled(titled(metric, lasts, unchecked=unchecked)),
+            metric=metric,
             methods=[name for name in self.grid.axes[self.grid.rows] if name in shown],
             tasks=[task for task in self.columns if task in columns],
             scores=scores,

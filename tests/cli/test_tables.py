@@ -10,7 +10,12 @@ from metaloss.console import across_table, results_table
 
 def row(method: str, *accuracies: float) -> dict[str, object]:
     tasks = {
-        f"task-{k}": {"accuracy_mean": value, "accuracy_std": 0.5, "seeds": [0, 1]}
+        f"task-{k}": {
+            "accuracy_mean": value,
+            "accuracy_std": 0.5,
+            "seeds": [0, 1],
+            "values": [value - 0.5**1.5, value + 0.5**1.5],  # their standard deviation is 0.5
+        }
         for k, value in enumerate(accuracies)
     }
     mean = sum(accuracies) / len(accuracies)
@@ -46,7 +51,7 @@ def test_an_oracle_is_not_the_best(informed: bool) -> None:
     table = across_table(rows, last=5)
     cells = [[str(cell.style) for cell in column.cells] for column in table.columns[1:3]]  # type: ignore[union-attr]
     assert cells == [["bold", ""] if informed else ["", "bold"], ["bold", ""]]
-    alone = [{**each, **each["tasks"]["task-0"]} for each in rows]  # type: ignore[index]
+    alone = [{**each, **each["tasks"]["task-0"], "tasks": None, "task": "task-0"} for each in rows]  # type: ignore[index]
     styles = [line.style for line in results_table(alone, last=5).rows]
     assert styles == (["bold", None] if informed else [None, "bold"])
     assert results_table(alone[1:], last=5).rows[0].style == (None if informed else "bold")

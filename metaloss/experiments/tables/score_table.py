@@ -145,7 +145,7 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]], last: int) -> ScoreTable:
         for name, own in tasks.items()
     }
     return ScoreTable(
-        title=titled(rows, [last]),
+        title=titled(metric, [last], unchecked=any(each.get("test_unchecked") for each in rows)),
         metric=metric,
         methods=list(by_task),
         tasks=list(next(iter(by_task.values()))),
@@ -154,16 +154,16 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]], last: int) -> ScoreTable:
     )
 
 
-def titled(rows: Sequence[Mapping[str, Any]], lasts: Collection[int]) -> str:
-    """Return what rows of ``results.json`` with one metric show.
+def titled(metric: Metric, lasts: Collection[int], *, unchecked: bool = False) -> str:
+    """Return the title of a table of scores.
 
     Args:
-        rows: the rows.
-        lasts: over how many of the last epochs their scores are means.
+        metric: the metric of the scores.
+        lasts: over how many of the last epochs they are means.
+        unchecked: whether some are by targets that nobody checked.
     """
-    unchecked = any(each.get("test_unchecked") for each in rows)
-    by = " by unchecked targets" if unchecked else ""
-    return f"{METRICS[rows[0]['metric']].title}{by}, {of_last(lasts)}"
+    by = f" by unchecked {metric.targets}" if unchecked else ""
+    return f"{metric.title}{by}, {of_last(lasts)}"
 
 
 def of_last(numbers: Collection[int]) -> str:
