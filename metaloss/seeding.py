@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
+from metaloss.checks import check_at_least, require
 from metaloss.randomness import randomness_restored
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raise :class:`~metaloss.checks.InputError` unless there are seeds, all of them different."""
+    require(
+        0 < len(set(seeds)) == len(seeds),
+        f"seeds: expected one or more different ones, such as (0, 1), got {seeds!r}",
+    )
+    for seed in seeds:
+        check_at_least("seeds", seed, 0)
 
 
 def derive(seed: int, *stream: str | int) -> int:

@@ -13,12 +13,10 @@ from metaloss.files import write_together
 ENDINGS = (".csv", ".md", ".tex", ".png", ".svg")
 
 
-def write_table(table: ScoreTable, folder: Path, name: str = "results") -> list[Path]:
-    """Write a table as CSV, Markdown and LaTeX, and a picture of it; return the files."""
+def write_table(table: ScoreTable, folder: Path) -> None:
+    """Write a table as CSV, Markdown and LaTeX, and a picture of it: ``results.*``."""
     texts = {".csv": to_csv(table), ".md": to_markdown(table), ".tex": to_latex(table)}
-    files = {folder / f"{name}{ending}": text.encode() for ending, text in texts.items()}
+    files = {folder / f"results{ending}": text.encode() for ending, text in texts.items()}
     write_together(files)
-    picture = folder / f"{name}.png"
-    vector = picture.with_suffix(".svg")
-    save(draw_scores(table, picture), vector)
-    return [*files, picture, vector]
+    picture = folder / "results.png"
+    save(draw_scores(table, picture), picture.with_suffix(".svg"))

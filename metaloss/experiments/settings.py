@@ -12,6 +12,7 @@ from metaloss.adjusters.scheduled import check_until
 from metaloss.arguments import check_arguments
 from metaloss.checks import check_at_least, require
 from metaloss.machine import chosen_device
+from metaloss.seeding import check_seeds
 from metaloss.training.engine import Engine
 from metaloss.training.recipe import Recipe
 
@@ -61,12 +62,7 @@ class RunSettings:
     def __post_init__(self) -> None:
         """Check all of it."""
         check_arguments(self)
-        require(
-            0 < len(set(self.seeds)) == len(self.seeds),
-            f"seeds: expected one or more different ones, such as (0, 1), got {self.seeds!r}",
-        )
-        for seed in self.seeds:
-            check_at_least("seeds", seed, 0)
+        check_seeds(self.seeds)
         check_at_least("last", self.last, 1)
         check_at_least("threads", 1 if self.threads is None else self.threads, 1)
         check_at_least("checkpoint_every", self.checkpoint_every, 1)

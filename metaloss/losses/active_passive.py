@@ -12,6 +12,7 @@ from metaloss.checks import require
 from metaloss.losses.base import LossFamily
 from metaloss.losses.cross_entropy import MAE
 from metaloss.losses.hyperparameter import Hyperparameter
+from metaloss.losses.numerics import at_label
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class NormalizedCE(LossFamily):
     ) -> Float[Tensor, " batch"]:
         """Return the loss of each sample."""
         log_p = outputs.log_softmax(dim=1)
-        return log_p.gather(1, targets.unsqueeze(1)).squeeze(1) / log_p.sum(dim=1)
+        return at_label(log_p, targets) / log_p.sum(dim=1)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from metaloss.losses.base import LossFamily
 from metaloss.losses.hyperparameter import Hyperparameter
+from metaloss.losses.numerics import at_label
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class SoftBootstrapping(LossFamily):
         """Return the loss of each sample."""
         (beta,) = hparams.unbind(dim=1)
         log_p = outputs.log_softmax(dim=1)
-        own = log_p.gather(1, targets.unsqueeze(1)).squeeze(1)
+        own = at_label(log_p, targets)
         return -(beta * own + (1 - beta) * (log_p.exp() * log_p).sum(dim=1))
 
 
@@ -79,5 +80,5 @@ class HardBootstrapping(LossFamily):
         """Return the loss of each sample."""
         (beta,) = hparams.unbind(dim=1)
         log_p = outputs.log_softmax(dim=1)
-        own = log_p.gather(1, targets.unsqueeze(1)).squeeze(1)
+        own = at_label(log_p, targets)
         return -(beta * own + (1 - beta) * log_p.amax(dim=1))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from metaloss.losses.base import LossFamily
 from metaloss.losses.hyperparameter import Hyperparameter
+from metaloss.losses.numerics import at_label
 
 
 @dataclass(frozen=True)
@@ -44,5 +45,5 @@ class LabelSmoothing(LossFamily):
         """Return the loss of each sample."""
         (epsilon,) = hparams.unbind(dim=1)
         log_p = outputs.log_softmax(dim=1)
-        own = log_p.gather(1, targets.unsqueeze(1)).squeeze(1)
+        own = at_label(log_p, targets)
         return -((1 - epsilon) * own + epsilon * log_p.mean(dim=1))

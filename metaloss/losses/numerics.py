@@ -84,6 +84,20 @@ def cross_entropy(
     return F.cross_entropy(outputs, targets, reduction="none", ignore_index=_NO_LABEL)
 
 
+def at_label(
+    values: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    """Return each sample's value of its label.
+
+    Example:
+        >>> import torch
+        >>> from metaloss.losses.numerics import at_label
+        >>> at_label(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1, 0]))
+        tensor([2., 3.])
+    """
+    return values.gather(1, targets.unsqueeze(1)).squeeze(1)
+
+
 def other_classes_log_prob(
     outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
 ) -> Float[Tensor, " batch"]:
@@ -96,7 +110,7 @@ def other_classes_log_prob(
         tensor([-100.])
     """
     log_p = outputs.log_softmax(dim=1)
-    own = log_p.gather(1, targets.unsqueeze(1)).squeeze(1)
+    own = at_label(log_p, targets)
     sure = own > math.log(0.5)
     # From f_y where it is small, else from the probabilities of the other classes.
     others = log_p.scatter(1, targets.unsqueeze(1), -torch.inf).logsumexp(dim=1)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from metaloss.arguments import check_arguments
-from metaloss.checks import InputError, check_at_least, check_one_of, require
+from metaloss.checks import InputError, check_one_of, require
 from metaloss.experiments.records.names import check_names, slug
+from metaloss.seeding import check_seeds
 
 SEED = "seed"
 
@@ -95,12 +96,7 @@ class Grid:
         for axis, values in self.axes.items():
             check_names(f"axis {axis}", values)
         check_one_of("rows", self.rows, self.axes)
-        require(
-            0 < len(set(self.seeds)) == len(self.seeds),
-            f"seeds: expected one or more different ones, got {self.seeds!r}",
-        )
-        for seed in self.seeds:
-            check_at_least("seeds", seed, 0)
+        check_seeds(self.seeds)
         for combination in self.skip:
             for axis, names in combination.items():
                 check_one_of("skip", axis, self.axes)

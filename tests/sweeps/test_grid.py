@@ -60,7 +60,10 @@ def test_columns_are_the_axes_that_are_not_rows() -> None:
         ({"axes": {"method": {"A-GCE": CE, "A GCE": CE}}}, "expected names of different folders"),
         ({"axes": {"seed": {"0": []}, "method": {"CE": CE}}}, "expected no axis 'seed'"),
         ({"rows": "loss"}, "rows: expected one of noise, method, got 'loss'"),
-        ({"seeds": (0, 0)}, "seeds: expected one or more different ones, got (0, 0)"),
+        (
+            {"seeds": (0, 0)},
+            "seeds: expected one or more different ones, such as (0, 1), got (0, 0)",
+        ),
         ({"skip": [{"noise": "30%"}]}, "skip: noise: expected one of 20%, 40%, got '30%'"),
         ({"skip": [{"noise": ["20%", "40%"]}]}, "skip: expected something left to run"),
         ({"axes": {"method": {"CE": "losses/ce.gin"}}}, "expected a list of texts"),

@@ -37,7 +37,6 @@ def draw_figure2(
     table: Table,
     path: str | Path,
     losses: Mapping[str, tuple[str, str, str]] | None = None,
-    unit: str = "test accuracy (%)",
 ) -> Figure:
     """Draw Figure 2: bars of cross entropy, a robust loss and its oracle, a panel a loss.
 
@@ -50,7 +49,6 @@ def draw_figure2(
         losses: by the panel's title the names of three methods in the table: cross entropy, the
             robust loss, and its oracle. Without, there is a panel for each name ``"oracle X"`` in
             the table, with the methods ``"CE"`` and ``"X"``.
-        unit: what the values are.
 
     Returns:
         The figure, as written.
@@ -87,7 +85,7 @@ def draw_figure2(
             _bars(axis, [table[method][noise] for noise in noises], place, label, style)
         axis.set_title(plain_text(title))
         axis.set_xticks(range(len(noises)), [_wrapped(noise, len(noises)) for noise in noises])
-        axis.set_ylabel(unit)
+        axis.set_ylabel("test accuracy (%)")
     highest = max(axis.get_ylim()[1] for axis in axes)
     for axis in axes:
         axis.set_ylim(0, highest)

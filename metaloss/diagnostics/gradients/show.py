@@ -36,16 +36,15 @@ def checks_table(name: str, report: Report) -> Table:
     return table
 
 
-def layers_table(layers: Sequence[Layer], most: int = 10) -> Table:
+def layers_table(layers: Sequence[Layer]) -> Table:
     """Return the table of the layers that are furthest apart, in the order of the forward pass.
 
     ``mixed`` finds a layer's part by forward mode, ``unroll`` by double backward.
 
     Args:
-        layers: all layers.
-        most: how many to show.
+        layers: all layers, of which ten are shown.
     """
-    furthest = sorted(layers, key=lambda layer: -max(_known(layer.errors), default=0.0))[:most]
+    furthest = sorted(layers, key=lambda layer: -max(_known(layer.errors), default=0.0))[:10]
     hessian = any(layer.hessian is not None for layer in layers)
     columns = ["length", "mixed/unroll", "mixed/diff.", "unroll/diff.", *["Hessian"] * hessian]
     table = Table(title="Layers' parts of the first step's hypergradient, the longest of length 1")
