@@ -13,17 +13,17 @@ from metaloss.checks import require
 from metaloss.console import say
 from metaloss.files import check_file_place, user_path, write_atomically
 from metaloss.report.charts import hiding
-from metaloss.report.confusions import confusions
-from metaloss.report.doubtful import doubtful
-from metaloss.report.epochs import hyperparameter_means, over_epochs, training_loss
 from metaloss.report.html import escaped
-from metaloss.report.learned import curves, distributions
 from metaloss.report.rows import Report, gather
-from metaloss.report.scores import results
-from metaloss.report.setup import configuration, environment
+from metaloss.report.sections.confusions import confusions
+from metaloss.report.sections.doubtful import doubtful
+from metaloss.report.sections.epochs import hyperparameter_means, over_epochs, training_loss
+from metaloss.report.sections.learned import curves, distributions
+from metaloss.report.sections.scores import results
+from metaloss.report.sections.setup import configuration, environment
+from metaloss.report.sections.warnings import warnings
 from metaloss.report.style import PAGE, STYLE
 from metaloss.report.svg import style
-from metaloss.report.warnings import warnings
 from metaloss.user_errors import one_line
 
 NAME = "report.html"

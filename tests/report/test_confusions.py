@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from metaloss.report.confusions import confusions
 from metaloss.report.rows import gather
+from metaloss.report.sections.confusions import confusions
 from tests.report.conftest import METHODS, ODD, RUN, Copy, changed
 from tests.report.parsed import parsed
 

@@ -22,8 +22,8 @@ from metaloss.experiments.records.labels_file import (
 )
 from metaloss.labels.thumbnails import data_uri
 from metaloss.report import write_again, write_report
-from metaloss.report.doubtful import _shown, doubtful
 from metaloss.report.rows import gather
+from metaloss.report.sections.doubtful import _shown, doubtful
 from tests.report.parsed import parsed
 
 PICTURE = data_uri(np.eye(8))

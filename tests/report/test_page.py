@@ -12,7 +12,7 @@ import pytest
 from metaloss.report import write_report
 from metaloss.report.page import SECTIONS
 from metaloss.report.rows import gather
-from metaloss.report.scores import results
+from metaloss.report.sections.scores import results
 from tests.report.conftest import METHODS, ODD, RUN, Copy, lines_of
 from tests.report.parsed import Page, parsed
 

@@ -11,8 +11,8 @@ import pytest
 from metaloss.checks import InputError
 from metaloss.report import write_report
 from metaloss.report.rows import gather
-from metaloss.report.scores import results
-from metaloss.report.setup import environment
+from metaloss.report.sections.scores import results
+from metaloss.report.sections.setup import environment
 from metaloss.report.sources import read_source
 from tests.report.conftest import METHODS, RUN, Copy, changed
 from tests.report.parsed import parsed

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from metaloss.report.rows import gather
-from metaloss.report.warnings import warnings
+from metaloss.report.sections.warnings import warnings
 from tests.report.conftest import ODD, RUN, changed, rewritten
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from metaloss.diagnostics.figures.drawing import symbol
 from metaloss.report.charts import Chart, chart, legend, over_seeds
 from metaloss.report.html import escaped, gallery, paragraph, section, table
-from metaloss.report.learned import ranges
 from metaloss.report.rows import Report, by_task
+from metaloss.report.sections.learned import ranges
 
 
 def over_epochs(report: Report) -> str:

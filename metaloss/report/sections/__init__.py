@@ -1,0 +1,1 @@
+"""The sections of a report, in files of their own."""
