@@ -13,6 +13,8 @@ from metaloss.checks import InputError
 from metaloss.conditioners.base import Conditioner, check_decay
 from metaloss.conditioners.margin import Margins, margins
 
+BLOCK = 4096  # rows of a batch whose sum is taken at once
+
 
 class ClassTotals(Conditioner, ABC):
     r"""Remembers decayed sums over the samples of each class, and their decayed numbers.
@@ -118,4 +120,21 @@ class ClassTotals(Conditioner, ABC):
         one_more = torch.cat([self.summed(margin), torch.ones_like(margin)], dim=1)
         if kept is not None:
             one_more = one_more.where(kept.unsqueeze(1), 0.0)
-        self.totals.mul_(self.decay).index_add_(0, targets, one_more)
+        # The batch is summed by itself: from 2^24 on, a total in float32 plus 1 is what it was.
+        self.totals.mul_(self.decay).add_(summed_by_class(one_more, targets, len(self.totals)))
+
+
+def summed_by_class(
+    rows: Float[Tensor, "batch sums"], targets: Int[Tensor, " batch"], num_classes: int
+) -> Float[Tensor, "classes sums"]:
+    """Return the sum of the rows of each class, precise for millions of rows too.
+
+    Blocks of rows are summed first, and then the blocks, since one sum of all rows would round each
+    row to the precision of the sum. Not every accelerator has float64.
+    """
+    if len(rows) <= BLOCK:
+        return rows.new_zeros(num_classes, rows.shape[1]).index_add_(0, targets, rows)
+    blocks = -(-len(rows) // BLOCK)
+    cells = torch.arange(len(rows), device=rows.device) // BLOCK * num_classes + targets
+    sums = rows.new_zeros(blocks * num_classes, rows.shape[1]).index_add_(0, cells, rows)
+    return sums.view(blocks, num_classes, -1).sum(dim=0)
