@@ -130,7 +130,8 @@ class Conditioner(nn.Module, ABC):
         for name in self.sized_by_data:
             loaded = state_dict.get(prefix + name)
             if loaded is not None:
-                setattr(self, name, getattr(self, name).new_empty(loaded.shape))
+                with torch.inference_mode(False):  # else training could not write to it
+                    setattr(self, name, getattr(self, name).new_empty(loaded.shape))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 

@@ -115,7 +115,8 @@ class ClassTotals(Conditioner, ABC):
         num_classes: int,
     ) -> None:
         if len(self.totals) == 0:
-            self.totals = self.totals.new_zeros(num_classes, self.num_sums + 1)
+            with torch.inference_mode(False):  # else training could not write to it
+                self.totals = self.totals.new_zeros(num_classes, self.num_sums + 1)
         margin = now.margin.detach().to(self.totals.dtype)
         one_more = torch.cat([self.summed(margin), torch.ones_like(margin)], dim=1)
         if kept is not None:

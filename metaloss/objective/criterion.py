@@ -88,7 +88,8 @@ class Criterion(nn.Module, ABC):
         samples = as_samples(kind, outputs, targets, index, self.ignore_index)
         device = samples.outputs.device
         if self.adjuster.low.device != device:  # nn.CrossEntropyLoss has nothing to move
-            self.to(device)
+            with torch.inference_mode(False):  # what is made in inference mode cannot be trained
+                self.to(device)
         self._check_classes(samples)
         if checked and samples.readable:
             kind.check_values(samples.outputs, samples.targets)
@@ -120,7 +121,8 @@ class Criterion(nn.Module, ABC):
         targets = widened(targets)
         check_training_targets(self.loss, targets, num_classes, self.ignore_index)
         if self.conditioner is not None:
-            self.conditioner.prepare(targets, num_classes)
+            with torch.inference_mode(False):
+                self.conditioner.prepare(targets, num_classes)
         self.num_classes = None  # a network may have more outputs than there are classes
         if self.steps.total is not None:
             self.progress(0.0)

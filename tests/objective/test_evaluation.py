@@ -96,3 +96,24 @@ def test_a_module_that_evaluates_takes_the_criterion_along() -> None:
     plain = F.cross_entropy(outputs, targets)
     assert torch.equal(module.eval()["criterion"](outputs, targets), plain)
     assert not torch.equal(module.train()["criterion"](outputs, targets), plain)
+
+
+def test_it_is_trained_after_a_first_batch_in_inference_mode() -> None:
+    criterion = learned()
+    outputs, targets = torch.randn(8, 4), torch.randint(4, (8,))
+    with torch.inference_mode():
+        criterion.observe(outputs, targets)
+    criterion(outputs, targets).backward()
+    saved = criterion.state_dict()
+    with torch.inference_mode():
+        criterion.prepare(targets, 4)
+        criterion.load_state_dict(saved)
+    criterion(outputs, targets).backward()
+
+
+def test_what_moves_in_inference_mode_can_be_trained() -> None:
+    criterion = learned()
+    with torch.inference_mode():
+        criterion.hparams(torch.randn(8, 4, device="meta"), torch.randint(4, (8,), device="meta"))
+    tensors = [*criterion.parameters(), *criterion.buffers()]
+    assert {(t.device.type, t.is_inference()) for t in tensors} == {("meta", False)}
