@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from metaloss.checks import check_in_range, require
 from metaloss.losses import Hyperparameter
-from metaloss.losses.numerics import at_least_single
+from metaloss.losses.numerics import at_least_single, default_precision
 
 
 class BaseAdjuster(nn.Module, ABC):
@@ -66,8 +66,8 @@ class BaseAdjuster(nn.Module, ABC):
 
 
 def row(values: Iterable[float]) -> Float[Tensor, " hyperparameters"]:
-    """Return the values as a tensor of torch's default dtype, the dtype of a layer's weights."""
-    return torch.tensor(tuple(values), dtype=torch.get_default_dtype())
+    """Return the values as a tensor of the dtype that an adjuster's weights have."""
+    return torch.tensor(tuple(values), dtype=default_precision())
 
 
 def check_any(hyperparameters: Sequence[Hyperparameter]) -> Sequence[Hyperparameter]:

@@ -37,7 +37,7 @@ def set_initial(last: nn.Linear, hyperparameters: Sequence[Hyperparameter], init
     """
     check_one_of("initial", initial, INITIAL)
     if initial == "defaults":
-        logits = torch.tensor([_default_logit(h) for h in hyperparameters])
+        logits = last.bias.new_tensor([_default_logit(h) for h in hyperparameters])
         with torch.no_grad():
             last.bias.copy_(logits.repeat(last.out_features // len(logits)))
 

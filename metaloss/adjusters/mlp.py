@@ -16,6 +16,7 @@ from metaloss.conditioners import Conditioner
 from metaloss.conditioners.base import features_declared
 from metaloss.losses import Hyperparameter, LossFamily
 from metaloss.losses.hyperparameter import declared
+from metaloss.losses.numerics import default_precision
 
 
 class Adjuster(BaseAdjuster):
@@ -56,7 +57,7 @@ class Adjuster(BaseAdjuster):
         super().__init__(check_any(hyperparameters))
         self.num_features = check_at_least("num_features", num_features, 1)
         self.hidden = check_at_least("hidden", hidden, 1)
-        first, last = nn.Linear(num_features, hidden), nn.Linear(hidden, len(hyperparameters))
+        first, last = _linear(num_features, hidden), _linear(hidden, len(hyperparameters))
         self.net = nn.Sequential(first, nn.ReLU(), last)
         self.initial = initial
         set_initial(last, hyperparameters, initial)
@@ -131,8 +132,8 @@ class GroupedAdjuster(BaseAdjuster):
         self.num_features = check_at_least("num_features", num_features, num_groups + 1)
         self.num_groups = num_groups
         self.hidden = check_at_least("hidden", hidden, 1)
-        self.trunk = nn.Sequential(nn.Linear(num_features - num_groups, hidden), nn.ReLU())
-        self.heads = nn.Linear(hidden, num_groups * len(hyperparameters))
+        self.trunk = nn.Sequential(_linear(num_features - num_groups, hidden), nn.ReLU())
+        self.heads = _linear(hidden, num_groups * len(hyperparameters))
         self.initial = initial
         set_initial(self.heads, hyperparameters, initial)
 
@@ -157,3 +158,7 @@ class GroupedAdjuster(BaseAdjuster):
         shared, group = features.tensor_split([self.num_features - self.num_groups], dim=1)
         heads = self.heads(self.trunk(shared)).unflatten(1, (self.num_groups, -1))
         return self.bounded((heads * group.unsqueeze(2)).sum(dim=1))
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    return nn.Linear(inputs, outputs, dtype=default_precision())

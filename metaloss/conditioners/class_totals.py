@@ -12,6 +12,7 @@ from torch import Tensor
 from metaloss.checks import InputError
 from metaloss.conditioners.base import Conditioner, check_decay
 from metaloss.conditioners.margin import Margins, margins
+from metaloss.losses.numerics import default_precision
 
 BLOCK = 4096  # rows of a batch whose sum is taken at once
 
@@ -40,7 +41,8 @@ class ClassTotals(Conditioner, ABC):
     def __init__(self, decay: float = 0.98) -> None:
         super().__init__()
         self.decay = check_decay(decay)
-        self.register_buffer("totals", torch.zeros(0, self.num_sums + 1))
+        totals = torch.zeros(0, self.num_sums + 1, dtype=default_precision())
+        self.register_buffer("totals", totals)
 
     @abstractmethod
     def summed(self, margin: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch sums"]:

@@ -15,6 +15,7 @@ from metaloss.conditioners.base import (
     tracked,
 )
 from metaloss.conditioners.wrapper import Wrapper
+from metaloss.losses.numerics import default_precision
 from metaloss.types import Outputs, Targets
 
 
@@ -53,7 +54,8 @@ class MovingAverage(Wrapper):
     def __init__(self, conditioner: Conditioner, decay: float = 0.7) -> None:
         super().__init__(conditioner)
         self.decay = check_decay(decay)
-        self.register_buffer("memory", torch.zeros(0, conditioner.num_features))
+        memory = torch.zeros(0, conditioner.num_features, dtype=default_precision())
+        self.register_buffer("memory", memory)
         self.register_buffer("seen", torch.zeros(0, dtype=torch.bool))
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaloss.conditioners.base import Conditioner
-from metaloss.losses.numerics import full_precision
+from metaloss.losses.numerics import default_precision, full_precision
 from metaloss.types import Outputs, Targets
 
 
@@ -31,7 +31,7 @@ class Progress(Conditioner):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("fraction", torch.zeros(()))
+        self.register_buffer("fraction", torch.zeros((), dtype=default_precision()))
         self.awaits_progress = True
 
     def set_progress(self, fraction: float) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from metaloss.conditioners.base import Conditioner, check_decay, tracked
 from metaloss.conditioners.wrapper import Wrapper
+from metaloss.losses.numerics import default_precision
 from metaloss.types import Outputs, Targets
 
 
@@ -41,7 +42,8 @@ class RunningMean(Wrapper):
     def __init__(self, conditioner: Conditioner, decay: float = 0.98) -> None:
         super().__init__(conditioner)
         self.decay = check_decay(decay)
-        self.register_buffer("mean", torch.zeros(conditioner.num_features))
+        mean = torch.zeros(conditioner.num_features, dtype=default_precision())
+        self.register_buffer("mean", mean)
 
     def prepare(self, targets: Targets, num_classes: int | None) -> None:
         """Reset the mean."""

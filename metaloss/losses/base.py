@@ -13,7 +13,7 @@ from torch import Tensor
 from metaloss.checks import InputError, seen
 from metaloss.kinds import CLASSIFICATION, Kind
 from metaloss.losses.hyperparameter import Hyperparameter
-from metaloss.losses.numerics import full_precision
+from metaloss.losses.numerics import default_precision, full_precision
 from metaloss.types import Outputs, Targets
 
 
@@ -154,7 +154,7 @@ class LossFamily(ABC):
         """
         row = torch.tensor(
             tuple(values) if values is not None else self.defaults,
-            dtype=None if like is None else like.dtype,
+            dtype=default_precision() if like is None else like.dtype,
             device=None if like is None else like.device,
         )
         return row.expand(batch, -1)

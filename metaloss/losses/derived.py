@@ -194,9 +194,10 @@ def _check_finite_at(loss: LossFamily, name: str, end: float) -> None:
     """Raise an error if the loss or a derivative is not finite at the end of a new range."""
     values = {**{h.name: h.default for h in loss.hyperparameters}, name: end}
     with torch.device("cpu"), torch.enable_grad():
-        hparams = torch.tensor([[values[h.name] for h in loss.hyperparameters]]).repeat(2, 1)
-        outputs = torch.tensor([[2.0, 0.0, -2.0], [2.0, 0.0, -2.0]])
-        targets = torch.tensor([0, 2]) if loss.kind == CLASSIFICATION else torch.zeros(2, 3)
+        hparams = loss.constant(2, [values[h.name] for h in loss.hyperparameters]).clone()
+        outputs = hparams.new_tensor([[2.0, 0.0, -2.0], [2.0, 0.0, -2.0]])
+        wanted = torch.zeros_like(outputs)
+        targets = torch.tensor([0, 2]) if loss.kind == CLASSIFICATION else wanted
         given = outputs.requires_grad_(), hparams.requires_grad_()
         try:
             total = loss(given[0], targets, given[1]).sum()

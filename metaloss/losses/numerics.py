@@ -35,6 +35,19 @@ def full_precision(values: Tensor) -> Tensor:
     return values.float() if values.dtype in _HALF else values
 
 
+def default_precision() -> torch.dtype:
+    """Return torch's default dtype, or float32 if that is half precision.
+
+    For what is kept from step to step: learned weights, their ranges, and sums over batches.
+
+    Example:
+        >>> from metaloss.losses.numerics import default_precision
+        >>> default_precision()
+        torch.float32
+    """
+    return torch.promote_types(torch.get_default_dtype(), torch.float32)
+
+
 def at_least_single(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """Wrap a function that moves or casts tensors so that it does not cast them to half precision.
 

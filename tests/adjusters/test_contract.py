@@ -12,6 +12,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from metaloss.losses import GCE, LossFamily
 from tests.adjusters.cases import LOSSES, Case, adjuster_classes, cases, learnable
 from tests.helpers import states
+from tests.helpers.half_precision import half_by_default
 
 everyone = pytest.mark.parametrize("case", cases().values(), ids=cases().keys())
 every_learner = pytest.mark.parametrize("case", learnable().values(), ids=learnable().keys())
@@ -172,6 +173,16 @@ def test_a_copy_lives_its_own_life(case: Case):
             tensor.add_(1.0)
     again.set_progress(0.0)
     assert torch.equal(adjuster(features), hparams)
+
+
+@everyone
+@every_loss
+def test_is_made_in_float32_where_half_precision_is_the_default(case: Case, loss: LossFamily):
+    torch.manual_seed(1)
+    with half_by_default():
+        adjuster = case.build(loss)
+    torch.manual_seed(1)
+    assert states.same(states.of_module(adjuster), states.of_module(case.build(loss)))
 
 
 @everyone

@@ -21,6 +21,7 @@ from tests.conditioners.cases import (
     training_labels,
 )
 from tests.helpers import states
+from tests.helpers.half_precision import half_by_default
 
 HALF = [torch.bfloat16, torch.float16]
 SAME = {"rtol": 1e-13, "atol": 1e-14}
@@ -257,3 +258,10 @@ def test_what_it_remembers_is_not_kept_in_half_precision(build: Build):
             conditioner.observe(outputs, targets, index)
     found, expected = cast(outputs, targets, index), plain(outputs, targets, index)
     assert torch.equal(found, expected)
+
+
+@everyone
+def test_remembers_in_float32_where_half_precision_is_the_default(build: Build):
+    with half_by_default():
+        made = ready(build)
+    assert states.same(states.of_module(made), states.of_module(ready(build)))

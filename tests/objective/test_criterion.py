@@ -22,6 +22,7 @@ from metaloss.conditioners import (
 from metaloss.kinds import CLASSIFICATION
 from metaloss.losses import GCE, JS, SL, CrossEntropy, PolySoft, WeightedCE
 from tests.helpers import oracles, states
+from tests.helpers.half_precision import half_by_default
 
 
 def logits(batch: int = 6, classes: int = 4, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -171,6 +172,15 @@ def test_half_precision_logits(dtype: torch.dtype):
     value.backward()
     assert outputs.grad.dtype == dtype
     assert torch.isfinite(outputs.grad).all()
+
+
+def test_half_precision_by_default():
+    """In bfloat16, 0.999 is 1, where JS is not defined."""
+    outputs, targets = logits()
+    expected = AdjustedLoss.fixed(JS(), {"pi_1": 0.999})(outputs.bfloat16().float(), targets)
+    with half_by_default():
+        value = AdjustedLoss.fixed(JS(), {"pi_1": 0.999})(outputs.bfloat16(), targets)
+    assert torch.equal(value, expected)
 
 
 def test_autocast():
