@@ -36,11 +36,13 @@ class Criterion(nn.Module, ABC):
     Attributes:
         num_classes: the number of classes that outputs must have; with a conditioner, the first
             call in training sets it. ``None`` before that call, and for a fixed loss.
+        steps_done: the number of calls, if ``total_steps`` is known, as part of the state.
     """
 
     num_classes: int | None = None
     _checked_progress = False
     weight: Tensor | None
+    steps_done: Tensor | None
 
     def __init__(
         self,
@@ -65,6 +67,8 @@ class Criterion(nn.Module, ABC):
         self.ignore_index = ignore_index
         self.register_buffer("weight", weight)
         self.steps = StepCount(total_steps)
+        count = None if total_steps is None else torch.tensor(0)
+        self.register_buffer(STEPS, count)
         if total_steps is not None:
             self._move(0.0)
         # Called with the outputs and targets of each batch that the conditioner remembers.
@@ -175,6 +179,8 @@ class Criterion(nn.Module, ABC):
         self._move(self.steps.fraction)
 
     def _move(self, fraction: float) -> None:
+        if self.steps_done is not None:
+            self.steps_done.fill_(self.steps.done)
         self.adjuster.set_progress(fraction)
         if self.conditioner is not None:
             self.conditioner.set_progress(fraction)
@@ -187,15 +193,12 @@ class Criterion(nn.Module, ABC):
         if any(getattr(module, "awaits_progress", False) for module in self.modules()):
             once_a_graph(warn_of_progress)
 
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        if self.steps.total is not None:
-            destination[prefix + STEPS] = torch.tensor(self.steps.done)
-
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         self.num_classes = None  # a memory of another number of classes may be loaded
         done = state_dict.pop(prefix + STEPS, None)
+        if self.steps_done is not None:  # a state may be without it, or it without a place here
+            state_dict[prefix + STEPS] = self.steps_done if done is None else done
         super()._load_from_state_dict(state_dict, prefix, *rest)
-        if done is not None and self.steps.total is not None:
+        if done is not None and self.steps_done is not None:
             self.steps.done = int(done)
             self._move(self.steps.fraction)

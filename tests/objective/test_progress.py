@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch.distributed.checkpoint.state_dict import get_model_state_dict, set_model_state_dict
 
 import metaloss
 from metaloss import AdjustedLoss, Adjuster, ScheduledAdjuster
@@ -135,6 +136,26 @@ def test_a_module_resumes_its_criterions_count():
         step(module["criterion"])
     again.load_state_dict(module.state_dict())
     assert again["criterion"].steps.done == 4
+
+
+def test_the_count_is_a_tensor_of_the_module_for_distributed_checkpoints():
+    module, again = (torch.nn.ModuleDict({"criterion": counting()}) for _ in range(2))
+    for _ in range(4):
+        step(module["criterion"])
+    saved = get_model_state_dict(module)
+    assert saved["criterion.steps_done"].item() == 4
+    assert set(saved) <= {*dict(module.named_parameters()), *dict(module.named_buffers())}
+    set_model_state_dict(again, saved)
+    assert again["criterion"].steps.done == 4
+
+
+def test_a_state_without_a_count_leaves_it():
+    criterion = counting()
+    for _ in range(4):
+        step(criterion)
+    without = {k: v for k, v in criterion.state_dict().items() if k != "steps_done"}
+    criterion.load_state_dict(without)
+    assert criterion.steps.done == criterion.state_dict()["steps_done"] == 4
 
 
 def test_progress_by_hand_sets_the_count():
