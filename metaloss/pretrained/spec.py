@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from numbers import Integral, Real
 from typing import Any
 
 from torch import nn
@@ -147,6 +148,10 @@ def _plain(value: Any, owner: type) -> Any:
         return [_plain(v, owner) for v in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, Integral):  # of NumPy
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
     raise InputError(
         f"{owner.__name__}: expected constructor arguments that JSON can hold, "
         f"got {type(value).__name__}"

@@ -6,6 +6,7 @@ import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -179,6 +180,14 @@ def test_without_snapshots_it_is_the_adjuster_as_it_is(tmp_path: Path):
     for fraction in (0.0, 0.5, 1.0):
         loaded.progress(fraction)
         assert same(loaded, criterion)
+
+
+def test_arguments_that_are_numbers_of_numpy(tmp_path: Path):
+    groups = np.array([0, 2, 1, 1, 0], dtype=np.int32)
+    conditioner = Concat([MovingAverage(Margin(), np.float32(0.5)), ClassGroup(3, groups)])
+    criterion = learned(SL(A=np.float32(-6.0)), conditioner)
+    save_adjuster(tmp_path, criterion)
+    assert same(load_adjuster(tmp_path), criterion)
 
 
 # What cannot be saved
