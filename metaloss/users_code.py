@@ -9,7 +9,9 @@ import warnings
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
-_INSTALLED = [_HERE, _HERE.parent / "tasks", *map(Path, sysconfig.get_paths().values())]
+# The root of a virtual environment, which "data" is, may be the user's project.
+_FOLDERS = (Path(path) for name, path in sysconfig.get_paths().items() if name != "data")
+_INSTALLED = [_HERE, _HERE.parent / "tasks", *_FOLDERS]
 
 
 def is_users(file: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +19,11 @@ from metaloss.users_code import is_users, warn
 )
 def test_installed_code_is_not_the_users(file: str) -> None:
     assert not is_users(file)
+
+
+def test_a_project_inside_of_its_virtual_environment_is_the_users() -> None:
+    assert is_users(str(Path(sys.prefix) / "train.py"))
+    assert is_users(str(Path(sys.prefix) / "project" / "train.py"))
 
 
 def test_a_warning_names_the_users_file() -> None:
