@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -36,6 +38,8 @@ class ScheduledAdjuster(BaseAdjuster):
         tensor([[0.5000]])
     """
 
+    _noted: list[float] | None = None
+
     def __init__(
         self, adjusters: Sequence[BaseAdjuster], until: Sequence[float] | None = None
     ) -> None:
@@ -61,17 +65,39 @@ class ScheduledAdjuster(BaseAdjuster):
         self.adjusters = nn.ModuleList(adjusters).requires_grad_(False)
         self.current = count - 1  # the last one, until set_progress is called
         self.awaits_progress = count > 1
+        self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     def set_progress(self, fraction: float) -> None:
         """Select the snapshot for this fraction of training."""
         self.awaits_progress = False
         self.current = min(sum(fraction >= bound for bound in self.until), len(self.adjusters) - 1)
 
+    def note_weights(self) -> None:
+        """Note the weights, for :meth:`overwritten`; loading others forgets the note."""
+        self._noted = None if self.low.device.type == "meta" else self._norms()
+
+    def overwritten(self) -> bool:
+        """Return whether frozen weights are others than those noted, and forget the note."""
+        noted, self._noted = self._noted, None
+        if noted is None or any(p.requires_grad for p in self.parameters()):
+            return False
+        pairs = zip(noted, self._norms(), strict=True)
+        return not all(math.isclose(*pair, rel_tol=1e-3, abs_tol=1e-9) for pair in pairs)
+
+    def _norms(self) -> list[float]:
+        """Return the norm of each weight, which another device may round differently."""
+        norms = [p.detach().float().norm() for p in self.adjusters.parameters()]
+        return torch.stack(norms).tolist() if norms else []
+
     def forward(
         self, features: Float[Tensor, "batch features"]
     ) -> Float[Tensor, "batch hyperparameters"]:
         """Return the prediction of the selected snapshot."""
         return self.adjusters[self.current](features)
+
+
+def _forget(adjuster: ScheduledAdjuster, _: object) -> None:
+    adjuster._noted = None
 
 
 def check_until(what: str, until: Sequence[float]) -> None:

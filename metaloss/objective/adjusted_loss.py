@@ -265,7 +265,7 @@ class AdjustedLoss(Criterion):
             self.loss.kind.check_range(outputs, targets)
             raise
         if self.training and outputs.requires_grad:
-            self._check_progress()
+            self._check_first_step()
         if track:
             self._called(samples)
         return PerSample(losses, hparams)

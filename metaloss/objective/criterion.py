@@ -19,9 +19,10 @@ from metaloss.losses import LossFamily
 from metaloss.objective.compatibility import check_parts, check_training_targets
 from metaloss.objective.compiling import once_a_graph, outside_graph
 from metaloss.objective.features import remember
+from metaloss.objective.overwritten import check_not_overwritten
 from metaloss.objective.progress import StepCount, warn_of_progress
 from metaloss.objective.reduction import IGNORED, check_settings
-from metaloss.objective.samples import Samples, as_samples, widened
+from metaloss.objective.samples import Samples, as_samples, transformed, widened
 from metaloss.types import Labels, Logits
 
 STEPS = "steps_done"
@@ -41,6 +42,7 @@ class Criterion(nn.Module, ABC):
 
     num_classes: int | None = None
     _checked_progress = False
+    _checked_tensors = False
     weight: Tensor | None
     steps_done: Tensor | None
 
@@ -185,8 +187,14 @@ class Criterion(nn.Module, ABC):
         if self.conditioner is not None:
             self.conditioner.set_progress(fraction)
 
-    def _check_progress(self) -> None:
-        """Warn in the first training step if a module needs ``progress``, which was not called."""
+    def _check_first_step(self) -> None:
+        """Check in the first training step that the tensors are this criterion's own.
+
+        Warn if a module needs ``progress``, which was not called.
+        """
+        if not (self._checked_tensors or torch.compiler.is_compiling() or transformed()):
+            self._checked_tensors = True
+            check_not_overwritten(self.adjuster)
         if self._checked_progress:
             return
         self._checked_progress = True

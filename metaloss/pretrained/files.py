@@ -168,7 +168,9 @@ def _criterion(
     with torch.random.fork_rng(devices=[]):  # the initial weights are overwritten
         adjusters = snapshots()
     _load(adjusters, tensors)
-    return AdjustedLoss(loss, conditioner, ScheduledAdjuster(adjusters, until), detach)
+    adjuster = ScheduledAdjuster(adjusters, until)
+    adjuster.note_weights()
+    return AdjustedLoss(loss, conditioner, adjuster, detach)
 
 
 def _ranges(loss: LossFamily) -> list[list[Any]]:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import metaloss
 from metaloss import AdjustedLoss, Adjuster, InputError
 from metaloss.conditioners import ClassMargins, Concat, Margin, RunningMean
 from metaloss.losses import GCE, CrossEntropy
@@ -197,6 +198,33 @@ def test_a_checkpoint_somewhere_else_has_to_be_named(tmp_path: Path) -> None:
     again.on_train_begin(args, state, control)
     assert states.same(again.criterion.state_dict(), criterion.state_dict())
     again.on_train_begin(args, transformers.TrainerState(), control)  # a new run: nothing to load
+
+
+class Configuration(transformers.PretrainedConfig):
+    model_type = "holds-its-criterion"
+
+
+class Holding(transformers.PreTrainedModel):
+    """A model that holds its criterion, which its loading and initializing overwrite."""
+
+    config_class = Configuration
+
+    def __init__(self, config: Configuration) -> None:
+        super().__init__(config)
+        self.out = nn.Linear(6, CLASSES)
+        self.criterion = metaloss.from_pretrained("gce")
+        self.post_init()
+
+
+def test_a_criterion_that_was_overwritten_by_its_model_is_refused(tmp_path: Path) -> None:
+    Holding(Configuration()).save_pretrained(tmp_path)
+    loaded = Holding.from_pretrained(tmp_path)
+    for tensor in loaded.criterion.adjuster.buffers():  # memory that nobody has written to
+        tensor.fill_(7.0)
+    loaded.train()
+    outputs = torch.randn(4, CLASSES, requires_grad=True)
+    with pytest.raises(InputError, match=r"^criterion: expected q between 0.35 and 0.85, got"):
+        loaded.criterion(outputs, torch.arange(4))
 
 
 def test_a_trainer_that_would_drop_the_ids(tmp_path: Path) -> None:
