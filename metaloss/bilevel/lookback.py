@@ -259,7 +259,7 @@ class Lookback:
     def _steps(self) -> list[Step]:
         """Return the steps, each with the weights after it."""
         last = self._watched[-1]
-        params = trainable(last.model)
+        params = trainable(last.model, besides=theta_of(last.criterion))
         last.check_unchanged()
         steps = [each.step for each in self._watched]
         groups = [[g.names for g in step.optimizer.groups] for step in steps if step.optimizer]

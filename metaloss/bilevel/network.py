@@ -63,13 +63,22 @@ def outputs_of(model: nn.Module, params: Params, buffers: Buffers, batch: Batch)
     return outputs
 
 
-def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+def trainable(
+    model: nn.Module, besides: Mapping[str, Tensor] | None = None
+) -> dict[str, nn.Parameter]:
     """Return a model's trainable parameters by name.
+
+    Args:
+        model: the model.
+        besides: parameters to leave out, those of an adjuster that the model holds.
 
     Raises:
         InputError: there is none.
     """
-    params = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    others = {id(p) for p in (besides or {}).values()}
+    params = {
+        name: p for name, p in model.named_parameters() if p.requires_grad and id(p) not in others
+    }
     require(len(params) > 0, "model: expected a trainable parameter, got none")
     return params
 

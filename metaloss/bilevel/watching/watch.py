@@ -65,7 +65,7 @@ class Watching:
         check_known(setting.optimizer)
         check_leaves_alone(setting.optimizer, theta_of(criterion))
         check_model(model)
-        self.params = trainable(model)
+        self.params = trainable(model, besides=theta_of(criterion))
         before = copied(self.params)
         self.activations: Activations | None = None
         if setting.keep:

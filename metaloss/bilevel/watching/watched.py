@@ -43,11 +43,11 @@ class Watched(NamedTuple):
             return False
         if self.optimizer is not optimizer or self.state != state_marks(optimizer):
             return False
-        return self.weights == marks(trainable(model))
+        return self.weights == marks(trainable(model, besides=theta_of(criterion)))
 
     def check_unchanged(self) -> None:
         """Raise :class:`~metaloss.checks.InputError` if something has changed since the step."""
-        now = marks(trainable(self.model))
+        now = marks(trainable(self.model, besides=theta_of(self.criterion)))
         changed = [name for name, mark in now.items() if self.weights.get(name) != mark]
         require(
             not changed,
