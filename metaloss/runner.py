@@ -14,6 +14,7 @@ from rich.console import Console
 
 from metaloss.checks import InputError, require
 from metaloss.config import Config, configuration
+from metaloss.config.settings import other_setting, same_bindings
 from metaloss.console import across_table, observer, results_table, say
 from metaloss.console.tensorboard import TensorBoard
 from metaloss.diagnostics import Learned, draw_learned
@@ -30,7 +31,7 @@ from metaloss.report import write_report
 from metaloss.report.page import write_or_warn
 from metaloss.training import Engine, FabricEngine, Observer
 from metaloss.training.fabric_engine import launched_devices
-from metaloss.user_errors import one_line
+from metaloss.user_errors import as_input_error, one_line
 
 
 def run(
@@ -127,7 +128,7 @@ def run_parsed(
         folder: the folder to write to.
         observer: the observer to report progress to.
         any_text: whether a resumed run may have been started with a configuration of another text,
-            if it describes the same run.
+            if it has the same settings.
         engine: what to run it on; the configuration's own if not given.
 
     Returns:
@@ -140,8 +141,11 @@ def run_parsed(
     check_same_text("configuration", parsed.text)
     if engine is not None:
         experiment = replace(experiment, settings=replace(experiment.settings, engine=engine))
-    if folder.resumed and not any_text:
-        _check_same(folder, parsed.text)
+    if folder.resumed:
+        if any_text:
+            _check_same_settings(folder, parsed.text, type(experiment).__name__)
+        else:
+            _check_same(folder, parsed.text)
     # It has what was called in this process. A resumed run skips what is finished, so it is taken
     # before the first step: up to there the same is called in every process.
     operative = cache(lambda: parsed.operative)
@@ -242,15 +246,31 @@ def _draw(experiment: Any, folder: RunFolder) -> list[Path]:
     return [path]
 
 
-def _check_same(folder: RunFolder, text: str) -> None:
+def _kept(folder: RunFolder) -> str:
+    """Return the configuration that the run in a folder was started with."""
     require(
         (folder.path / "config.gin").is_file(),
         f"{folder.path}: expected a run that was started from a gin file, got one from Python; go "
         "on with it there, by RunFolder(path, resume=True)",
     )
-    kept = folder.read("config.gin")
+    return folder.read("config.gin")
+
+
+def _check_same_settings(folder: RunFolder, text: str, root: str) -> None:
+    kept = _kept(folder)
+    with as_input_error(str(folder.path / "config.gin")):
+        differs = other_setting(kept, text, root)
     require(
-        kept == text,
+        differs is None,
+        f"{folder.path}: another run was begun here: {differs}; give other settings a folder of "
+        f"their own, or delete {folder.path} to run it anew",
+    )
+
+
+def _check_same(folder: RunFolder, text: str) -> None:
+    kept = _kept(folder)
+    require(
+        same_bindings(kept, text),
         f"{folder.path}: expected the configuration that the run was started with (its "
         f"config.gin), got another: {differing(kept, text)}",
     )
