@@ -8,13 +8,15 @@ the folders of the given files and from the current folder, after all that is in
 from __future__ import annotations
 
 import copy
+import pprint
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.machinery import PathFinder
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import gin
@@ -67,13 +69,13 @@ class Config:
     @cached_property
     def text(self) -> str:
         """The configuration as one gin file."""
-        with gin_errors():
+        with gin_errors(), _dicts_as_written():
             return gin.config_str()
 
     @property
     def operative(self) -> str:
         """All values used so far, including defaults, as one gin file."""
-        with gin_errors():
+        with gin_errors(), _dicts_as_written():
             return gin.operative_config_str()
 
 
@@ -158,6 +160,17 @@ def _including_from(folders: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         places[:], readers[:] = before
+
+
+@contextmanager
+def _dicts_as_written() -> Iterator[None]:
+    """Let gin write dicts in their own order, such as that of tasks; it would sort them."""
+    before = gin.config.pprint
+    gin.config.pprint = SimpleNamespace(pformat=partial(pprint.pformat, sort_dicts=False))
+    try:
+        yield
+    finally:
+        gin.config.pprint = before
 
 
 def _parse_one(binding: str) -> None:

@@ -16,7 +16,7 @@ from metaloss import AdjustedLoss, Adjuster, losses
 from metaloss.checks import InputError
 from metaloss.cli import app
 from metaloss.conditioners import Margin
-from metaloss.config import configuration, find, shipped
+from metaloss.config import Config, configuration, find, shipped
 from metaloss.experiments import (
     Adjusted,
     Comparison,
@@ -193,6 +193,20 @@ def test_the_saved_text_parses_to_the_same_experiment(tmp_path) -> None:
     with configuration([path]) as config:
         assert config.text == text
         assert config.build(Experiment).task(seed=0).noise.rate == rate
+
+
+def test_the_saved_texts_have_the_tasks_in_their_order(tmp_path: Path) -> None:
+    def names(parsed: Config) -> list[str]:
+        built = parsed.build(MetaTraining)
+        return [spec.name for spec in (*built.tasks, *built.held_out)]
+
+    with configuration(["experiments/meta_digits.gin"]) as config:
+        found = names(config)
+        texts = config.text, config.operative
+    assert (found[0], found[3]) == ("symmetric-0.2", "asymmetric-0.2")
+    for text in texts:
+        with configuration((), text=text) as config:
+            assert names(config) == found
 
 
 def test_later_files_and_bindings_win(tmp_path) -> None:
