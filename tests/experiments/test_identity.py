@@ -228,6 +228,15 @@ def test_nor_with_other_labels_or_turns(tmp_path: Path) -> None:
         meta_training(tasks=specs).run(place)
 
 
+@pytest.mark.parametrize("stop", [True, False])
+def test_nor_with_the_tasks_in_another_order(stop: bool, begun: Begun, tmp_path: Path) -> None:
+    shutil.copytree(begun(meta_training, stop=stop), tmp_path / "run")
+    tasks = [TaskSpec(name=name, task=blobs) for name in ("two", "one")]
+    with pytest.raises(InputError, match="expected tasks in the order two, one, got one, two"):
+        meta_training(tasks=tasks).run(RunFolder(tmp_path / "run", resume=True))
+    meta_training().run(RunFolder(tmp_path / "run", resume=True))
+
+
 @pytest.mark.bad_input
 def test_nor_with_an_adjuster_put_in_the_place_of_its_own(tmp_path: Path) -> None:
     def learned(weight: float) -> None:

@@ -74,13 +74,15 @@ def run_identity(trainings: MultiTaskTraining, method: Method) -> dict[str, Any]
 def difference(expected: Any, found: Any, where: str = "") -> str | None:
     """Describe the first difference of two identities; ``None`` if they are the same.
 
+    The tasks have an order, which is that of their steps.
+
     Example:
         >>> from metaloss.experiments.records.identity import difference
         >>> difference({"recipe": {"epochs": 6}}, {"recipe": {"epochs": 4}})
         'expected recipe.epochs 6, got 4'
     """
     if expected == found:
-        return None
+        return _other_order(expected, found)
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
         for key in dict.fromkeys([*expected, *found]):
             place = f"{where}.{key}" if where else str(key)
@@ -90,6 +92,15 @@ def difference(expected: Any, found: Any, where: str = "") -> str | None:
     if _is_digest(expected) and _is_digest(found):
         return f"expected the same {where}, got others"
     return f"expected {where} {expected}, got {found}"
+
+
+def _other_order(expected: Any, found: Any) -> str | None:
+    """Describe the difference of two equal identities whose tasks have another order."""
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        wanted, kept = (list(each.get("tasks", ())) for each in (expected, found))
+        if wanted != kept:
+            return f"expected tasks in the order {', '.join(wanted)}, got {', '.join(kept)}"
+    return None
 
 
 def _is_digest(value: object) -> bool:
