@@ -16,85 +16,22 @@ from metaloss import AdjustedLoss, Adjuster, losses
 from metaloss.checks import InputError
 from metaloss.cli import app
 from metaloss.conditioners import Margin
-from metaloss.config import Config, configuration, find, shipped
+from metaloss.config import Config, configuration, find
 from metaloss.experiments import (
-    Adjusted,
-    Comparison,
-    Conventional,
     Experiment,
-    Forward,
     MetaTraining,
-    Oracle,
-    Searched,
 )
-from metaloss.losses import GCE, CrossEntropy
+from metaloss.losses import GCE
 from metaloss.pretrained import save_adjuster
-from metaloss.runner import experiment_class
 from metaloss.tasks import classification_task, digits
 
-CE = Conventional(name="CE", loss=CrossEntropy())
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 OWN_PAIR = EXAMPLES / "own_pair"
-
-
-def every_file(kind: str) -> list[str]:
-    return sorted(f"{kind}/{p.name}" for p in (shipped() / kind).glob("*.gin"))
 
 
 def build(files, bindings=()) -> Experiment:
     with configuration(files, bindings) as config:
         return config.build(Experiment)
-
-
-def test_there_are_files_of_every_kind() -> None:
-    for kind in ("tasks", "models", "losses", "conditioners", "runs", "tables", "experiments"):
-        assert every_file(kind)
-
-
-def test_each_macro_is_set_once_a_file() -> None:
-    for path in shipped().rglob("*.gin"):
-        names = [
-            line.split("=")[0].strip()
-            for line in path.read_text().splitlines()
-            if line[:1].isupper() and "=" in line
-        ]
-        assert len(names) == len(set(names)), path
-
-
-@pytest.mark.parametrize("name", every_file("conditioners"))
-def test_every_conditioner_file_sets_what_adjusted_methods_read(name: str) -> None:
-    with configuration(["experiments/demo.gin", name]) as config:
-        experiment = config.build(Experiment)
-        task = experiment.task(seed=0)
-        adjusted = [m for m in experiment.methods if isinstance(m, Adjusted)]
-        for method in adjusted:
-            criterion = method.criterion(task)
-            assert criterion.adjuster.num_features == method.conditioner.num_features
-    assert len(adjusted) == 2
-
-
-@pytest.mark.parametrize("name", every_file("losses"))
-def test_every_loss_file_binds_methods_that_make_a_criterion(name: str) -> None:
-    text = (shipped() / name).read_text()
-    scopes = {line.split(".name")[0] for line in text.splitlines() if ".name = " in line}
-    assert scopes
-    for scope in sorted(scopes):
-        with configuration(
-            ["experiments/demo.gin", name], [f"experiments.Experiment.methods = [@{scope}()]"]
-        ) as config:
-            experiment = config.build(Experiment)
-            (method,) = experiment.methods
-            assert isinstance(method, Conventional | Adjusted | Oracle | Searched | Forward)
-            method.criterion(experiment.task(seed=0))
-
-
-@pytest.mark.parametrize("name", every_file("tables"))
-def test_every_table_has_methods_that_make_a_criterion(name: str) -> None:
-    files = ["experiments/meta_digits.gin" if "adjusters" in name else "experiments/demo.gin", name]
-    with configuration(files) as config:
-        experiment = config.build(experiment_class(config))
-        task = config.build(Experiment, methods=experiment.methods).task(seed=0)
-        assert len([method.criterion(task) for method in experiment.methods]) >= 4
 
 
 def test_an_adjuster_learned_elsewhere(tmp_path) -> None:
@@ -104,43 +41,6 @@ def test_an_adjuster_learned_elsewhere(tmp_path) -> None:
         (method,) = config.build(Experiment).methods
         criterion = method.criterion(classification_task(data=digits, num_meta=0, num_test=360))
         assert type(criterion.loss) is GCE
-
-
-@pytest.mark.parametrize("name", every_file("models"))
-def test_every_model_file_makes_a_network(name: str) -> None:
-    files = ["experiments/demo.gin", "tasks/cifar10.gin", name]
-    bindings = ["DATA = 'nowhere'"]
-    if "resnet50" in name:
-        bindings.append("models.resnet50.pretrained = False")
-    if "torchvision" in name:
-        bindings.append("NETWORK = 'squeezenet1_1'")
-    with configuration(files, bindings) as config, torch.device("meta"):
-        network = config.build(Experiment).model()
-        assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
-
-
-@pytest.mark.parametrize("name", every_file("experiments"))
-def test_every_experiment_says_all_it_must(name: str) -> None:
-    text = (shipped() / name).read_text()
-    needed = [macro for macro in ("DATA", "FOOD101", "LABELS") if f"{macro} = '" in text]
-    with configuration([name], [f"{macro} = 'nowhere'" for macro in needed]) as config:
-        cls = experiment_class(config)
-        given = {} if config.binds(cls, "methods") else {"methods": [CE]}
-        experiment = config.build(cls, **given)
-    assert ("methods" in given) == ("transfer_" in name)
-    compared = bool(given) or "study_" in name
-    assert cls is (MetaTraining if "meta_" in name else Comparison if compared else Experiment)
-    assert len(experiment.methods) >= 1
-    assert experiment.recipe.epochs >= 1
-    of_three_kinds = (
-        3 if name in {"experiments/study_fashion_mnist.gin", "experiments/study_cifar10.gin"} else 6
-    )
-    expected = {
-        MetaTraining: 18 if "by_heart" in name or "_statistics" in name else 9,
-        Comparison: of_three_kinds,
-        Experiment: 0,
-    }[cls]
-    assert len({spec.name for spec in getattr(experiment, "tasks", ())}) == expected
 
 
 def test_a_file_of_the_papers_weights_is_read_without_a_network_connection() -> None:
@@ -289,14 +189,6 @@ def test_folders_of_the_same_names_do_not_stand_in_the_way(
     with configuration(["experiments/demo.gin"]) as parsed:
         assert parsed.build(Experiment).recipe.epochs == 30
     assert readers == gin.config._FILE_READERS
-
-
-@pytest.mark.parametrize(
-    "folder", ["models", "conditioners", "adjusters", "tables", "runs", "recipes"]
-)
-def test_the_documentation_names_every_file(folder: str) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "reference" / "gin-files.md").read_text()
-    assert [name for name in every_file(folder) if f"`{Path(name).stem}`" not in page] == []
 
 
 def test_the_scaled_margin_of_the_documentation_knows_no_scale() -> None:
