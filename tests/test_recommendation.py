@@ -10,8 +10,11 @@ import metaloss
 from metaloss import InputError
 from metaloss.config import configuration
 from metaloss.experiments import Experiment
+from metaloss.experiments.records.identity import identity
 from metaloss.losses import GCE
 from metaloss.meta_losses import MAE, MeanLoss
+from metaloss.runner import experiment_class
+from tests.helpers.tasks import blobs
 
 
 @pytest.mark.parametrize("clean", [True, False])
@@ -58,6 +61,27 @@ def test_the_recipe_that_learns_from_noisy_samples_is_the_same() -> None:
     assert recipe.lookahead.hold_norm == ours.lookback.hold_norm
     assert recipe.lookahead.meta_loss == ours.lookback.meta_loss == MAE()
     assert (recipe.warmup_epochs, task.meta_samples.origin) == (3, "shared")
+
+
+@pytest.mark.parametrize("name", ["demo", "smoke_digits", "laptop_cifar10", "paper_meta_cifar10"])
+@pytest.mark.parametrize("clean", [True, False])
+def test_on_every_experiment_it_begins_and_steps_alike(clean: bool, name: str) -> None:
+    """Also where new adjusters begin in the middle, and meta steps come first."""
+    files = [f"experiments/{name}.gin", f"recipes/recommended{'' if clean else '_noisy'}.gin"]
+    data = ["DATA = 'nowhere'"] if "cifar" in name else []
+    with configuration(files, [*data, "EPOCHS = 9"]) as config:
+        experiment = config.build(experiment_class(config))
+        (method,) = experiment.methods
+        found = method.criterion(blobs()).adjuster
+    ours = metaloss.recommended(num_classes=3, clean=clean).criterion.adjuster
+    (*_, own), (*_, expected) = (
+        [each.bias for each in adjuster.modules() if isinstance(each, nn.Linear)]
+        for adjuster in (found, ours)
+    )
+    assert torch.equal(own, expected)
+    assert identity(method)["adjuster"] == "Adjuster"
+    assert experiment.recipe.meta_update == "after"
+    assert experiment.recipe.lookahead.hold_norm == 0.9
 
 
 def test_the_recipe_without_clean_samples_is_a_short_name() -> None:
