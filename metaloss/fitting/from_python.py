@@ -98,6 +98,7 @@ def fit(
     from metaloss.fitting.choices import Options
     from metaloss.fitting.fit_data import Settings, fit_data
     from metaloss.fitting.fitted import TemporaryFolder
+    from metaloss.randomness import randomness_restored
     from metaloss.users_code import warn
 
     options = Options(
@@ -120,13 +121,21 @@ def fit(
             strict=strict,
             keep_data=classes is not None,
         )
-        with nullcontext() if verbose else _quiet():
+        with randomness_restored(_cuda_devices()), nullcontext() if verbose else _quiet():
             outcome = fit_data(places, options, settings, folder)
-    fitted = _fitted(outcome, classes, folder.path, kept)
+            fitted = _fitted(outcome, classes, folder.path, kept)
     if not verbose:  # otherwise they have been printed
         for sentence in fitted.warnings:
             warn(sentence)
     return fitted
+
+
+def _cuda_devices() -> list[torch.device]:
+    """Return all of them: seeding torch seeds the generator of each, whichever one is used."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return [torch.device("cuda", number) for number in range(count)]
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def read_network(
             another network.
     """
     place, choice, on = user_path(run), choice or Choice(), chosen_device(device)
-    with configuration_of(place) as parsed, randomness_restored():
+    with configuration_of(place) as parsed, randomness_restored([on]):
         folder, make = _network(parsed, place, choice.task)
         method, seed, records = chosen_run(folder, *methods_and_seeds(folder), choice)
         inputs = records.read_inputs()
