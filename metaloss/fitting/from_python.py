@@ -220,7 +220,7 @@ def _fitted(
         folder=folder,
         network=read_network(folder, Choice(method=LEARNED, seed=run.seed)),
         classes=meant,
-        accuracy=result["accuracy"],
+        accuracy=result["accuracy"] / 100,  # a record has percent
         accuracy_checked=not result.get("test_unchecked", False),
         label_quality=quality,
         suggested=suggested,
