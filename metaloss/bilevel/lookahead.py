@@ -12,11 +12,12 @@ from torchopt.base import GradientTransformation
 
 from metaloss.arguments import check_arguments
 from metaloss.bilevel.batches import AnyBatch, as_batch
+from metaloss.bilevel.isolation import isolated
 from metaloss.bilevel.meta_loss import MetaLossFunction, checked_meta_loss
 from metaloss.bilevel.network import trainable
 from metaloss.bilevel.optimizer.clipping import Clip
-from metaloss.bilevel.optimizer.functional import check_leaves_alone, functional
-from metaloss.bilevel.preconditions import check_model, check_no_step_hooks, isolated
+from metaloss.bilevel.optimizer.functional import functional
+from metaloss.bilevel.preconditions import check_leaves_alone, check_model, check_no_step_hooks
 from metaloss.bilevel.problem import Problem, Rehearsal, theta_of
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.strategies.adjoint import by_adjoints

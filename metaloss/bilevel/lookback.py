@@ -11,11 +11,11 @@ import torchopt
 from torch import Tensor, nn
 
 from metaloss.bilevel.batches import AnyBatch, as_batch, as_batches
+from metaloss.bilevel.isolation import isolated
 from metaloss.bilevel.lookahead import STRATEGIES
 from metaloss.bilevel.meta_loss import MetaLossFunction, checked_meta_loss
 from metaloss.bilevel.network import copied, trainable
 from metaloss.bilevel.optimizer.clipping import Clip
-from metaloss.bilevel.preconditions import isolated
 from metaloss.bilevel.problem import Problem, theta_of
 from metaloss.bilevel.solution import Solution
 from metaloss.bilevel.step import Step

@@ -1,18 +1,16 @@
-"""What a hypergradient needs: a model and optimizer that it can handle, and settings of torch."""
+"""What a hypergradient needs: a model and an optimizer that it can handle."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torchopt
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
-from metaloss.checks import InputError, require
-from metaloss.randomness import randomness_restored
+from metaloss.checks import require
 
 _CLIPPING = "to clip gradients, give the lookahead clip=ClipNorm(...) or ClipValue(...)"
 
@@ -77,40 +75,26 @@ def check_no_step_hooks(optimizer: torch.optim.Optimizer | torchopt.Optimizer) -
     )
 
 
-@contextmanager
-def _inference_mode_refused() -> Iterator[None]:
-    """Turn torch's errors about inference tensors into one that says what to do.
+def check_leaves_alone(
+    optimizer: torch.optim.Optimizer | torchopt.Optimizer, theta: Mapping[str, Tensor]
+) -> None:
+    """Raise :class:`~metaloss.checks.InputError` if the model's optimizer steps the adjuster too.
 
-    Raises:
-        InputError: part of the model runs under ``torch.inference_mode()``.
+    It would follow the training loss, which is least where the loss is not robust at all or weighs
+    nothing.
+
+    Args:
+        optimizer: the optimizer of the model's parameters.
+        theta: the adjuster's parameters by name.
     """
-    try:
-        yield
-    except RuntimeError as error:
-        if "nference tensor" not in str(error):
-            raise
-        raise InputError(
-            "model: expected outputs that gradients can be computed with, but part of it runs "
-            "under torch.inference_mode(); run that part under torch.no_grad()"
-        ) from error
-
-
-@contextmanager
-def isolated(devices: Iterable[torch.device]) -> Iterator[None]:
-    """Record gradients in full precision, and restore the random generators at the end.
-
-    Raises:
-        InputError: part of the model runs under ``torch.inference_mode()``.
-    """
-    devices = set(devices)
-    with ExitStack() as stack:
-        stack.enter_context(randomness_restored(devices))
-        stack.enter_context(torch.enable_grad())
-        for kind in {device.type for device in devices}:
-            if torch.amp.is_autocast_available(kind):  # differences and tangents need all digits
-                stack.enter_context(torch.autocast(kind, enabled=False))
-        stack.enter_context(_inference_mode_refused())
-        yield
+    ours = {id(p) for p in theta.values()}
+    for group in getattr(optimizer, "param_groups", ()):
+        held = group["params"] if isinstance(group, Mapping) else group
+        require(
+            ours.isdisjoint(map(id, held)),
+            "optimizer: expected one of the model's parameters alone, got one that steps the "
+            "adjuster's too, by the training loss; leave criterion.parameters() out of it",
+        )
 
 
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)

@@ -95,7 +95,7 @@ class Problem:
             InputError: as for :func:`~metaloss.bilevel.network.outputs_of`; or the outputs of
                 micro-batches differ in more than their number of samples.
         """
-        return joined([self._outputs(params, buffers, batch) for batch in batches])
+        return concatenated([self._outputs(params, buffers, batch) for batch in batches])
 
     def training_loss(
         self, outputs: Tensor, batches: Batches, features_of: Tensor | None = None
@@ -222,7 +222,7 @@ class Problem:
             check_labels(f"{name}: targets", count, outputs.shape[1])
 
 
-def joined(outputs: Sequence[Tensor]) -> Tensor:
+def concatenated(outputs: Sequence[Tensor]) -> Tensor:
     """Return the outputs of a step's batches as one tensor.
 
     Raises:

@@ -43,7 +43,7 @@ class Group(NamedTuple):
     def gather(self, tensors: Params) -> tuple[Tensor, ...]:
         """Return this group's tensors in the form that the transformation takes."""
         mine = tuple(tensors[name] for name in self.names)
-        return (joined(mine),) if self.joined else mine
+        return (flattened(mine),) if self.joined else mine
 
     def scatter(self, gathered: Sequence[Tensor], like: Params) -> Params:
         """Return the tensors by name; the inverse of :meth:`gather`."""
@@ -174,28 +174,6 @@ def check_known(optimizer: object) -> None:
     )
 
 
-def check_leaves_alone(
-    optimizer: torch.optim.Optimizer | torchopt.Optimizer, theta: Mapping[str, Tensor]
-) -> None:
-    """Raise :class:`~metaloss.checks.InputError` if the model's optimizer steps the adjuster too.
-
-    It would follow the training loss, which is least where the loss is not robust at all or weighs
-    nothing.
-
-    Args:
-        optimizer: the optimizer of the model's parameters.
-        theta: the adjuster's parameters by name.
-    """
-    ours = {id(p) for p in theta.values()}
-    for group in getattr(optimizer, "param_groups", ()):
-        held = group["params"] if isinstance(group, Mapping) else group
-        require(
-            ours.isdisjoint(map(id, held)),
-            "optimizer: expected one of the model's parameters alone, got one that steps the "
-            "adjuster's too, by the training loss; leave criterion.parameters() out of it",
-        )
-
-
 def _from_torch(
     optimizer: torch.optim.Optimizer, name_of: Mapping[int, str]
 ) -> tuple[tuple[Group, ...], State]:
@@ -210,7 +188,7 @@ def _from_torch(
             small = sum(p.numel() for p in alike) < _SMALL * len(alike)
             join = small or alike[0].is_complex()
             if join:
-                transform, state = build(settings, [joined(alike)], [_joined_state(live)])
+                transform, state = build(settings, [flattened(alike)], [_joined_state(live)])
             else:
                 transform, state = build(settings, list(alike), live)
             groups.append(Group(names, transform, joined=join))
@@ -243,7 +221,7 @@ def _check_all_held(groups: Sequence[Group], names: Iterable[str]) -> None:
     )
 
 
-def joined(tensors: Sequence[Tensor]) -> Tensor:
+def flattened(tensors: Sequence[Tensor]) -> Tensor:
     """Return the elements of all tensors as one real vector."""
     return torch.cat([as_real(t).reshape(-1) for t in tensors])
 
@@ -265,6 +243,8 @@ def _alike(
 def _joined_state(states: ParamStates) -> Mapping[str, Any]:
     """Join the states of a group's parameters into one state of vectors."""
     return {
-        key: value if key == "step" or value is None else joined([state[key] for state in states])
+        key: value
+        if key == "step" or value is None
+        else flattened([state[key] for state in states])
         for key, value in states[0].items()
     }

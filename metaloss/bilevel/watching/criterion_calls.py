@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from metaloss.bilevel.problem import Batches, joined
+from metaloss.bilevel.problem import Batches, concatenated
 from metaloss.checks import require
 from metaloss.losses.numerics import full_precision
 from metaloss.objective import AdjustedLoss
@@ -67,7 +67,7 @@ class CriterionCalls:
     @property
     def outputs(self) -> Tensor | None:
         """The outputs of all batches, ``[samples, outputs]``, if they are known."""
-        return joined(self._outputs) if self._outputs else None
+        return concatenated(self._outputs) if self._outputs else None
 
     def slopes(self, scale: float) -> Tensor | None:
         """Return the loss's gradients in the outputs, if they are known.

@@ -18,10 +18,9 @@ from metaloss.bilevel.optimizer.clipping import Clip
 from metaloss.bilevel.optimizer.functional import (
     FunctionalOptimizer,
     check_known,
-    check_leaves_alone,
     functional,
 )
-from metaloss.bilevel.preconditions import check_model
+from metaloss.bilevel.preconditions import check_leaves_alone, check_model
 from metaloss.bilevel.problem import Batches, theta_of
 from metaloss.bilevel.step import Step
 from metaloss.bilevel.tangent import Activations
