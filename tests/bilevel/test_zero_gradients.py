@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from metaloss.bilevel import Lookahead
+from metaloss.bilevel import ClipNorm, ClipValue, Lookahead, Lookback
+from metaloss.bilevel.optimizer.clipping import Clip
 from tests.bilevel.cases import EXACT, OPTIMIZERS, training
 from tests.bilevel.models import mlp
 from tests.helpers.exhaustive import all_pairs
-from tests.helpers.hypergradients import Batch, Training, assert_is_the_hypergradient
+from tests.helpers.hypergradients import (
+    Batch,
+    Training,
+    assert_is_the_hypergradient,
+    assert_near,
+)
 
 ADAPTIVE = {
     "Adam": lambda p: torch.optim.Adam(p, lr=0.05),
@@ -79,3 +86,35 @@ def test_hypergradients_with_zero_gradients_are_right(name: str, steps_before: i
     here = half_dead(OPTIMIZERS[name], 2, steps_before)
     found = here.look_ahead(Lookahead(2, strategy))
     assert_is_the_hypergradient(found, here)
+
+
+class WithASpareHead(nn.Module):
+    """A network with a layer that the loss does not reach."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network, self.spare = mlp(nn.ReLU), nn.Linear(2, 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.network(inputs)
+
+
+@pytest.mark.parametrize("clip", [ClipNorm(0.05), ClipValue(1e-3)], ids=str)
+@pytest.mark.parametrize("scale", [None, 1024.0])
+def test_zeros_of_a_head_that_the_loss_does_not_reach(clip: Clip, scale: float | None) -> None:
+    here = training(WithASpareHead(), OPTIMIZERS["SGD-momentum"])
+    expected = here.look_ahead(Lookahead(clip=clip))
+    for p in here.model.parameters():
+        p.grad = torch.ones_like(p)
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale or 1.0, enabled=scale is not None)
+    lookback, (inputs, targets, index) = Lookback(clip=clip), here.train_batches[0]
+    with lookback.step(
+        here.model, here.optimizer, here.criterion, (inputs, targets, index), scaler=scaler
+    ):
+        here.optimizer.zero_grad(set_to_none=False)
+        scaler.scale(here.criterion(here.model(inputs), targets, index)).backward()
+        scaler.unscale_(here.optimizer)
+        clip.clip_(here.model.parameters())
+        scaler.step(here.optimizer)
+        scaler.update()
+    assert_near(lookback.hypergradient(here.meta_batch), expected, 1e-6)

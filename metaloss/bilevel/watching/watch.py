@@ -149,6 +149,22 @@ class Watching:
 
         return accumulated
 
+    def _raw_of(self, name: str, g: Tensor) -> Tensor:
+        """Return a gradient as backward left it.
+
+        Raises:
+            InputError: backward left none inside of the block, and it is not 0.
+        """
+        if name in self.raw:
+            return self.raw[name]
+        require(  # 0 before clipping and scaling is 0 after them; not every loss reaches every head
+            not g.any(),
+            "lookback: expected gradients by backward() inside of step(...), because clipping and "
+            f"scaling overwrite them, got another one of {name}; call optimizer.zero_grad() before "
+            "backward",
+        )
+        return g.detach().clone()
+
     def _about_to_step(self) -> None:
         """Keep the gradients and the optimizer's state, because the step overwrites them."""
         clip, scaler = self.setting.clip, self.setting.scaler
@@ -169,13 +185,7 @@ class Watching:
             )
         self.scale = 1.0 if scaler is None else scaler.get_scale()
         if self._overwritten:
-            unknown = [name for name in found if name not in self.raw]
-            require(
-                not unknown,
-                "lookback: expected gradients by backward() inside of step(...), because clipping "
-                f"and scaling overwrite them, got others of {', '.join(unknown[:3])}",
-            )
-            own = [self.raw[name] / self.scale for name in found]
+            own = [self._raw_of(name, g) / self.scale for name, g in found.items()]
             grads = dict(zip(found, mean_over(own), strict=True))
         else:
             grads = {name: g.detach().clone() for name, g in found.items()}
