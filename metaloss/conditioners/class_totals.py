@@ -83,7 +83,7 @@ class ClassTotals(Conditioner, ABC):
         kept: Bool[Tensor, " batch"] | None = None,
     ) -> None:
         """Update the sums with this batch."""
-        self._add(self._margins(outputs, targets), targets, kept, outputs.shape[1])
+        self.add(self.of_batch(outputs, targets, kept))
 
     def track(
         self,
@@ -95,8 +95,25 @@ class ClassTotals(Conditioner, ABC):
         """Return the features, then update the sums."""
         now = self._margins(outputs, targets)
         features = self.features(now, targets)
-        self._add(now, targets, kept, outputs.shape[1])
+        self.add(self._summed(now, targets, kept, outputs.shape[1]))
         return features
+
+    def of_batch(
+        self,
+        outputs: Float[Tensor, "batch classes"],
+        targets: Int[Tensor, " batch"],
+        kept: Bool[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "classes sums"]:
+        """Return the sums over a batch, which processes can add up; arguments as for observe."""
+        return self._summed(self._margins(outputs, targets), targets, kept, outputs.shape[1])
+
+    def add(self, sums: Float[Tensor, "classes sums"]) -> None:
+        """Update the sums with those over a batch."""
+        if len(self.totals) == 0:
+            with torch.inference_mode(False):  # else training could not write to it
+                self.totals = self.totals.new_zeros(sums.shape)
+        # The batch is summed by itself: from 2^24 on, a total in float32 plus 1 is what it was.
+        self.totals.mul_(self.decay).add_(sums)
 
     def _margins(
         self, outputs: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
@@ -109,22 +126,18 @@ class ClassTotals(Conditioner, ABC):
             )
         return margins(outputs, targets)
 
-    def _add(
+    def _summed(
         self,
         now: Margins,
         targets: Int[Tensor, " batch"],
         kept: Bool[Tensor, " batch"] | None,
         num_classes: int,
-    ) -> None:
-        if len(self.totals) == 0:
-            with torch.inference_mode(False):  # else training could not write to it
-                self.totals = self.totals.new_zeros(num_classes, self.num_sums + 1)
+    ) -> Float[Tensor, "classes sums"]:
         margin = now.margin.detach().to(self.totals.dtype)
         one_more = torch.cat([self.summed(margin), torch.ones_like(margin)], dim=1)
         if kept is not None:
             one_more = one_more.where(kept.unsqueeze(1), 0.0)
-        # The batch is summed by itself: from 2^24 on, a total in float32 plus 1 is what it was.
-        self.totals.mul_(self.decay).add_(summed_by_class(one_more, targets, len(self.totals)))
+        return summed_by_class(one_more, targets, num_classes)
 
 
 def summed_by_class(

@@ -94,3 +94,17 @@ class Concat(Conditioner):
 
     def _parts(self) -> list[Conditioner]:
         return list(self.conditioners)  # type: ignore[arg-type]
+
+
+def parts_of(conditioner: Conditioner) -> list[Conditioner]:
+    """Return the conditioners that a concatenation consists of, or a single one alone.
+
+    Example:
+        >>> from metaloss.conditioners import Concat, Margin, Progress
+        >>> from metaloss.conditioners.concat import parts_of
+        >>> len(parts_of(Concat([Margin(), Concat([Margin(), Progress()])])))
+        3
+    """
+    if not isinstance(conditioner, Concat):
+        return [conditioner]
+    return [inner for part in conditioner._parts() for inner in parts_of(part)]

@@ -10,9 +10,11 @@ from metaloss.adjusters import BaseAdjuster
 from metaloss.checks import InputError, seen
 from metaloss.conditioners import Conditioner
 from metaloss.conditioners.base import observed, tracked
+from metaloss.conditioners.class_totals import ClassTotals
+from metaloss.conditioners.concat import parts_of
 from metaloss.conditioners.margin import margins
 from metaloss.objective.samples import Samples, transformed
-from metaloss.processes import joint_rows, together
+from metaloss.processes import joint_rows, sum_over, together
 
 
 def features_of(
@@ -56,16 +58,42 @@ def remember(conditioner: Conditioner | None, samples: Samples) -> None:
     if conditioner is None or not conditioner.remembers:
         return
     outputs, targets, index, kept = samples.outputs, samples.targets, samples.index, samples.kept
+    outputs = finite(outputs.detach(), targets)
     if together():
-        kept = targets.new_ones(len(targets), dtype=torch.bool) if kept is None else kept
-        ids = [] if index is None else [index]
-        outputs, targets, kept, *ids = joint_rows([outputs, targets, kept, *ids])
-        index = ids[0] if ids else None
-        if kept.device.type == "cpu" and bool(kept.all()):  # elsewhere it would wait
-            kept = None
+        _remember_together(conditioner, samples._replace(outputs=outputs))
+    elif len(outputs) > 0:  # the mean of nothing is NaN
+        observed(conditioner, outputs, targets, index, kept)
+
+
+def _remember_together(conditioner: Conditioner, samples: Samples) -> None:
+    """Update the memory with the samples of all processes.
+
+    Sums over classes are small, and so they travel instead of the outputs where they are all that a
+    conditioner needs.
+    """
+    outputs, targets, index, kept = samples.outputs, samples.targets, samples.index, samples.kept
+    sums: list[ClassTotals] = []
+    rows: list[Conditioner] = []
+    for part in parts_of(conditioner):
+        if isinstance(part, ClassTotals) and type(part).observe is ClassTotals.observe:
+            sums.append(part)
+        elif part.remembers:
+            rows.append(part)
+    own = [part.of_batch(outputs, targets, kept) for part in sums]
+    for part, joint in zip(sums, sum_over(own), strict=True):
+        part.add(joint)
+    if not rows:
+        return
+    kept = targets.new_ones(len(targets), dtype=torch.bool) if kept is None else kept
+    ids = [] if index is None else [index]
+    outputs, targets, kept, *ids = joint_rows([outputs, targets, kept, *ids])
+    index = ids[0] if ids else None
     if len(outputs) == 0:
         return  # the mean of nothing is NaN
-    observed(conditioner, finite(outputs.detach(), targets), targets, index, kept)
+    if kept.device.type == "cpu" and bool(kept.all()):  # elsewhere it would wait
+        kept = None
+    for part in rows:
+        observed(part, outputs, targets, index, kept)
 
 
 def _check_memory(conditioner: Conditioner) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch.distributed as dist
+from pytest import MonkeyPatch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from metaloss import AdjustedLoss, Adjuster, InputError
 from metaloss.bilevel import Lookahead, Lookback
-from metaloss.conditioners import Margin, MarginStatistics
+from metaloss.conditioners import Margin, MarginStatistics, RunningMean
 from metaloss.losses import GCE
 from metaloss.processes import (
     alone,
@@ -114,6 +116,28 @@ def padded_text() -> dict[str, Any]:
     return {"memory": dict(criterion.conditioner.state_dict())}
 
 
+def sent() -> dict[str, list[int]]:
+    """How many numbers each message of a call holds, with conditioners of classes or of samples."""
+    found: dict[str, list[int]] = {}
+    for conditioner in (MarginStatistics(), RunningMean(Margin())):
+        adjuster = Adjuster.for_loss(GCE(), conditioner, hidden=4)
+        criterion = AdjustedLoss(GCE(), conditioner, adjuster)
+        sizes = found[type(conditioner).__name__] = []
+        with MonkeyPatch.context() as patch:
+            for name, position in (("all_reduce", 0), ("all_gather", 1)):
+                patch.setattr(dist, name, _measured(getattr(dist, name), position, sizes))
+            criterion(torch.randn(2, 5, 50, requires_grad=True), torch.randint(5, (2, 50)))
+    return found
+
+
+def _measured(call: Any, position: int, sizes: list[int]) -> Any:
+    def measured(*arguments: Any, **named: Any) -> Any:
+        sizes.append(arguments[position].numel())
+        return call(*arguments, **named)
+
+    return measured
+
+
 class Counted(BatchLoader):
     """Counts the samples that are read."""
 
@@ -146,6 +170,7 @@ def all_of_it() -> dict[str, Any]:
         "values": values(),
         "errors": errors(),
         "text": padded_text(),
+        "sent": sent(),
         "evaluations": evaluations(),
         "joint": all_trained(FEW),
     }

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from metaloss import AdjustedLoss, Adjuster
 from metaloss.bilevel import ClipNorm, Lookahead, Lookback
 from metaloss.conditioners import (
+    ClassMargins,
     Concat,
     LossValue,
     Margin,
@@ -51,6 +52,11 @@ CASES = {
     ),
     "statistics": Case(conditioner=MarginStatistics(), lookback={"steps": 2}),
     "ids": Case(conditioner=Concat([Margin(), MovingAverage(Margin())])),
+    "statistics and ids": Case(
+        conditioner=Concat(
+            [Concat([MarginStatistics(), MovingAverage(Margin())]), RunningMean(ClassMargins())]
+        )
+    ),
     "micro-batches": Case(conditioner=MarginStatistics(), parts=3),
     "lookahead": Case(lookahead=True, lookback={"steps": 2}, loss=SL()),
 }

@@ -57,6 +57,11 @@ def test_memory_of_sequences_of_different_lengths(by_two: list[dict[str, Any]]) 
         torch.testing.assert_close(result["text"]["memory"], expected)
 
 
+def test_statistics_of_classes_send_sums_and_not_outputs(by_two: list[dict[str, Any]]) -> None:
+    for result in by_two:
+        assert result["sent"] == {"MarginStatistics": [5 * 3], "RunningMean": [1, 500, 100, 100]}
+
+
 def test_a_share_of_an_evaluation_is_read_and_the_result_is_that_of_all(
     by_two: list[dict[str, Any]],
 ) -> None:
