@@ -16,6 +16,7 @@ from metaloss.checks import InputError, check_in_range
 from metaloss.conditioners import Conditioner
 from metaloss.kinds import CLASSIFICATION
 from metaloss.losses import LossFamily
+from metaloss.losses.numerics import full_precision
 from metaloss.objective.compatibility import check_parts, check_training_targets
 from metaloss.objective.compiling import once_a_graph, outside_graph
 from metaloss.objective.features import remember
@@ -64,6 +65,8 @@ class Criterion(nn.Module, ABC):
         self.loss = loss
         self.conditioner = conditioner
         self.adjuster = adjuster
+        # A part of your own may be made in half precision, where that is torch's default.
+        self._apply(full_precision)  # type: ignore[no-untyped-call]
         self.detach = detach
         self.reduction = reduction
         self.ignore_index = ignore_index

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import metaloss
 from metaloss import AdjustedLoss, Adjuster, OracleAdjuster
+from metaloss.adjusters import BaseAdjuster
 from metaloss.conditioners import (
     Concat,
     Flipped,
@@ -181,6 +182,24 @@ def test_half_precision_by_default():
     with half_by_default():
         value = AdjustedLoss.fixed(JS(), {"pi_1": 0.999})(outputs.bfloat16(), targets)
     assert torch.equal(value, expected)
+
+
+def test_half_precision_by_default_and_an_adjuster_of_ones_own():
+    class Own(BaseAdjuster):
+        def __init__(self) -> None:
+            super().__init__(GCE().hyperparameters)
+            self.layer = nn.Linear(1, 1)
+
+        def forward(self, features: Tensor) -> Tensor:
+            return self.bounded(self.layer(features))
+
+    with half_by_default():
+        adjuster = Own()
+        weight = adjuster.layer.weight
+        criterion = AdjustedLoss(GCE(), Margin(), adjuster)
+    outputs, targets = logits()
+    criterion(outputs.bfloat16(), targets).backward()
+    assert adjuster.layer.weight is weight and weight.grad.dtype == torch.float32
 
 
 def test_autocast():
